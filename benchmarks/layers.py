@@ -1,0 +1,114 @@
+"""Forward + backward of our lifting and group convolution, against a bare conv2d of the same expanded width (the
+limit) and against escnn's R2Conv, paired in one run. Without escnn its column stays empty.
+
+    python benchmarks/layers.py [--device cuda] [--rounds 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+
+import torch
+from paired import median_ratio, paired_seconds, write
+
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.layers import GroupConv2d, LiftingConv2d
+
+# (batch, channels in, channels out, side, kernel): stages of small encoders on 28 x 28, of a group ResNet on 32 x 32.
+GROUP_SHAPES = [
+    (64, 8, 16, 28, 3),
+    (64, 16, 32, 14, 3),
+    (64, 8, 8, 28, 5),
+    (32, 32, 32, 16, 3),
+    (32, 64, 64, 8, 3),
+]
+LIFTING_SHAPES = [(64, 1, 16, 28, 5), (64, 3, 32, 32, 3), (128, 3, 16, 32, 3)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    half = device.type == "cuda"
+    rows, limits, steerables = [], [], []
+    for group in (cyclic(4), dihedral(4)):
+        for kind, shapes in (("lifting", LIFTING_SHAPES), ("group", GROUP_SHAPES)):
+            for shape in shapes:
+                seconds = paired_seconds(candidates(group, kind, shape, device, half), options.rounds, device)
+                limit = median_ratio(seconds["ours"], seconds["conv2d"])
+                limits.append(limit)
+                theirs = "-"
+                if "escnn" in seconds:
+                    steerables.append(median_ratio(seconds["escnn"], seconds["ours"]))
+                    theirs = f"{steerables[-1]:.2f}"
+                batch, c, c2, side, k = shape
+                milliseconds = 1e3 * statistics.median(seconds["ours"])
+                rows.append(
+                    f"| {group.name} {kind} | {batch} x {c} -> {c2}, {side} x {side}, k = {k} | {milliseconds:.1f} | "
+                    f"{limit:.3f} | {theirs} |"
+                )
+                print(rows[-1], flush=True)
+    summary = [f"Ours / conv2d: median over shapes {statistics.median(limits):.3f}, worst {max(limits):.3f}."]
+    if steerables:
+        summary.append(
+            f"escnn / ours: median {statistics.median(steerables):.2f}, worst {min(steerables):.2f}."
+        )
+    lines = [
+        f"Forward + backward, {'bfloat16 autocast and channels-last' if half else 'float32'}; "
+        f"{options.rounds} rounds, each running all candidates once; ratios are medians of the ratios within a round.",
+        "",
+        "| layer | batch x channels, side, kernel | ours, ms | ours / conv2d | escnn / ours |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+        *summary,
+        "",
+        "conv2d is a plain convolution of the same expanded width with a bias, the limit. escnn's R2Conv has the same "
+        "fields, in training mode (it builds its kernel from its basis at every step, as ours is gathered).",
+    ]
+    write("layers", "Group convolutions against a bare convolution", device, lines)
+
+
+def candidates(
+    group: FiniteGroup, kind: str, shape: tuple[int, ...], device: torch.device, half: bool
+) -> dict:
+    batch, c, c2, side, k = shape
+    torch.manual_seed(0)
+    if kind == "lifting":
+        ours = LiftingConv2d(group, c, c2, k, padding=k // 2)
+        planes = c
+    else:
+        ours = GroupConv2d(group, c, c2, k, padding=k // 2)
+        planes = c * group.order
+    plain = torch.nn.Conv2d(planes, c2 * group.order, k, padding=k // 2)
+    layout = torch.channels_last if half else torch.contiguous_format
+    ours, plain = ours.to(device), plain.to(device, memory_format=layout)
+    x = torch.randn(batch, planes, side, side, device=device).to(memory_format=layout)
+    x.requires_grad_(kind == "group")  # images need no gradient
+    shaped = x if kind == "lifting" else x.unflatten(1, (c, group.order))
+
+    def step(forward) -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            y = forward()
+        y.backward(torch.ones((), device=device, dtype=y.dtype).expand_as(y).contiguous())
+
+    runs = {
+        "ours": lambda: step(lambda: ours(shaped).flatten(1, 2)),
+        "conv2d": lambda: step(lambda: plain(x)),
+    }
+    try:
+        from eqssl_edu import steerable
+    except ImportError:
+        return runs
+    theirs = steerable.r2conv(group, c, c2, k, padding=k // 2, lifting=kind == "lifting").to(device).train()
+    field = theirs.in_type(x)
+    return {**runs, "escnn": lambda: step(lambda: theirs(field).tensor)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Timing in pairs: every round runs each candidate once, so that a machine whose speed drifts is fair to all."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine(device: torch.device) -> str:
+    """The machine's name, as the results carry it."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = platform.processor() or platform.machine()
+        cpuinfo = Path("/proc/cpuinfo")
+        if cpuinfo.exists():
+            models = [
+                line.split(":")[1].strip()
+                for line in cpuinfo.read_text().splitlines()
+                if "model name" in line
+            ]
+            name = models[0] if models else name
+        name = f"{name}, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    return f"{name}; torch {torch.__version__}, Python {platform.python_version()}, {platform.system()}"
+
+
+def paired_seconds(
+    candidates: dict[str, Callable[[], object]], rounds: int, device: torch.device, warmup: int = 2
+) -> dict[str, list[float]]:
+    """Seconds of each candidate in each round; entry i of all lists belongs to one and the same round."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    names = list(candidates)
+    for round_ in range(warmup + rounds):
+        # Start with another candidate each round: no one always follows the same neighbour.
+        start = round_ % len(names)
+        for name in names[start:] + names[:start]:
+            _wait(device)
+            begin = time.perf_counter()
+            candidates[name]()
+            _wait(device)
+            if round_ >= warmup:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def median_ratio(numerator: list[float], denominator: list[float]) -> float:
+    """The median over rounds of the ratio within a round."""
+    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+def write(name: str, title: str, device: torch.device, lines: list[str]) -> Path:
+    """Print a result and write it to ``benchmarks/results/NAME-DEVICE.md`` with the machine's name."""
+    text = "\n".join([f"# {title}", "", f"Machine: {machine(device)}", "", *lines, ""])
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}-{device.type}.md"
+    path.write_text(text)
+    return path
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

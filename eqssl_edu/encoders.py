@@ -1,0 +1,322 @@
+"""Encoders: images (B, C, H, W) to regular features (B, C', |G|)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.exactness import eval_mode
+from eqssl_edu.groups import FiniteGroup, cyclic, need_exact
+from eqssl_edu.layers import (
+    GroupBatchNorm2d,
+    GroupConv2d,
+    HalvingPool2d,
+    LiftingConv2d,
+    exactness_violations,
+)
+
+__all__ = [
+    "Encoder",
+    "GroupCNN",
+    "GroupResNet",
+    "SymmetrizedEncoder",
+    "count_multiplications",
+    "count_parameters",
+    "matched_cnn",
+]
+
+
+class Encoder(nn.Module):
+    """An encoder with feature maps: has ``group``, ``in_channels``, ``out_channels``, ``feature_maps``."""
+
+    group: FiniteGroup
+    in_channels: int
+    out_channels: int
+
+    def feature_maps(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group out_height out_width"]:
+        """The last regular feature maps; they turn with the image."""
+        raise NotImplementedError
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group"]:
+        """Regular features: the mean of the last feature maps over the grid."""
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise ValueError(f"images must have shape (B, {self.in_channels}, H, W), {got(images)}")
+        return self.feature_maps(images).mean(dim=(-2, -1))
+
+
+class GroupCNN(Encoder):
+    """A small group-convolutional network: one convolution a stage, the grid halved in between.
+
+    It is exact at every image size. With ``cyclic(1)`` it is a plain CNN.
+
+    Arguments:
+        group: C1, C2, C4, D1, D2 or D4.
+        in_channels: channels of the images.
+        channels: regular channels of each stage; the expanded width is |G| times that.
+        kernel_size: side of all kernels in pixels; odd, so that the padding keeps the size.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> GroupCNN(cyclic(4), in_channels=1, channels=(8, 16))(torch.rand(2, 1, 29, 29)).shape
+        torch.Size([2, 16, 4])
+    """
+
+    def __init__(
+        self,
+        group: FiniteGroup,
+        in_channels: int = 1,
+        channels: Sequence[int] = (8, 16, 32),
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__()
+        if not isinstance(channels, Sequence) or not channels:
+            raise ValueError(f"channels must hold the width of at least one stage, {got(channels)}")
+        need_positive(in_channels=in_channels, kernel_size=kernel_size)
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"kernel_size must be odd, so that the padding keeps the size, {got(kernel_size)}"
+            )
+        self.group, self.in_channels, self.out_channels = group, in_channels, channels[-1]
+        self.channels, self.kernel_size = tuple(channels), kernel_size
+        stages: list[nn.Module] = []
+        width = in_channels
+        for stage, out_width in enumerate(self.channels):
+            convolution = GroupConv2d if stage else LiftingConv2d
+            if stage:
+                stages.append(HalvingPool2d())
+            # No bias: the batch norm behind it has one.
+            stages.append(
+                convolution(group, width, out_width, kernel_size, padding=kernel_size // 2, bias=False)
+            )
+            stages.append(GroupBatchNorm2d(group, out_width))
+            stages.append(nn.ReLU())
+            width = out_width
+        self.stages = nn.Sequential(*stages)
+
+    def feature_maps(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group out_height out_width"]:
+        """The last regular feature maps; they turn with the image."""
+        return self.stages(images)
+
+    def scaled(self, group: FiniteGroup, factor: float) -> GroupCNN:
+        """The same network over another group, its widths multiplied by ``factor``."""
+        channels = tuple(max(1, round(factor * width)) for width in self.channels)
+        return GroupCNN(group, self.in_channels, channels, self.kernel_size)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 group convolutions with a shortcut; the first may halve the grid.
+
+    Arguments:
+        group: the group.
+        in_channels, out_channels: regular channels.
+        stride: 1, or 2 to halve the grid.
+        downsample_kernel: the window of the convolution with stride 2 (4 is exact on even sizes,
+            3 on odd ones).
+    """
+
+    def __init__(
+        self, group: FiniteGroup, in_channels: int, out_channels: int, stride: int, downsample_kernel: int
+    ) -> None:
+        super().__init__()
+        kernel = downsample_kernel if stride == 2 else 3
+        self.body = nn.Sequential(
+            GroupConv2d(group, in_channels, out_channels, kernel, stride, padding=1, bias=False),
+            GroupBatchNorm2d(group, out_channels),
+            nn.ReLU(),
+            GroupConv2d(group, out_channels, out_channels, 3, padding=1, bias=False),
+            GroupBatchNorm2d(group, out_channels),
+        )
+        shortcut: list[nn.Module] = [] if stride == 1 else [HalvingPool2d()]
+        if in_channels != out_channels:
+            shortcut.append(GroupConv2d(group, in_channels, out_channels, 1, bias=False))
+            shortcut.append(GroupBatchNorm2d(group, out_channels))
+        self.shortcut = nn.Sequential(*shortcut)
+
+    def forward(
+        self, maps: Float[Tensor, "batch channel group height width"]
+    ) -> Float[Tensor, "batch out group out_height out_width"]:
+        return torch.relu(self.body(maps) + self.shortcut(maps))
+
+
+class GroupResNet(Encoder):
+    """ResNet-18 in its CIFAR form over a group: a 3 x 3 stem and four stages of two residual blocks.
+
+    The usual 3 x 3 convolution with stride 2 is not exact on even sizes (rule E1): a 4 x 4 one replaces it.
+
+    Arguments:
+        group: C1, C2, C4, D1, D2 or D4.
+        in_channels: channels of the images.
+        width: regular channels of the first stage; the stages have 1, 2, 4 and 8 times as many. 64 with C1 is
+            ResNet-18; 64 / sqrt(|G|) has about as many parameters.
+        image_size: side of the square images in pixels; used to check rule E1.
+        downsample_kernel: 4 (exact on 32 x 32) or 3 (the usual one; exact on 33 x 33).
+        exact: raise if the network would not be exactly equivariant at ``image_size`` (with C1 it always is),
+            and again at the first images of another size. False builds it anyway.
+
+    References:
+        He et al., Deep Residual Learning for Image Recognition (arXiv 1512.03385), section 4.2.
+    """
+
+    def __init__(
+        self,
+        group: FiniteGroup,
+        in_channels: int = 3,
+        width: int = 32,
+        image_size: int = 32,
+        downsample_kernel: int = 4,
+        exact: bool = True,
+    ) -> None:
+        super().__init__()
+        need_positive(in_channels=in_channels, width=width, image_size=image_size)
+        if image_size < 8:
+            raise ValueError(
+                f"image_size must be at least 8, since it is halved three times, {got(image_size)}"
+            )
+        if downsample_kernel not in (3, 4):
+            raise ValueError(f"downsample_kernel must be 3 or 4, {got(downsample_kernel)}")
+        self.group, self.in_channels, self.out_channels = group, in_channels, 8 * width
+        self.width, self.image_size, self.downsample_kernel = width, image_size, downsample_kernel
+        self.exact = exact
+        self.stem = nn.Sequential(
+            LiftingConv2d(group, in_channels, width, 3, padding=1, bias=False),
+            GroupBatchNorm2d(group, width),
+            nn.ReLU(),
+        )
+        blocks, channels = [], width
+        for stage in range(4):
+            for block in range(2):
+                stride = 2 if stage and not block else 1
+                blocks.append(ResidualBlock(group, channels, width * 2**stage, stride, downsample_kernel))
+                channels = width * 2**stage
+        self.blocks = nn.Sequential(*blocks)
+        self._checked_sizes: set[int] = set()
+        self._check_size(image_size)
+
+    def _check_size(self, size: int) -> None:
+        if not self.exact or self.group.order == 1 or size in self._checked_sizes:
+            return
+        self._checked_sizes.add(size)  # before the check, which runs this network itself
+        violations = exactness_violations(self, size)
+        if violations:
+            self._checked_sizes.remove(size)
+            name, sizes = next(iter(violations.items()))
+            raise ValueError(
+                f"image_size must keep rule E1 in every layer, got {size}: {len(violations)} layers do not, "
+                f"the first is {name}, whose input would have to be of size {' or '.join(map(str, sizes))}; "
+                f"choose another size or downsample_kernel, or say exact=False"
+            )
+
+    def feature_maps(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group out_height out_width"]:
+        """The last regular feature maps; they turn with the image."""
+        for size in images.shape[-2:]:
+            self._check_size(size)
+        return self.blocks(self.stem(images))
+
+    def scaled(self, group: FiniteGroup, factor: float) -> GroupResNet:
+        """The same network over another group, its widths multiplied by ``factor``."""
+        width = max(1, round(factor * self.width))
+        return GroupResNet(
+            group, self.in_channels, width, self.image_size, self.downsample_kernel, self.exact
+        )
+
+
+class SymmetrizedEncoder(nn.Module):
+    r"""Any network made equivariant: apply it to the |G| turned copies, $f(x)[g] = m(g^{-1} x)$.
+
+    It costs |G| times the network, and every comparison needs it as a control (THEORY T3).
+
+    Arguments:
+        group: C1, C2, C4, D1, D2 or D4.
+        module: images (B, C, H, W) to vectors; its outputs are flattened per image.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> mlp = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        >>> SymmetrizedEncoder(cyclic(4), mlp)(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 10, 4])
+    """
+
+    def __init__(self, group: FiniteGroup, module: nn.Module) -> None:
+        super().__init__()
+        need_exact(group)
+        need_instance("module", module, nn.Module)
+        widths = [
+            getattr(layer, "out_features", getattr(layer, "out_channels", None)) for layer in module.modules()
+        ]
+        widths = [width for width in widths if isinstance(width, int)]
+        if not widths:
+            raise ValueError("module must hold a layer with out_features or out_channels, got none")
+        self.group, self.module = group, module
+        # A module that names its own width comes first in modules(); else the last layer's width counts.
+        self.out_channels = widths[0] if hasattr(module, "out_channels") else widths[-1]
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group"]:
+        if images.ndim != 4:
+            raise ValueError(f"images must have shape (B, C, H, W), {got(images)}")
+        turned_back = [self.group.transform(images, int(self.group.inverse[g])) for g in self.group.elements]
+        # One batch, so that a batch norm inside sees all copies and shares its statistics over the group.
+        vectors = self.module(torch.cat(turned_back)).flatten(1)
+        if vectors.shape[1] != self.out_channels:
+            raise ValueError(
+                f"module must give {self.out_channels} numbers per image, the width of its last layer, "
+                f"got {vectors.shape[1]}"
+            )
+        return vectors.unflatten(0, (self.group.order, len(images))).permute(1, 2, 0)
+
+
+def matched_cnn(encoder: GroupCNN | GroupResNet, by: str = "parameters") -> GroupCNN | GroupResNet:
+    """The plain CNN (group C1) of the same architecture with as many parameters, or as many multiplications.
+
+    By compute, the plain network simply has the expanded widths, |G| times the channels. By parameters, the
+    widths grow by about sqrt(|G|); the nearest network is searched for.
+
+    Arguments:
+        encoder: the group network to match.
+        by: "parameters" or "flops".
+    """
+    if not isinstance(encoder, (GroupCNN, GroupResNet)):
+        raise TypeError(f"encoder must be a GroupCNN or a GroupResNet, {got(encoder)}")
+    order = encoder.group.order
+    if by == "flops":
+        return encoder.scaled(cyclic(1), order)
+    if by != "parameters":
+        raise ValueError(f"by must be 'parameters' or 'flops', {got(by)}")
+    wanted = count_parameters(encoder)
+    low, high = 1.0, float(order)  # between the same channels and the same expanded width
+    for _ in range(10):  # the count grows with the factor: bisect
+        middle = (low + high) / 2
+        if count_parameters(encoder.scaled(cyclic(1), middle)) < wanted:
+            low = middle
+        else:
+            high = middle
+    candidates = [encoder.scaled(cyclic(1), factor) for factor in (low, high)]
+    return min(candidates, key=lambda candidate: abs(count_parameters(candidate) - wanted))
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers a module learns."""
+    need_instance("module", module, nn.Module)
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_multiplications(module: nn.Module, images: Float[Tensor, "batch channel height width"]) -> int:
+    """Multiply-adds of one forward pass in eval mode over these images (convolutions, matrix products)."""
+    need_instance("module", module, nn.Module)
+    with eval_mode(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(images)
+    return counter.get_total_flops() // 2

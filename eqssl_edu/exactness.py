@@ -1,0 +1,140 @@
+"""Rule E1: when does a strided layer commute exactly with quarter turns?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from eqssl_edu.errors import got, need_instance, need_positive
+
+__all__ = ["eval_mode", "exactness_violations", "is_exact"]
+
+
+def is_exact(size: int, kernel_size: int, stride: int, padding: int) -> bool:
+    """Rule E1: a k x k window with stride s on S x S pixels, padded by p, is exact iff s divides S + 2p - k.
+
+    Then the windows cover the padded square from border to border, and a turned square has the same windows.
+    (Pooling has one more exact case, which is not counted: every window covers the whole picture.)
+
+    Arguments:
+        size: S, side of the layer's input in pixels.
+        kernel_size: k; the window must fit into S + 2 p.
+        stride: s.
+        padding: p, on each of the four sides.
+
+    Example:
+        >>> is_exact(32, kernel_size=3, stride=2, padding=1), is_exact(33, kernel_size=3, stride=2, padding=1)
+        (False, True)
+    """
+    need_positive(size=size, kernel_size=kernel_size, stride=stride)
+    if not isinstance(padding, int) or padding < 0:
+        raise ValueError(f"padding must be an integer of at least 0, {got(padding)}")
+    if kernel_size > size + 2 * padding:
+        raise ValueError(
+            f"kernel_size must fit into size + 2 * padding = {size + 2 * padding}, {got(kernel_size)}"
+        )
+    return (size + 2 * padding - kernel_size) % stride == 0
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Run a block with a model in eval mode; every module in it gets its own mode back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[int, ...]]:
+    """The layers of a torch module that break rule E1 at this image size, each with the nearest legal sizes.
+
+    Runs the model once on a square of zeros and looks at every layer that has a window, a stride and a
+    padding (convolution and pooling, plain or on a group). Functional calls in a ``forward`` are not seen.
+
+    Arguments:
+        model: any module on images (B, C, S, S); C is read off its first convolution (1 if it has none).
+        input_size: S, in pixels.
+
+    Returns:
+        name of the layer -> the nearest sizes *of that layer's input* that keep the rule; empty if nothing is
+        wrong. A layer that no size can mend (windows that are not square, a transposed convolution with
+        output padding) has no sizes.
+
+    Example:
+        >>> list(exactness_violations(nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1)), 32).items())
+        [('0', (31, 33))]
+    """
+    need_instance("model", model, nn.Module)
+    need_positive(input_size=input_size)
+    widths = [getattr(layer, "in_channels", None) for layer in model.modules()]
+    channels = next((width for width in widths if isinstance(width, int)), 1)
+    found: dict[str, tuple[int, ...]] = {}
+
+    def watch(name: str):
+        def look(layer: nn.Module, inputs: tuple, named_inputs: dict, output: object) -> None:
+            features = next(iter((*inputs, *named_inputs.values())), None)
+            sizes = _nearest_sizes(layer, getattr(features, "tensor", features))  # escnn wraps its tensors
+            if sizes is not None:
+                found[name] = sizes
+
+        return look
+
+    windows = [(name, layer) for name, layer in model.named_modules() if hasattr(layer, "kernel_size")]
+    if not windows:
+        return {}
+    handles = [layer.register_forward_hook(watch(name), with_kwargs=True) for name, layer in windows]
+    parameter = next(model.parameters(), torch.zeros(()))
+    try:
+        with eval_mode(model), torch.no_grad():  # batch norm must not learn from zeros
+            model(parameter.new_zeros(1, channels, input_size, input_size))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None:
+    """None if the layer keeps the rule at this input, else the sizes nearest to it that do."""
+    if not isinstance(features, Tensor) or features.ndim < 4:
+        return None
+    windows = [
+        _two_axes(getattr(layer, key, default))
+        for key, default in [("kernel_size", 1), ("stride", None), ("padding", 0), ("dilation", 1)]
+    ]
+    if windows[1] == (None, None):  # a pooling layer's stride is its window by default
+        windows[1] = windows[0]
+    if any(a != b for a, b in windows) or features.shape[-2] != features.shape[-1]:
+        return ()
+    kernel, stride, padding, dilation = (a for a, _ in windows)
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+        return () if any(layer.output_padding) else None
+    window = dilation * (kernel - 1) + 1
+    if padding == "same":  # torch pads an even window by one more on one side
+        return None if window % 2 else ()
+    if padding == "valid":
+        padding = 0
+    size = features.shape[-1]
+    if is_exact(size, window, stride, padding):
+        return None
+    reach = range(1, stride)
+    smallest = max(1, window - 2 * padding)
+    below = [size - d for d in reach if size - d >= smallest and is_exact(size - d, window, stride, padding)]
+    above = [size + d for d in reach if is_exact(size + d, window, stride, padding)]
+    return tuple(below[:1] + above[:1])
+
+
+def _two_axes(value: object) -> tuple:
+    """The last two entries of a layer's setting: a number or a word counts for both axes."""
+    if isinstance(value, (tuple, list)):
+        if not value:
+            raise ValueError(
+                f"a layer's kernel_size, stride, padding and dilation must hold a number, {got(value)}"
+            )
+        return (value[-2], value[-1]) if len(value) > 1 else (value[0], value[0])
+    return (value, value)

@@ -1,0 +1,400 @@
+"""Finite rotation and reflection groups, and how their elements act on images and on features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cached_property, lru_cache
+from itertools import combinations_with_replacement
+from numbers import Real
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_instance, need_integers, need_positive
+
+__all__ = ["FiniteGroup", "cyclic", "dihedral", "disc_mask", "rotate"]
+
+
+class FiniteGroup:
+    r"""The cyclic group C_n (rotations) or the dihedral group D_n (rotations and reflections) as tables.
+
+    Elements are the integers ``0 .. |G|-1``. Element ``k < n`` is the rotation $r^k$ by $360 k / n$ degrees,
+    counter-clockwise. Element ``n + k`` of D_n is the reflection $r^k m$: *first* flip the last axis, *then*
+    rotate. Element 0 is the identity. The order of the elements is escnn's.
+
+    Arguments:
+        rotations: how many rotations there are, n >= 1.
+        reflections: False for C_n, True for D_n.
+
+    Example:
+        >>> G = dihedral(4)
+        >>> G.name, G.order, G.product[1, 4].item()
+        ('D4', 8, 5)
+    """
+
+    def __init__(self, rotations: int, reflections: bool) -> None:
+        need_positive(rotations=rotations)
+        need_instance("reflections", reflections, bool)
+        self.rotations = rotations
+        self.reflections = reflections
+        self.order = rotations * (1 + self.reflections)
+        self.name = f"{'D' if self.reflections else 'C'}{rotations}"
+        self.elements = range(self.order)
+
+    def __repr__(self) -> str:
+        return f"{'dihedral' if self.reflections else 'cyclic'}({self.rotations})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FiniteGroup):
+            return NotImplemented
+        return (self.rotations, self.reflections) == (other.rotations, other.reflections)
+
+    def __hash__(self) -> int:
+        return hash((self.rotations, self.reflections))
+
+    def __reduce__(self):
+        # The tables are derived: a copy or a pickle needs the two arguments alone.
+        return FiniteGroup, (self.rotations, self.reflections)
+
+    def _repr_html_(self) -> str:
+        """The Cayley table, as JupyterLab shows a group: row g, column h, entry gh."""
+        names = [self.element_name(g) for g in self.elements]
+        hues = [f"hsl({360 * (g % self.rotations) / self.rotations:.0f} 60% 85%)" for g in self.elements]
+        edge = ["2px dashed #444" if g >= self.rotations else "1px solid #fff" for g in self.elements]
+
+        def cell(g: int) -> str:
+            style = f"background:{hues[g]};border:{edge[g]};color:#111;text-align:center"
+            return f'<td style="{style}">{names[g]}</td>'
+
+        head = "".join(f'<th scope="col">{name}</th>' for name in names)
+        rows = "".join(
+            f'<tr><th scope="row">{names[g]}</th>{"".join(map(cell, self.product[g].tolist()))}</tr>'
+            for g in self.elements
+        )
+        caption = (
+            f"<caption>{self.name}: row g, column h, entry gh. Reflections have a dashed edge.</caption>"
+        )
+        return f"<table>{caption}<tr><th></th>{head}</tr>{rows}</table>"
+
+    # -- the tables ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def product(self) -> Int64[Tensor, "group group"]:
+        """Cayley table: ``product[g, h] = gh`` (first h, then g)."""
+        g = torch.arange(self.order)
+        turn, flip = g % self.rotations, g // self.rotations
+        # r^a m^s r^b m^t = r^(a + (-1)^s b) m^(s + t), because m r = r^-1 m.
+        sign = 1 - 2 * flip
+        turns = (turn[:, None] + sign[:, None] * turn[None, :]) % self.rotations
+        return turns + self.rotations * ((flip[:, None] + flip[None, :]) % 2)
+
+    @cached_property
+    def inverse(self) -> Int64[Tensor, " group"]:
+        """``inverse[g]`` is the element with ``product[g, inverse[g]] == 0``."""
+        return (self.product == 0).long().argmax(dim=1)
+
+    @cached_property
+    def _shift(self) -> Int64[Tensor, "group group"]:
+        """``_shift[g, h] = g^-1 h``: where the regular action of g reads entry h from."""
+        return self.product[self.inverse]
+
+    def degrees(self, g: int) -> float:
+        """The angle of rotation in element g, in degrees (for a reflection: of the turn after the flip)."""
+        return 360.0 * (self._element(g) % self.rotations) / self.rotations
+
+    def element_name(self, g: int) -> str:
+        """A short name: ``e``, ``r90``, ``m`` (the flip of the last axis), ``r90 m`` ..."""
+        g = self._element(g)
+        turn = f"r{self.degrees(g):g}" if g % self.rotations else ""
+        flip = "m" if g >= self.rotations else ""
+        return " ".join(filter(None, [turn, flip])) or "e"
+
+    # -- structure ----------------------------------------------------------------------------------------
+
+    def subgroups(self) -> list[tuple[int, ...]]:
+        """Every subgroup as a sorted tuple of elements, small ones first."""
+        # Every subgroup of C_n or D_n is generated by at most two elements.
+        found = {self.generate(pair) for pair in combinations_with_replacement(self.elements, 2)}
+        return sorted(found, key=lambda subgroup: (len(subgroup), subgroup))
+
+    def generate(self, generators: Sequence[int]) -> tuple[int, ...]:
+        """The smallest subgroup that contains ``generators``, as a sorted tuple."""
+        generators = self._elements("generators", generators)
+        found, new = {0}, {0}
+        while new:
+            new = {int(self.product[g, h]) for g in generators for h in new} - found
+            found |= new
+        return tuple(sorted(found))
+
+    def check_subgroup(self, subgroup: Sequence[int]) -> tuple[int, ...]:
+        """``subgroup`` as a sorted tuple; ValueError unless it is closed under the product."""
+        wanted = tuple(sorted(set(self._elements("subgroup", subgroup))))
+        if not wanted or self.generate(wanted) != wanted:
+            raise ValueError(
+                f"subgroup must be a subgroup of {self.name} (it holds 0 and all products), {got(subgroup)}; "
+                f"see {self!r}.subgroups()"
+            )
+        return wanted
+
+    def left_cosets(self, subgroup: Sequence[int]) -> list[tuple[int, ...]]:
+        """The left cosets gH of a subgroup H, each as a sorted tuple, H itself first."""
+        subgroup = self.check_subgroup(subgroup)
+        cosets = {tuple(sorted(self.product[g, list(subgroup)].tolist())) for g in self.elements}
+        return sorted(cosets)
+
+    def conjugacy_classes(self) -> list[tuple[int, ...]]:
+        """The classes {g h g^-1 : g in G}, each as a sorted tuple."""
+        conjugates = self.product[self.product, self.inverse[:, None]]  # [g, h] = g h g^-1
+        return sorted({tuple(sorted(set(conjugates[:, h].tolist()))) for h in self.elements})
+
+    def as_group(self, subgroup: Sequence[int]) -> tuple[FiniteGroup, Int64[Tensor, " subgroup"]]:
+        """A subgroup as a group of its own, with the inclusion: element i of it is ``inclusion[i]`` here."""
+        subgroup = self.check_subgroup(subgroup)
+        turns = torch.tensor([g for g in subgroup if g < self.rotations])
+        flips = [g - self.rotations for g in subgroup if g >= self.rotations]
+        group = FiniteGroup(len(turns), bool(flips))
+        if not flips:
+            return group, turns
+        return group, torch.cat([turns, self.rotations + (turns + min(flips)) % self.rotations])
+
+    # -- actions ------------------------------------------------------------------------------------------
+
+    @property
+    def exact_on_grid(self) -> bool:
+        """True if every element maps a square pixel grid to itself: C1, C2, C4, D1, D2, D4."""
+        return 4 % self.rotations == 0
+
+    def transform(
+        self, images: Shaped[Tensor, "*batch height width"], g: int | Int64[Tensor, " samples"]
+    ) -> Shaped[Tensor, "*batch height width"]:
+        """Act on images exactly: a permutation of the pixels.
+
+        Arguments:
+            images: any leading axes, then height and width; square where g holds a quarter turn.
+            g: one element, or one element per sample of the first axis.
+        """
+        need_instance("images", images, Tensor)
+        if images.ndim < 2:
+            raise ValueError(f"images must have at least the axes (height, width), {got(images)}")
+        if not isinstance(g, Tensor):
+            g = self._element(g)
+            flipped = images.flip(-1) if g >= self.rotations else images
+            return torch.rot90(flipped, self._quarter_turns(g, images), dims=(-2, -1))
+        self._per_sample(g, images, "images", minimum_axes=3)
+        for element in set(g.tolist()):
+            self._quarter_turns(element, images)
+        table = _pixel_table(self, *images.shape[-2:], images.device)[g.to(images.device)]
+        flat = images.reshape(len(images), math.prod(images.shape[1:-2]), table.shape[1])
+        return flat.gather(2, table[:, None, :].expand_as(flat)).reshape(images.shape)
+
+    def transform_features(
+        self, z: Shaped[Tensor, "*batch group"], g: int | Int64[Tensor, " samples"]
+    ) -> Shaped[Tensor, "*batch group"]:
+        r"""The regular action: $(\rho(g) z)[h] = z[g^{-1} h]$ along the last axis.
+
+        Arguments:
+            z: regular features, the group axis last.
+            g: one element, or one element per sample of the first axis.
+        """
+        self._check_group_axis(z, -1, "z")
+        shift = _on_device(self, z.device)
+        if not isinstance(g, Tensor):
+            return z[..., shift[self._element(g)]]
+        self._per_sample(g, z, "z", minimum_axes=2)
+        index = shift[g.to(z.device)].reshape(len(g), *[1] * (z.ndim - 2), self.order)
+        return z.gather(-1, index.expand_as(z))
+
+    def transform_maps(
+        self, maps: Shaped[Tensor, "*batch group height width"], g: int | Int64[Tensor, " samples"]
+    ) -> Shaped[Tensor, "*batch group height width"]:
+        """Act on regular feature maps: the group axis by the regular action, and the grid turns as well.
+
+        Arguments:
+            maps: the last three axes are group, height, width.
+            g: one element, or one element per sample of the first axis.
+        """
+        self._check_group_axis(maps, -3, "maps")
+        if isinstance(g, Tensor):
+            self._per_sample(g, maps, "maps", minimum_axes=4)
+            return self.transform_features(self.transform(maps, g).movedim(-3, -1), g).movedim(-1, -3)
+        return self.transform(maps, g).index_select(-3, _on_device(self, maps.device)[self._element(g)])
+
+    # -- checks -------------------------------------------------------------------------------------------
+
+    def _element(self, g: int) -> int:
+        try:
+            index = g.__index__()
+        except (AttributeError, TypeError):
+            raise TypeError(
+                f"g must be an integer or a LongTensor of elements of {self.name}, {got(g)}"
+            ) from None
+        if not 0 <= index < self.order:
+            raise ValueError(f"g must be an element 0 .. {self.order - 1} of {self.name}, {got(g)}")
+        return index
+
+    def _elements(self, name: str, elements: Iterable[int]) -> list[int]:
+        if not isinstance(elements, Iterable):
+            raise TypeError(f"{name} must be a sequence of elements of {self.name}, {got(elements)}")
+        return [self._element(g) for g in elements]
+
+    def _per_sample(self, g: Tensor, batch: Tensor, name: str, minimum_axes: int) -> None:
+        need_integers("g", g)
+        if batch.ndim < minimum_axes or g.shape != batch.shape[:1]:
+            raise ValueError(
+                f"g must hold one element per sample of the first axis of {name}; g has shape "
+                f"{tuple(g.shape)}, {name} has shape {tuple(batch.shape)}"
+            )
+        if len(g) and not 0 <= int(g.min()) <= int(g.max()) < self.order:
+            raise ValueError(f"g must hold elements 0 .. {self.order - 1} of {self.name}, {got(g.tolist())}")
+
+    def _quarter_turns(self, g: int, images: Tensor) -> int:
+        turns, rest = divmod(4 * (g % self.rotations), self.rotations)
+        if rest:
+            raise ValueError(
+                f"g = {g} of {self.name} turns by {self.degrees(g):g} degrees, which does not map the pixel "
+                f"grid to itself; use rotate(images, degrees) for an approximation"
+            )
+        height, width = images.shape[-2:]
+        if turns % 2 and height != width:
+            raise ValueError(
+                f"images must be square for a rotation by {self.degrees(g):g} degrees, got {height} x {width}"
+            )
+        return turns
+
+    def _check_group_axis(self, features: Tensor, axis: int, name: str) -> None:
+        need_instance(name, features, Tensor)
+        if features.ndim < -axis or features.shape[axis] != self.order:
+            raise ValueError(
+                f"{name} must have {self.order} entries (the order of {self.name}) on axis {axis}, "
+                f"{got(features)}"
+            )
+
+
+def cyclic(n: int) -> FiniteGroup:
+    """C_n, the rotations by multiples of 360/n degrees.
+
+    Example:
+        >>> cyclic(4).inverse.tolist()
+        [0, 3, 2, 1]
+    """
+    need_positive(n=n)
+    return _group(n, False)
+
+
+def dihedral(n: int) -> FiniteGroup:
+    """D_n, the rotations by multiples of 360/n degrees and n reflections.
+
+    Example:
+        >>> len(dihedral(4).subgroups())
+        10
+    """
+    need_positive(n=n)
+    return _group(n, True)
+
+
+def need_exact(group: FiniteGroup) -> None:
+    """Raise unless every element of the group maps a pixel grid to itself."""
+    need_instance("group", group, FiniteGroup)
+    if not group.exact_on_grid:
+        raise ValueError(
+            f"group must map the pixel grid to itself (C1, C2, C4, D1, D2, D4), got {group.name}; "
+            f"eqssl_edu.steerable has encoders for the others"
+        )
+
+
+def rotate(
+    images: Float[Tensor, "*batch height width"], degrees: float | Float[Tensor, " samples"]
+) -> Float[Tensor, "*batch height width"]:
+    """Turn images counter-clockwise: exact at multiples of 90 degrees, else *approximate* (bilinear).
+
+    What enters from outside the picture is 0. Compare turned pictures inside ``disc_mask`` only.
+
+    Arguments:
+        images: any leading axes, then height and width.
+        degrees: one angle, or one angle per sample of the first axis.
+
+    Example:
+        >>> x = torch.eye(3)
+        >>> torch.equal(rotate(x, 90.0), torch.rot90(x))
+        True
+    """
+    need_instance("images", images, Tensor)
+    if images.ndim < 2 or not images.is_floating_point():
+        raise ValueError(f"images must be floating point with the axes (..., height, width), {got(images)}")
+    height, width = images.shape[-2:]
+    # Half precision cannot tell where a pixel is: 8 to 11 bits for the position and the weight together.
+    precision = torch.promote_types(images.dtype, torch.float32)
+    if isinstance(degrees, Tensor):
+        if images.ndim < 3 or degrees.shape != images.shape[:1]:
+            raise ValueError(
+                f"degrees must hold one angle per sample of the first axis of images; degrees has shape "
+                f"{tuple(degrees.shape)}, images has shape {tuple(images.shape)}"
+            )
+        if not degrees.isfinite().all():
+            raise ValueError(f"degrees must be finite, {got(degrees.tolist())}")
+        degrees = degrees.to(images.device, precision) % 360
+        flat = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
+    else:
+        if not isinstance(degrees, Real):
+            raise TypeError(f"degrees must be a number or a Tensor, {got(degrees)}")
+        if not math.isfinite(degrees):
+            raise ValueError(f"degrees must be finite, {got(degrees)}")
+        turns, rest = divmod(degrees, 90)
+        if rest == 0 and (turns % 2 == 0 or height == width):
+            return torch.rot90(images, int(turns) % 4, dims=(-2, -1))
+        degrees = torch.tensor([degrees % 360], dtype=precision, device=images.device)
+        flat = images.reshape(1, math.prod(images.shape[:-2]), height, width)
+    angle = degrees.deg2rad()
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # Output pixel (x, y), y pointing down, reads the input at the point turned back; the two ratios undo the
+    # normalisation of both axes to [-1, 1].
+    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
+    grid = F.affine_grid(torch.stack(rows, dim=1).reshape(-1, 2, 3), list(flat.shape), align_corners=False)
+    turned = F.grid_sample(flat.to(precision), grid, mode="bilinear", align_corners=False).to(images.dtype)
+    exact = degrees % (90 if height == width else 180) == 0
+    if exact.any():
+        turned[exact] = cyclic(4).transform(flat[exact], (degrees[exact] / 90).long() % 4)
+    return turned.reshape(images.shape)
+
+
+def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
+    """True on the centred disc that no rotation moves out of a square picture.
+
+    Arguments:
+        size: side of the picture in pixels.
+        margin: how many pixels the disc stays away from the border (for what convolutions read from outside);
+            at most its radius.
+    """
+    need_positive(size=size)
+    radius = (size - 1) / 2
+    if not isinstance(margin, Real) or not 0 <= margin <= radius:
+        raise ValueError(f"margin must be a number of pixels 0 .. {radius:g}, {got(margin)}")
+    offset = torch.arange(size) - radius
+    return offset[:, None] ** 2 + offset[None, :] ** 2 <= (radius - margin) ** 2 + 1e-9
+
+
+@lru_cache(maxsize=256)
+def _group(rotations: int, reflections: bool) -> FiniteGroup:
+    return FiniteGroup(rotations, reflections)
+
+
+@lru_cache(maxsize=64)
+def _on_device(group: FiniteGroup, device: torch.device) -> Tensor:
+    return group._shift.to(device)
+
+
+@lru_cache(maxsize=64)
+def _pixel_table(group: FiniteGroup, height: int, width: int, device: torch.device) -> Tensor:
+    """[g, p] = the pixel that lands on pixel p under g; rows of elements that do not fit the grid are 0."""
+    pixels = torch.arange(height * width).reshape(height, width)
+    rows = []
+    for g in group.elements:
+        turns, rest = divmod(4 * (g % group.rotations), group.rotations)
+        fits = rest == 0 and (turns % 2 == 0 or height == width)
+        rows.append(
+            group.transform(pixels, g).flatten() if fits else torch.zeros(height * width, dtype=torch.long)
+        )
+    return torch.stack(rows).to(device)

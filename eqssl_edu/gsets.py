@@ -1,0 +1,240 @@
+"""Sets on which a group acts: orbits, stabilisers, quotients, grid positions, jigsaw permutations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import torch
+from jaxtyping import Int64, Num
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_instance, need_integers, need_positive
+from eqssl_edu.groups import FiniteGroup, need_exact
+
+__all__ = ["GSet"]
+
+NEIGHBOUR_NAMES = ("north-west", "north", "north-east", "west", "east", "south-west", "south", "south-east")
+
+
+class GSet:
+    r"""A finite set with an action of a group, as a table: ``action[g, l]`` is $g \cdot l$.
+
+    The table is checked when the set is made: $e \cdot l = l$ and $(gh) \cdot l = g \cdot (h \cdot l)$.
+
+    Arguments:
+        group: the group that acts.
+        action: LongTensor (|G|, n), the action table.
+        names: n names for the elements, for pictures and messages; their numbers by default.
+
+    Example:
+        >>> from eqssl_edu.groups import dihedral
+        >>> corners_edges_centre = GSet.grid(dihedral(4), 3)
+        >>> corners_edges_centre.orbits
+        [(0, 2, 6, 8), (1, 3, 5, 7), (4,)]
+        >>> corners_edges_centre.stabilizer(4)
+        (0, 1, 2, 3, 4, 5, 6, 7)
+    """
+
+    def __init__(
+        self, group: FiniteGroup, action: Int64[Tensor, "group size"], names: Iterable[str] | None = None
+    ) -> None:
+        need_instance("group", group, FiniteGroup)
+        need_integers("action", action)
+        if action.ndim != 2 or action.shape[0] != group.order or action.shape[1] < 1:
+            raise ValueError(f"action must have shape ({group.order}, n) for {group.name}, {got(action)}")
+        size = action.shape[1]
+        if not 0 <= int(action.min()) <= int(action.max()) < size:
+            raise ValueError(
+                f"action must hold labels 0 .. {size - 1}, got {int(action.min())} .. {int(action.max())}"
+            )
+        if not torch.equal(action[0], torch.arange(size)):
+            raise ValueError(
+                "action must leave every label where it is under the identity: action[0, l] == l"
+            )
+        broken = (action[group.product] != action[:, action]).nonzero()
+        if len(broken):
+            g, h, label = broken[0].tolist()
+            raise ValueError(
+                f"action must be an action of {group.name}: (gh).l must equal g.(h.l), but for g = {g}, "
+                f"h = {h}, l = {label} it got {int(action[group.product[g, h], label])} and "
+                f"{int(action[g, action[h, label]])}"
+            )
+        self.group = group
+        self.action = action
+        self.size = size
+        self.names = [str(label) for label in range(size)] if names is None else [str(name) for name in names]
+        if len(self.names) != size:
+            raise ValueError(f"names must hold {size} names, got {len(self.names)}")
+
+    def __repr__(self) -> str:
+        sizes = [len(orbit) for orbit in self.orbits]
+        return f"GSet({self.group.name}, size={self.size}, orbits of sizes {sizes})"
+
+    # -- structure ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def orbits(self) -> list[tuple[int, ...]]:
+        """The orbits as sorted tuples of labels, in the order of their smallest label."""
+        smallest = self.action.amin(dim=0)
+        members: dict[int, list[int]] = {}
+        for label, root in enumerate(smallest.tolist()):
+            members.setdefault(root, []).append(label)
+        return [tuple(members[root]) for root in sorted(members)]
+
+    @cached_property
+    def orbit_index(self) -> Int64[Tensor, " size"]:
+        """``orbit_index[l]`` is the number of the orbit that holds label l."""
+        return self.action.amin(dim=0).unique(return_inverse=True)[1]
+
+    @property
+    def is_transitive(self) -> bool:
+        """True if there is one orbit."""
+        return len(self.orbits) == 1
+
+    def stabilizer(self, label: int) -> tuple[int, ...]:
+        """The elements g with g.l = l, a subgroup."""
+        fixed = self.action[:, self._label(label)] == label
+        return tuple(fixed.nonzero().flatten().tolist())
+
+    def isomorphic(self, label: int, other: int) -> bool:
+        """True if the orbits of two labels are isomorphic G-sets: their stabilisers are conjugate."""
+        group, wanted = self.group, set(self.stabilizer(other))
+        return any(
+            {int(group.product[group.product[g, h], group.inverse[g]]) for h in self.stabilizer(label)}
+            == wanted
+            for g in group.elements
+        )
+
+    # -- actions ------------------------------------------------------------------------------------------
+
+    def act(
+        self, g: int | Int64[Tensor, " samples"], labels: Int64[Tensor, " samples"]
+    ) -> Int64[Tensor, " samples"]:
+        """g.l for each label; g is one element, or one element per label."""
+        need_integers("labels", labels)
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < self.size:
+            raise ValueError(f"labels must hold labels 0 .. {self.size - 1}, {got(labels.tolist())}")
+        if isinstance(g, Tensor):
+            self.group._per_sample(g, labels, "labels", minimum_axes=1)
+        else:
+            g = self.group._element(g)
+        return self.action.to(labels.device)[g, labels]
+
+    def transform(self, outputs: Num[Tensor, "*batch size"], g: int) -> Num[Tensor, "*batch size"]:
+        r"""Act on a label-valued output $o \in R^L$: $(g \cdot o)[l] = o[g^{-1} \cdot l]$."""
+        need_instance("outputs", outputs, Tensor)
+        if outputs.ndim < 1 or outputs.shape[-1] != self.size:
+            raise ValueError(
+                f"outputs must have {self.size} entries (one per label) on the last axis, {got(outputs)}"
+            )
+        return outputs[..., self.action.to(outputs.device)[self.group.inverse[self.group._element(g)]]]
+
+    # -- the standard sets --------------------------------------------------------------------------------
+
+    @classmethod
+    def regular(cls, group: FiniteGroup) -> GSet:
+        """G acting on itself from the left: one orbit, trivial stabilisers."""
+        need_instance("group", group, FiniteGroup)
+        return cls(group, group.product, [group.element_name(g) for g in group.elements])
+
+    @classmethod
+    def trivial(cls, group: FiniteGroup, n: int) -> GSet:
+        """n labels that no element moves."""
+        need_instance("group", group, FiniteGroup)
+        need_positive(n=n)
+        return cls(group, torch.arange(n).repeat(group.order, 1))
+
+    @classmethod
+    def quotient(cls, group: FiniteGroup, subgroup: Sequence[int]) -> GSet:
+        """The left cosets G/H: label i is ``group.left_cosets(subgroup)[i]``; g.(tH) = (gt)H."""
+        need_instance("group", group, FiniteGroup)
+        cosets = group.left_cosets(subgroup)
+        coset_of = torch.empty(group.order, dtype=torch.long)
+        for label, coset in enumerate(cosets):
+            coset_of[list(coset)] = label
+        representatives = torch.tensor([coset[0] for coset in cosets])
+        names = ["{" + ", ".join(group.element_name(g) for g in coset) + "}" for coset in cosets]
+        return cls(group, coset_of[group.product[:, representatives]], names)
+
+    @classmethod
+    def grid(cls, group: FiniteGroup, n: int) -> GSet:
+        """The positions of an n x n grid, row-major; g moves them as it moves the tiles of an image."""
+        need_exact(group)
+        need_positive(n=n)
+        positions = torch.arange(n * n).reshape(n, n)
+        # transform() shows which tile arrives at a position; its inverse is where a tile goes.
+        arrives = torch.stack([group.transform(positions, g).flatten() for g in group.elements])
+        return cls(group, arrives.argsort(dim=1), [f"row {p // n}, column {p % n}" for p in range(n * n)])
+
+    @classmethod
+    def neighbours(cls, group: FiniteGroup) -> GSet:
+        """The eight neighbours of a grid position, row-major without the centre (relative patch location)."""
+        around = [0, 1, 2, 3, 5, 6, 7, 8]
+        action = cls.grid(group, 3).action[:, around]
+        return cls(group, action - (action > 4).long(), NEIGHBOUR_NAMES)
+
+    @classmethod
+    def jigsaw(
+        cls,
+        group: FiniteGroup,
+        n: int,
+        action: str = "conjugation",
+        count: int | None = None,
+        min_distance: int | None = None,
+    ) -> GSet:
+        r"""Permutations of the n x n tiles of an image; ``.permutations`` holds them, LongTensor (size, n*n).
+
+        A permutation s sends the tile at position p to position s[p]. With $\pi_g$ the permutation of
+        positions that g causes, the actions are: conjugation $\pi_g s \pi_g^{-1}$ (right for every image),
+        left $\pi_g s$ (needs upright images), trivial $s$ (needs upright images and an invariant output).
+
+        Arguments:
+            n: 2 (all 24 permutations are taken if nothing else is said) or 3 (362,880: choose some).
+            action: "conjugation", "left" or "trivial".
+            count: take whole orbits, far apart in Hamming distance, until there are at least so many labels.
+            min_distance: take only orbits whose members differ from each other, and from all that was taken,
+                in at least so many positions.
+        """
+        from eqssl_edu import jigsaw
+
+        permutations = jigsaw.choose(group, n, action, count, min_distance)
+        names = ["".join(map(str, permutation)) for permutation in permutations.tolist()]
+        labels = cls(group, jigsaw.action_table(group, n, action, permutations), names)
+        labels.permutations = permutations
+        return labels
+
+    # -- new sets from old ones ---------------------------------------------------------------------------
+
+    def union(self, other: GSet) -> GSet:
+        """The disjoint union: this set's labels first, then the other's."""
+        self._same_group(other)
+        action = torch.cat([self.action, self.size + other.action], dim=1)
+        return GSet(self.group, action, self.names + other.names)
+
+    def times(self, other: GSet) -> GSet:
+        """The product set with g.(l, m) = (g.l, g.m); the pair (l, m) is label ``l * other.size + m``."""
+        self._same_group(other)
+        action = (self.action[:, :, None] * other.size + other.action[:, None, :]).flatten(1)
+        return GSet(self.group, action, [f"{a}; {b}" for a in self.names for b in other.names])
+
+    def restrict(self, subgroup: Sequence[int]) -> GSet:
+        """The same labels under a subgroup, as a set of ``group.as_group(subgroup)[0]``."""
+        group, inclusion = self.group.as_group(subgroup)
+        return GSet(group, self.action[inclusion], self.names)
+
+    # -- checks -------------------------------------------------------------------------------------------
+
+    def _label(self, label: int) -> int:
+        if not isinstance(label, int):
+            raise TypeError(f"label must be an integer, {got(label)}")
+        if not 0 <= label < self.size:
+            raise ValueError(f"label must be one of 0 .. {self.size - 1}, {got(label)}")
+        return label
+
+    def _same_group(self, other: GSet) -> None:
+        need_instance("other", other, GSet)
+        if self.group != other.group:
+            raise ValueError(
+                f"other must be a set of {self.group.name} as well, got a set of {other.group.name}"
+            )

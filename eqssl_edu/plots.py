@@ -1,0 +1,280 @@
+"""Pictures of images, feature maps and matrices, and a way to turn them by hand.
+
+``image_grid`` returns a plotly figure with a labelled colour scale. ``picture`` and ``row`` return small HTML, light
+enough to be drawn again while a slider moves: ``ByHand(draw, ...)`` shows ``draw(...)`` below its sliders.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+from plotly.subplots import make_subplots
+from torch import Tensor
+
+from eqssl_edu.errors import got
+
+__all__ = [
+    "BLUE_WHITE_ORANGE",
+    "COLOURS",
+    "TEMPLATE",
+    "ByHand",
+    "image_grid",
+    "picture",
+    "row",
+    "window_picture",
+]
+
+# Okabe and Ito: seven colours that every kind of colour vision tells apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+CIVIDIS = (
+    "#00224E",
+    "#123570",
+    "#3B496C",
+    "#575D6D",
+    "#707173",
+    "#8A8678",
+    "#A59C74",
+    "#C3B369",
+    "#E1CC55",
+    "#FEE838",
+)
+BLUE_WHITE_ORANGE = ("#004C7A", "#0072B2", "#7FB8D8", "#FFFFFF", "#F5B27A", "#D55E00", "#8F3F00")
+
+# A white card with dark ink: it reads the same on JupyterLab's light and dark themes, and on paper.
+TEMPLATE = go.layout.Template(
+    layout=go.Layout(
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},
+        title={"x": 0.02, "xanchor": "left", "font": {"size": 15}},
+        colorway=COLOURS,
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        xaxis={"gridcolor": "#dddddd", "zerolinecolor": "#bbbbbb", "linecolor": "#555555"},
+        yaxis={"gridcolor": "#dddddd", "zerolinecolor": "#bbbbbb", "linecolor": "#555555"},
+    )
+)
+
+
+def image_grid(
+    images: Float[Tensor, "count height width"],
+    titles: Sequence[str] | None = None,
+    title: str = "",
+    columns: int = 8,
+    signed: bool = False,
+    value: str = "value",
+    axes: tuple[str, str] = ("column", "row"),
+) -> go.Figure:
+    """Images, maps or matrices side by side under one labelled colour scale.
+
+    Arguments:
+        images: one picture for each entry of the first axis.
+        titles: a short name above each picture.
+        title: of the whole figure.
+        columns: at most so many pictures in a row.
+        signed: blue for negative, white for zero, orange for positive; otherwise cividis.
+        value: what the colour means.
+        axes: names of the horizontal and the vertical axis.
+    """
+    if images.ndim != 3:
+        raise ValueError(f"images must have shape (count, height, width), {got(images)}")
+    pixels = images.detach().double().cpu().numpy()
+    count, height, width = pixels.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = make_subplots(
+        rows,
+        columns,
+        subplot_titles=list(titles) if titles is not None else None,
+        horizontal_spacing=0.15 / columns,
+        vertical_spacing=0.3 / rows,
+        x_title=axes[0],
+        y_title=axes[1],
+    )
+    for index, plane in enumerate(pixels):
+        figure.add_heatmap(z=plane, coloraxis="coloraxis", row=index // columns + 1, col=index % columns + 1)
+    figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, constrain="domain")
+    figure.update_yaxes(
+        showticklabels=False, showgrid=False, zeroline=False, constrain="domain", autorange="reversed"
+    )
+    for number in range(1, count + 1):
+        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", selector=number - 1)
+    low, high = _limits(pixels, signed)
+    side = min(150, 860 // columns)
+    figure.update_layout(
+        template=TEMPLATE,
+        title=title,
+        height=round(rows * (side * height / width + 34)) + 120,
+        width=columns * (side + 8) + 170,
+        coloraxis={
+            "colorscale": BLUE_WHITE_ORANGE if signed else "Cividis",
+            "cmin": low,
+            "cmax": high,
+            "colorbar": {"title": {"text": value, "side": "right"}, "thickness": 14},
+        },
+    )
+    figure.update_annotations(font_size=13)
+    return figure
+
+
+def picture(
+    plane: Float[Tensor, "height width"],
+    caption: str = "",
+    signed: bool = False,
+    limits: tuple[float, float] | None = None,
+    side: int = 84,
+) -> str:
+    """One image as HTML with a caption, its pixels kept sharp.
+
+    Arguments:
+        plane: the image.
+        caption: shown below it, and read aloud by screen readers.
+        signed: blue for negative, white for zero, orange for positive; otherwise cividis.
+        limits: the values of the lowest and the highest colour; the image's own by default.
+        side: width on the screen.
+    """
+    pixels = plane.detach().double().cpu().numpy()
+    low, high = limits if limits is not None else _limits(pixels, signed)
+    index = ((pixels - low) * (255 / ((high - low) or 1.0))).round().clip(0, 255).astype(int)
+    data = base64.b64encode(_png(_palette(BLUE_WHITE_ORANGE if signed else CIVIDIS)[index])).decode()
+    return (
+        f'<figure style="margin:0;text-align:center;width:{side + 10}px">'
+        f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}" width="{side}" '
+        f'style="image-rendering:pixelated;border:1px solid #767b84">'
+        f'<figcaption style="font-size:12px;line-height:1.3">{escape(caption)}</figcaption></figure>'
+    )
+
+
+def row(pictures: Sequence[str], text: str = "") -> str:
+    """Pictures side by side (in several lines where they do not fit), and a sentence below them."""
+    words = f'<p style="margin:6px 0 0;font-size:14px;line-height:1.4">{text}</p>' if text else ""
+    boxes = "".join(pictures)
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start">{boxes}</div>{words}'
+
+
+def window_picture(size: int, kernel_size: int, stride: int, padding: int) -> str:
+    """Where the windows of a strided layer stand on a padded square, before and after a quarter turn.
+
+    Dots mark the centres of the windows, circles the same centres after the turn: the layer is exact where each
+    circle has its dot.
+    """
+    side = size + 2 * padding
+    last = side - kernel_size
+    if last < 0:
+        raise ValueError(f"kernel_size must fit into the padded image of {side} pixels, got {kernel_size}")
+    unit = 300 / side
+    centres = [(start + kernel_size / 2) * unit for start in range(0, last + 1, stride)]
+    places = {(x, y) for x in centres for y in centres}
+    turned = {(y, 300 - x) for x, y in places}  # (x, y) from the upper left; a quarter turn counter-clockwise
+    exact = all(min(abs(x - a) + abs(y - b) for a, b in places) < 1e-6 for x, y in turned)
+    lines = "".join(
+        f'<path d="M{i * unit:.2f} 0V300M0 {i * unit:.2f}H300" stroke="#c9c9c9" stroke-width="0.7"/>'
+        for i in range(side + 1)
+    )
+    dots = "".join(
+        f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{unit / 6:.2f}" fill="{COLOURS[0]}"/>' for x, y in places
+    )
+    rings = "".join(
+        f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{unit / 3:.2f}" fill="none" stroke="{COLOURS[1]}" stroke-width="2"/>'
+        for x, y in turned
+    )
+    words = "each circle has its dot" if exact else "the circles miss the dots"
+    return (
+        f'<svg viewBox="-4 -4 308 308" width="308" height="308" role="img" aria-label="{words}" '
+        f'style="background:white">{_square(padding * unit, size * unit, "fill:#f6eeda")}{lines}'
+        f"{_square(0, kernel_size * unit, f'fill:{COLOURS[0]}22;stroke:{COLOURS[0]};stroke-width:2')}"
+        f"{dots}{rings}</svg>"
+    )
+
+
+def _square(corner: float, side: float, style: str) -> str:
+    return f'<rect x="{corner:.2f}" y="{corner:.2f}" width="{side:.2f}" height="{side:.2f}" style="{style}"/>'
+
+
+class ByHand(ipywidgets.VBox):
+    """A drawing with a slider or a menu for each of its arguments.
+
+    ``draw`` is a plain function that returns HTML. It can be called, read and tested without this class.
+
+    Arguments:
+        draw: keyword arguments in, HTML out.
+        start: the first values of the controls; otherwise each control starts with its first choice.
+        choices: for each argument of ``draw`` a ``range`` (a slider) or a list (a menu).
+
+    Example:
+        >>> square = ByHand(lambda n: f"{n * n}", n=range(1, 9), start={"n": 3})
+        >>> square.picture.value
+        '9'
+    """
+
+    def __init__(
+        self, draw: Callable[..., str], start: dict[str, Any] | None = None, **choices: range | Sequence[Any]
+    ) -> None:
+        start = start or {}
+        self.draw = draw
+        self.controls = {
+            name: _control(name, values, start.get(name, values[0])) for name, values in choices.items()
+        }
+        self.picture = ipywidgets.HTML(draw(**self.state()))
+        for control in self.controls.values():
+            control.observe(self._redraw, names="value")
+        super().__init__([*self.controls.values(), self.picture])
+
+    def state(self) -> dict[str, Any]:
+        """The values of the controls, by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def _redraw(self, change: dict[str, Any]) -> None:
+        # An exception in an observer vanishes in JupyterLab: say it where the picture was.
+        try:
+            self.picture.value = self.draw(**self.state())
+        except Exception as problem:
+            self.picture.value = f"<b>{type(problem).__name__}</b>: {escape(str(problem))}"
+            raise
+
+
+def _control(name: str, choices: range | Sequence[Any], value: Any) -> ipywidgets.Widget:
+    words = name.replace("_", " ")
+    looks = {"description": words, "tooltip": words, "style": {"description_width": "110px"}}
+    if isinstance(choices, range):
+        return ipywidgets.IntSlider(
+            value, choices[0], choices[-1], choices.step, layout={"width": "440px"}, **looks
+        )
+    return ipywidgets.Dropdown(options=choices, value=value, layout={"width": "300px"}, **looks)
+
+
+def _limits(pixels: np.ndarray, signed: bool) -> tuple[float, float]:
+    if signed:
+        reach = float(np.abs(pixels).max()) or 1.0
+        return -reach, reach
+    low, high = float(pixels.min()), float(pixels.max())
+    return (low, high) if high > low else (min(low, 0.0), max(high, 1.0))
+
+
+def _palette(colours: Sequence[str]) -> np.ndarray:
+    """256 colours, (256, 3) bytes, by straight lines between the given ones."""
+    stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours])
+    places = np.linspace(0, len(colours) - 1, 256)
+    channels = [np.interp(places, range(len(colours)), channel) for channel in stops.T]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+def _png(colours: np.ndarray) -> bytes:
+    """A PNG file of (height, width, 3) bytes: a header, the compressed rows, an end."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width, _ = colours.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a channel, red green blue
+    rows = b"".join(b"\0" + line.tobytes() for line in colours)  # each row says first: no filter
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -1,0 +1,146 @@
+"""Pretext tasks: labels that move with the input, the cap of an invariant head, the free orbit."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.layers import FreeHead, GSetHead, InvariantHead
+from eqssl_edu.pretext import PretextModel, RotationTask
+
+GROUPS = [cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
+
+
+def noise(count=6, size=9, seed=0):
+    return torch.rand(
+        count, 1, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+def model_with(head, group):
+    torch.manual_seed(0)
+    task = RotationTask(group)
+    encoder = GroupCNN(group, channels=(4, 6))
+    heads = {
+        "equivariant": GSetHead(task.labels, 6),
+        "invariant": InvariantHead(task.labels, 6),
+        "free": FreeHead(task.labels, 6, group.order),
+    }
+    return PretextModel(encoder, task, heads[head]).double()
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_sample_turns_each_image_by_its_label(group):
+    images, task = noise(), RotationTask(group)
+    inputs, labels = task.sample(images, torch.Generator().manual_seed(1))
+    for image, turned, label in zip(images, inputs, labels, strict=True):
+        assert torch.equal(turned, group.transform(image, int(label)))
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_label_moves_with_the_input(group):
+    """(a g) x has the label a g: sampling and then turning is sampling with the label acted on."""
+    images, task = noise(), RotationTask(group)
+    inputs, labels = task.sample(images, torch.Generator().manual_seed(1))
+    for a in group.elements:
+        moved = group.transform(images, task.labels.act(a, labels))
+        assert torch.equal(task.transform(inputs, a), moved)
+
+
+def test_sample_is_decided_by_the_generator():
+    task, images = RotationTask(cyclic(4)), noise(64)
+    first, second, other = (task.sample(images, torch.Generator().manual_seed(seed))[1] for seed in (3, 3, 4))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_logits_of_the_equivariant_head_move_with_the_input(group, training):
+    model = model_with("equivariant", group).train(training)
+    inputs = noise()
+    logits = model(inputs).detach()
+    assert logits.std() > 1e-3
+    for g in group.elements:
+        turned = model(group.transform(inputs, g)).detach()
+        assert (turned - model.task.labels.transform(logits, g)).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("head", ["free", "invariant"])
+def test_logits_of_the_naive_heads_do_not_move_with_the_input(head):
+    """The must-fail twin."""
+    model, inputs = model_with(head, cyclic(4)), noise()
+    turned = model(cyclic(4).transform(inputs, 1)).detach()
+    assert (turned - model.task.labels.transform(model(inputs).detach(), 1)).abs().max() > 1e-2
+
+
+def test_t1_invariant_head_has_accuracy_exactly_one_over_g():
+    """T1: whatever an invariant network says, it is right for exactly one of the |G| copies."""
+    for group in GROUPS:
+        model = model_with("invariant", group)
+        loss, accuracy = model.evaluate(noise(20))
+        assert accuracy == model.cap == 1 / group.order
+        assert loss >= torch.tensor(float(group.order)).log().item() - 1e-12
+    assert model_with("equivariant", cyclic(4)).cap == 1.0
+
+
+def test_t1_the_cap_holds_only_for_invariant_heads():
+    """The must-fail twin: a free head on the same features can cross the cap."""
+    model, images = model_with("free", cyclic(4)), noise(4)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model.training_step(images, generator)["loss"].backward()
+        optimizer.step()
+    assert model.evaluate(images)[1] > 1 / 4
+
+
+def test_t6_the_orbit_is_free():
+    """T6: turning each sample by its own element, and its label with it, changes neither the loss nor a gradient."""
+    group = dihedral(4)
+    model, inputs = model_with("equivariant", group).train(), noise(8)
+    labels = torch.arange(8)
+    elements = torch.tensor([3, 1, 4, 1, 5, 2, 6, 7])
+
+    def loss_and_gradient(inputs, labels):
+        loss = F.cross_entropy(model(inputs), labels)
+        return loss.item(), torch.cat(
+            [g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]
+        )
+
+    loss, gradient = loss_and_gradient(inputs, labels)
+    turned, turned_gradient = loss_and_gradient(
+        group.transform(inputs, elements), model.task.labels.act(elements, labels)
+    )
+    assert abs(turned - loss) < 1e-12
+    assert (turned_gradient - gradient).norm() < 1e-12 * gradient.norm()
+    wrong, _ = loss_and_gradient(group.transform(inputs, elements), labels)  # the labels left behind
+    assert abs(wrong - loss) > 1e-3
+
+
+def test_symmetrized_plain_network_is_equivariant_too():
+    group = cyclic(4)
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(81, 12), torch.nn.Tanh())
+    model = PretextModel(SymmetrizedEncoder(group, plain), RotationTask(group)).double()
+    logits = model(noise()).detach()
+    turned = model(group.transform(noise(), 1)).detach()
+    assert (turned - model.task.labels.transform(logits, 1)).abs().max() < 1e-12
+
+
+def test_training_step_reports_loss_and_accuracy():
+    model = model_with("equivariant", cyclic(4))
+    result = model.training_step(noise(), torch.Generator().manual_seed(0))
+    assert result["loss"].requires_grad and not result["accuracy"].requires_grad
+    assert 0 <= result["accuracy"] <= 1
+
+
+def test_errors_name_the_argument(as_a_user):
+    with pytest.raises(ValueError, match="group must map the pixel grid"):
+        RotationTask(cyclic(8))
+    with pytest.raises(ValueError, match="task must be a task of the encoder's group C4"):
+        PretextModel(GroupCNN(cyclic(4)), RotationTask(dihedral(4)))
+    with pytest.raises(ValueError, match="images must hold at least one image"):
+        model_with("free", cyclic(4)).evaluate(noise(0))
