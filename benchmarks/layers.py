@@ -102,10 +102,13 @@ def candidates(
         "conv2d": lambda: step(lambda: plain(x)),
     }
     try:
-        from eqssl_edu import steerable
-    except ImportError:
+        from eqssl_edu.steerable import enn, gspaces
+    except ModuleNotFoundError:
         return runs
-    theirs = steerable.r2conv(group, c, c2, k, padding=k // 2, lifting=kind == "lifting").to(device).train()
+    space = (gspaces.flipRot2dOnR2 if group.reflections else gspaces.rot2dOnR2)(group.rotations)
+    fields = [space.trivial_repr if kind == "lifting" else space.regular_repr] * c
+    out_type = enn.FieldType(space, [space.regular_repr] * c2)
+    theirs = enn.R2Conv(enn.FieldType(space, fields), out_type, k, padding=k // 2).to(device).train()
     field = theirs.in_type(x)
     return {**runs, "escnn": lambda: step(lambda: theirs(field).tensor)}
 

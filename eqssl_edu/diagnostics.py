@@ -13,7 +13,7 @@ from torch import Tensor
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, disc_mask, rotate
 
-__all__ = ["equivariance_error", "nearest_element", "rotation_error", "turn_maps"]
+__all__ = ["equivariance_error", "nearest_element", "rotation_error", "turn_features", "turn_maps"]
 
 
 def equivariance_error(
@@ -70,6 +70,7 @@ def rotation_error(
     maps: Float[Tensor, "batch channel *group height width"],
     degrees: float,
     group: FiniteGroup | None = None,
+    margin: float = 0.0,
 ) -> float:
     r"""The relative error $\|f(R x) - R f(x)\|_2 / \|R f(x)\|_2$ of feature maps for a turn by any angle.
 
@@ -80,13 +81,14 @@ def rotation_error(
         maps: f(x), the maps of the upright image.
         degrees: the angle of R, counter-clockwise.
         group: for regular maps (with a group axis): R then acts on that axis by the rotation nearest to it.
+        margin: how many pixels the disc stays away from the border: as far as kernels read beyond it.
     """
     if maps_of_turned.shape != maps.shape:
         raise ValueError(
             f"maps_of_turned must have the shape of maps, {tuple(maps.shape)}, {got(maps_of_turned)}"
         )
     expected = turn_maps(maps, degrees, group)
-    mask = disc_mask(maps.shape[-1]).to(maps.device)
+    mask = disc_mask(maps.shape[-1], margin).to(maps.device)
     size = (expected * mask).norm()
     if size == 0:
         raise ValueError(
@@ -112,6 +114,40 @@ def turn_maps(
         -1, 2
     )
     return rotate(along_group, degrees)
+
+
+def turn_features(
+    group: FiniteGroup, z: Float[Tensor, "*batch group"], degrees: float
+) -> Float[Tensor, "*batch group"]:
+    r"""The action of a turn by any angle on samples of a band-limited function on the circle: shift the function.
+
+    $z(\theta) \mapsto z(\theta - \alpha)$: the discrete Fourier transform over the rotations (of each half apart, if
+    there are reflections) times $e^{-i k \alpha}$. At the group's own angles this is ``group.transform_features``.
+
+    Arguments:
+        group: C_n or D_n, at whose elements the function is sampled.
+        z: the samples, the group axis last; a frequency of n/2 or more cannot be told from a lower one.
+        degrees: the angle, counter-clockwise.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> angles = torch.arange(8) * torch.pi / 4
+        >>> z = turn_features(cyclic(8), (3 * angles).cos(), 20.0)
+        >>> torch.allclose(z, (3 * (angles - torch.pi / 9)).cos(), atol=1e-5)
+        True
+    """
+    need_instance("group", group, FiniteGroup)
+    need_instance("z", z, Tensor)
+    if z.ndim < 1 or z.shape[-1] != group.order:
+        raise ValueError(
+            f"z must have {group.order} entries (the order of {group.name}) on its last axis, {got(z)}"
+        )
+    if not isinstance(degrees, Real) or not math.isfinite(degrees):
+        raise ValueError(f"degrees must be a finite number, {got(degrees)}")
+    coefficients = torch.fft.rfft(z.unflatten(-1, (-1, group.rotations)))
+    frequencies = torch.arange(coefficients.shape[-1], device=z.device, dtype=z.dtype)
+    shift = torch.polar(torch.ones_like(frequencies), -frequencies * math.radians(degrees))
+    return torch.fft.irfft(coefficients * shift, n=group.rotations).flatten(-2)
 
 
 def nearest_element(group: FiniteGroup, degrees: float) -> int:

@@ -162,7 +162,7 @@ class GroupResNet(Encoder):
         image_size: side of the square images in pixels; used to check rule E1.
         downsample_kernel: 4 (exact on 32 x 32) or 3 (the usual one; exact on 33 x 33).
         exact: raise if the network would not be exactly equivariant at ``image_size`` (with C1 it always is),
-            and again at the first images of another size. False builds it anyway.
+            and again at the first images of another size. False builds it anyway with the window of 3.
 
     References:
         He et al., Deep Residual Learning for Image Recognition (arXiv 1512.03385), section 4.2.
@@ -204,6 +204,11 @@ class GroupResNet(Encoder):
         self._check_size(image_size)
 
     def _check_size(self, size: int) -> None:
+        if self.downsample_kernel == 4 and size % 8:
+            raise ValueError(
+                f"image_size must be a multiple of 8 for downsample_kernel = 4 (it is halved three times, and each "
+                f"time rule E1 wants an even size), got {size}"
+            )
         if not self.exact or self.group.order == 1 or size in self._checked_sizes:
             return
         self._checked_sizes.add(size)  # before the check, which runs this network itself

@@ -22,7 +22,7 @@ __all__ = ["extract", "knn_probe", "linear_probe", "orientations", "recalibrated
 
 def extract(
     encoder: nn.Module, images: Float[Tensor, "count channel height width"], batch_size: int = 500
-) -> Float[Tensor, "count channel group"]:
+) -> Float[Tensor, "count out group"]:
     """The encoder's features of these images, in eval mode, in batches, on the CPU; its mode is restored."""
     need_instance("encoder", encoder, nn.Module)
     need_instance("images", images, Tensor)

@@ -85,7 +85,7 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
 
         return look
 
-    windows = [(name, layer) for name, layer in model.named_modules() if hasattr(layer, "kernel_size")]
+    windows = [(name, layer) for name, layer in model.named_modules() if _is_window(layer)]
     if not windows:
         return {}
     handles = [layer.register_forward_hook(watch(name), with_kwargs=True) for name, layer in windows]
@@ -97,6 +97,12 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
         for handle in handles:
             handle.remove()
     return found
+
+
+def _is_window(layer: nn.Module) -> bool:
+    """True for a layer that moves a window; a network that remembers its layers' settings is none."""
+    children = any(_is_window(child) for child in layer.children())
+    return hasattr(layer, "kernel_size") and hasattr(layer, "stride") and not children
 
 
 def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None:

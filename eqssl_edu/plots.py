@@ -90,38 +90,43 @@ def image_grid(
     count, height, width = pixels.shape
     columns = min(columns, count)
     rows = -(-count // columns)
+    # In pixels, so that every picture keeps its proportions and the figure fits beside the prompts of a notebook.
+    side, gap, words = min(150, 680 // columns), 12, 32
+    inner_width = columns * side + (columns - 1) * gap
+    inner_height = rows * round(side * height / width) + (rows - 1) * words
     figure = make_subplots(
         rows,
         columns,
         subplot_titles=list(titles) if titles is not None else None,
-        horizontal_spacing=0.15 / columns,
-        vertical_spacing=0.3 / rows,
+        horizontal_spacing=gap / inner_width,
+        vertical_spacing=words / inner_height,
         x_title=axes[0],
         y_title=axes[1],
     )
     for index, plane in enumerate(pixels):
         figure.add_heatmap(z=plane, coloraxis="coloraxis", row=index // columns + 1, col=index % columns + 1)
-    figure.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, constrain="domain")
-    figure.update_yaxes(
-        showticklabels=False, showgrid=False, zeroline=False, constrain="domain", autorange="reversed"
-    )
-    for number in range(1, count + 1):
-        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", selector=number - 1)
+    frame = {"showgrid": False, "zeroline": False, "ticks": "", "showline": True, "mirror": True}
+    figure.update_xaxes(showticklabels=False, **frame)
+    figure.update_yaxes(showticklabels=False, autorange="reversed", **frame)
     low, high = _limits(pixels, signed)
-    side = min(150, 860 // columns)
+    colorbar = {"title": {"text": value, "side": "right"}, "thickness": 14}
     figure.update_layout(
         template=TEMPLATE,
         title=title,
-        height=round(rows * (side * height / width + 34)) + 120,
-        width=columns * (side + 8) + 170,
+        margin={"l": 50, "r": 110, "t": 80, "b": 44},
+        width=inner_width + 160,
+        height=inner_height + 124,
         coloraxis={
             "colorscale": BLUE_WHITE_ORANGE if signed else "Cividis",
             "cmin": low,
             "cmax": high,
-            "colorbar": {"title": {"text": value, "side": "right"}, "thickness": 14},
+            "colorbar": colorbar,
         },
     )
     figure.update_annotations(font_size=13)
+    # make_subplots leaves room for tick labels before the names of the axes; there are none here.
+    figure.update_annotations(selector={"text": axes[0]}, yshift=-6)
+    figure.update_annotations(selector={"text": axes[1]}, xshift=-6)
     return figure
 
 
@@ -157,7 +162,8 @@ def row(pictures: Sequence[str], text: str = "") -> str:
     """Pictures side by side (in several lines where they do not fit), and a sentence below them."""
     words = f'<p style="margin:6px 0 0;font-size:14px;line-height:1.4">{text}</p>' if text else ""
     boxes = "".join(pictures)
-    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start">{boxes}</div>{words}'
+    line = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start"
+    return f'<div style="margin-bottom:14px"><div style="{line}">{boxes}</div>{words}</div>'
 
 
 def window_picture(size: int, kernel_size: int, stride: int, padding: int) -> str:

@@ -1,8 +1,9 @@
-"""Thirty letters on 7 x 7 pixels, drawn so that each has exactly the symmetries that one sees in it."""
+"""Thirty letters on 9 x 9 pixels, drawn so that each has exactly the symmetries that one sees in it."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,8 +15,8 @@ DRAWINGS = {
     "B": "#####.. #....#. #....#. #####.. #....#. #....#. #####..",
     "C": "####### #...... #...... #...... #...... #...... #######",
     "D": "#####.. #....#. #.....# #.....# #.....# #....#. #####..",
-    "E": "####### #...... #...... #####.. #...... #...... #######",
-    "F": "####### #...... #...... #####.. #...... #...... #......",
+    "E": ".#####. .#..... .#..... .####.. .#..... .#..... .#####.",
+    "F": ".#####. .#..... .#..... .####.. .#..... .#..... .#.....",
     "G": "####### #...... #...... #..#### #.....# #.....# #######",
     "H": "#.....# #.....# #.....# ####### #.....# #.....# #.....#",
     "I": "####### ...#... ...#... ...#... ...#... ...#... #######",
@@ -43,14 +44,16 @@ DRAWINGS = {
 }
 
 
-def letters() -> dict[str, Float[Tensor, "7 7"]]:
-    """Each letter as a picture of zeros and ones: A to Z, and b, d, p, q.
+def letters() -> dict[str, Float[Tensor, "9 9"]]:
+    """Each letter as a picture of zeros and ones with a border of zeros: A to Z, and b, d, p, q.
 
     Example:
         >>> letters()["L"].sum().item()
         13.0
     """
     return {
-        name: torch.tensor([[float(mark == "#") for mark in row] for row in drawing.split()])
+        name: F.pad(
+            torch.tensor([[float(mark == "#") for mark in line] for line in drawing.split()]), (1, 1, 1, 1)
+        )
         for name, drawing in DRAWINGS.items()
     }

@@ -16,7 +16,7 @@ from eqssl_edu.exercises.verdict import Wrong, ask, need_shape, same
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import LiftingConv2d
 
-__all__ = ["STEPS", "equivariance_error", "exact_size", "harmless", "lifting"]
+__all__ = ["equivariance_error", "exact_size", "harmless", "lifting"]
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -99,8 +99,8 @@ def exact_size(answer: Any) -> str:
 def lifting(answer: Callable[..., Any]) -> str:
     """A function (images, kernel, group) -> lifted maps, by turning the images and never the kernel."""
     for group in (cyclic(4), dihedral(4)):
-        x, kernel = noise(2, 3, 7, 7), noise(4, 3, 3, 3, seed=1)
-        layer = LiftingConv2d(group, 3, 4, 3, bias=False).double()
+        x, kernel = noise(2, 3, 7, 7), noise(5, 3, 3, 3, seed=1)
+        layer = LiftingConv2d(group, 3, 5, 3, bias=False).double()  # 5: no axis is as long as another
         with torch.no_grad():
             layer.weight.copy_(kernel)
             expected = layer(x)

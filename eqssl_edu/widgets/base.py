@@ -1,0 +1,132 @@
+"""What all explorers share: a state, the conversation with the front end, and errors that are seen.
+
+An explorer has three layers: a pure function that computes what is shown (tested without a screen), a class
+that shows it (an anywidget with a small JavaScript file beside its Python file), one line in the notebook.
+
+The conversation: the front end sends ``{"token": ..., "changes": {...}}``, or ``{"token": ..., "refine": True}``
+when the hand rests. It sends the next message only when ``answered`` has its token and the answer is painted.
+So a flood of moves never queues: what the hand did meanwhile is merged into one message, and the last position wins.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+__all__ = ["Explorer", "handler", "script", "style"]
+
+FOLDER = Path(__file__).parent
+
+# Errors in handlers are shown in the widget. Under test they are raised again as well: set this to True, or
+# the environment variable to 1 before the import.
+RAISE_ERRORS = os.environ.get("EQSSL_EDU_RAISE_ERRORS") == "1"
+
+
+def script(name: str) -> str:
+    """The JavaScript module of one explorer, with what all explorers share in front of it."""
+    return (FOLDER / "base.js").read_text("utf-8") + (FOLDER / name).read_text("utf-8")
+
+
+def style(name: str) -> str:
+    """The style sheet of one explorer, with what all explorers share in front of it."""
+    return (FOLDER / "base.css").read_text("utf-8") + (FOLDER / name).read_text("utf-8")
+
+
+def handler(method):
+    """Decorate what the front end calls: an error is shown inside the widget, and raised again under test."""
+
+    @functools.wraps(method)
+    def guarded(self, *arguments):
+        with self._lock, self.hold_sync():  # the front end gets one message for all traits that change
+            try:
+                method(self, *arguments)
+                self.error = ""
+            except Exception as problem:
+                self.error = f"{type(problem).__name__}: {problem}"
+                self.unfinished = False  # or the front end would ask for the same failure again
+                if RAISE_ERRORS:
+                    raise
+
+    return guarded
+
+
+class Explorer(anywidget.AnyWidget):
+    """Base of the explorers: a plain state in, a picture and a sentence out.
+
+    A subclass says how a change of state is checked (``check``) and what a state looks like (``show``), and
+    names its files: ``_esm = script("field.js")``, ``_css = style("field.css")``.
+
+    Arguments:
+        facts: what never changes (names, choices, limits), for the front end.
+        state: the first state; its keys are the keys of every state.
+    """
+
+    facts = traitlets.Dict().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)  # what the picture shows; pixels as bytes
+    readout = traitlets.Unicode().tag(sync=True)  # the sentence that a screen reader announces
+    error = traitlets.Unicode().tag(sync=True)  # what went wrong in the last handler, or ""
+    answered = traitlets.Unicode().tag(sync=True)  # token of the last message that was answered
+    unfinished = traitlets.Bool(False).tag(sync=True)  # refine() has more to do when the hand rests
+
+    def __init__(self, facts: dict[str, Any], state: dict[str, Any], **traits: Any) -> None:
+        # A front end may deliver its messages on another thread than the one that runs the cells.
+        self._lock = threading.RLock()
+        self._state = dict(state)
+        values, readout = self.show(self._state)
+        # All traits go into the one message that opens the widget.
+        super().__init__(facts=facts, values=values, readout=readout, **traits)
+        self.on_msg(lambda _widget, content, _buffers: self.receive(content))
+
+    # -- for users and tests --------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """The state as a plain dictionary; ``set_state(**explorer.state())`` brings it back."""
+        return dict(self._state)
+
+    def set_state(self, traits_from_front_end: dict[str, Any] | None = None, /, **changes: Any) -> None:
+        """Change some entries of the state and show the result. If one is not allowed, nothing changes."""
+        if (
+            traits_from_front_end is not None
+        ):  # ipywidgets calls its own method of this name with one argument
+            super().set_state(traits_from_front_end)
+            return
+        unknown = sorted(changes.keys() - self._state.keys())
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not part of the state; it has {', '.join(self._state)}")
+        with self._lock, self.hold_sync():
+            state = {**self._state, **self.check(changes)}
+            values, readout = self.show(state)
+            self._state = state
+            self.values, self.readout, self.error = values, readout, ""
+            self.changed()
+
+    @handler
+    def receive(self, content: dict[str, Any]) -> None:
+        """Answer one message of the front end."""
+        self.answered = str(content["token"])
+        if content.get("refine"):
+            self.refine()
+        else:
+            self.set_state(**content["changes"])
+
+    # -- for subclasses -------------------------------------------------------------------------------------
+
+    def check(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The changes, checked and completed. Raises ValueError or TypeError that names the entry."""
+        raise NotImplementedError
+
+    def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """(values, readout) of a state."""
+        raise NotImplementedError
+
+    def changed(self) -> None:
+        """What else depends on the state; called after each change."""
+
+    def refine(self) -> None:
+        """A slice of slow work, done while the hand rests; sets ``unfinished``."""

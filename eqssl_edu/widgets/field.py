@@ -1,0 +1,227 @@
+"""FieldExplorer: turn an image by hand and watch the feature maps of a network follow, or not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import traitlets
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.errors import got
+from eqssl_edu.groups import cyclic
+from eqssl_edu.widgets.base import Explorer, script, style
+from eqssl_edu.widgets.field_values import CHANNELS, LAYERS, Network, compute, element_label, errors_at
+from eqssl_edu.widgets.probe import Layer, Probe
+
+__all__ = ["CURVE_ANGLES", "FieldExplorer"]
+
+# The curve of errors is computed while the hand rests, the coarse angles first, in short slices.
+CURVE_ANGLES = sorted(range(0, 361, 5), key=lambda angle: (angle % 45 > 0, angle % 15 > 0, angle))
+COARSE_ANGLES = 25  # every 15 degrees
+SLICE_SECONDS = 0.03
+PATIENCE_SECONDS = 1.0  # networks that need longer for the coarse angles get no finer ones
+
+
+@dataclass
+class Curve:
+    """The errors at the angles that are known by now, and how long they took."""
+
+    errors: dict[int, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def unfinished(self) -> bool:
+        slow = self.seconds > PATIENCE_SECONDS and len(self.errors) >= COARSE_ANGLES
+        return len(self.errors) < len(CURVE_ANGLES) and not slow
+
+
+class FieldExplorer(Explorer):
+    """Turn an image by hand and see the feature maps of a network follow: turned and moved along the group.
+
+    The equivariance error compares the maps of the turned image with the turned maps of the image (relative
+    L2 norm in the centred disc; on a group axis acts the element nearest to the angle).
+
+    The state: ``angle`` (0 .. 360 degrees, counter-clockwise), ``mirror`` (flip the image first),
+    ``stabilised`` (turn the maps back), ``animate``, ``layer`` (a name out of ``layers[0]``), ``channel`` (the
+    first one shown); for the second network ``compare_layer`` and ``compare_channel``. A new ``layer`` takes
+    ``compare_layer`` to the same depth.
+
+    Arguments:
+        model: any network on images (B, C, H, W). Maps (B, C, |G|, H, W) show their group axis.
+        image: (C, H, W), square.
+        compare: a second network, shown beside the first.
+        names: what the networks are called, one name for each.
+
+    Example:
+        >>> import torch
+        >>> from eqssl_edu.encoders import GroupCNN
+        >>> explorer = FieldExplorer(GroupCNN(cyclic(4)), torch.rand(1, 32, 32))
+        >>> explorer.set_state(angle=90)
+        >>> explorer.errors()["C4 network"] < 1e-5
+        True
+    """
+
+    _esm = script("field.js")
+    _css = style("field.css")
+
+    # The error against the angle as far as known: {"angles": [...], "errors": [[...] for each network]}.
+    curve = traitlets.Dict({"angles": [], "errors": []}).tag(sync=True)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        image: Float[Tensor, "channel height width"],
+        compare: nn.Module | None = None,
+        names: tuple[str, ...] | None = None,
+    ) -> None:
+        self.image = _checked_image(image)
+        models = {"model": model} if compare is None else {"model": model, "compare": compare}
+        probes = [Probe(module, self.image, argument) for argument, module in models.items()]
+        self.networks = [Network(*pair) for pair in zip(_checked_names(names, probes), probes, strict=True)]
+        self.layers = [list(probe.layers) for probe in probes]
+        self._curves: dict[tuple, Curve] = {}  # of the weights of _versions, by layers and mirror
+        self._versions = [probe.version for probe in probes]
+        first = _default_layer(probes[0], self.image.shape[-1])
+        state = {
+            "angle": 0.0,
+            "mirror": False,
+            "stabilised": False,
+            "animate": False,
+            "layer": first,
+            "channel": 0,
+        }
+        if compare is not None:
+            state |= {"compare_layer": self._same_depth(first), "compare_channel": 0}
+        super().__init__(_facts(self.networks), state, unfinished=True)
+
+    def errors(self) -> dict[str, float]:
+        """The relative equivariance error of each network in this state."""
+        panels = self.values["panels"]
+        return {network.name: panel["error"] for network, panel in zip(self.networks, panels, strict=True)}
+
+    def check(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The changes of the state, checked; a new layer brings the layer of the second network with it."""
+        for key, value in changes.items():
+            self._check_entry(key, value)
+        if "layer" in changes and "compare_layer" in self._state:
+            changes = {"compare_layer": self._same_depth(changes["layer"]), **changes}
+        return changes
+
+    def _check_entry(self, key: str, value: Any) -> None:
+        if key in ("mirror", "stabilised", "animate"):
+            if not isinstance(value, bool):
+                raise TypeError(f"{key} must be True or False, {got(value)}")
+        elif key in LAYERS:
+            known = self.layers[LAYERS.index(key)]
+            if value not in known:
+                raise ValueError(f"{key} must be one of {', '.join(known)}, {got(value)}")
+        elif isinstance(value, bool) or not isinstance(value, int if key in CHANNELS else (int, float)):
+            raise TypeError(f"{key} must be {'an integer' if key in CHANNELS else 'a number'}, {got(value)}")
+        elif key == "angle" and not 0 <= value <= 360:
+            raise ValueError(f"angle must lie between 0 and 360 degrees, {got(value)}")
+        elif value < 0:
+            raise ValueError(f"{key} must be at least 0, {got(value)}")
+
+    def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """What the state looks like, and the sentence that says it."""
+        values = compute(self.networks, self.image, state)
+        texts = [panel["text"] for panel in values["panels"]]
+        errors = [f"{n.name} {percent} ({db})" for n, (percent, db) in zip(self.networks, texts, strict=True)]
+        mirrored = "mirrored and " if state["mirror"] else ""
+        return (
+            values,
+            f"Image {mirrored}turned by {state['angle']:g}°. Equivariance error: {'; '.join(errors)}.",
+        )
+
+    def changed(self) -> None:
+        """Show what is known of the curve for these layers and these weights."""
+        versions = [network.probe.version for network in self.networks]
+        if versions != self._versions:
+            self._versions, self._curves = versions, {}
+        self._show_curve()
+
+    def refine(self) -> None:
+        """Compute a slice of the curve."""
+        known, start = self._known_curve(), time.perf_counter()
+        for angle in CURVE_ANGLES[len(known.errors) :]:
+            known.errors[angle] = errors_at(self.networks, self.image, self._state, angle)
+            if time.perf_counter() - start > SLICE_SECONDS:
+                break
+        known.seconds += time.perf_counter() - start
+        self._show_curve()
+
+    def _known_curve(self) -> Curve:
+        key = tuple(self._state.get(entry) for entry in ("mirror", *LAYERS))
+        return self._curves.setdefault(key, Curve())
+
+    def _show_curve(self) -> None:
+        known = self._known_curve()
+        angles = sorted(known.errors)
+        by_network = zip(*(known.errors[angle] for angle in angles), strict=True)
+        self.curve = {"angles": angles, "errors": [list(errors) for errors in by_network]}
+        self.unfinished = known.unfinished
+
+    def _same_depth(self, layer: str) -> str:
+        """The layer of the second network that is as deep in it as ``layer`` is in the first."""
+        ours, theirs = self.layers
+        return theirs[round(ours.index(layer) * (len(theirs) - 1) / max(1, len(ours) - 1))]
+
+
+def _facts(networks: list[Network]) -> dict[str, Any]:
+    """Names and choices for the front end."""
+    group = next((layer.group for layer in networks[0].probe.layers.values() if layer.group), cyclic(4))
+    elements = [
+        {"label": element_label(group, g), "angle": group.degrees(g), "mirror": g >= group.rotations}
+        for g in group.elements
+    ]
+    described = [
+        {"name": network.name, "layers": [_layer_fact(layer) for layer in network.probe.layers.values()]}
+        for network in networks
+    ]
+    return {"elements": elements, "networks": described}
+
+
+def _layer_fact(layer: Layer) -> dict[str, Any]:
+    label = f"{layer.name} · {layer.kind} · {layer.side} × {layer.side}"
+    return {"name": layer.name, "label": label, "channels": layer.channels}
+
+
+def _default_layer(probe: Probe, image_side: int) -> str:
+    """The deepest convolution whose maps are still large enough to recognise the image in them."""
+    layers = list(probe.layers.values())
+    large = [layer for layer in layers if 2 * layer.side >= image_side] or layers[:1]
+    return ([layer for layer in large if layer.convolves] or large)[-1].name
+
+
+def _checked_image(image: Tensor) -> Tensor:
+    if not isinstance(image, Tensor):
+        raise TypeError(f"image must be a tensor (C, H, W), {got(image)}")
+    if image.ndim != 3 or not image.is_floating_point():
+        raise ValueError(f"image must be a floating point tensor (C, H, W), {got(image)}")
+    height, width = image.shape[-2:]
+    if height != width or not height or not len(image):
+        raise ValueError(f"image must be square, got {height} x {width}")
+    if not image.isfinite().all():
+        raise ValueError("image must hold finite numbers only, got infinities or NaN")
+    return image.detach()
+
+
+def _checked_names(names: tuple[str, ...] | None, probes: list[Probe]) -> list[str]:
+    if names is None:
+        names = [_default_name(probe) for probe in probes]
+        return names if len(set(names)) == len(names) else [f"{name} {i + 1}" for i, name in enumerate(names)]
+    if len(names) != len(probes) or len(set(names)) != len(names):
+        raise ValueError(f"names must hold {len(probes)} different names, one for each network, {got(names)}")
+    return list(names)
+
+
+def _default_name(probe: Probe) -> str:
+    group = next((layer.group for layer in probe.layers.values() if layer.group), None)
+    if group:
+        return f"{group.name} network"
+    # A network over C1 has no group axis worth the name, and "Sequential" says nothing.
+    known = isinstance(probe.model, nn.Sequential) or hasattr(probe.model, "group")
+    return "plain CNN" if known else type(probe.model).__name__

@@ -1,0 +1,176 @@
+"""What a FieldExplorer shows, as pure functions: state in, numbers and pictures out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
+from eqssl_edu.groups import FiniteGroup, rotate
+from eqssl_edu.widgets.pictures import shrink, to_bytes
+from eqssl_edu.widgets.probe import Layer, Probe
+
+__all__ = ["CHANNELS", "LAYERS", "Network", "compute", "element_label", "error_text", "errors_at"]
+
+# A move sends at most 60 KB: the image, the maps of all networks, and about 2 KB of text.
+IMAGE_SIDE = 80  # pixels; 19 KB with three colours
+MAP_SIDE = 32  # pixels
+MAP_BYTES = 36_000  # the maps of all networks together
+ROWS = 4  # of maps, for each network
+
+LAYERS = ("layer", "compare_layer")  # the entries of the state that belong to each network
+CHANNELS = ("channel", "compare_channel")
+
+
+class Network(NamedTuple):
+    """A network that is looked at, and what it is called."""
+
+    name: str
+    probe: Probe
+
+
+def compute(
+    networks: list[Network], image: Float[Tensor, "channel height width"], state: dict[str, Any]
+) -> dict[str, Any]:
+    """What is shown in a state: the turned image, the maps of each network, the equivariance errors.
+
+    Arguments:
+        networks: one or two.
+        image: the upright image.
+        state: see ``FieldExplorer``.
+
+    Returns:
+        "state"; "input" and "panels" describe pictures whose pixels lie one after the other in "pixels", a
+        byte each; a row of maps has 0 .. 255 for low * limit .. limit. Each panel also has the "error" of its
+        network.
+    """
+    layers = _layers(networks, state)
+    columns = max((layer.group.order for layer in layers if layer.group), default=ROWS)
+    turned = _turn_image(image, state["angle"], state["mirror"])
+    low, high = (float(value) for value in image.aminmax())
+    picture = shrink(turned if len(turned) == 3 else turned.mean(0, keepdim=True), IMAGE_SIDE)
+    pixels = [to_bytes(picture, low, high)]
+    panels = []
+    for network, layer, channel_key in zip(networks, layers, CHANNELS, strict=False):
+        expected, maps = _observe(network, layer, image, state["angle"], state["mirror"])
+        error = rotation_error(maps, expected, state["angle"], layer.group)
+        if state["stabilised"]:
+            maps = turn_maps(maps, -state["angle"], layer.group)
+            maps = _mirror_maps(maps, layer.group) if state["mirror"] else maps
+        budget = MAP_BYTES // len(networks)
+        panel, picture_bytes = _panel(maps[0], expected[0], layer, state[channel_key], columns, budget)
+        panels.append({**panel, "element": _element(layer, state), "error": error, "text": error_text(error)})
+        pixels.append(picture_bytes)
+    size = {"channels": len(picture), "side": picture.shape[-1]}
+    return {"state": dict(state), "input": size, "panels": panels, "pixels": b"".join(pixels)}
+
+
+def errors_at(
+    networks: list[Network], image: Float[Tensor, "channel height width"], state: dict[str, Any], angle: float
+) -> list[float]:
+    """The relative equivariance error of each network at any angle; layers and mirror as in the state."""
+    errors = []
+    for network, layer in zip(networks, _layers(networks, state), strict=True):
+        expected, maps = _observe(network, layer, image, angle, state["mirror"])
+        errors.append(rotation_error(maps, expected, angle, layer.group))
+    return errors
+
+
+def error_text(error: float) -> list[str]:
+    """A relative error as per cent and as decibels.
+
+    Example:
+        >>> error_text(0.634), error_text(1.2e-7), error_text(0.0)
+        (['63 %', '−4 dB'], ['0.000012 %', '−138 dB'], ['0 %', 'exact'])
+    """
+    if error == 0:
+        return ["0 %", "exact"]
+    percent = 100 * error
+    decimals = max(0, 1 - math.floor(math.log10(percent)))  # two figures that count
+    number = f"{percent:.{decimals}f}" if decimals <= 7 else f"{percent:.1e}"
+    return [f"{number} %", f"{20 * math.log10(error):.0f} dB".replace("-", "−")]
+
+
+def _observe(
+    network: Network, layer: Layer, image: Tensor, angle: float, mirror: bool
+) -> tuple[Tensor, Tensor]:
+    """(the maps that the angle is to turn, the maps of the turned image), both with a batch axis."""
+    # Both images in one batch: both maps belong to the weights of the same moment, also during a training.
+    images = torch.stack([image, _turn_image(image, angle, mirror)])
+    upright, maps = network.probe.maps(images, layer.name).split(1)
+    return (_mirror_maps(upright, layer.group) if mirror else upright), maps
+
+
+def _turn_image(image: Tensor, angle: float, mirror: bool) -> Tensor:
+    """First flip, then turn: element n + k of D_n."""
+    return rotate(image.flip(-1) if mirror else image, angle)
+
+
+def _mirror_maps(maps: Tensor, group: FiniteGroup | None) -> Tensor:
+    """The action of the reflection m; without a reflection in the group all one can do is flip the grid."""
+    return group.transform_maps(maps, group.rotations) if group and group.reflections else maps.flip(-1)
+
+
+def _element(layer: Layer, state: dict[str, Any]) -> int:
+    """The column to which the turn has moved the maps of column 0."""
+    if not layer.group or state["stabilised"]:
+        return 0
+    flip = state["mirror"] and layer.group.reflections
+    return nearest_element(layer.group, state["angle"]) + layer.group.rotations * flip
+
+
+def _layers(networks: list[Network], state: dict[str, Any]) -> list[Layer]:
+    return [network.probe.layers[state[key]] for network, key in zip(networks, LAYERS, strict=False)]
+
+
+def _panel(
+    maps: Tensor, upright: Tensor, layer: Layer, first: int, columns: int, budget: int
+) -> tuple[dict[str, Any], bytes]:
+    """A page of channels: rows of maps across the group axis or, without one, one channel after the other."""
+    order = layer.group.order if layer.group else 1
+    width = order if layer.group else columns
+    side = min(layer.side, MAP_SIDE, math.isqrt(budget // width))
+    rows = max(1, min(ROWS, budget // (width * side * side)))
+    page = min(layer.channels, rows * width // order)
+    first = min(first, layer.channels - page)
+    shown, reference = (
+        shrink(m[first : first + page].reshape(-1, *m.shape[-2:]), side) for m in (maps, upright)
+    )
+    low, limits = _row_scales(reference.flatten(1), width)
+    step = 1 if layer.group else width
+    starts = range(first, first + page, step)
+    panel = {
+        "rows": [str(c) if step == 1 else f"{c}–{min(c + step, first + page) - 1}" for c in starts],
+        "columns": [element_label(layer.group, g) for g in layer.group.elements] if layer.group else [],
+        "width": width,
+        "count": len(shown),
+        "side": side,
+        "low": low,
+        "limits": limits,
+        "first": first,
+        "page": page,
+    }
+    pixels = [
+        to_bytes(row, low * limit, limit) for row, limit in zip(shown.split(width), limits, strict=True)
+    ]
+    return panel, b"".join(pixels)
+
+
+def _row_scales(reference: Float[Tensor, "map pixel"], width: int) -> tuple[float, list[float]]:
+    """Each row of maps has its own scale, low * limit .. limit; low is 0 if no map is negative, else -1.
+
+    The scale belongs to the upright maps: colours keep their meaning while the image turns. A row that is
+    almost 0 must not look like the others: no limit is below 2 % of the largest.
+    """
+    limits = [float(row.abs().max()) for row in reference.split(width)]
+    floor = 0.02 * max(limits) or 1.0
+    return (-1.0 if float(reference.min()) < 0 else 0.0), [max(limit, floor) for limit in limits]
+
+
+def element_label(group: FiniteGroup, g: int) -> str:
+    """``90°`` for a rotation, ``90° m`` for the flip m and then the rotation."""
+    return f"{group.degrees(g):.3g}°" + " m" * (g >= group.rotations)

@@ -1,0 +1,352 @@
+"""OrbitCorrelationExplorer: turn each view of an image by hand and see which contrastive losses absorb it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.contrastive import InfoNCE, orbit_correlation
+from eqssl_edu.errors import got
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.widgets.base import Explorer, script, style
+from eqssl_edu.widgets.pictures import shrink, to_bytes
+
+__all__ = [
+    "KINDS",
+    "TOLERANCE",
+    "Batch",
+    "OrbitCorrelationExplorer",
+    "compute",
+    "embed",
+    "losses",
+    "radial_scale",
+]
+
+KINDS = ("plain", "mean", "max", "soft", "power2", "power3")  # the naive one first
+TOLERANCE = 1e-6  # nats; a smaller change of a loss is the rounding of a float32 encoder
+DEVIATION = 1e-4  # of kappa, from the rule; far above rounding, far below what a broken layer does
+VIEWS = ("first", "second")  # the entries of the state that turn the views
+
+# A move sends at most 60 KB: two views, the image, and about 2 KB of text.
+VIEW_SIDE = 80  # pixels; 19 KB with three colours
+IMAGE_SIDE = 48  # pixels
+
+
+class Batch(NamedTuple):
+    """What does not change while a view is turned: the upright views and what the encoder makes of them."""
+
+    images: Float[Tensor, "batch channel height width"]
+    views: Float[Tensor, "view=2 batch channel height width"]
+    features: Float[Tensor, "view=2 batch out group"]
+    losses: dict[str, float]  # of each kind, before any turn
+
+
+# -- pure functions: state in, values out --------------------------------------------------------------------
+
+
+def embed(
+    encoder: nn.Module,
+    images: Float[Tensor, "batch channel height width"],
+    views: Float[Tensor, "view=2 batch channel height width"],
+) -> Batch:
+    """Encode both views of every image, upright. The encoder is used as it is; it should be in eval mode."""
+    features = torch.stack([_features(encoder, view) for view in views])
+    return Batch(images, views, features, losses(encoder.group, *features))
+
+
+def compute(encoder: nn.Module, batch: Batch, state: dict[str, Any]) -> dict[str, Any]:
+    r"""What the explorer shows in a state: two views, their orbit correlation, the losses of the batch.
+
+    A turned view really goes through the encoder; all other features are those of the batch.
+
+    Arguments:
+        encoder: in eval mode; the one that made the batch.
+        batch: see ``embed``.
+        state: see ``OrbitCorrelationExplorer``.
+
+    Returns:
+        "kappa" and "kappa_before", each |G| cosines: $\kappa[g] = \langle z, \rho(g) w \rangle$ of the unit
+        vectors z and w of the two views; "origins": for each g the element $a^{-1} g b$ whose value the rule
+        expects at g when the views are turned by a and b; "deviation": how far $\kappa$ is from that rule;
+        "losses": for each kind its loss in nats before any turn and now, and whether it "moved", stood
+        "still" or no view is turned ("upright"); "pixels": the image and the two views, a byte each, with their
+        sizes in "pictures".
+    """
+    group, index = encoder.group, state["image"]
+    elements = [state[key] for key in VIEWS]
+    upright = batch.views[:, index]
+    shown = torch.stack([group.transform(view, g) for view, g in zip(upright, elements, strict=True)])
+    features = batch.features.clone()
+    turned = [view for view, g in enumerate(elements) if g]
+    if turned:
+        features[turned, index] = _features(encoder, shown[turned])
+    kappa = _kappa(group, features[:, index])
+    before = _kappa(group, batch.features[:, index])
+    a, b = elements
+    origins = group.product[group.product[group.inverse[a]], b]
+    deviation = float((kappa - before[origins]).abs().max())
+    return {
+        "state": dict(state),
+        **_pictures(batch.images[index], shown),
+        "kappa": kappa.tolist(),
+        "kappa_before": before.tolist(),
+        "origins": origins.tolist(),
+        "deviation": deviation,
+        "note": _note(deviation, bool(turned)),
+        "scale": radial_scale([*before.tolist(), *kappa.tolist()]),
+        "views": [_view_text(group, g) for g in elements],
+        "losses": _compare(batch.losses, losses(group, *features), bool(turned)),
+    }
+
+
+def losses(
+    group: FiniteGroup, z1: Float[Tensor, "batch out group"], z2: Float[Tensor, "batch out group"]
+) -> dict[str, float]:
+    """InfoNCE over the batch with each kind of similarity, in nats."""
+    return {kind: float(InfoNCE(group, kind)(z1, z2)) for kind in KINDS}
+
+
+def radial_scale(values: list[float]) -> dict[str, float]:
+    """A round "low", "high" and "step" of a radial axis that holds all values; it need not start at 0.
+
+    Example:
+        >>> radial_scale([1.0, 0.917, 0.935, 0.917])
+        {'low': 0.9, 'high': 1.0, 'step': 0.05}
+    """
+    # Six digits: the scale must not jump when rounding moves the largest value from 1 to 1.0000001.
+    lowest, highest = round(min(values), 6), round(max(values), 6)
+    span = max(highest - lowest, 0.01)
+    power = 10.0 ** math.floor(math.log10(span / 2))
+    step = next(factor * power for factor in (1, 2, 5, 10) if span / (factor * power) <= 4)
+    # The smallest bar keeps a length that one can see.
+    low = math.floor(round((lowest - 0.15 * span) / step, 6)) * step
+    high = math.ceil(round(highest / step, 6)) * step
+    return {"low": round(low, 6), "high": round(high, 6), "step": round(step, 6)}
+
+
+@torch.no_grad()
+def _features(
+    encoder: nn.Module, images: Float[Tensor, "batch channel height width"]
+) -> Float[Tensor, "batch out group"]:
+    """Regular features in float64 on the CPU: the losses then add no rounding of their own."""
+    floating = (t for t in (*encoder.parameters(), *encoder.buffers()) if t.is_floating_point())
+    like = next(floating, images)
+    try:
+        features = encoder(images.to(like.device, like.dtype))
+    except RuntimeError as problem:
+        raise ValueError(f"encoder must run on the images, {got(images)}; it says: {problem}") from problem
+    if not isinstance(features, Tensor) or features.ndim != 3 or features.shape[2] != encoder.group.order:
+        raise ValueError(
+            f"encoder must give regular features (B, C, {encoder.group.order}) for {encoder.group.name}, "
+            f"{got(features)}"
+        )
+    if not features.isfinite().all():
+        raise ValueError("encoder must give finite numbers, got infinities or NaN")
+    return features.cpu().double()
+
+
+def _kappa(group: FiniteGroup, pair: Float[Tensor, "view=2 out group"]) -> Float[Tensor, " group"]:
+    z, w = F.normalize(pair.flatten(1)).reshape(pair.shape).split(1)
+    return orbit_correlation(group, z, w)[0, 0]
+
+
+def _pictures(
+    image: Float[Tensor, "channel height width"], views: Float[Tensor, "view=2 channel height width"]
+) -> dict[str, Any]:
+    """Bytes for the front end; a turn changes no colour, because the scales belong to whole pictures."""
+    pictures, pixels = [], []
+    for picture, side in ((image, IMAGE_SIDE), (views[0], VIEW_SIDE), (views[1], VIEW_SIDE)):
+        low, high = (float(value) for value in picture.aminmax())
+        small = shrink(picture if len(picture) == 3 else picture.mean(0, keepdim=True), side)
+        pictures.append({"channels": len(small), "side": small.shape[-1]})
+        pixels.append(to_bytes(small, low, high))
+    return {"pictures": pictures, "pixels": b"".join(pixels)}
+
+
+def _compare(before: dict[str, float], now: dict[str, float], turned: bool) -> list[dict[str, Any]]:
+    rows = []
+    for kind in KINDS:
+        change = now[kind] - before[kind]
+        moved = abs(change) > TOLERANCE
+        status = ("moved" if moved else "still") if turned else "upright"
+        text = f"{change:+.6f}".replace("-", "−") if moved else _small(change)
+        rows.append(
+            {
+                "kind": kind,
+                "before": before[kind],
+                "now": now[kind],
+                "change": change,
+                "status": status,
+                "text": text,
+            }
+        )
+    return rows
+
+
+def _small(value: float) -> str:
+    """A number near 0, by its order of magnitude: ``−4e−9``."""
+    return f"{value:.0e}".replace("e-0", "e-").replace("e+00", "").replace("-", "−")
+
+
+def _note(deviation: float, turned: bool) -> str:
+    if not turned:
+        return "Turn a view: the bars change places."
+    if deviation > DEVIATION:
+        return f"The turn changed the bars by up to {deviation:.2g}: this encoder is not equivariant."
+    return f"The turn moved the bars and changed none (up to rounding, {_small(deviation)})."
+
+
+def _view_text(group: FiniteGroup, g: int) -> str:
+    turn = f"turned by {group.degrees(g):g}°" if g % group.rotations else ""
+    flip = "mirrored" if g >= group.rotations else ""
+    return ", ".join(filter(None, [flip, turn])) or "upright"
+
+
+# -- the widget ----------------------------------------------------------------------------------------------
+
+
+class OrbitCorrelationExplorer(Explorer):
+    r"""Turn the two views of an image by hand: the plain loss moves, the invariant ones stand still.
+
+    The orbit correlation is permuted, $\kappa[g]$ becomes $\kappa[a^{-1} g b]$; a loss that is symmetric in its
+    values cannot tell. The losses are those of the whole batch; all images but the chosen one stay upright. The
+    encoder itself is never run: a copy in eval mode is, and a new one is made when its weights have changed.
+
+    The state: ``image`` (0 .. B - 1), ``first`` and ``second`` (the group elements that turn its two views).
+
+    Arguments:
+        encoder: images (B, C, H, W) to regular features (B, C', |G|), with a ``group``: C2, C4, D1, D2 or D4.
+        images: (B, C, H, W), square, at least two; 8 to 32 answer at once (the losses compare all pairs).
+        views: the first and the second view of each image, two tensors like ``images``. Both are the image
+            itself by default.
+
+    Example:
+        >>> from eqssl_edu.encoders import GroupCNN
+        >>> from eqssl_edu.groups import cyclic
+        >>> explorer = OrbitCorrelationExplorer(GroupCNN(cyclic(4)), torch.rand(8, 1, 16, 16))
+        >>> explorer.set_state(first=1)
+        >>> abs(explorer.changes()["max"]) < TOLERANCE < abs(explorer.changes()["plain"])
+        True
+    """
+
+    _esm = script("orbit_correlation.js")
+    _css = style("orbit_correlation.css")
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        images: Float[Tensor, "batch channel height width"],
+        views: tuple[Float[Tensor, "batch channel height width"], Float[Tensor, "batch channel height width"]]
+        | None = None,
+    ) -> None:
+        self.encoder, self.group = encoder, _checked_group(encoder)
+        _check_images("images", images)
+        if views is not None:
+            _check_views(views, images)
+        self._images = images.detach()
+        self._views = torch.stack([view.detach() for view in views or (images, images)])
+        self._version: tuple | None = None
+        facts = {
+            "count": len(images),
+            "rotations": self.group.rotations,
+            "reflections": self.group.reflections,
+            "labels": [_label(self.group, g) for g in self.group.elements],
+            "kinds": list(KINDS),
+            "tolerance": f"{TOLERANCE:.6f}",
+        }
+        super().__init__(facts, {"image": 0, "first": 0, "second": 0})
+
+    def losses(self) -> dict[str, float]:
+        """The loss of the batch with each kind of similarity in this state, in nats."""
+        return {row["kind"]: row["now"] for row in self.values["losses"]}
+
+    def changes(self) -> dict[str, float]:
+        """How far each loss has moved from its value before any turn, in nats."""
+        return {row["kind"]: row["change"] for row in self.values["losses"]}
+
+    def check(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The changes of the state, checked."""
+        for key, value in changes.items():
+            limit = len(self._images) if key == "image" else self.group.order
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{key} must be an integer, {got(value)}")
+            if not 0 <= value < limit:
+                what = "an image" if key == "image" else f"an element of {self.group.name}"
+                raise ValueError(f"{key} must be {what}, 0 .. {limit - 1}, {got(value)}")
+        return changes
+
+    def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """What the state looks like, and the sentence that says it."""
+        self._refresh()
+        values = compute(self._copy, self._batch, state)
+        place = f"Image {state['image'] + 1} of {len(self._images)}. "
+        first, second = values["views"]
+        if values["losses"][0]["status"] == "upright":
+            return values, f"{place}Both views upright: no loss has moved."
+        rows = values["losses"]
+        moved = [f"{row['kind']} moved by {row['text']}" for row in rows if row["status"] == "moved"]
+        still = [row["kind"] for row in rows if row["status"] == "still"]
+        parts = [*moved, f"{', '.join(still)} stood still" if still else ""]
+        return values, f"{place}View 1 {first}, view 2 {second}. Losses: {'; '.join(filter(None, parts))}."
+
+    def _refresh(self) -> None:
+        """Copy the encoder and encode the batch again if the weights have changed.
+
+        The copy has weights of its own, which a training in another thread cannot change between two moves.
+        """
+        tensors = (*self.encoder.parameters(), *self.encoder.buffers())
+        version = tuple((id(tensor), tensor._version, tensor.device) for tensor in tensors)
+        if version == self._version:
+            return
+        # Results that a module keeps as plain attributes belong to a graph and cannot be copied: share them.
+        kept = [value for module in self.encoder.modules() for value in vars(module).values()]
+        memo = {id(value): value for value in kept if isinstance(value, Tensor) and not value.is_leaf}
+        self._copy = copy.deepcopy(self.encoder, memo).eval()
+        self._batch = embed(self._copy, self._images, self._views)
+        self._version = version
+
+
+def _label(group: FiniteGroup, g: int) -> str:
+    """``90°`` for a rotation, ``m 90°`` for the flip and then the rotation."""
+    return "m " * (g >= group.rotations) + f"{group.degrees(g):g}°"
+
+
+def _checked_group(encoder: nn.Module) -> FiniteGroup:
+    if not isinstance(encoder, nn.Module):
+        raise TypeError(f"encoder must be a torch.nn.Module, {got(encoder)}")
+    group = getattr(encoder, "group", None)
+    if not isinstance(group, FiniteGroup):
+        kind = type(encoder).__name__
+        raise ValueError(f"encoder must have a .group, a FiniteGroup, got a {kind} whose .group is {group!r}")
+    if group.order == 1 or not group.exact_on_grid:
+        raise ValueError(f"encoder must have one of the groups C2, C4, D1, D2, D4, got {group.name}")
+    return group
+
+
+def _check_images(name: str, images: object) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(f"{name} must be a tensor (B, C, H, W), {got(images)}")
+    if images.ndim != 4 or not images.is_floating_point() or not images.numel():
+        raise ValueError(f"{name} must be a floating point tensor (B, C, H, W), {got(images)}")
+    count, _, height, width = images.shape
+    if count < 2:
+        raise ValueError(f"{name} must hold at least two images (one image has no negatives), got {count}")
+    if height != width:
+        raise ValueError(f"{name} must be square, got {height} x {width}")
+    if not images.isfinite().all():
+        raise ValueError(f"{name} must hold finite numbers only, got infinities or NaN")
+
+
+def _check_views(views: object, images: Tensor) -> None:
+    if not isinstance(views, (tuple, list)) or len(views) != 2:
+        raise TypeError(f"views must be two tensors like images, {got(views)}")
+    for view in views:
+        _check_images("views", view)
+        if view.shape != images.shape or view.dtype != images.dtype:
+            raise ValueError(f"views must have the shape and type of images, {got(images)[4:]}, {got(view)}")

@@ -1,0 +1,21 @@
+"""Tensors as pictures for the front end: small, a byte for each pixel."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["shrink", "to_bytes"]
+
+
+def shrink(planes: Float[Tensor, "plane height width"], side: int) -> Float[Tensor, "plane small small"]:
+    """Square pictures of at most ``side`` x ``side`` pixels, by averages; small ones stay as they are."""
+    return planes if planes.shape[-1] <= side else F.adaptive_avg_pool2d(planes, side)
+
+
+def to_bytes(planes: Float[Tensor, "*axes"], low: float, high: float) -> bytes:
+    """Numbers as bytes, ``low`` .. ``high`` as 0 .. 255; what lies outside is clipped."""
+    scaled = (planes - low) * (255 / ((high - low) or 1.0))
+    return scaled.round().clamp(0, 255).to(torch.uint8).cpu().numpy().tobytes()

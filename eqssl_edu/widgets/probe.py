@@ -1,0 +1,138 @@
+"""Look at the feature maps inside any network without touching it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.errors import got
+from eqssl_edu.groups import FiniteGroup, cyclic
+
+__all__ = ["Layer", "Probe"]
+
+SMALLEST_SIDE = 3  # the centred disc, in which maps are compared, is empty on 2 x 2
+
+
+class Layer(NamedTuple):
+    """A place in a network where feature maps come out."""
+
+    name: str
+    kind: str  # class of the module
+    channels: int
+    group: FiniteGroup | None  # of the axis behind the channels; None if there is no such axis
+    side: int  # of the square maps, in pixels
+    convolves: bool
+
+
+class _Found(BaseException):
+    """Stops a forward pass behind the layer that was asked for. No ``except Exception`` in a model stops it."""
+
+
+class Probe:
+    """The feature maps of every layer of any ``torch.nn.Module``.
+
+    The network itself is never run. A twin of it runs: the same modules, copied, around the *same* parameters
+    and buffers. So the mode (train or eval), hooks and gradients of the network stay as they are, even while
+    another thread trains it, and the twin always shows the current weights. The twin is in eval mode.
+
+    Regular maps (B, C, |G|, H, W) keep their group axis. The group is the ``group`` of the layer or of a
+    module of the network, else the cyclic group of that order. An axis of one element (C1) counts as none.
+
+    Arguments:
+        model: any network on images (B, C, H, W).
+        image: (C, H, W), an example of what it takes.
+        argument: how errors name the model.
+    """
+
+    def __init__(
+        self, model: nn.Module, image: Float[Tensor, "channel height width"], argument: str = "model"
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"{argument} must be a torch.nn.Module, {got(model)}")
+        self.model = model
+        self.version: tuple | None = None  # changes when a weight has changed
+        self._wanted: str | None = None
+        self._outputs: dict[str, Tensor | Layer] = {}
+        try:
+            self._run(image[None])
+        except Exception as problem:
+            message = f"{argument} must run on the image, {got(image)}; it says: {problem}"
+            raise ValueError(message) from problem
+        self.layers: dict[str, Layer] = dict(self._outputs)
+        if not self.layers:
+            raise ValueError(
+                f"{argument} must have a layer with feature maps, (B, C, H, W) or (B, C, |G|, H, W) with "
+                f"H = W of at least {SMALLEST_SIDE}, {got(model)}"
+            )
+
+    def maps(
+        self, images: Float[Tensor, "batch channel height width"], layer: str
+    ) -> Float[Tensor, "batch out *group out_height out_width"]:
+        """The feature maps of one layer, on the network's device."""
+        self._wanted = layer
+        try:
+            self._run(images)
+            maps = self._outputs[layer]
+        finally:
+            self._wanted, self._outputs = None, {}
+        return maps if self.layers[layer].group or maps.ndim == 4 else maps[:, :, 0]
+
+    @torch.no_grad()
+    def _run(self, images: Tensor) -> None:
+        shared = [*self.model.parameters(), *self.model.buffers()]
+        self._refresh(shared)
+        self._outputs, self._calls, self._batch, self._last = {}, {}, len(images), None
+        like = next((tensor for tensor in shared if tensor.is_floating_point()), images)
+        with contextlib.suppress(_Found):
+            self._twin(images.to(like.device, like.dtype))
+        self._last = None
+
+    def _refresh(self, shared: list[Tensor]) -> None:
+        """Copy the modules again if a weight has changed: some layers prepare their kernels in ``eval()``."""
+        version = tuple((id(tensor), tensor._version, tensor.device) for tensor in shared)
+        if version == self.version:
+            return
+        # What deepcopy finds in the memo it does not copy. Tensors kept as plain attributes are shared too:
+        # they may be part of a graph, which cannot be copied.
+        loose = [value for module in self.model.modules() for value in vars(module).values()]
+        memo = {id(tensor): tensor for tensor in (*shared, *loose) if isinstance(tensor, Tensor)}
+        self._twin = copy.deepcopy(self.model, memo).eval()
+        for name, module in self._twin.named_modules():
+            module.register_forward_hook(self._watch(name or "output"))
+        self.version = version
+
+    def _watch(self, name: str):
+        def look(module: nn.Module, _inputs: tuple, output: object) -> None:
+            if not isinstance(output, Tensor) or output.ndim not in (4, 5):
+                return
+            if output is self._last and any(True for _ in module.children()):
+                return  # a container gives the very tensor of its last layer: it is known by that name
+            height, width = output.shape[-2:]
+            if len(output) != self._batch or height != width or width < SMALLEST_SIDE:
+                return
+            self._last = output
+            call = self._calls[name] = self._calls.get(name, 0) + 1
+            unique = name if call == 1 else f"{name} (call {call})"
+            if self._wanted == unique:
+                self._outputs[unique] = output
+                raise _Found
+            if self._wanted is None:
+                group = self._group(module, output)
+                convolves = getattr(getattr(module, "weight", None), "ndim", 0) >= 4
+                kind = type(module).__name__
+                self._outputs[unique] = Layer(unique, kind, output.shape[1], group, width, convolves)
+
+        return look
+
+    def _group(self, module: nn.Module, output: Tensor) -> FiniteGroup | None:
+        order = output.shape[2] if output.ndim == 5 else 1
+        if order == 1:
+            return None
+        candidates = [getattr(m, "group", None) for m in (module, *self._twin.modules())]
+        fitting = (g for g in candidates if isinstance(g, FiniteGroup) and g.order == order)
+        return next(fitting, None) or cyclic(order)

@@ -1,0 +1,213 @@
+"""FieldExplorer in the real JupyterLab: every slider, button and key, with a value asserted for each."""
+
+CELLS = [
+    """
+import torch
+from eqssl_edu.data import digits
+from eqssl_edu.encoders import GroupCNN, matched_cnn
+from eqssl_edu.groups import dihedral
+from eqssl_edu.widgets import FieldExplorer
+
+torch.manual_seed(0)
+network = GroupCNN(dihedral(4), channels=(6, 12))
+explorer = FieldExplorer(network, digits(32).test.images[4], compare=matched_cnn(network))
+explorer
+""",
+    "",
+]
+
+
+class Explorer:
+    """The explorer on the page, by the names that a screen reader uses."""
+
+    def __init__(self, notebook):
+        self.page = notebook.page
+        self.root = notebook.output(0).get_by_role("group", name="Field explorer")
+        self.root.wait_for()
+        self.slider = self.root.get_by_role("slider", name="Angle in degrees")
+        self.number = self.root.get_by_role("spinbutton", name="Angle in degrees, typed")
+        self.animate = self.root.get_by_role("button", name="Animate").or_(
+            self.root.get_by_role("button", name="Pause")
+        )
+        self.stabilise = self.root.get_by_role("checkbox", name="Stabilise")
+        self.alert = self.root.get_by_role("alert")
+
+    def button(self, name):
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    def choice(self, name):
+        return self.root.get_by_role("combobox", name=name)
+
+    def type_angle(self, text):
+        """As a hand does it: a value that a script puts there is no change for the browser."""
+        self.number.press("Control+a")
+        self.page.keyboard.type(text)
+        self.page.keyboard.press("Enter")
+
+    def rest(self):
+        """Wait until what the hand did is painted."""
+        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
+
+    def errors(self) -> list[float]:
+        self.rest()
+        entries = self.root.locator("[data-error]")
+        return [float(entry.get_attribute("data-error")) for entry in entries.all()]
+
+    def pixels(self, network: int) -> list[list[int]]:
+        """The first colour of every pixel of every map of a network, as painted."""
+        self.rest()
+        panel = self.root.get_by_role("region").nth(network)
+        return panel.evaluate(
+            """panel => [...panel.querySelectorAll("canvas")].map((canvas) => {
+                 const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                 return [...data].filter((_, i) => i % 4 === 0);
+               })"""
+        )
+
+    def expect_angle(self, angle):
+        self.rest()
+        assert self.slider.input_value() == str(angle)
+        assert self.number.input_value() == str(angle)
+        assert self.slider.get_attribute("aria-valuetext") == f"{angle} degrees"
+
+
+def most(a, b):
+    """The largest difference between two lists of maps."""
+    return max(abs(x - y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
+
+
+def test_every_control_does_what_it_says(open_notebook):
+    notebook = open_notebook("field.ipynb", CELLS)
+    notebook.run_all()
+    explorer, page = Explorer(notebook), notebook.page
+    explorer.expect_angle(0)
+    assert explorer.errors() == [0, 0]
+
+    # The slider, by keyboard alone; the arrow keys do not reach the notebook.
+    active = "jupyterapp.shell.currentWidget.content.activeCellIndex"
+    explorer.slider.press("ArrowRight")
+    explorer.expect_angle(1)
+    cell = page.evaluate(active)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowDown")
+    explorer.expect_angle(1)
+    page.keyboard.press("End")
+    explorer.expect_angle(360)
+    page.keyboard.press("Home")
+    for _ in range(45):  # faster than pictures come: the last position wins
+        page.keyboard.press("ArrowRight")
+    explorer.expect_angle(45)
+    assert page.evaluate(active) == cell
+    group_error, plain_error = explorer.errors()
+    assert plain_error > 0.05
+    assert group_error > 0.01  # 45 degrees are no element of D4
+
+    # A typed angle.
+    explorer.type_angle("90")
+    explorer.expect_angle(90)
+    group_error, plain_error = explorer.errors()
+    assert group_error < 1e-5
+    assert plain_error > 0.05
+    figures = explorer.root.get_by_role("figure", name="Equivariance error at 90°")
+    assert f"{100 * plain_error:.0f} %" in figures.inner_text()
+
+    # The group elements: rotations, then reflections.
+    for angle in (0, 180, 270, 90):
+        explorer.button(f"turn by {angle} degrees").click()
+        explorer.expect_angle(angle)
+        assert explorer.errors()[0] < 1e-5
+        assert explorer.button(f"turn by {angle} degrees").get_attribute("aria-pressed") == "true"
+    for angle in (90, 0, 180, 270):
+        explorer.button(f"mirror, then turn by {angle} degrees").click()
+        explorer.expect_angle(angle)
+        group_error, plain_error = explorer.errors()
+        assert group_error < 1e-5 < 0.05 < plain_error
+        assert explorer.button(f"turn by {angle} degrees").get_attribute("aria-pressed") == "false"
+    assert explorer.root.get_by_role("img", name="Image, mirrored, turned by 270 degrees").is_visible()
+
+    # Stabilised maps of the group network stand still, those of the plain one do not.
+    explorer.button("turn by 0 degrees").click()
+    explorer.rest()
+    explorer.stabilise.focus()
+    page.keyboard.press("Space")
+    upright = [explorer.pixels(network) for network in (0, 1)]
+    explorer.button("turn by 90 degrees").click()
+    turned = [explorer.pixels(network) for network in (0, 1)]
+    assert most(turned[0], upright[0]) <= 4  # rounding: one of the 256 levels
+    assert most(turned[1], upright[1]) > 50
+    explorer.stabilise.uncheck()
+    assert most(explorer.pixels(0), upright[0]) > 50
+
+    # Layers and channels.
+    before = explorer.errors()
+    explorer.choice("Layer of D4 network").select_option(value="stages.0")
+    assert explorer.errors() != before
+    assert explorer.choice("Layer of plain CNN").input_value() == "stages.0"  # the same depth
+    first = explorer.pixels(0)
+    explorer.choice("Channels of D4 network").select_option(label="channels 2–3 of 6")
+    assert most(explorer.pixels(0), first) > 20
+    assert explorer.root.get_by_role("img", name="Feature maps of D4 network: channels 2, 3").is_visible()
+
+    # Animation moves by itself, and stops.
+    explorer.animate.click()
+    page.wait_for_function("slider => Number(slider.value) > 100", arg=explorer.slider.element_handle())
+    explorer.animate.click()
+    explorer.rest()
+    angle = explorer.slider.input_value()
+    page.wait_for_timeout(300)
+    explorer.rest()
+    assert explorer.slider.input_value() == angle
+    assert explorer.animate.get_attribute("aria-pressed") == "false"
+
+    # For those who asked for less motion it goes from one group element to the next.
+    page.emulate_media(reduced_motion="reduce")
+    explorer.button("turn by 0 degrees").click()
+    explorer.rest()
+    explorer.animate.click()
+    seen = explorer.slider.evaluate(
+        """async (slider) => {
+             const seen = new Set([slider.value]);
+             for (const end = performance.now() + 20_000; seen.size < 2 && performance.now() < end; ) {
+               await new Promise(requestAnimationFrame);
+               seen.add(slider.value);
+             }
+             return [...seen];
+           }"""
+    )
+    assert seen == ["0", "90"]
+    explorer.animate.click()
+
+    # A flood of moves does not queue: one message is under way, the rest is merged into the next one.
+    explorer.rest()
+    before = int(explorer.root.get_attribute("data-painted"))
+    explorer.slider.evaluate(
+        """slider => {
+             for (slider.value = 101; slider.value < 200; slider.stepUp()) slider.dispatchEvent(new Event("input"));
+             slider.dispatchEvent(new Event("input"));
+           }"""
+    )
+    explorer.expect_angle(200)
+    assert int(explorer.root.get_attribute("data-painted")) - before <= 3
+
+    # What a screen reader announces.
+    explorer.button("turn by 180 degrees").click()
+    explorer.root.get_by_role("status").filter(
+        has_text="Image turned by 180°. Equivariance error: D4"
+    ).wait_for()
+
+    # A cell steers the explorer as well, and the controls follow.
+    notebook.run_last_cell("explorer.set_state(angle=33)")
+    page.wait_for_function("slider => slider.value === '33'", arg=explorer.slider.element_handle())
+    explorer.expect_angle(33)
+
+    # The curve is there, with a line for each network.
+    assert explorer.root.locator("polyline").count() == 2
+
+    # An error in a handler is seen, the picture stays, and the next move clears it.
+    explorer.type_angle("500")
+    explorer.alert.filter(has_text="angle must lie between 0 and 360 degrees, got 500").wait_for()
+    explorer.expect_angle(33)
+    explorer.button("turn by 90 degrees").click()
+    explorer.alert.wait_for(state="hidden")
+
+    notebook.assert_clean()

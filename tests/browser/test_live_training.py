@@ -1,0 +1,192 @@
+"""The live view of training in the real JupyterLab: Stop under "Run All", curves, errors, interrupts."""
+
+import json
+
+import pytest
+
+SETTING_UP = """
+import time
+
+import torch
+from torch import nn
+
+from eqssl_edu.training import Pretrainer
+from eqssl_edu.widgets.dashboard import LiveTraining
+
+torch.set_num_threads(1)
+
+class Turned(nn.Module):
+    chance, cap = 0.5, 1.0
+
+    def __init__(self, fails_at=None):
+        super().__init__()
+        self.linear, self.calls, self.fails_at = nn.Linear(16, 2), 0, fails_at
+
+    def training_step(self, images, generator):
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise KeyError("no such page")
+        time.sleep(0.005)
+        labels = torch.randint(2, (len(images),), generator=generator)
+        turned = torch.where(labels.view(-1, 1, 1, 1).bool(), images.rot90(2, (-2, -1)), images)
+        logits = self.linear(turned.flatten(1))
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        return {"loss": nn.functional.cross_entropy(logits, labels), "accuracy": accuracy}
+
+def run(epochs, capped=False, **model):
+    model = Turned(**model)
+    if capped:
+        model.cap = 0.5
+    images = torch.linspace(-1, 1, 16).view(1, 1, 4, 4) + torch.randn(200, 1, 4, 4)
+    return Pretrainer(model, images, epochs=epochs, batch_size=20, lr=0.02, accelerator="cpu")
+"""
+
+
+def run_all(notebook) -> None:
+    """Run every cell and come back at once: the last cells are still waiting."""
+    notebook.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+
+
+def status(page, expected: str) -> None:
+    page.wait_for_selector(f'.eqssl-live[data-status="{expected}"]')
+
+
+def printed(notebook, cell: int) -> dict:
+    notebook.output(cell).first.wait_for()
+    return json.loads(notebook.output(cell).first.inner_text())
+
+
+def test_stop_works_while_a_later_cell_waits(open_notebook):
+    notebook = open_notebook(
+        "stop.ipynb",
+        [
+            SETTING_UP,
+            "live = LiveTraining({'one': run(5000), 'two': run(5000)})\nlive",
+            "live.wait()\nended = time.time()",
+            "import json\nprint(json.dumps([ended, live.stopped, *(run.step for run in live.runs.values())]))",
+            "",
+        ],
+    )
+    page = notebook.page
+    run_all(notebook)
+    status(page, "running")
+    page.wait_for_function(
+        "Number(document.querySelector('.eqssl-live path[data-points]')?.dataset.points) > 1"
+    )
+    button = page.get_by_role("button", name="Stop", exact=True)
+    button.evaluate("button => button.addEventListener('click', () => (window.clicked = Date.now()), true)")
+    button.click()
+    ended, stopped, one, two = printed(notebook, 3)
+    seconds = ended - page.evaluate("window.clicked") / 1000
+    print(f"from the click to the end of wait(): {seconds:.3f} s")
+    assert stopped and 0 <= seconds < 0.3
+    assert 0 < one < 50_000 and abs(one - two) <= 1
+
+    # What the page shows is where the runs stand.
+    status(page, "stopped")
+    assert f"step {one} of 50000" in page.locator(".eqssl-live-pace").inner_text()
+    assert page.locator(".eqssl-live progress").evaluate("bar => bar.value") == one + two
+
+    page.get_by_role("button", name="Resume", exact=True).click()
+    status(page, "running")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    status(page, "stopped")
+    notebook.run_last_cell("live.wait()\nprint(json.dumps(live.runs['one'].step))")
+    assert printed(notebook, 4) > one
+    notebook.assert_clean()
+
+
+def test_curves_levels_and_words_are_those_of_the_run(open_notebook):
+    notebook = open_notebook(
+        "curves.ipynb",
+        [
+            SETTING_UP,
+            "live = LiveTraining({'free': run(15), 'capped': run(30, capped=True)}, title='Two heads')\nlive",
+            "live.wait()",
+            "import json\nprint(json.dumps(live.values))",
+        ],
+    )
+    page = notebook.page
+    run_all(notebook)
+    status(page, "finished")
+    values = printed(notebook, 3)
+    charts = page.locator(".eqssl-live-chart")
+    assert charts.count() == 2
+    for chart, column in ((charts.nth(0), 1), (charts.nth(1), 2)):
+        paths = chart.locator("path[data-points]")
+        assert paths.count() == 2
+        for i, shown in enumerate(values["runs"]):
+            points = shown["points"]
+            assert 70 <= len(points) <= 120
+            path = paths.nth(i)
+            corners = [pair.split(",") for pair in path.get_attribute("d")[1:].split("L")]
+            assert len(corners) == len(points) == int(path.get_attribute("data-points"))
+            # From pixels back to values: an affine map of the steps, and of the values turned upside down.
+            for axis, data in ((0, [p[0] for p in points]), (1, [-p[column] for p in points])):
+                pixels = [float(corner[axis]) for corner in corners]
+                scale = (max(pixels) - min(pixels)) / (max(data) - min(data))
+                fitted = [min(pixels) + scale * (value - min(data)) for value in data]
+                assert pixels == pytest.approx(fitted, abs=0.11)
+        # Told apart without colour, too.
+        assert paths.nth(0).get_attribute("stroke-dasharray") != paths.nth(1).get_attribute(
+            "stroke-dasharray"
+        )
+
+    levels = charts.nth(1).locator(".eqssl-live-guides line")
+    assert [levels.nth(i).get_attribute("data-value") for i in range(2)] == ["50", "100"]
+    assert charts.nth(1).locator(".eqssl-live-guides text").all_text_contents() == [
+        "chance = cap of capped 50 %",
+        "cap of free 100 %",
+    ]
+    assert charts.nth(0).locator(".eqssl-live-name").all_text_contents() == ["step", "loss (nats)"]
+    assert charts.nth(1).locator(".eqssl-live-name").all_text_contents() == ["step", "accuracy (%)"]
+    assert charts.nth(0).get_attribute("role") == "img"
+    assert "free: step 150 of 150" in charts.nth(0).get_attribute("aria-label")
+    assert page.get_by_role("region", name="Two heads").count() == 1
+    assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
+    legend = page.locator(".eqssl-live-legend").inner_text()
+    loss, accuracy = values["runs"][0]["points"][-1][1:]
+    assert f"loss {loss:.3f}, accuracy {accuracy:.1f} %" in legend
+    words = page.locator('.eqssl-live [aria-live="polite"]').inner_text()
+    assert words.startswith("finished") and "free: step 150 of 150" in words
+    notebook.assert_clean()
+
+
+def test_an_error_in_the_training_is_seen_in_the_view_and_in_the_waiting_cell(open_notebook):
+    notebook = open_notebook(
+        "error.ipynb",
+        [SETTING_UP, "live = LiveTraining({'bad': run(50, fails_at=40)})\nlive", "live.wait()"],
+    )
+    page = notebook.page
+    run_all(notebook)
+    status(page, "failed")
+    alert = page.locator('.eqssl-live [role="alert"]')
+    assert alert.is_visible() and "KeyError: 'no such page'" in alert.inner_text()
+    alert.locator("summary").click()
+    assert "in training_step" in alert.locator("pre").inner_text()
+    assert "step 39 of 500" in page.locator(".eqssl-live-pace").inner_text()
+    notebook.output(2).first.wait_for()
+    assert "KeyError" in notebook.output(2).first.inner_text()
+    assert notebook.external_requests == []
+
+
+def test_interrupting_the_kernel_stops_the_training(open_notebook):
+    notebook = open_notebook(
+        "interrupt.ipynb", [SETTING_UP, "live = LiveTraining({'one': run(5000)})\nlive", "live.wait()", ""]
+    )
+    page = notebook.page
+    run_all(notebook)
+    status(page, "running")
+    page.wait_for_function(
+        "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[2].textContent.includes('*')"
+    )
+    page.wait_for_function(
+        "Number(document.querySelector('.eqssl-live path[data-points]')?.dataset.points) > 1"
+    )
+    page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
+    status(page, "stopped")
+    notebook.output(2).first.wait_for()
+    assert "KeyboardInterrupt" in notebook.output(2).first.inner_text()
+    notebook.run_last_cell("print(live.running, live.stopped)")
+    notebook.output(3).first.wait_for()
+    assert notebook.output(3).first.inner_text().strip() == "False True"

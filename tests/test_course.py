@@ -1,0 +1,583 @@
+"""The command `course.py`: what it decides, says and returns. Nothing is installed here."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import course
+
+posix_only = pytest.mark.skipif(course.WINDOWS, reason="signals and descriptors as on Linux and macOS")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the course's folder that has no environment yet; its Python is the one that runs the tests."""
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((course.ROOT / name).read_bytes())
+    monkeypatch.setattr(course, "ROOT", tmp_path)
+    monkeypatch.setattr(course, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(course, "STATE", tmp_path / ".venv" / "course.json")
+    monkeypatch.setattr(course, "venv_python", lambda: Path(sys.executable))
+    return tmp_path
+
+
+@pytest.fixture
+def pip(folder, monkeypatch):
+    """Replaces what takes minutes: creating the environment, and pip. Returns the list of what was asked for."""
+    asked = []
+
+    def create_venv():
+        (folder / ".venv" / "bin").mkdir(parents=True, exist_ok=True)
+        asked.append("venv")
+
+    monkeypatch.setattr(course, "create_venv", create_venv)
+    monkeypatch.setattr(course, "healthy", lambda: (folder / ".venv" / "bin").exists())
+    monkeypatch.setattr(course, "wants_small_torch", lambda: False)
+    monkeypatch.setattr(course, "index_answers", lambda requirement: True)
+    monkeypatch.setattr(course, "pip_install", asked.append)
+    return asked
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Is the environment ready?
+
+
+def installed(*sets):
+    """The state of an environment with these sets."""
+    return {"fingerprint": course.fingerprint(), "folder": str(course.VENV), "sets": list(sets)}
+
+
+def test_a_clone_is_not_ready(folder):
+    assert not course.ready("lab")
+
+
+def test_the_lab_is_ready_with_either_set_and_the_tests_only_with_theirs(folder):
+    course.write_state(installed("lab"))
+    assert course.ready("lab") and not course.ready("test")
+    course.write_state(installed("lab", "test"))
+    assert course.ready("lab") and course.ready("test")
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_a_changed_list_of_packages_makes_it_out_of_date(folder, name):
+    course.write_state(installed("lab"))
+    (folder / name).write_text((folder / name).read_text() + "\n# changed\n")
+    assert not course.ready("lab")
+
+
+def test_a_folder_that_moved_is_not_ready(folder):
+    course.write_state({**installed("lab"), "folder": "/somewhere/else/.venv"})
+    assert not course.ready("lab")
+
+
+def test_an_environment_whose_python_is_gone_is_not_ready(folder, monkeypatch):
+    course.write_state(installed("lab"))
+    monkeypatch.setattr(course, "venv_python", lambda: folder / "no" / "python")
+    assert not course.ready("lab")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"unfinished": true}'])
+def test_a_state_that_says_nothing_is_not_ready(folder, content):
+    course.write(course.STATE, content)
+    assert not course.ready("lab")
+
+
+def test_a_missing_or_broken_environment_is_not_healthy(folder, monkeypatch):
+    assert course.healthy()  # the Python that runs this test
+    monkeypatch.setattr(course, "OLDEST_PYTHON", (99, 0))
+    assert not course.healthy()
+    monkeypatch.setattr(course, "venv_python", lambda: folder / "no" / "python")
+    assert not course.healthy()
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Installing
+
+
+def test_the_lab_installs_the_students_set_and_escnn_without_its_dependencies(pip):
+    course.prepare("lab")
+    project = course.read_project()
+    escnn = ["--no-deps", *project["optional-dependencies"]["escnn"]]
+    assert pip == ["venv", project["dependencies"], escnn]
+    assert course.read_state() == installed("lab")
+
+
+def test_a_second_run_installs_nothing(pip, capsys):
+    course.prepare("lab")
+    del pip[:]
+    capsys.readouterr()
+    course.prepare("lab")
+    assert pip == [] and capsys.readouterr().out == ""
+
+
+def test_the_tests_add_their_set_to_the_same_environment(pip):
+    course.prepare("lab")
+    del pip[:]
+    course.prepare("test")
+    project = course.read_project()
+    assert pip[0] == [
+        *project["dependencies"],
+        *project["optional-dependencies"]["test"],
+    ]  # no new environment
+    assert course.read_state() == installed("lab", "test")
+
+
+def test_an_interrupted_installation_is_made_anew(pip, folder, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(course, "pip_install", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            course.prepare("lab")
+    half = folder / ".venv" / "half-installed"
+    half.touch()
+    assert not course.ready("lab")
+    course.prepare("lab")
+    assert pip.count("venv") == 2 and not half.exists()
+    assert course.ready("lab")
+
+
+def test_a_failing_pip_leaves_no_environment_that_looks_whole(pip, monkeypatch):
+    def broken(_):
+        raise course.CourseError("no space left")
+
+    course.prepare("lab")
+    monkeypatch.setattr(course, "pip_install", broken)
+    with pytest.raises(course.CourseError, match="no space left"):
+        course.prepare("test")
+    assert not course.ready("lab")
+
+
+def test_without_network_one_sentence_and_the_environment_as_it_was(pip, capsys, monkeypatch):
+    def unreachable(_):
+        raise ConnectionError
+
+    course.prepare("lab")
+    monkeypatch.setattr(course, "pip_install", unreachable)
+    assert course.run(["test"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "connect to the network" in error and "Traceback" not in error
+    assert course.ready("lab")
+
+
+def test_an_environment_of_ones_own_is_used_and_survives_a_missing_network(pip, folder, monkeypatch):
+    def unreachable(_):
+        raise ConnectionError
+
+    own = folder / ".venv" / "bin" / "own"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(course, "pip_install", unreachable)
+        for _ in range(2):
+            with pytest.raises(course.CourseError):
+                course.prepare("lab")
+    assert own.exists()
+    course.prepare("lab")
+    assert own.exists() and "venv" not in pip
+
+
+def test_pip_without_network_is_recognised(folder, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody listens on the discard port
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(ConnectionError):
+        course.pip_install(["--no-deps", "a-package-that-nobody-has"])
+    assert not course.index_answers(["a-package-that-nobody-has"])
+    assert not course.satisfied(["a-package-that-nobody-has"])
+    assert course.satisfied(["pytest"])  # which is here, so nothing has to be asked
+
+
+def test_another_trouble_of_pip_is_not_taken_for_the_network(folder, monkeypatch, capfd):
+    script = "import sys; sys.stderr.write('WARNING: dull\\nERROR: [Errno 28] No space left on device\\n'); sys.exit(1)"
+    monkeypatch.setattr(course, "pip_command", lambda _: [sys.executable, "-c", script])
+    with pytest.raises(course.CourseError, match="pip could not install"):
+        course.pip_install([])
+    assert capfd.readouterr().err == "ERROR: [Errno 28] No space left on device\n"
+
+
+def test_pip_is_bound_to_the_tested_set(folder):
+    command = [str(word) for word in course.pip_command(["torch>=2.6"])]
+    assert command[command.index("--constraint") + 1] == str(folder / "constraints.txt")
+    assert command[-1] == "torch>=2.6"
+
+
+@pytest.mark.parametrize("source", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"])
+def test_whoever_configured_pip_gets_torch_from_there(folder, monkeypatch, source):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(course.shutil, "which", lambda _: None)  # no nvidia-smi
+    monkeypatch.setattr(course.Path, "exists", lambda _: False)  # no driver
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    assert course.wants_small_torch()
+    monkeypatch.setenv(source, "/somewhere")
+    assert not course.wants_small_torch()
+
+
+def test_no_small_torch_where_there_is_a_gpu_or_pypi_has_the_small_one(folder, monkeypatch):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setattr(course.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not course.wants_small_torch()
+    monkeypatch.setattr(course.shutil, "which", lambda _: None)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not course.wants_small_torch()
+
+
+def test_if_the_index_for_small_torch_does_not_answer_the_usual_one_is_asked(pip, monkeypatch):
+    def only_usual(arguments):
+        if course.TORCH_CPU_INDEX in arguments:
+            raise ConnectionError
+        pip.append(arguments)
+
+    monkeypatch.setattr(course, "pip_install", only_usual)
+    monkeypatch.setattr(course, "wants_small_torch", lambda: True)
+    course.prepare("lab")
+    assert pip[1] == course.read_project()["dependencies"]
+
+
+def test_the_library_is_found_by_a_relative_path(folder):
+    packages = course.VENV / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    course.link_library()
+    line = (packages / "eqssl_edu.pth").read_text()
+    assert line.isascii() and (packages / line.strip()).resolve() == folder
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Two at once
+
+
+@posix_only
+def test_the_second_waits_says_so_and_installs_nothing(pip, monkeypatch, capsys):
+    second = threading.Thread(target=course.prepare, args=("lab",))
+
+    def slow_create():
+        second.start()
+        time.sleep(0.3)
+        pip.append("venv")
+
+    monkeypatch.setattr(course, "create_venv", slow_create)
+    course.prepare("lab")
+    second.join(timeout=10)
+    assert not second.is_alive() and pip.count("venv") == 1
+    said = capsys.readouterr().out
+    assert said.count("waiting for it to finish") == 1 and said.count("The environment is ready") == 1
+
+
+@posix_only
+def test_the_lock_lasts_as_long_as_pip_does(folder):
+    with course.lock():  # as if course.py was killed, and the pip that it had started went on
+        pip = course.start([sys.executable, "-c", "import time; time.sleep(0.6)"])
+    began = time.monotonic()
+    with course.lock():
+        waited = time.monotonic() - began
+    pip.wait()
+    assert waited > 0.4
+
+
+@posix_only
+def test_a_folder_that_cannot_be_written_gives_one_sentence(folder, monkeypatch, capsys):
+    monkeypatch.setattr(course, "ROOT", folder / "absent")
+    monkeypatch.setattr(course, "ready", lambda _: False)
+    assert course.run(["lab"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Child processes
+
+
+def test_children_see_nothing_of_other_pythons_and_jupyters(folder, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", "/other/jupyter")
+    monkeypatch.setenv("JUPYTER_TOKEN", "")  # would switch the token off
+    monkeypatch.setenv("PYTHONPATH", "/other/packages")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example")  # whereas pip's configuration counts
+    seen = course.environment()
+    assert not {"JUPYTER_PATH", "JUPYTER_TOKEN", "PYTHONPATH"} & seen.keys()
+    assert seen["PIP_INDEX_URL"] == "https://mirror.example"
+    assert seen["JUPYTER_CONFIG_DIR"].startswith(str(folder / ".venv"))
+
+
+@posix_only
+def test_a_child_ends_with_its_parent(folder, monkeypatch):
+    monkeypatch.setattr(course, "GRACE", 0.1)
+    child = course.start([sys.executable, "-c", "import time; time.sleep(60)"])
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            course.finish(child)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert child.poll() is not None
+
+
+# ----------------------------------------------------------------------------------------------------------
+# lab
+
+
+def test_the_lab_is_opened_on_the_tour_for_this_machine_alone(folder, monkeypatch):
+    course.write(folder / course.TOUR, "{}")
+    monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    shown = f"import sys; open({str(folder / 'asked')!r}, 'w').write(repr(sys.argv))"
+    monkeypatch.setattr(
+        course, "start", lambda command: subprocess.Popen([sys.executable, "-c", shown, *command])
+    )
+    assert course.lab(["--no-browser"]) == 0
+    asked = (folder / "asked").read_text()
+    assert "--ServerApp.ip=127.0.0.1" in asked
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb" in asked
+    assert asked.endswith("'--no-browser']")
+
+
+@posix_only
+def test_the_lab_survives_a_taken_port_and_wants_its_token(folder, monkeypatch):
+    monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    began, children = course.start, []
+
+    def start(command):
+        children.append(began(command, stderr=subprocess.PIPE, text=True))
+        return children[0]
+
+    monkeypatch.setattr(course, "start", start)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        lab = threading.Thread(target=course.lab, args=(["--no-browser", f"--port={port}"],))
+        lab.start()
+        while not children:
+            time.sleep(0.01)
+        try:
+            line = next(line for line in children[0].stderr if "token=" in line)
+            address, used, token = re.search(r"(http://127\.0\.0\.1:(\d+))/\S*\?token=(\w+)", line).groups()
+            assert int(used) != port
+            with urllib.request.urlopen(f"{address}/api/status?token={token}", timeout=30) as reply:
+                assert "kernels" in json.load(reply)
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(f"{address}/api/status", timeout=30)
+        finally:
+            children[0].terminate()
+            children[0].communicate()
+            lab.join(timeout=30)
+    assert not lab.is_alive()
+
+
+# ----------------------------------------------------------------------------------------------------------
+# test, bench, build
+
+
+def closing_line(text):
+    """The counts of the last line, read as one reads pytest's."""
+    last = text.strip().splitlines()[-1]
+    assert re.fullmatch(r"=+ .* in \d+\.\d\ds =+", last)
+    return {kind: int(count) for count, kind in re.findall(r"(\d+) (\w+)", last.split(" in ")[0])}
+
+
+def test_the_report_counts_over_all_parts():
+    report = course.Report()
+    report.add("library", 3.0, passed=5, skipped=1)
+    report.add("browser", 2.0, passed=2, failed=1)
+    assert closing_line(report.text()) == {"failed": 1, "passed": 7, "skipped": 1}
+    assert re.search(r"^library +3\.0 s   5 passed, 1 skipped$", report.text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("failed", "status"), [(0, 0), (1, 1)])
+def test_any_failure_is_the_exit_status(folder, monkeypatch, capsys, failed, status):
+    parts = dict.fromkeys(course.PARTS, lambda report, rest: report.add("part", 0.0, passed=1))
+    parts["library"] = lambda report, rest: report.add("library", 0.0, passed=1, failed=failed)
+    monkeypatch.setattr(course, "RUN_PART", parts)
+    monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    assert course.run(["test"]) == status
+    assert closing_line(capsys.readouterr().out)["passed"] == 4
+
+
+def run_pytest(folder, source):
+    """The counts of one run of pytest on a file with this source."""
+    course.VENV.mkdir()
+    (folder / "test_it.py").write_text(source)
+    report = course.Report()
+    course.pytest(report, "it", ["-q", "test_it.py"])
+    return report.counts
+
+
+def test_pytest_is_counted(folder):
+    source = "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\ndef test_c(): pytest.skip('no')\n"
+    assert run_pytest(folder, source) == {"failed": 1, "passed": 1, "skipped": 1}
+
+
+@pytest.mark.parametrize("source", ["import os; os._exit(3)", "", "def test_a(): import os; os._exit(0)"])
+def test_a_run_of_pytest_that_breaks_off_or_finds_nothing_is_a_failure(folder, source):
+    assert run_pytest(folder, source)["failed"] == 1
+
+
+NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+@pytest.mark.parametrize(("source", "failed"), [("1 + 1", 0), ("raise ValueError('broken cell')", 1)])
+def test_every_cell_of_a_notebook_runs(folder, monkeypatch, capfd, source, failed):
+    cell = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "a",
+        "metadata": {},
+        "outputs": [],
+        "source": source,
+    }
+    course.write(
+        folder / "notebooks" / "solutions" / "00_tour.ipynb", json.dumps({**NOTEBOOK, "cells": [cell]})
+    )
+    monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    course.VENV.mkdir()
+    assert course.run(["test", "notebooks", "00"]) == failed
+    said = capfd.readouterr().out
+    assert re.search(
+        rf"^notebook: solutions/00_tour +\d+\.\d s   1 {'failed' if failed else 'passed'}$",
+        said,
+        re.MULTILINE,
+    )
+    assert ("broken cell" in said) == bool(failed)
+
+
+def test_browser_tests_without_a_browser_are_skipped_with_the_reason(folder, monkeypatch):
+    (folder / "tests" / "browser").mkdir(parents=True)
+    monkeypatch.setattr(course.shutil, "which", lambda _: None)
+    report = course.Report()
+    course.run_browser(report, [])
+    assert report.counts["skipped"] == 1 and "no chromium found" in report.text()
+
+
+def test_benchmarks_are_run_by_name_and_their_failure_is_reported(folder, monkeypatch, capfd):
+    runnable = 'if __name__ == "__main__":\n    '
+    course.write(folder / "benchmarks" / "good.py", runnable + "print('ran good')")
+    course.write(folder / "benchmarks" / "bad.py", runnable + "raise SystemExit('ran bad')")
+    course.write(folder / "benchmarks" / "helper.py", "raise SystemExit('a module, no benchmark')")
+    monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    assert course.run(["bench", "good"]) == 0
+    assert "ran bad" not in "".join(capfd.readouterr())
+    assert course.run(["bench"]) == 1
+    out, error = capfd.readouterr()
+    assert "ran good" in out and "ran bad" in error and error.endswith("Failed: bad.\n")
+
+
+# ----------------------------------------------------------------------------------------------------------
+# doctor
+
+
+def test_the_doctor_names_the_command_that_makes_the_environment(folder, capsys):
+    assert course.run(["doctor"]) == 1
+    assert (
+        f"MEND  environment: missing, incomplete or out of date  ->  {course.COMMAND} lab"
+        in capsys.readouterr().out
+    )
+    assert not (folder / ".venv").exists()
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Outside of .venv, which has a path file, kernels have to be told where the library is."""
+    if Path(sys.prefix) != course.VENV:
+        monkeypatch.setenv("PYTHONPATH", str(course.ROOT))
+
+
+def test_the_kernel_of_the_notebooks_is_the_one_of_this_environment(library, capsys):
+    assert course.check_kernel()
+    assert capsys.readouterr().out.startswith("ok    kernel")
+
+
+def test_a_kernel_of_another_environment_is_found_out(library, tmp_path, monkeypatch, capsys):
+    start = f"import sys; sys.prefix = {str(tmp_path)!r}; import ipykernel.kernelapp as k; k.launch_new_instance()"
+    spec = {
+        "argv": [sys.executable, "-c", start, "-f", "{connection_file}"],
+        "display_name": "x",
+        "language": "python",
+    }
+    course.write(tmp_path / "kernels" / "python3" / "kernel.json", json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))  # what `environment` keeps from the children
+    assert not course.check_kernel()
+    assert capsys.readouterr().out.startswith(f"MEND  kernel: `python3` runs in {tmp_path}")
+
+
+def test_both_halves_of_anywidget_are_looked_for(monkeypatch, capsys):
+    assert course.check_anywidget()
+    monkeypatch.setattr("jupyterlab_server.config.get_federated_extensions", lambda _: {})
+    assert not course.check_anywidget()
+    assert "MEND  anywidget: JupyterLab does not find anywidget" in capsys.readouterr().out
+
+
+def test_escnns_route_is_told_and_pip_check_explained(capsys):
+    assert course.check_escnn()
+    said = capsys.readouterr().out
+    assert said.startswith("ok    escnn: 1.0.11 with")
+    missing = [name for name in ("lie-learn", "py3nj") if not course.distributed(name)]
+    assert all(name in said for name in missing)
+
+
+@pytest.mark.parametrize(("path", "word"), [(None, "note"), ("/usr/bin/chromium", "ok  ")])
+def test_the_course_does_without_chromium(monkeypatch, capsys, path, word):
+    monkeypatch.setattr(course.shutil, "which", lambda _: path)
+    assert course.check_chromium()
+    assert capsys.readouterr().out.startswith(f"{word}  chromium")
+
+
+# ----------------------------------------------------------------------------------------------------------
+# Command line
+
+
+def test_an_old_python_gets_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    assert course.run(["lab"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "The course needs Python 3.11 or newer; this is Python 3.9: use a newer one.\n"
+    )
+
+
+def test_the_file_can_be_read_by_an_old_python():
+    import ast
+
+    ast.parse((course.ROOT / "course.py").read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["test", "libary"], "There is no part 'libary'; there is: style, library, notebooks, browser."),
+        (["bench", "nothing"], "There is no benchmark 'nothing'; there is: none yet."),
+        (["test", "notebooks", "99"], "No notebook begins with 99"),
+    ],
+)
+def test_a_wrong_word_gets_a_sentence_with_the_right_ones(folder, monkeypatch, capsys, arguments, said):
+    monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    assert course.run(arguments) == 1
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_help_shows_how_to_run_one_part(capsys):
+    assert course.run(["test", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"test {part}" in said for part in course.PARTS) and "test notebooks 00_tour" in said
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(wanted):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(course, "prepare", interrupted)
+    assert course.run(["lab", "--no-browser"]) == 130
+    assert (
+        capsys.readouterr().err.strip()
+        == f"Interrupted. Run `{course.COMMAND} lab --no-browser` again to go on."
+    )

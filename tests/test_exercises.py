@@ -1,0 +1,219 @@
+"""The checks are checked: the student's stub is not done, the solution passes, typical mistakes get their own hint."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+import torch
+import torch.nn.functional as F
+
+from eqssl_edu.exercises import Verdict, check, notebook_01, notebook_02
+from eqssl_edu.exercises.letters import DRAWINGS, letters
+from eqssl_edu.groups import dihedral
+from notebooks import build
+
+NOTEBOOKS = {"01": "01_groups_and_images", "02": "02_group_convolutions"}
+NAMES = [f"01.{name}" for name in notebook_01.__all__] + [f"02.{name}" for name in notebook_02.__all__]
+
+
+def answers(number, solutions):
+    """What the notebook hands to each check: the cells that call it are run, with the notebook's imports alone."""
+    text = (build.NOTEBOOKS / "source" / f"{NOTEBOOKS[number]}.py").read_text(encoding="utf-8")
+    imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    found = {}
+
+    def record(name, answer):
+        found[name] = answer
+        return check(name, answer)
+
+    for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
+        if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
+            names = {}
+            exec(compile(ast.Module(imports, []), "imports", "exec"), names)
+            exec(cell.source, {**names, "check": record})
+    return found
+
+
+@pytest.fixture(scope="module")
+def stubs():
+    return {name: answer for number in NOTEBOOKS for name, answer in answers(number, solutions=False).items()}
+
+
+@pytest.fixture(scope="module")
+def solutions():
+    return {name: answer for number in NOTEBOOKS for name, answer in answers(number, solutions=True).items()}
+
+
+def error(difference, size):
+    """A function with the signature of exercise 02.equivariance_error, from its two ingredients."""
+
+    def answer(f, x, group, g):
+        y, y_turned = f(x), f(group.transform(x, g))
+        return size(difference(y, y_turned, group, g), y)
+
+    return answer
+
+
+def lift(first, second, dim=2):
+    """A function with the signature of exercise 02.lifting: turn the image by ``first``, the result by ``second``."""
+
+    def answer(x, kernel, group):
+        maps = []
+        for g in group.elements:
+            elements = {"g": g, "inverse": int(group.inverse[g]), "nothing": 0}
+            convolved = F.conv2d(group.transform(x, elements[first]), kernel)
+            maps.append(group.transform(convolved, elements[second]))
+        return torch.stack(maps, dim=dim)
+
+    return answer
+
+
+def relative(difference, y):
+    return difference.norm() / y.norm()
+
+
+RIGHT_WAYS = {"b to q": (2,), "M to W": (2, 6), "H to I": (1, 3, 5, 7)}
+ROTATIONS = [(0,), (0, 2), (0, 1, 2, 3)]
+HARMLESS = {
+    "ReLU",
+    "softmax over the group axis",
+    "one bias for each channel",
+    "max-pool 2 x 2, stride 2",
+    "subtract the mean of each map",
+}
+# Typical mistakes, each with words of the hint that is made for it.
+MISTAKES = {
+    "01.ways": [
+        ({**RIGHT_WAYS, "H to I": 1}, "as many ways as the stabiliser has elements"),
+        ({**RIGHT_WAYS, "M to W": (2, 5)}, "Set the slider to 5"),
+        ({**RIGHT_WAYS, "b to q": (8,)}, "integers 0 .. 7"),
+        ({"b to q": (2,)}, "Keep the keys"),
+    ],
+    "01.count_orbits": [
+        (lambda action: (action == torch.arange(action.shape[1])).sum(), "divide by the number of elements"),
+        (lambda action: (action == torch.arange(action.shape[1])).all(0).sum(), "of each element by itself"),
+        (lambda action: action.shape[1], "number of labels"),
+        (lambda action: 3, "action[g, l] == l"),
+    ],
+    "01.same_set": [
+        (ROTATIONS[1:], "keeps no edge and no corner"),
+        ([*ROTATIONS, (0, 4)], "element 4 (m) keeps 2 of the four edges in place, but 0 of the corners"),
+        ([(0, 1)], "lists the ten"),
+        ((0, 1, 2, 3), "Each is a tuple"),
+    ],
+    "02.equivariance_error": [
+        (error(lambda y, turned, group, g: turned - y, relative), "turn f(x) as well"),
+        (
+            error(lambda y, turned, group, g: turned - group.transform(y, g), lambda d, y: d.norm()),
+            "Divide by",
+        ),
+        (
+            error(lambda y, turned, group, g: turned - group.transform(y, int(group.inverse[g])), relative),
+            "use g, not its inverse",
+        ),
+        (error(lambda y, turned, group, g: turned - group.transform(y, g), lambda d, y: d.mean()), "cancel"),
+    ],
+    "02.exact_size": [
+        (32, "one column over"),
+        (31, "The next layer sees 16 pixels"),
+        (37, "Try every size"),
+        (17, "Start the slider S at 30"),
+        ("33", "Write the size"),
+    ],
+    "02.lifting": [
+        (lift("inverse", "nothing"), "forgot to turn the result back"),
+        (lift("g", "inverse"), "two turns are swapped"),
+        (lift("inverse", "g", dim=1), "look at the dim of torch.stack"),
+        (lift("nothing", "nothing"), "nothing depends on g"),
+        (lift("nothing", "g"), "turn x by the inverse of g"),
+    ],
+    "02.harmless": [
+        (HARMLESS | {"sort along the group axis"}, "forget which element"),
+        (HARMLESS | {"one bias for each channel and element"}, "the bias stays"),
+        (HARMLESS - {"softmax over the group axis"}, "treats all elements alike"),
+        ({"relu"}, "The steps are"),
+        ("ReLU", "Keep the list"),
+    ],
+}
+
+
+def test_every_exercise_is_asked_in_its_notebook(stubs, solutions):
+    assert set(stubs) == set(solutions) == set(NAMES) == set(MISTAKES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_is_not_done(name, stubs):
+    verdict = check(name, stubs[name])
+    assert (verdict.ok, verdict.done) == (False, False)
+    assert "not done yet" in repr(verdict) and "not done yet" in verdict._repr_html_()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_passes(name, solutions):
+    verdict = check(name, solutions[name])
+    assert verdict.ok and verdict.done and not verdict.hint, verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake", "hint"), [(name, *case) for name, cases in MISTAKES.items() for case in cases]
+)
+def test_typical_mistakes_get_their_own_hint(name, mistake, hint):
+    verdict = check(name, mistake)
+    assert verdict.done and not verdict.ok
+    assert hint in verdict.hint, verdict
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hints_differ(name):
+    hints = {check(name, mistake).hint for mistake, _ in MISTAKES[name]}
+    assert len(hints) == len(MISTAKES[name]) >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "answer", [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
+)
+def test_no_answer_raises(name, answer):
+    verdict = check(name, answer)
+    assert isinstance(verdict, Verdict) and not verdict.ok and verdict.reason and verdict.hint
+
+
+def test_what_the_answer_raises_is_shown_with_its_line():
+    def answer(action):
+        return action[999]  # out of range
+
+    verdict = check("01.count_orbits", answer)
+    assert "Your answer raised IndexError" in verdict.reason
+    assert "return action[999]  # out of range" in verdict.hint
+
+
+def test_html_is_escaped():
+    html = check("02.harmless", ["<b>bold</b>"])._repr_html_()
+    assert "<b>bold</b>" not in html and "&lt;b&gt;bold" in html
+
+
+@pytest.mark.parametrize("name", ["lifting", "99.lifting", "2.lifting", "02.other"])
+def test_unknown_exercises_are_refused(name):
+    with pytest.raises(ValueError, match="exercise must be"):
+        check(name, 1)
+
+
+def test_letters_have_the_symmetries_that_the_exercises_use():
+    group, pictures = dihedral(4), letters()
+
+    def kept(name):
+        return tuple(
+            g for g in group.elements if torch.equal(group.transform(pictures[name], g), pictures[name])
+        )
+
+    assert all(
+        pictures[name].shape == (9, 9) and len(drawing.split()) == 7 for name, drawing in DRAWINGS.items()
+    )
+    assert {kept(name) for name in "FGJPRbdpq"} == {(0,)}
+    assert {kept(name) for name in "AMTUVWY"} == {(0, 4)}
+    assert {kept(name) for name in "BCDEK"} == {(0, 6)}
+    assert {kept(name) for name in "NSZ"} == {(0, 2)}
+    assert [kept(name) for name in "QL"] == [(0, 5), (0, 7)]
+    assert {kept(name) for name in "HI"} == {(0, 2, 4, 6)}
+    assert {kept(name) for name in "OX"} == {tuple(range(8))}

@@ -1,0 +1,400 @@
+"""training.py: what is recorded, what is random, how a run is stopped, resumed and fails."""
+
+import copy
+import itertools
+import math
+import os
+import runpy
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from eqssl_edu.training import Pretrainer, cosine_with_warmup
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Models this small gain nothing from threads, and lose much by them on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class TinyTask(nn.Module):
+    """Tells apart images that were turned by 0 or 180 degrees; a normalisation layer gives it buffers."""
+
+    chance, cap = 0.5, 1.0
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.norm = nn.BatchNorm2d(1, dtype=dtype)
+        self.linear = nn.Linear(16, 2, dtype=dtype)
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.randn(2, 16, generator=generator) / 4)
+            self.linear.bias.zero_()
+        self.seen: list[torch.Tensor] = []
+
+    def training_step(self, images, generator):
+        labels = torch.randint(2, (len(images),), generator=generator, device=images.device)
+        turned = torch.where(labels.view(-1, 1, 1, 1).bool(), images.rot90(2, (-2, -1)), images)
+        self.seen.append(torch.cat([images.flatten(1).sum(1).detach(), labels]))
+        logits = self.linear(self.norm(turned).flatten(1))
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        return {"loss": nn.functional.cross_entropy(logits, labels), "accuracy": accuracy}
+
+
+def images(count: int = 50) -> torch.Tensor:
+    ramp = torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
+    return ramp + torch.randn(count, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+
+
+def pretrainer(model: nn.Module | None = None, **changes) -> Pretrainer:
+    arguments = {"epochs": 4, "batch_size": 12, "lr": 0.05, "seed": 5, "accelerator": "cpu"} | changes
+    return Pretrainer(TinyTask() if model is None else model, images(), **arguments)
+
+
+def same(left: dict, right: dict) -> bool:
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_it_learns_and_records():
+    run = pretrainer(epochs=20)
+    history = run.fit()
+    assert history is run.history
+    assert history[0]["step"] == 1 and history[-1]["step"] == run.total_steps == 20 * (50 // 12)
+    assert history[-1]["epoch"] == 20
+    assert {"step", "epoch", "seconds", "steps_per_second", "loss", "accuracy"} == set(history[-1])
+    assert all(type(value) in (int, float) for record in history for value in record.values())
+    assert abs(history[0]["loss"] - math.log(2)) < 0.4
+    assert history[-1]["loss"] < 0.3 and history[-1]["accuracy"] > 0.85
+    assert all(a["seconds"] < b["seconds"] for a, b in itertools.pairwise(history))
+    assert run.device == "CPU, 1 thread"
+
+
+def test_steps_yields_once_per_optimiser_step_and_reads_once_per_interval():
+    run = pretrainer(epochs=60)
+    assert run.interval == 2
+    records = list(run.steps())
+    assert [record["step"] for record in records] == list(range(1, 241))
+    assert [record["epoch"] for record in records[:9]] == [1, 1, 1, 1, 2, 2, 2, 2, 3]
+    assert [record["step"] for record in run.history] == [1, *range(2, 241, 2)]
+
+
+def test_a_record_is_the_mean_over_its_interval():
+    class Counter(TinyTask):
+        calls = 0
+
+        def training_step(self, images, generator):
+            self.calls += 1
+            return {"loss": 0.0 * self.linear.weight.sum() + self.calls}
+
+    run = pretrainer(Counter(), epochs=300)
+    run.fit()
+    assert run.interval == 10
+    assert run.history[0] | {"loss": 1.0} == run.history[0]
+    assert run.history[1]["loss"] == pytest.approx(sum(range(2, 11)) / 9)
+    assert run.history[2]["loss"] == pytest.approx(sum(range(11, 21)) / 10)
+
+
+def test_every_batch_is_full_and_every_image_gets_its_turn():
+    model = TinyTask()
+    pretrainer(model, epochs=30).fit()
+    assert {len(batch) for batch in model.seen} == {2 * 12}
+    sums = {round(value, 4) for batch in model.seen for value in batch[:12].tolist()}
+    assert sums == {round(value, 4) for value in images().flatten(1).sum(1).tolist()}
+    epoch = torch.cat([batch[:12] for batch in model.seen[:4]])
+    assert len(epoch.unique()) == 48
+
+
+def test_the_seed_decides_batches_and_augmentation_draws():
+    seen = {}
+    for name, seed in [("one", 5), ("again", 5), ("other", 6)]:
+        model = TinyTask()
+        pretrainer(model, seed=seed).fit()
+        seen[name] = torch.stack(model.seen)
+    assert torch.equal(seen["one"], seen["again"])
+    assert not torch.equal(seen["one"], seen["other"])
+    # Another batch order in each epoch, and other labels in each step.
+    assert not torch.equal(seen["one"][0, :12], seen["one"][4, :12])
+    assert len({tuple(step[12:].tolist()) for step in seen["one"]}) == len(seen["one"])
+
+
+def test_two_models_share_the_draws_even_when_one_draws_more():
+    class Greedy(TinyTask):
+        def training_step(self, images, generator):
+            output = super().training_step(images, generator)
+            torch.rand(1000, generator=generator)
+            return output
+
+    modest, greedy = TinyTask(), Greedy()
+    pretrainer(modest).fit()
+    pretrainer(greedy).fit()
+    assert torch.equal(torch.stack(modest.seen), torch.stack(greedy.seen))
+
+
+def test_the_global_generator_is_left_alone():
+    model = TinyTask()  # the layers of PyTorch draw their first weights from the global generator
+    before = torch.get_rng_state()
+    run = pretrainer(model)
+    run.fit()
+    copy.deepcopy(run.state_dict())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 7, 8, 15])
+@pytest.mark.parametrize("epochs", [4, 60])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(cut, epochs, tmp_path):
+    whole = pretrainer(epochs=epochs)
+    whole.fit()
+
+    first = pretrainer(epochs=epochs)
+    steps = first.steps()
+    for _ in range(cut):
+        next(steps)
+    steps.close()
+    torch.save(first.state_dict(), tmp_path / "run.pt")
+    for _ in first.steps():  # goes on, and must not change what was saved
+        pass
+
+    second = pretrainer(epochs=epochs)
+    second.load_state_dict(torch.load(tmp_path / "run.pt", weights_only=True))
+    assert second.step == cut
+    second.fit()
+    assert same(second.model.state_dict(), whole.model.state_dict())
+    assert same(first.model.state_dict(), whole.model.state_dict())
+    values = [(r["step"], r["epoch"], r["loss"], r["accuracy"]) for r in whole.history]
+    assert values == [(r["step"], r["epoch"], r["loss"], r["accuracy"]) for r in second.history]
+
+
+def test_a_state_is_not_changed_by_the_run_that_loaded_it():
+    run = pretrainer()
+    next(run.steps())
+    state = run.state_dict()
+    kept = copy.deepcopy(state)
+    other = pretrainer()
+    other.load_state_dict(state)
+    other.fit()
+    assert same(state["model"], kept["model"])
+    moments, kept_moments = state["optimizer"]["state"], kept["optimizer"]["state"]
+    assert all(same(moments[i], kept_moments[i]) for i in moments)
+
+
+def test_without_the_optimizer_state_a_resumed_run_differs():
+    whole, first = pretrainer(), pretrainer()
+    whole.fit()
+    steps = first.steps()
+    for _ in range(5):
+        next(steps)
+    state = first.state_dict()
+    state["optimizer"] = pretrainer().state_dict()["optimizer"]
+    second = pretrainer()
+    second.load_state_dict(state)
+    second.fit()
+    assert not same(second.model.state_dict(), whole.model.state_dict())
+
+
+def test_fit_stops_when_asked_and_goes_on():
+    class StopsItself(TinyTask):
+        def training_step(self, images, generator):
+            if len(self.seen) == 4:
+                stop.set()
+            return super().training_step(images, generator)
+
+    stop = threading.Event()
+    run = pretrainer(StopsItself())
+    run.fit(stop)
+    assert run.step == 5
+    run.fit(stop)
+    assert run.step == 5
+    stop.clear()
+    run.model.eval()  # somebody looked at the model in between
+    run.fit(stop)
+    assert run.step == run.total_steps and run.model.training
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer"),
+        ({"batch_size": 51}, ValueError, "batch_size must be at most the number of images, 50, got 51"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"seed": -1}, ValueError, "seed must be"),
+        ({"lr": 0.0}, ValueError, "lr must be positive, got 0.0"),
+    ],
+)
+@pytest.mark.usefixtures("as_a_user")
+def test_bad_arguments_are_named(arguments, error, words):
+    with pytest.raises(error, match=words):
+        pretrainer(**arguments)
+
+
+@pytest.mark.usefixtures("as_a_user")
+def test_bad_models_and_images_are_named():
+    with pytest.raises(TypeError, match=r"model must be .* training_step.* got Linear"):
+        pretrainer(nn.Linear(2, 2))
+    for wrong, error in [(images()[:, 0], ValueError), (images().long(), TypeError), ([1, 2], TypeError)]:
+        with pytest.raises(error, match="images must"):
+            Pretrainer(TinyTask(), wrong, epochs=1, batch_size=2)
+
+
+def test_a_training_step_without_a_scalar_loss_is_named():
+    class Wrong(TinyTask):
+        def training_step(self, images, generator):
+            return {"loss": self.linear.weight.flatten()}
+
+    with pytest.raises(TypeError, match="training_step must return a dict with a scalar tensor 'loss'"):
+        pretrainer(Wrong()).fit()
+
+
+@pytest.mark.parametrize("epochs", [4, 60])  # read at every step, at every second step
+@pytest.mark.parametrize("step", [1, 6, 7])
+def test_a_loss_that_is_not_finite_is_reported_and_the_last_good_state_kept(epochs, step):
+    class Explodes(TinyTask):
+        def training_step(self, images, generator):
+            output = super().training_step(images, generator)
+            return output | {"loss": output["loss"] * (math.inf if len(self.seen) == step else 1.0)}
+
+    run = pretrainer(Explodes(), epochs=epochs)
+    with pytest.raises(FloatingPointError, match=f"loss became infinite or nan at step {step};.* lr"):
+        run.fit()
+    good = max((r["step"] for r in run.history), default=0)
+    assert run.step == good < step <= good + run.interval
+    twin = pretrainer(epochs=epochs)
+    steps = twin.steps()
+    for _ in range(good):
+        next(steps)
+    assert same(run.model.state_dict(), twin.model.state_dict())
+
+
+def test_weights_that_are_not_finite_are_found_before_the_loss_shows_them():
+    class Overflows(TinyTask):
+        def training_step(self, images, generator):
+            output = super().training_step(images, generator)
+            if len(self.seen) == 3:
+                output["loss"] = output["loss"] + (self.linear.weight.sum() * 0.0).sqrt()
+            return output
+
+    run = pretrainer(Overflows())
+    with pytest.raises(FloatingPointError, match="weights became infinite or nan at step 3"):
+        run.fit()
+    assert run.step == 2 and all(p.isfinite().all() for p in run.model.parameters())
+
+
+def test_a_state_of_another_run_is_refused():
+    state = pretrainer().state_dict()
+    with pytest.raises(ValueError, match="state was saved with seed = 5, this run has seed = 6"):
+        pretrainer(seed=6).load_state_dict(state)
+
+
+def test_the_schedule_rises_then_falls_like_a_cosine():
+    factors = [cosine_with_warmup(step, 200) for step in range(200)]
+    assert factors[0] == pytest.approx(0.1) and max(factors) == factors[9] > 0.99
+    assert all(a > b for a, b in itertools.pairwise(factors[9:]))
+    assert factors[100] == pytest.approx(0.5) and 0 < factors[-1] < 1e-3
+    assert cosine_with_warmup(0, 1) == 1.0
+
+
+def test_weight_decay_spares_vectors():
+    class Still(TinyTask):
+        def training_step(self, images, generator):
+            return {"loss": 0.0 * sum(p.sum() for p in self.parameters())}
+
+    model = Still()
+    with torch.no_grad():
+        model.linear.bias.fill_(1.0)
+    weight = model.linear.weight.detach().clone()
+    pretrainer(model, weight_decay=0.5).fit()
+    assert torch.equal(model.linear.bias, torch.ones(2)) and torch.equal(model.norm.weight, torch.ones(1))
+    assert (model.linear.weight.abs() < weight.abs()).all()
+
+
+@pytest.mark.parametrize(("precision", "autocast"), [("auto", False), ("bf16-mixed", True)])
+def test_the_precision_reaches_the_training_step(precision, autocast):
+    class Looks(TinyTask):
+        def training_step(self, images, generator):
+            self.autocast = torch.is_autocast_enabled("cpu")
+            return super().training_step(images, generator)
+
+    run = pretrainer(Looks(), precision=precision)
+    run.fit()
+    assert run.model.autocast is autocast
+    assert run.model.linear.weight.dtype == torch.float32 and run.history[-1]["loss"] < math.log(2)
+
+
+def test_double_precision_stays_double():
+    run = Pretrainer(TinyTask(torch.float64), images().double(), epochs=2, batch_size=10, accelerator="cpu")
+    run.fit()
+    assert run.model.linear.weight.dtype == torch.float64
+
+
+TWO_PROCESSES = """
+    import sys
+    import torch
+    from torch import nn
+    from eqssl_edu.training import Pretrainer
+
+    class Regression(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(16, 1, bias=False)
+            nn.init.zeros_(self.linear.weight)
+            self.rows = []
+
+        def training_step(self, images, generator):
+            self.rows.append((len(images), torch.rand(1, generator=generator).item()))
+            error = self.linear(images.flatten(1)) - images.flatten(1).sum(1, keepdim=True)
+            return {"loss": error.square().mean()}
+
+    def train(**processes):
+        images = torch.randn(40, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+        arguments = {"epochs": 20, "batch_size": 8, "lr": 0.1, "seed": 3, "accelerator": "cpu"}
+        run = Pretrainer(Regression(), images, **arguments, **processes)
+        run.fit()
+        return run
+
+    if __name__ == "__main__":
+        run = train(devices=2, strategy="ddp")
+        weights = run.fabric.all_gather(run.model.linear.weight.detach())
+        draws = run.fabric.all_gather(torch.tensor(run.model.rows))
+        losses = [record["loss"] for record in run.history]
+        if run.fabric.is_global_zero:
+            record = {"weights": weights, "draws": draws, "losses": losses, "device": run.device}
+            torch.save(record, sys.argv[1])
+"""
+
+
+def test_two_processes_train_as_one(tmp_path):
+    script = tmp_path / "two.py"
+    script.write_text(textwrap.dedent(TWO_PROCESSES))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "two.pt")],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = torch.load(tmp_path / "two.pt", weights_only=True)
+    assert two["device"].startswith("2 x CPU")
+    # Each process had its half of every batch, its own draws, and the same weights in the end.
+    assert set(two["draws"][..., 0].flatten().tolist()) == {4.0}
+    assert not (two["draws"][0, :, 1] == two["draws"][1, :, 1]).any()
+    assert torch.equal(two["weights"][0], two["weights"][1])
+    # The mean gradient over two halves is the gradient of the whole batch: the same run, up to rounding.
+    one = runpy.run_path(str(script))["train"]()
+    torch.testing.assert_close(two["weights"][0], one.model.linear.weight.detach(), rtol=1e-4, atol=1e-6)
+    losses = [record["loss"] for record in one.history]
+    assert two["losses"] == pytest.approx(losses, rel=1e-4)
+    assert losses[-1] < 0.2 * losses[0]

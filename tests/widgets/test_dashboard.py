@@ -1,0 +1,226 @@
+"""widgets/dashboard.py without a screen: what is shown, and that stopping, waiting and failing work."""
+
+import _thread
+import json
+import threading
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from eqssl_edu.training import Pretrainer
+from eqssl_edu.widgets.dashboard import POINTS_PER_CURVE, LiveTraining, curve, guides
+
+
+class Coin(nn.Module):
+    """A model whose training takes as long as asked, and fails when asked."""
+
+    chance, cap = 0.5, 1.0
+
+    def __init__(self, seconds: float = 0.0, fails_at: int | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.seconds, self.fails_at, self.calls = seconds, fails_at, 0
+
+    def training_step(self, images, generator):
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise KeyError("no such page")
+        time.sleep(self.seconds)
+        return {"loss": self.weight.square().sum(), "accuracy": torch.tensor(0.75)}
+
+
+class Quiet(Coin):
+    """A task without an accuracy."""
+
+    chance = cap = None
+
+    def training_step(self, images, generator):
+        return {"loss": super().training_step(images, generator)["loss"]}
+
+
+def run(model: nn.Module | None = None, epochs: int = 10) -> Pretrainer:
+    model = Coin() if model is None else model
+    return Pretrainer(model, torch.zeros(20, 1, 2, 2), epochs=epochs, batch_size=10, accelerator="cpu")
+
+
+def until(condition, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_it_trains_every_run_to_the_end_and_shows_the_last_state():
+    live = LiveTraining({"a": run(), "b": run(Quiet(), epochs=5)}, title="Two coins")
+    live.wait()
+    assert not live.running and not live.stopped
+    assert [r.step for r in live.runs.values()] == [20, 10]
+    values = live.values
+    assert values["status"] == "finished" and values["error"] == ""
+    assert [shown["step"] for shown in values["runs"]] == [20, 10]
+    assert [shown["points"][-1][0] for shown in values["runs"]] == [20, 10]
+    assert values["runs"][0]["points"][-1][2] == 75.0 and values["runs"][1]["points"][-1][2] is None
+    assert values["seconds"] > 0 and values["steps_per_second"] > 0
+    assert live.facts["title"] == "Two coins" and live.facts["device"].startswith("CPU")
+    assert live.facts["runs"] == [{"name": "a", "total": 20}, {"name": "b", "total": 10}]
+    assert "a: step 20 of 20, loss 0." in live.readout and "accuracy 75.0 %" in live.readout
+    assert repr(live) == f"LiveTraining: {live.readout}"
+
+
+def test_the_runs_advance_in_turn():
+    fast, slow = Coin(), Coin(seconds=0.01)
+    live = LiveTraining({"fast": run(fast, 500), "slow": run(slow, 500)})
+    until(lambda: slow.calls > 10)
+    live.stop()
+    live.wait()
+    assert abs(fast.calls - slow.calls) <= 1
+
+
+def test_stop_is_quick_keeps_the_state_and_can_be_resumed():
+    whole = run(epochs=60)
+    whole.fit()
+    live = LiveTraining({"a": run(Coin(seconds=0.01), epochs=60)})
+    until(lambda: live.runs["a"].step > 5)
+    assert live.running and not live.stopped
+    start = time.monotonic()
+    live.stop()
+    live.wait()
+    assert time.monotonic() - start < 0.3
+    assert live.stopped and not live.running and live.values["status"] == "stopped"
+    reached = live.runs["a"].step
+    assert 5 < reached < 120 and live.values["runs"][0]["step"] == reached
+    live.runs["a"].model.seconds = 0.0
+    live.resume()
+    live.wait()
+    assert live.values["status"] == "finished" and not live.stopped
+    assert torch.equal(live.runs["a"].model.weight, whole.model.weight)
+    live.resume()
+    assert not live.running
+
+
+def test_the_buttons_messages_stop_and_resume():
+    live = LiveTraining({"a": run(Coin(seconds=0.01), epochs=500)})
+    # As ipywidgets does it when a message comes in, on whatever thread.
+    receive = threading.Thread(target=live._handle_custom_msg, args=("stop", []))
+    receive.start()
+    live.wait()
+    receive.join()
+    assert live.stopped
+    live._handle_custom_msg("resume", [])
+    assert live.running
+    live._handle_custom_msg("stop", [])
+    live.wait()
+
+
+def test_wait_raises_what_went_wrong_in_the_training():
+    live = LiveTraining({"good": run(), "bad": run(Coin(fails_at=4))})
+    with pytest.raises(KeyError, match="no such page") as raised:
+        live.wait()
+    assert any("training_step" in str(entry) for entry in raised.traceback)
+    assert live.values["status"] == "failed" and not live.stopped
+    assert live.values["error"] == "KeyError: 'no such page'" and "training_step" in live.values["trace"]
+    assert live.runs["bad"].step == 3
+    with pytest.raises(KeyError):
+        live.wait()
+    live.resume()
+    assert not live.running
+
+
+def test_an_interrupt_stops_the_training():
+    live = LiveTraining({"a": run(Coin(seconds=0.01), epochs=500)})
+    threading.Timer(0.1, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        live.wait()
+    assert live.stopped and not live.running
+
+
+def test_updates_are_few_and_small():
+    sent = []
+    live = LiveTraining({"a": run(epochs=5000), "b": run(epochs=5000)})
+    live.observe(lambda change: sent.append((time.monotonic(), len(json.dumps(change["new"])))), "values")
+    time.sleep(1.0)
+    live.stop()
+    live.wait()
+    assert 3 <= len(sent) <= 7
+    assert max(size for _, size in sent) < 8000
+
+
+def test_a_curve_is_the_mean_of_equal_pieces():
+    history = [{"step": 10 * i, "loss": float(i), "accuracy": i / 1000} for i in range(1, 251)]
+    points = curve(history, 250)
+    assert len(points) == 84 <= POINTS_PER_CURVE
+    assert points[0] == [30, 2.0, 0.2] and points[-1] == [2500, 250.0, 25.0]
+    # What is there stays there while the run goes on.
+    assert curve(history[:90], 250) == points[:30]
+    assert len(curve(history[:100], 100)) == 100
+    assert curve([], 100) == []
+    assert curve([{"step": 1, "loss": 2.0}], 5) == [[1, 2.0, None]]
+
+
+def test_guides_name_whose_level_it_is():
+    equivariant, invariant, quiet = Coin(), Coin(), nn.Linear(1, 1)
+    equivariant.chance = invariant.chance = invariant.cap = 0.25
+    assert guides({"e": equivariant, "i": invariant}) == [
+        {"value": 25.0, "label": "chance = cap of i 25 %"},
+        {"value": 100.0, "label": "cap of e 100 %"},
+    ]
+    assert [g["label"] for g in guides({"e": equivariant})] == ["chance 25 %", "cap 100 %"]
+    assert guides({"q": quiet}) == []
+    third = Coin()
+    third.chance = 1 / 24
+    assert guides({"t": third})[0] == {"value": 4.2, "label": "chance 4.2 %"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "error", "words"),
+    [
+        ([], TypeError, "runs must be a dict"),
+        ({}, ValueError, "runs must hold at least one Pretrainer"),
+        ({"a": nn.Linear(1, 1)}, TypeError, "runs\\['a'\\] must be a Pretrainer"),
+    ],
+)
+@pytest.mark.usefixtures("as_a_user")
+def test_bad_runs_are_named(runs, error, words):
+    with pytest.raises(error, match=words):
+        LiveTraining(runs)
+
+
+def test_it_works_in_a_notebook_that_nobody_looks_at():
+    import nbformat
+    from nbclient import NotebookClient
+
+    setting_up = """
+import torch
+from eqssl_edu.training import Pretrainer
+from eqssl_edu.widgets.dashboard import LiveTraining
+
+class Model(torch.nn.Module):
+    def __init__(self, fails):
+        super().__init__()
+        self.weight, self.fails = torch.nn.Parameter(torch.ones(1)), fails
+
+    def training_step(self, images, generator):
+        if self.fails:
+            raise KeyError("no such page")
+        return {"loss": self.weight.square().sum()}
+
+def run(fails):
+    return Pretrainer(Model(fails), torch.zeros(20, 1, 2, 2), epochs=500, batch_size=10)
+
+live = LiveTraining({"a": run(False)})
+live
+"""
+    cells = [
+        setting_up,
+        "live.wait()\nassert live.values['status'] == 'finished', live.values",
+        "live = LiveTraining({'a': run(True)})\nlive",
+        "live.wait()",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=60, kernel_name="python3", allow_errors=True).execute()
+    shown, waited, _, failed = (cell.outputs for cell in notebook.cells)
+    assert shown[0]["data"]["text/plain"].startswith("LiveTraining: ")
+    assert waited == []
+    assert [output["ename"] for output in failed] == ["KeyError"]

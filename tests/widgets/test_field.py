@@ -1,0 +1,348 @@
+"""FieldExplorer without a screen."""
+
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from eqssl_edu.data import digits
+from eqssl_edu.encoders import GroupCNN, GroupResNet, matched_cnn
+from eqssl_edu.groups import cyclic, dihedral, rotate
+from eqssl_edu.widgets import FieldExplorer, base
+from eqssl_edu.widgets.field import CURVE_ANGLES
+from eqssl_edu.widgets.field_values import error_text
+
+IMAGE = digits(32).test.images[3]
+PHOTO = torch.rand(3, 97, 97, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def raise_errors(monkeypatch):
+    monkeypatch.setattr(base, "RAISE_ERRORS", True)
+
+
+def encoder(group=None, in_channels=1) -> GroupCNN:
+    torch.manual_seed(0)
+    return GroupCNN(group or cyclic(4), in_channels, channels=(8, 16))
+
+
+@pytest.fixture
+def pair() -> FieldExplorer:
+    return FieldExplorer(encoder(), IMAGE, compare=matched_cnn(encoder()))
+
+
+def pictures(explorer: FieldExplorer) -> list[np.ndarray]:
+    """The panels' maps as (map, side, side), cut out of the bytes as the front end does it."""
+    pixels = np.frombuffer(explorer.values["pixels"], dtype=np.uint8)
+    start = explorer.values["input"]["channels"] * explorer.values["input"]["side"] ** 2
+    found = []
+    for panel in explorer.values["panels"]:
+        end = start + panel["count"] * panel["side"] ** 2
+        found.append(pixels[start:end].reshape(panel["count"], panel["side"], panel["side"]))
+        start = end
+    assert start == len(pixels)
+    return found
+
+
+# -- the numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", ["stages.0", "stages.2", "stages.6"])
+def test_a_c4_network_follows_quarter_turns_and_a_plain_one_does_not(pair, layer):
+    pair.set_state(layer=layer)
+    for angle in (90, 180, 270, 360):
+        pair.set_state(angle=angle)
+        assert pair.errors()["C4 network"] < 1e-5
+    pair.set_state(angle=90)
+    assert pair.errors()["plain CNN"] > 0.05
+    pair.set_state(angle=45)
+    assert pair.errors()["plain CNN"] > 0.05
+    assert pair.errors()["C4 network"] > 0.01  # the promise holds for the group's elements, not between them
+
+
+def test_float64_is_exact_to_rounding():
+    explorer = FieldExplorer(encoder().double(), IMAGE.double())
+    explorer.set_state(angle=90)
+    assert explorer.errors()["C4 network"] < 1e-12
+
+
+def test_a_group_network_that_is_wrong_is_seen():
+    model = encoder()
+    torch.nn.init.normal_(model.stages[0].weight)
+    model.stages[0].table[1] = model.stages[0].table[2]  # one copy of the kernel is turned too far
+    explorer = FieldExplorer(model, IMAGE)
+    explorer.set_state(angle=90)
+    assert explorer.errors()["C4 network"] > 0.05
+
+
+def test_reflections_of_d4():
+    explorer = FieldExplorer(encoder(dihedral(4)), IMAGE, compare=encoder())
+    for element in explorer.facts["elements"]:
+        explorer.set_state(angle=element["angle"], mirror=element["mirror"])
+        assert explorer.errors()["D4 network"] < 1e-5
+    assert explorer.errors()["C4 network"] > 0.05  # C4 has no reflections
+
+
+def test_the_marked_column_is_where_the_first_column_went():
+    explorer = FieldExplorer(encoder(dihedral(4)), IMAGE)
+    before = pictures(explorer)[0].reshape(-1, 8, 16, 16)
+    for g, element in enumerate(explorer.facts["elements"]):
+        explorer.set_state(angle=element["angle"], mirror=element["mirror"])
+        assert explorer.values["panels"][0]["element"] == g
+        maps = pictures(explorer)[0].reshape(-1, 8, 16, 16)
+        moved = dihedral(4).transform(torch.from_numpy(before[:, 0].copy()), g).numpy()
+        # rounding may take a value over the edge between two of the 256 levels
+        assert np.abs(maps[:, g].astype(int) - moved.astype(int)).max() <= 1
+
+
+def test_stabilised_maps_of_an_equivariant_network_stand_still(pair):
+    pair.set_state(stabilised=True, layer="stages.2")
+    upright = pictures(pair)
+    for angle in (90, 180, 270):
+        pair.set_state(angle=angle)
+        group_maps, plain_maps = (
+            np.abs(a.astype(int) - b.astype(int)) for a, b in zip(pictures(pair), upright, strict=True)
+        )
+        assert group_maps.max() <= 1
+        assert plain_maps.max() > 50
+        assert pair.values["panels"][0]["element"] == 0
+
+
+def test_stabilised_maps_of_a_mirrored_image_stand_still():
+    explorer = FieldExplorer(encoder(dihedral(4)), IMAGE)
+    upright = pictures(explorer)[0].astype(int)
+    explorer.set_state(stabilised=True, mirror=True, angle=90)
+    assert np.abs(pictures(explorer)[0] - upright).max() <= 1
+
+
+def test_the_turned_image_is_the_turned_image(pair):
+    for angle in (0, 37, 90):
+        pair.set_state(angle=angle)
+        shown = np.frombuffer(pair.values["pixels"][: 32 * 32], dtype=np.uint8).reshape(32, 32)
+        expected = (rotate(IMAGE, angle)[0] * 255 / IMAGE.max()).round().numpy()
+        assert np.abs(shown - expected).max() <= 1
+
+
+def test_rows_have_their_own_scale(pair):
+    pair.set_state(layer="stages.0")
+    panel, maps = pair.values["panels"][0], pictures(pair)[0]
+    assert panel["low"] == -1 and len(panel["limits"]) == 4  # a convolution's maps have both signs
+    with torch.no_grad():
+        true = encoder().stages[0](IMAGE[None])[0, :4]
+    for row, limit in enumerate(panel["limits"]):
+        assert limit == pytest.approx(float(true[row].abs().max()), rel=1e-5)
+        shown = (maps[4 * row : 4 * row + 4] / 255 * 2 - 1) * limit
+        assert np.abs(shown - true[row].numpy()).max() < limit / 200
+    pair.set_state(angle=37)
+    assert pair.values["panels"][0]["limits"] == pytest.approx(panel["limits"])  # colours keep their meaning
+    pair.set_state(layer="stages.2")
+    assert pair.values["panels"][0]["low"] == 0  # after a ReLU none is negative
+
+
+def test_the_curve_comes_coarse_first_and_touches_zero_at_the_elements(pair):
+    pair.refine()
+    assert set(pair.curve["angles"]) <= set(CURVE_ANGLES)
+    while pair.unfinished:
+        pair.refine()
+    angles, (group_errors, plain_errors) = pair.curve["angles"], pair.curve["errors"]
+    assert set(range(0, 361, 15)) <= set(angles)
+    low = [angle for angle, error in zip(angles, group_errors, strict=True) if error < 1e-5]
+    assert low == [0, 90, 180, 270, 360]
+    assert min(error for angle, error in zip(angles, plain_errors, strict=True) if 30 <= angle <= 330) > 0.05
+    pair.set_state(angle=45)
+    assert pair.errors()["plain CNN"] == pytest.approx(plain_errors[angles.index(45)])
+
+
+def test_the_curve_belongs_to_the_layer_and_to_the_weights(pair):
+    while pair.unfinished:
+        pair.refine()
+    first, known = pair.state()["layer"], pair.curve
+    pair.set_state(layer="stages.0")
+    assert pair.curve["angles"] == [] and pair.unfinished
+    pair.set_state(layer=first)
+    assert pair.curve == known and not pair.unfinished
+    with torch.no_grad():
+        pair.networks[0].probe.model.stages[0].weight.mul_(2)
+    pair.set_state(angle=10)
+    assert pair.curve["angles"] == [] and pair.unfinished
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (0.0, ["0 %", "exact"]),
+        (1.27, ["127 %", "2 dB"]),
+        (0.634, ["63 %", "−4 dB"]),
+        (0.0049, ["0.49 %", "−46 dB"]),
+        (1.2e-7, ["0.000012 %", "−138 dB"]),
+        (3e-16, ["3.0e-14 %", "−310 dB"]),
+    ],
+)
+def test_error_text(error, text):
+    assert error_text(error) == text
+
+
+def test_readout_says_what_is_seen(pair):
+    pair.set_state(angle=90)
+    assert pair.readout.startswith("Image turned by 90°. Equivariance error: C4 network 0.0000")
+    assert "; plain CNN" in pair.readout and "dB" in pair.readout
+
+
+# -- any network, any image ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [7, 16, 33])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_any_torch_module(side, channels):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(channels, 5, 3, stride=2), nn.Tanh(), nn.Flatten(), nn.LazyLinear(3))
+    image = torch.rand(channels, side, side)
+    model(image[None])
+    explorer = FieldExplorer(model, image)
+    explorer.set_state(angle=45)
+    assert explorer.errors()["plain CNN"] > 0
+    assert len(pictures(explorer)[0]) == 5  # all channels, and no more
+    assert explorer.values["panels"][0]["rows"] == ["0–3", "4–4"]
+
+
+def test_names():
+    class Mine(nn.Conv2d):
+        pass
+
+    explorer = FieldExplorer(encoder(), IMAGE, compare=Mine(1, 4, 3))
+    assert list(explorer.errors()) == ["C4 network", "Mine"]
+    explorer = FieldExplorer(encoder(), IMAGE, compare=encoder())
+    assert list(explorer.errors()) == ["C4 network 1", "C4 network 2"]
+    explorer = FieldExplorer(encoder(), IMAGE, compare=encoder(), names=("before", "after"))
+    assert list(explorer.errors()) == ["before", "after"]
+
+
+def test_a_new_layer_takes_the_other_network_to_the_same_depth():
+    deep = nn.Sequential(*(nn.Conv2d(1 if i == 0 else 2, 2, 3, padding=1) for i in range(15)))
+    explorer = FieldExplorer(encoder(), IMAGE, compare=deep)
+    explorer.set_state(layer="stages.0")
+    assert explorer.state()["compare_layer"] == "0"
+    explorer.set_state(layer="stages.6")
+    assert explorer.state()["compare_layer"] == "14"
+    explorer.set_state(layer="stages.0", compare_layer="7")
+    assert explorer.state()["compare_layer"] == "7"
+
+
+def test_the_first_layer_shown_is_a_deep_convolution_with_large_maps():
+    assert FieldExplorer(encoder(), IMAGE).state()["layer"] == "stages.4"
+    assert FieldExplorer(nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(4)), IMAGE).state()["layer"] == "0"
+    assert (
+        FieldExplorer(nn.AvgPool2d(4), IMAGE).state()["layer"] == "output"
+    )  # nothing larger, nothing learned
+
+
+def test_channel_pages_end_with_the_last_channel():
+    explorer = FieldExplorer(encoder(), IMAGE)
+    explorer.set_state(channel=1000)
+    panel = explorer.values["panels"][0]
+    assert panel["rows"] == ["12", "13", "14", "15"]
+    assert panel["first"] == 12
+
+
+# -- weight and speed ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: FieldExplorer(encoder(), IMAGE, compare=matched_cnn(encoder())),
+        lambda: FieldExplorer(encoder(dihedral(4), 3), PHOTO, compare=nn.Conv2d(3, 64, 3)),
+        lambda: FieldExplorer(GroupResNet(cyclic(4), 3, width=16, image_size=32), PHOTO[:, :32, :32]),
+    ],
+    ids=["C4", "D4, photo", "ResNet"],
+)
+def test_a_move_sends_at_most_60_kb_and_showing_200_kb(make):
+    explorer = make()
+    for layer in explorer.layers[0][::6]:
+        explorer.set_state(layer=layer, angle=33)
+        text = json.dumps({key: value for key, value in explorer.values.items() if key != "pixels"})
+        assert len(text) + len(explorer.values["pixels"]) + len(explorer.readout) < 60_000
+    opening = {key: value for key, value in explorer.get_state().items() if key != "values"}
+    assert len(json.dumps(opening, default=str)) < 60_000
+
+
+def test_showing_takes_at_most_a_second():
+    model, compare = encoder(), matched_cnn(encoder())
+    start = time.perf_counter()
+    FieldExplorer(model, IMAGE, compare=compare)
+    assert time.perf_counter() - start < 1
+
+
+# -- messages ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "message"),
+    [
+        (torch.rand(1, 28, 32), ValueError, "image must be square, got 28 x 32"),
+        (np.zeros((1, 8, 8)), TypeError, r"image must be a tensor \(C, H, W\), got array"),
+        ("cat.png", TypeError, "image must be a tensor .* got 'cat.png'"),
+        (torch.rand(8, 8), ValueError, r"image must be a floating point tensor \(C, H, W\), got .*\(8, 8\)"),
+        (
+            torch.zeros(1, 8, 8, dtype=torch.uint8),
+            ValueError,
+            "image must be a floating .*uint8",
+        ),
+        (torch.full((1, 8, 8), math.nan), ValueError, "image must hold finite numbers"),
+        (torch.rand(1, 1, 1), ValueError, "model must have a layer with feature maps"),
+        (torch.rand(0, 8, 8), ValueError, "image must"),
+    ],
+)
+def test_a_wrong_image(as_a_user, image, kind, message):
+    with pytest.raises(kind, match=message):
+        FieldExplorer(encoder(), image)
+
+
+def test_a_network_without_maps(as_a_user):
+    with pytest.raises(ValueError, match="model must have a layer with feature maps"):
+        FieldExplorer(nn.Sequential(nn.Flatten(), nn.Linear(1024, 10)), IMAGE)
+    with pytest.raises(ValueError, match="compare must have a layer with feature maps"):
+        FieldExplorer(encoder(), IMAGE, compare=nn.Sequential(nn.Flatten(), nn.Linear(1024, 10)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"angle": 361}, ValueError, "angle must lie between 0 and 360 degrees, got 361"),
+        ({"angle": math.nan}, ValueError, "angle must lie between 0 and 360 degrees, got nan"),
+        ({"angle": "90"}, TypeError, "angle must be a number, got '90'"),
+        ({"angle": None}, TypeError, "angle must be a number, got None"),
+        ({"mirror": 1}, TypeError, "mirror must be True or False, got 1"),
+        ({"layer": "nowhere"}, ValueError, "layer must be one of stages.0, .*got 'nowhere'"),
+        ({"channel": 1.5}, TypeError, "channel must be an integer, got 1.5"),
+        ({"channel": -1}, ValueError, "channel must be at least 0, got -1"),
+        ({"compare_layer": "stages.0"}, ValueError, "compare_layer is not part of the state"),
+    ],
+)
+def test_a_wrong_state(changes, kind, message):
+    explorer = FieldExplorer(encoder(), IMAGE)
+    before = explorer.state()
+    with pytest.raises(kind, match=message):
+        explorer.set_state(**changes)
+    assert explorer.state() == before
+
+
+@pytest.mark.parametrize("names", [("one",), ("same", "same")])
+def test_wrong_names(names):
+    with pytest.raises(ValueError, match="names must hold 2 different names"):
+        FieldExplorer(encoder(), IMAGE, compare=encoder(), names=names)
+
+
+def test_scenario_by_messages(pair):
+    """What a hand does in the browser, as the messages that it sends."""
+    for token, changes in enumerate(
+        [{"angle": 90}, {"stabilised": True}, {"layer": "stages.0"}, {"animate": True}]
+    ):
+        pair.receive({"token": str(token), "changes": changes})
+        assert pair.answered == str(token) and pair.error == ""
+        assert changes.items() <= pair.state().items()
+        assert pair.values["state"] == pair.state()

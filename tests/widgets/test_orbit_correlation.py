@@ -1,0 +1,369 @@
+"""OrbitCorrelationExplorer without a screen."""
+
+import copy
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from eqssl_edu.contrastive import InfoNCE, orbit_correlation
+from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.widgets import OrbitCorrelationExplorer, base
+from eqssl_edu.widgets.orbit_correlation import KINDS, TOLERANCE, compute, embed, losses, radial_scale
+
+GROUPS = [cyclic(2), cyclic(4), dihedral(1), dihedral(4)]
+by_name = {"ids": lambda group: group.name}
+UPRIGHT = {"image": 0, "first": 0, "second": 0}
+
+
+@pytest.fixture(autouse=True)
+def raise_errors(monkeypatch):
+    monkeypatch.setattr(base, "RAISE_ERRORS", True)
+
+
+def images(count=5, channels=1, side=12, seed=0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, channels, side, side, dtype=dtype, generator=generator)
+
+
+def calibrated(encoder: nn.Module, in_channels=1) -> nn.Module:
+    """Without statistics from images, the batch norms of a new network hide the differences between them."""
+    dtype = next(encoder.parameters()).dtype
+    encoder.train()
+    with torch.no_grad():
+        for _ in range(30):
+            encoder(images(32, in_channels, seed=7, dtype=dtype))
+    return encoder.eval()
+
+
+def network(group, in_channels=1, dtype=torch.float32) -> GroupCNN:
+    torch.manual_seed(0)
+    return calibrated(GroupCNN(group, in_channels, channels=(6, 8)).to(dtype), in_channels)
+
+
+class NotEquivariant(nn.Module):
+    """A network that says it has the group, and has not: the must-fail twin."""
+
+    def __init__(self, group):
+        super().__init__()
+        self.group = group
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(144, 4 * group.order))
+
+    def forward(self, x):
+        return self.body(x).unflatten(1, (4, self.group.order))
+
+
+def exact_batch(group):
+    encoder = network(group, dtype=torch.float64)
+    views = torch.stack([images(seed=seed, dtype=torch.float64) for seed in (1, 2)])
+    return encoder, embed(encoder, views[0], views)
+
+
+def all_turns(group):
+    return itertools.product(group.elements, repeat=2)
+
+
+def rows(values):
+    return {row["kind"]: row for row in values["losses"]}
+
+
+# -- the numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", GROUPS, **by_name)
+def test_kappa_is_permuted_by_the_rule(group):
+    """C1: kappa(a z, b w)[g] = kappa(z, w)[a^-1 g b], here through pixels and network."""
+    encoder, batch = exact_batch(group)
+    before = compute(encoder, batch, UPRIGHT | {"image": 2})["kappa"]
+    assert max(before) - min(before) > 1e-4  # else there is nothing to permute
+    for a, b in all_turns(group):
+        values = compute(encoder, batch, {"image": 2, "first": a, "second": b})
+        inverse = int(group.inverse[a])
+        for g in group.elements:
+            origin = int(group.product[group.product[inverse, g], b])
+            assert values["origins"][g] == origin
+            assert abs(values["kappa"][g] - before[origin]) < 1e-12
+        assert values["deviation"] < 1e-12
+        assert sorted(values["origins"]) == list(group.elements)
+
+
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
+def test_plain_moves_and_the_others_stand_still_under_every_pair_of_turns(group):
+    encoder, batch = exact_batch(group)
+    largest = 0.0
+    for a, b in all_turns(group):
+        if a == b == 0:
+            continue
+        found = rows(compute(encoder, batch, {"image": 1, "first": a, "second": b}))
+        for kind in KINDS[1:]:
+            assert abs(found[kind]["change"]) < 1e-10
+            assert found[kind]["status"] == "still"
+        assert found["plain"]["status"] == "moved"
+        largest = max(largest, abs(found["plain"]["change"]))
+    assert largest > 1e-3
+
+
+def test_values_are_those_of_the_turned_views_in_the_whole_batch():
+    group = dihedral(4)
+    encoder, batch = exact_batch(group)
+    values = compute(encoder, batch, {"image": 3, "first": 5, "second": 2})
+    first, second = (view.clone() for view in batch.views)
+    first[3], second[3] = group.transform(first[3], 5), group.transform(second[3], 2)
+    with torch.no_grad():
+        z, w = encoder(first), encoder(second)
+    for kind, row in rows(values).items():
+        assert abs(row["now"] - float(InfoNCE(group, kind)(z, w))) < 1e-12
+        assert abs(row["change"] - (row["now"] - row["before"])) < 1e-15
+        assert row["before"] == batch.losses[kind]
+    kappa = orbit_correlation(group, z[3:4] / z[3].norm(), w[3:4] / w[3].norm())[0, 0]
+    assert (torch.tensor(values["kappa"], dtype=torch.float64) - kappa).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("group", GROUPS, **by_name)
+def test_float32_stands_still_to_the_tolerance(group):
+    encoder = network(group)
+    views = torch.stack([images(8, seed=seed) for seed in (1, 2)])
+    batch = embed(encoder, views[0], views)
+    for a, b in all_turns(group):
+        found = rows(compute(encoder, batch, {"image": 0, "first": a, "second": b}))
+        assert all(abs(found[kind]["change"]) < TOLERANCE / 3 for kind in KINDS[1:])
+
+
+def test_symmetrised_network_stands_still_too():
+    torch.manual_seed(0)
+    encoder = SymmetrizedEncoder(
+        cyclic(4), nn.Sequential(nn.Flatten(), nn.Linear(144, 10), nn.Tanh())
+    ).double()
+    explorer = OrbitCorrelationExplorer(encoder, images(dtype=torch.float64))
+    explorer.set_state(first=1)
+    assert all(abs(explorer.changes()[kind]) < 1e-12 for kind in KINDS[1:])
+    assert abs(explorer.changes()["plain"]) > 1e-3
+
+
+def test_a_network_that_is_not_equivariant_is_seen():
+    torch.manual_seed(0)
+    explorer = OrbitCorrelationExplorer(NotEquivariant(cyclic(4)), images())
+    explorer.set_state(first=1)
+    assert all(row["status"] == "moved" for row in explorer.values["losses"])
+    assert explorer.values["deviation"] > 0.01
+    assert "not equivariant" in explorer.values["note"]
+    assert "stood still" not in explorer.readout
+
+
+def test_turning_back_ends_where_it_began():
+    explorer = OrbitCorrelationExplorer(network(cyclic(4)), images())
+    before = explorer.losses()
+    for k in (1, 2, 3):
+        explorer.set_state(first=k)
+        assert explorer.losses() != before
+    explorer.set_state(first=0)
+    assert explorer.losses() == before
+    assert {row["status"] for row in explorer.values["losses"]} == {"upright"}
+
+
+def test_only_the_chosen_image_is_turned():
+    explorer = OrbitCorrelationExplorer(network(cyclic(4)), images())
+    explorer.set_state(image=1, first=1)
+    one = explorer.changes()["plain"]
+    explorer.set_state(image=2)
+    assert explorer.state() == {"image": 2, "first": 1, "second": 0}
+    assert explorer.changes()["plain"] != one
+    assert rows(explorer.values)["plain"]["before"] == losses(cyclic(4), *explorer._batch.features)["plain"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1.0, 0.917, 0.935, 0.917], [1.0, 0.995], [0.3, -0.8, 0.1, 1.0], [0.5, 0.5], [-0.2, -0.9], [0.0, 0.0]],
+)
+def test_radial_scale_holds_all_bars_and_shows_the_smallest(values):
+    scale = radial_scale(values)
+    assert scale["low"] < min(values)
+    assert max(values) <= scale["high"]
+    assert 0.99 < (scale["high"] - scale["low"]) / scale["step"] < 8
+    assert radial_scale([value + 1e-8 for value in values]) == scale  # rounding does not make the axis jump
+
+
+# -- the network is left as it was ---------------------------------------------------------------------------
+
+
+def test_the_encoder_is_left_as_it_was():
+    encoder = network(cyclic(4)).train()
+    encoder.stages[1].eval()  # a frozen batch norm in a network that is being trained
+    modes = [module.training for module in encoder.modules()]
+    weights = copy.deepcopy(encoder.state_dict())
+    random = torch.get_rng_state()
+    explorer = OrbitCorrelationExplorer(encoder, images())
+    explorer.set_state(first=1, second=2)
+    assert [module.training for module in encoder.modules()] == modes
+    assert all(torch.equal(weights[name], value) for name, value in encoder.state_dict().items())
+    assert all(parameter.grad is None for parameter in encoder.parameters())
+    assert torch.equal(random, torch.get_rng_state())
+    # In training mode the batch statistics would mix the images: the losses are those of eval mode.
+    same = OrbitCorrelationExplorer(copy.deepcopy(encoder).eval(), images())
+    same.set_state(first=1, second=2)
+    assert explorer.losses() == same.losses()
+
+
+def test_new_weights_are_seen_at_the_next_move():
+    encoder = network(cyclic(4))
+    explorer = OrbitCorrelationExplorer(encoder, images())
+    explorer.set_state(first=1)
+    old = explorer.losses()
+    with torch.no_grad():
+        encoder.stages[0].weight.mul_(-1)
+    explorer.set_state(first=2)
+    assert abs(explorer.losses()["mean"] - old["mean"]) > 1e-3
+    assert all(abs(explorer.changes()[kind]) < TOLERANCE for kind in KINDS[1:])  # old and new are not mixed
+
+
+def test_an_encoder_that_keeps_a_result_is_taken():
+    class Keeping(GroupCNN):
+        def feature_maps(self, images):
+            self.kept = super().feature_maps(images)
+            return self.kept
+
+    encoder = Keeping(cyclic(4), channels=(3,))
+    encoder(images())  # kept is part of a graph now, and cannot be copied
+    assert OrbitCorrelationExplorer(encoder, images()).losses()["plain"] > 0
+
+
+# -- the widget ----------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_the_turned_views():
+    group = dihedral(4)
+    first, second = images(seed=1), images(seed=2)
+    explorer = OrbitCorrelationExplorer(network(group), images(), views=(first, second))
+    upright = np.frombuffer(explorer.values["pixels"], np.uint8).reshape(3, 12, 12)
+    explorer.set_state(first=5, second=3)
+    now = np.frombuffer(explorer.values["pixels"], np.uint8).reshape(3, 12, 12)
+    assert np.array_equal(now[0], upright[0])
+    assert np.array_equal(now[1], group.transform(torch.tensor(upright[1]), 5).numpy())
+    assert np.array_equal(now[2], group.transform(torch.tensor(upright[2]), 3).numpy())
+    assert not np.array_equal(upright[1], upright[2])
+
+
+def test_both_views_are_the_image_by_default():
+    explorer = OrbitCorrelationExplorer(network(cyclic(4)), images())
+    assert torch.equal(explorer._batch.views[0], explorer._batch.views[1])
+    assert abs(explorer.values["kappa"][0] - 1) < 1e-6
+
+
+def test_readout_says_what_is_seen():
+    explorer = OrbitCorrelationExplorer(network(dihedral(4)), images())
+    assert explorer.readout == "Image 1 of 5. Both views upright: no loss has moved."
+    explorer.set_state(image=2, first=1, second=4)
+    assert explorer.readout.startswith(
+        "Image 3 of 5. View 1 turned by 90°, view 2 mirrored. Losses: plain moved by "
+    )
+    assert explorer.readout.endswith("; mean, max, soft, power2, power3 stood still.")
+    assert rows(explorer.values)["plain"]["text"][0] in "+−"
+
+
+def test_a_message_moves_a_view_and_a_bad_one_is_seen(monkeypatch):
+    explorer = OrbitCorrelationExplorer(network(cyclic(4)), images())
+    explorer.receive({"token": "a", "changes": {"second": 3}})
+    assert explorer.answered == "a"
+    assert explorer.state()["second"] == 3
+    monkeypatch.setattr(base, "RAISE_ERRORS", False)
+    explorer.receive({"token": "b", "changes": {"second": 4}})
+    assert "second must be an element of C4, 0 .. 3, got 4" in explorer.error
+    assert explorer.state()["second"] == 3
+
+
+def test_state_comes_back():
+    explorer = OrbitCorrelationExplorer(network(dihedral(4)), images())
+    explorer.set_state(image=4, first=7, second=2)
+    state, seen = explorer.state(), explorer.losses()
+    explorer.set_state(**UPRIGHT)
+    explorer.set_state(**state)
+    assert explorer.losses() == seen
+
+
+def test_a_move_stays_small():
+    """At most 60 KB, for large pictures in colour and the largest group."""
+    explorer = OrbitCorrelationExplorer(network(dihedral(4), in_channels=3), images(8, channels=3, side=97))
+    explorer.set_state(first=1)
+    values = dict(explorer.values)
+    pixels = values.pop("pixels")
+    assert len(pixels) + len(json.dumps(values)) + len(explorer.readout) < 60_000
+
+
+# -- errors --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": 5}, r"image must be an image, 0 .. 4, got 5"),
+        ({"first": -1}, r"first must be an element of C4, 0 .. 3, got -1"),
+        ({"second": 1.0}, r"second must be an integer, got 1.0"),
+        ({"first": True}, r"first must be an integer, got True"),
+        ({"angle": 90}, r"angle is not part of the state; it has image, first, second"),
+    ],
+)
+def test_states_that_are_not_allowed_change_nothing(as_a_user, change, message):
+    explorer = OrbitCorrelationExplorer(network(cyclic(4)), images())
+    with pytest.raises((ValueError, TypeError), match=message):
+        explorer.set_state(**change)
+    assert explorer.state() == UPRIGHT
+
+
+def refused(encoder, pictures, **options) -> str:
+    with pytest.raises((ValueError, TypeError)) as problem:
+        OrbitCorrelationExplorer(encoder, pictures, **options)
+    return f"{problem.typename}: {problem.value}"
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        (images(1), "ValueError: images must hold at least two images (one image has no negatives), got 1"),
+        (images()[..., :10], "ValueError: images must be square, got 12 x 10"),
+        (images(channels=3), "ValueError: images must have shape (B, 1, H, W), got"),
+        (images()[0], "ValueError: images must be a floating point tensor (B, C, H, W), got"),
+        (
+            images().byte(),
+            "ValueError: images must be a floating point tensor (B, C, H, W), got a torch.uint8",
+        ),
+        (images() / 0, "ValueError: images must hold finite numbers only, got"),
+        ([], "TypeError: images must be a tensor (B, C, H, W), got []"),
+    ],
+)
+def test_images_that_are_not_taken(as_a_user, pictures, message):
+    assert refused(network(cyclic(4)), pictures).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        (images(), "TypeError: views must be two tensors like images, got"),
+        ((images(), images(4)), "ValueError: views must have the shape and type of images, a torch.float32"),
+        ((images().double(), images()), "ValueError: views must have the shape and type of images"),
+        ((images()[..., :10], images()), "ValueError: views must be square, got 12 x 10"),
+    ],
+)
+def test_views_that_are_not_taken(as_a_user, views, message):
+    assert refused(network(cyclic(4)), images(), views=views).startswith(message)
+
+
+def test_encoders_that_are_not_taken(as_a_user):
+    wanted = "ValueError: encoder must have one of the groups C2, C4, D1, D2, D4, got"
+    assert refused(lambda x: x, images()).startswith("TypeError: encoder must be a torch.nn.Module, got")
+    assert "got a Flatten whose .group is None" in refused(nn.Flatten(), images())
+    assert refused(network(cyclic(1)), images()).startswith(f"{wanted} C1")
+    assert refused(NotEquivariant(cyclic(8)), images()).startswith(f"{wanted} C8")
+    wrong = NotEquivariant(cyclic(4))
+    assert refused(wrong, images(side=9)).startswith("ValueError: encoder must run on the images, got")
+    wrong.forward = lambda x: x
+    assert refused(wrong, images()).startswith(
+        "ValueError: encoder must give regular features (B, C, 4) for C4"
+    )
+    broken = network(cyclic(4))
+    with torch.no_grad():
+        broken.stages[0].weight.fill_(float("nan"))
+    assert refused(broken, images()).startswith("ValueError: encoder must give finite numbers, got")

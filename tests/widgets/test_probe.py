@@ -1,0 +1,217 @@
+"""Looking into any network, and leaving it as it was."""
+
+import copy
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.pretext import PretextModel, RotationTask
+from eqssl_edu.widgets.probe import Probe
+
+IMAGE = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def plain() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+        nn.AvgPool2d(2),
+    )
+
+
+def test_layers_of_a_plain_network():
+    layers = Probe(plain(), IMAGE).layers
+    assert list(layers) == ["0", "1", "2", "3", "4"]
+    assert layers["1"].kind == "BatchNorm2d" and layers["1"].channels == 4 and layers["1"].group is None
+    assert [layer.side for layer in layers.values()] == [16, 16, 16, 16, 8]
+
+
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], ids=str)
+def test_layers_of_a_group_network_have_its_group(group):
+    probe = Probe(GroupCNN(group, channels=(2, 3)), IMAGE)
+    assert {layer.group for layer in probe.layers.values()} == {group}
+    assert probe.maps(IMAGE[None], "stages.0").shape == (1, 2, group.order, 16, 16)
+
+
+def test_the_group_axis_of_c1_is_none():
+    probe = Probe(GroupCNN(cyclic(1), channels=(2,)), IMAGE)
+    assert probe.layers["stages.0"].group is None
+    assert probe.maps(IMAGE[None], "stages.0").shape == (1, 2, 16, 16)
+
+
+def test_a_layer_of_ones_own_gets_a_cyclic_group():
+    class Lift(nn.Module):
+        def forward(self, images):
+            return torch.stack([torch.rot90(images, k, dims=(-2, -1)) for k in range(4)], dim=2)
+
+    assert Probe(Lift(), IMAGE).layers["output"].group == cyclic(4)
+
+
+def test_a_container_does_not_repeat_its_last_layer_but_a_block_counts():
+    names = list(Probe(GroupResNet(cyclic(4), in_channels=1, width=2, image_size=16), IMAGE).layers)
+    assert "stem" not in names and "stem.2" in names
+    assert "blocks.0" in names  # its sum is not the output of a layer inside
+
+
+def test_a_layer_that_runs_twice_is_two_places():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blur = nn.AvgPool2d(3, 1, 1)
+
+        def forward(self, images):
+            return self.blur(self.blur(images))
+
+    probe = Probe(Twice(), IMAGE)
+    assert list(probe.layers) == ["blur", "blur (call 2)"]
+    once = nn.functional.avg_pool2d(IMAGE[None], 3, 1, 1)
+    assert torch.equal(probe.maps(IMAGE[None], "blur"), once)
+
+
+def test_maps_are_not_overwritten_by_a_layer_that_works_in_place():
+    model = plain()
+    maps = Probe(model, IMAGE).maps(IMAGE[None], "1")
+    assert torch.equal(maps, model.eval()[:2](IMAGE[None]))
+    assert (maps < 0).any()
+
+
+def test_the_model_is_left_as_it_was():
+    model = plain()
+    model[1].eval()
+    model[0].weight.grad = torch.ones_like(model[0].weight)
+    model[0].register_forward_hook(lambda *_: None)
+    before = copy.deepcopy(model.state_dict())
+    modes = [module.training for module in model.modules()]
+    hooks = [len(module._forward_hooks) for module in model.modules()]
+    state = torch.get_rng_state()
+    probe = Probe(model, IMAGE)
+    first, second = probe.maps(IMAGE[None], "4"), probe.maps(IMAGE[None], "4")
+    assert torch.equal(first, second) and not first.requires_grad  # no dropout, no graph
+    assert [module.training for module in model.modules()] == modes
+    assert [len(module._forward_hooks) for module in model.modules()] == hooks
+    assert torch.equal(model[0].weight.grad, torch.ones_like(model[0].weight))
+    assert model[0].weight.requires_grad
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_model_is_left_as_it_was_after_an_error():
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(1, 2, 3)
+
+        def forward(self, images):
+            raise RuntimeError("no such thing")
+
+    model = Fails().train()
+    with pytest.raises(ValueError, match=r"model must run on the image.*no such thing"):
+        Probe(model, IMAGE)
+    assert model.training and model.layer.training and not model.layer._forward_hooks
+
+
+def test_the_probe_follows_the_weights():
+    model = plain()
+    probe = Probe(model, IMAGE)
+    before = probe.maps(IMAGE[None], "0")
+    with torch.no_grad():
+        model[0].weight.mul_(2)
+        model[0].bias.mul_(2)
+    assert torch.allclose(probe.maps(IMAGE[None], "0"), 2 * before)
+    model.double()
+    assert probe.maps(IMAGE[None], "0").dtype == torch.float64
+
+
+def test_the_probe_follows_layers_that_prepare_their_weights_in_eval():
+    class Prepared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1, 1, 3, 3))
+
+        def train(self, mode=True):
+            self.prepared = self.weight.detach().clone()
+            return super().train(mode)
+
+        def forward(self, images):
+            return nn.functional.conv2d(images, self.prepared)
+
+    model = Prepared()
+    probe = Probe(model, IMAGE)
+    before = probe.maps(IMAGE[None], "output")
+    with torch.no_grad():
+        model.weight.mul_(3)
+    assert torch.allclose(probe.maps(IMAGE[None], "output"), 3 * before)
+    assert not hasattr(model, "prepared")
+
+
+def test_a_tensor_of_a_graph_kept_by_the_model_does_no_harm():
+    model = plain()
+    model.last = model[0](IMAGE[None])  # cannot be copied: it is part of a graph
+    assert Probe(model, IMAGE).layers
+
+
+def test_looking_does_not_disturb_a_training_on_another_thread():
+    model = plain().train()
+    probe = Probe(model, IMAGE)
+    modes, done = set(), threading.Event()
+
+    def train():
+        while not done.is_set():
+            modes.update(module.training for module in model.modules())
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    for _ in range(50):
+        probe.maps(IMAGE[None], "4")
+    done.set()
+    thread.join()
+    assert modes == {True}
+
+
+def test_networks_inside_other_networks():
+    task = RotationTask(cyclic(4))
+    probe = Probe(PretextModel(GroupCNN(cyclic(4), channels=(2, 3)), task), IMAGE)
+    assert all(layer.group == cyclic(4) for layer in probe.layers.values())
+
+
+def test_messages_name_the_argument(as_a_user):
+    with pytest.raises(TypeError, match=r"model must be a torch.nn.Module, got <function"):
+        Probe(lambda images: images, IMAGE)
+    with pytest.raises(ValueError, match=r"model must have a layer with feature maps"):
+        Probe(nn.Sequential(nn.Flatten(), nn.Linear(256, 10)), IMAGE)
+    with pytest.raises(ValueError, match=r"compare must have a layer with feature maps"):
+        Probe(
+            SymmetrizedEncoder(cyclic(4), nn.Sequential(nn.Flatten(), nn.Linear(256, 10))), IMAGE, "compare"
+        )
+    with pytest.raises(ValueError, match=r"model must run on the image, got .*\(1, 16, 16\)"):
+        Probe(nn.Conv2d(3, 4, 3), IMAGE)
+
+
+def test_what_comes_behind_the_layer_is_not_run():
+    class Head(nn.Module):
+        runs = 0
+
+        def forward(self, maps):
+            Head.runs += 1
+            return maps.mean((-2, -1))
+
+    probe = Probe(nn.Sequential(plain(), Head()), IMAGE)
+    probe.maps(IMAGE[None], "0.4")
+    assert Head.runs == 1  # the run that found the layers
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu():
+    model = plain()
+    expected = Probe(model, IMAGE).maps(IMAGE[None], "4")
+    probe = Probe(model, IMAGE)
+    model.cuda()
+    maps = probe.maps(IMAGE[None], "4")
+    assert maps.is_cuda and torch.allclose(maps.cpu(), expected, atol=1e-4)
