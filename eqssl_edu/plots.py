@@ -229,7 +229,7 @@ class ByHand(ipywidgets.VBox):
         self.controls = {
             name: _control(name, values, start.get(name, values[0])) for name, values in choices.items()
         }
-        self.picture = ipywidgets.HTML(draw(**self.state()))
+        self.picture = ipywidgets.HTML(draw(**self.state()), layout={"width": "100%"})
         for control in self.controls.values():
             control.observe(self._redraw, names="value")
         super().__init__([*self.controls.values(), self.picture])

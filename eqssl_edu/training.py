@@ -124,7 +124,8 @@ class Pretrainer:
         self._fabric_step, self._fabric_optimizer = self.fabric.setup(_TrainingStep(model), self._optimizer)
         self.images = self.fabric.to_device(images)
 
-        self.epochs, self.batch_size, self.lr, self.seed = epochs, batch_size, lr, seed
+        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
+        self.lr, self.weight_decay = lr, weight_decay
         self.steps_per_epoch = len(images) // batch_size
         self.total_steps = epochs * self.steps_per_epoch
         self.interval = min(10, max(1, self.total_steps // 100))
@@ -284,7 +285,7 @@ class Pretrainer:
 
     def _settings(self) -> dict[str, float]:
         """The arguments that decide which run this is."""
-        names = ("epochs", "batch_size", "lr", "seed")
+        names = ("epochs", "batch_size", "lr", "weight_decay", "seed")
         return {"images": len(self.images), **{name: getattr(self, name) for name in names}}
 
     def _state(self) -> dict:

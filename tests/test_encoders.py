@@ -62,7 +62,7 @@ def error(encoder, images, maps=False):
 
 @for_all_groups
 @for_both_modes
-@pytest.mark.parametrize("size", [8, 11, 16, 29])
+@pytest.mark.parametrize("size", [8, 11, 14])
 def test_group_cnn_is_equivariant_at_every_size(group, training, size):
     images = noise(6, 2, size, size)
     encoder = worn(seeded(lambda: GroupCNN(group, 2, (3, 4, 5))), images).train(training)
@@ -71,7 +71,7 @@ def test_group_cnn_is_equivariant_at_every_size(group, training, size):
     assert exactness_violations(encoder, size) == {}
 
 
-@pytest.mark.parametrize("size", range(1, 34))
+@pytest.mark.parametrize("size", range(1, 20))
 def test_group_cnn_breaks_rule_e1_at_no_size(size):
     encoder = seeded(lambda: GroupCNN(C4, 1, (3, 3, 3, 3), kernel_size=5))
     assert exactness_violations(encoder, size) == {}

@@ -133,7 +133,7 @@ MISTAKES = {
         (HARMLESS | {"one bias for each channel and element"}, "the bias stays"),
         (HARMLESS - {"softmax over the group axis"}, "treats all elements alike"),
         ({"relu"}, "The steps are"),
-        ("ReLU", "Keep the list"),
+        ("ReLU", "Write a list of names"),
     ],
 }
 

@@ -1,5 +1,6 @@
 """The set-up files say the same thing: pyproject.toml, constraints.txt, environment.yml, and what is packed."""
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -34,6 +35,36 @@ def test_the_tested_set_names_each_package_once_and_no_build():
 def test_the_tested_set_lies_in_the_ranges(requirement):
     version = PINNED[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(version, prereleases=True)
+
+
+def imported(*places: str) -> set[str]:
+    """The distributions that the scripts in these folders import."""
+    distributions = importlib.metadata.packages_distributions()
+    found = set()
+    for path in (path for place in places for path in (ROOT / place).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            found |= {name.split(".")[0] for name in names} - sys.stdlib_module_names
+    found = {
+        name for name in found if not any((ROOT / place / f"{name}.py").exists() for place in (".", *places))
+    }
+    found -= {"eqssl_edu", "notebooks"}
+    return {canonicalize_name(distributions.get(name, [name])[0]) for name in found}
+
+
+@pytest.mark.parametrize(
+    ("places", "extras"),
+    [
+        (["eqssl_edu", "notebooks/source"], ["escnn"]),
+        (["tests", "benchmarks", "notebooks"], ["escnn", "test"]),
+    ],
+)
+def test_what_is_imported_is_on_the_list(places, extras):
+    listed = [*PROJECT["dependencies"], *(text for extra in extras for text in EXTRAS[extra])]
+    assert imported(*places) <= {canonicalize_name(Requirement(text).name) for text in listed}
 
 
 def test_a_pin_outside_its_range_would_be_seen():

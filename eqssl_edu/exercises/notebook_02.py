@@ -176,7 +176,8 @@ def harmless(answer: Any) -> str:
         or not all(isinstance(s, str) for s in answer)
     ):
         raise Wrong(
-            f"The answer must be a set of names, {got(answer)}.", "Keep the list, and delete what breaks it."
+            f"The answer must be a set of names, {got(answer)}.",
+            "Write a list of names, as the cell prints them.",
         )
     unknown = sorted(set(answer) - STEPS.keys())
     if unknown:

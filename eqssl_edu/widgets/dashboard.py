@@ -112,10 +112,11 @@ class LiveTraining(anywidget.AnyWidget):
         self.on_msg(self._receive)
         # JupyterLab sends what a button says to a side thread of the kernel (a "subshell"), so that it
         # arrives while a cell runs. ipykernel 7.4 hands it on to the thread that used the widget last: the
-        # main one, which is busy in wait() under "Run All". Without that detour Stop arrives within 10 ms;
-        # with it, when the cell ends (both measured). ipykernel 7.0 to 7.3 have no such detour. Awaiting in
-        # an async cell would do without this line, but a forgotten "await" would be a silent mistake. Where
-        # a front end knows no side threads, the button waits for the cell; the kernel's interrupt does not.
+        # main one, which is busy in wait() under "Run All". Without that detour Stop arrives within 20 ms;
+        # with it, when the cell ends (both measured). Kernels without subshells, or without the detour, do
+        # not have the method. An async cell that awaits the end would do without this line, but a forgotten
+        # "await" would be a silent mistake. Where a front end knows no side threads, the button waits for
+        # the cell and says so; the kernel's interrupt works everywhere.
         if hasattr(self.comm, "_reply_subshell_for"):
             self.comm._reply_subshell_for = lambda _data, side_thread: side_thread
         self._start()

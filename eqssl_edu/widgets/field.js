@@ -214,11 +214,11 @@ function makePanel(network, index, ask) {
   const grid = make("div", { class: "eqssl-maps", role: "img" });
   const caption = make("div", { class: "eqssl-note" });
   const bar = make("div", { class: "eqssl-bar" });
-  const [low, zero, high] = [make("span"), make("span"), make("span", {}, "max of the row")];
+  const [low, zero, high] = [make("span"), make("span"), make("span", {}, "max")];
   const scale = make(
     "div",
     { class: "eqssl-scale", role: "img" },
-    make("span", { class: "eqssl-scale-name" }, "activation"),
+    make("span", { class: "eqssl-scale-name" }, "activation, by row"),
     make("div", { class: "eqssl-scale-body" }, bar, make("div", { class: "eqssl-ticks" }, low, zero, high)),
   );
   const element = make(

@@ -283,13 +283,12 @@ def twist_and_shift(group, g):
     acting = {"C4": C4, "D4": D4}[group]
     names = [acting.element_name(h) for h in acting.elements]
     g = min(g, acting.order - 1)
-    stack = torch.stack([letters()[letter] for letter in "FGJPRLNb"[: acting.order]])  # (|G|, 9, 9)
+    stack = torch.stack([letters()[letter] for letter in "FGJPRbKE"[: acting.order]])  # (|G|, 9, 9)
     copy = acting.transform_maps(stack, g)
     sources = [names[acting.product[acting.inverse[g], h]] for h in acting.elements]
-    before = [picture(plane, name, side=74) for plane, name in zip(stack, names, strict=True)]
-    moved = zip(copy, names, sources, strict=True)
-    after = [picture(plane, f"{name} ← {source}", side=74) for plane, name, source in moved]
-    text = f"Copy {names[g]}: plane e stands at {names[g]}, and every plane is moved by {names[g]}."
+    before = [picture(plane, name, side=66) for plane, name in zip(stack, names, strict=True)]
+    after = [picture(plane, f"from {source}", side=66) for plane, source in zip(copy, sources, strict=True)]
+    text = f"Copy {names[g]}: every plane is moved by {names[g]}. The plane of e stands at {names[g]} now."
     return row(before, "The filter itself: one plane for each element.") + row(after, text)
 
 
@@ -830,7 +829,7 @@ assert check("02.lifting", lift_by_turning_images).ok
 # ### 3 · Think
 #
 # Which of these steps may stand between two group convolutions, on maps of 16 x 16 pixels, without breaking the
-# equivariance? Delete the others from the list. (Decide first. Then the check measures each of them.)
+# equivariance? Name them. (Decide first. Then the check measures each of the eight.)
 
 # %%
 print("\n".join(STEPS))

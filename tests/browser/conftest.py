@@ -61,6 +61,10 @@ class NotebookPage:
         """Run every cell and wait until the last one is done."""
         self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
 
+    def start_all(self) -> None:
+        """Run every cell and come back at once, while the last ones are still waiting."""
+        self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+
     def run_last_cell(self, source: str) -> None:
         """Put this source into the last cell and run it, as a user would to steer a widget from a cell."""
         self.page.evaluate(

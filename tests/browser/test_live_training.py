@@ -42,11 +42,6 @@ def run(epochs, capped=False, **model):
 """
 
 
-def run_all(notebook) -> None:
-    """Run every cell and come back at once: the last cells are still waiting."""
-    notebook.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
-
-
 def status(page, expected: str) -> None:
     page.wait_for_selector(f'.eqssl-live[data-status="{expected}"]')
 
@@ -68,7 +63,7 @@ def test_stop_works_while_a_later_cell_waits(open_notebook):
         ],
     )
     page = notebook.page
-    run_all(notebook)
+    notebook.start_all()
     status(page, "running")
     page.wait_for_function(
         "Number(document.querySelector('.eqssl-live path[data-points]')?.dataset.points) > 1"
@@ -107,7 +102,7 @@ def test_curves_levels_and_words_are_those_of_the_run(open_notebook):
         ],
     )
     page = notebook.page
-    run_all(notebook)
+    notebook.start_all()
     status(page, "finished")
     values = printed(notebook, 3)
     charts = page.locator(".eqssl-live-chart")
@@ -158,7 +153,7 @@ def test_an_error_in_the_training_is_seen_in_the_view_and_in_the_waiting_cell(op
         [SETTING_UP, "live = LiveTraining({'bad': run(50, fails_at=40)})\nlive", "live.wait()"],
     )
     page = notebook.page
-    run_all(notebook)
+    notebook.start_all()
     status(page, "failed")
     alert = page.locator('.eqssl-live [role="alert"]')
     assert alert.is_visible() and "KeyError: 'no such page'" in alert.inner_text()
@@ -175,7 +170,7 @@ def test_interrupting_the_kernel_stops_the_training(open_notebook):
         "interrupt.ipynb", [SETTING_UP, "live = LiveTraining({'one': run(5000)})\nlive", "live.wait()", ""]
     )
     page = notebook.page
-    run_all(notebook)
+    notebook.start_all()
     status(page, "running")
     page.wait_for_function(
         "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[2].textContent.includes('*')"

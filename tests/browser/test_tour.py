@@ -36,7 +36,7 @@ def test_the_tour_runs_and_answers_the_hand(open_notebook):
     notebook = open_notebook("00_tour.ipynb", CELLS, height=TALL)
     page = notebook.page
     page.set_default_timeout(180_000)
-    notebook.run_all()
+    notebook.start_all()
 
     # Stop the first training while a later cell waits for it; the notebook goes on with what was learned.
     live = notebook.output(code_cell("Which way up is it?"))

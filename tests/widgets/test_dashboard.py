@@ -92,9 +92,12 @@ def test_stop_is_quick_keeps_the_state_and_can_be_resumed():
     reached = live.runs["a"].step
     assert 5 < reached < 120 and live.values["runs"][0]["step"] == reached
     live.runs["a"].model.seconds = 0.0
+    seconds, seen = live.values["seconds"], []
+    live.observe(lambda change: seen.append(change["new"]), "values")
     live.resume()
     live.wait()
-    assert live.values["status"] == "finished" and not live.stopped
+    assert [seen[0]["status"], seen[-1]["status"]] == ["running", "finished"] and not live.stopped
+    assert all(values["seconds"] >= seconds for values in seen)
     assert torch.equal(live.runs["a"].model.weight, whole.model.weight)
     live.resume()
     assert not live.running
