@@ -485,7 +485,8 @@ def run_library(report: Report, arguments: list) -> None:
     """The tests of the library and of the set-up."""
     chosen = any((ROOT / word.split("::")[0]).exists() for word in arguments)
     default = ["tests", "--ignore=tests/browser", "--ignore=tests/test_notebooks.py"]
-    pytest(report, "library", [*([] if chosen else default), *arguments])
+    slowest = ["--durations=10", "--durations-min=2"]
+    pytest(report, "library", [*slowest, *([] if chosen else default), *arguments])
 
 
 def run_notebooks(report: Report, names: list) -> None:

@@ -1,7 +1,11 @@
 """What every test shares: annotations of the library are checked at run time."""
 
+import os
 import sys
 from pathlib import Path
+
+# Before torch is loaded: the tensors of the tests are tiny, and threads that wait for each other only cost.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from jaxtyping import config, install_import_hook

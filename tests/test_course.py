@@ -344,6 +344,19 @@ def test_the_lab_is_opened_on_the_tour_for_this_machine_alone(folder, monkeypatc
     assert asked.endswith("'--no-browser']")
 
 
+def fetch(url):
+    """What the server answers; it prints its address a moment before it listens."""
+    for _ in range(100):
+        try:
+            with urllib.request.urlopen(url, timeout=30) as reply:
+                return reply.read()
+        except urllib.error.HTTPError:
+            raise
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise TimeoutError(url)
+
+
 @posix_only
 def test_the_lab_survives_a_taken_port_and_wants_its_token(folder, monkeypatch):
     monkeypatch.setattr(course, "prepare", lambda wanted: None)
@@ -364,10 +377,9 @@ def test_the_lab_survives_a_taken_port_and_wants_its_token(folder, monkeypatch):
             line = next(line for line in children[0].stderr if "token=" in line)
             address, used, token = re.search(r"(http://127\.0\.0\.1:(\d+))/\S*\?token=(\w+)", line).groups()
             assert int(used) != port
-            with urllib.request.urlopen(f"{address}/api/status?token={token}", timeout=30) as reply:
-                assert "kernels" in json.load(reply)
+            assert "kernels" in json.loads(fetch(f"{address}/api/status?token={token}"))
             with pytest.raises(urllib.error.HTTPError, match="403"):
-                urllib.request.urlopen(f"{address}/api/status", timeout=30)
+                fetch(f"{address}/api/status")
         finally:
             children[0].terminate()
             children[0].communicate()

@@ -337,11 +337,13 @@ curves(after, "After training: error of the feature maps", "relative error")
 # **Seen:** three different stories.
 #
 # - *The exact zeros stay.* They come from the architecture. No weight can move them.
-# - *Augmentation brings the curve down, but never to zero.* The augmented CNN learned that turned digits should give
-#   similar answers. It paid for that with training, and what it got is an approximation.
+# - *Augmentation holds the curve down, but does not bring it to zero.* The augmented CNN learned that turned digits
+#   should give similar answers. It paid for that with training, and what it got is an approximation.
 # - *In the networks that saw upright digits alone, the error between the zeros grows*, for $C_8$ at 45 degrees too.
 #   Training wants details, and details are what a turn between the pixels does not carry. The symmetry of $C_8$ off the
 #   grid is as good as its features are smooth.
+#
+# (One seed. With others the curves move by a tenth or two, the zeros not at all.)
 
 # %%
 for name in ("C4 network", "D4 network", "C8 network"):
@@ -353,9 +355,10 @@ def middle(curve):
     return sum(curve[1:-1]) / len(curve[1:-1])
 
 
-assert 0.1 < middle(after["augmented CNN"]) < 0.9 * middle(before["augmented CNN"])
+assert 0.1 < middle(after["augmented CNN"]) < 0.8 * middle(after["ordinary CNN"])
 assert after["augmented CNN"][at[90]] > 0.1 and middle(after["ordinary CNN"]) > middle(before["ordinary CNN"])
-assert after["C8 network"][at[45]] > 1.5 * before["C8 network"][at[45]]
+for name in ("ordinary CNN", "C4 network", "D4 network", "C8 network"):
+    assert after[name][at[45]] > 1.1 * before[name][at[45]]
 assert after["C8 network"][at[45]] < 0.8 * min(after["C4 network"][at[45]], after["ordinary CNN"][at[45]])
 print({name: f"{middle(curve):.2f}" for name, curve in after.items()}, "(mean over the angles)")
 
@@ -503,8 +506,8 @@ figure
 # %% [markdown]
 # **Seen:** the error of the smooth kernels goes from more than a quarter on noise to less than one per cent. The code is the
 # same; only the picture changed. The interpolated kernels stay above a third, because turning a 5 x 5 kernel by
-# interpolation gives *another* kernel. The ordinary layer does not know what a turn is. (Its error falls a little, because
-# on a smooth picture a small kernel sees not much more than the mean.)
+# interpolation gives *another* kernel. The ordinary layer does not know what a turn is. (Its error falls too, because on a
+# smooth picture a small kernel sees not much more than the mean; it stays far above the first.)
 #
 # This is the rule for angles off the grid: **the error is set by the band limit of the picture and of the kernel.** A
 # test of a $C_8$ layer on noise says nothing about the layer.
@@ -513,6 +516,7 @@ figure
 first, second, third = three
 assert by_width[0][first] > 0.2 and by_width[2][first] < 0.03 and by_width[3][first] < 0.01
 assert all(by_width[width][name] > 0.2 for width in widths for name in (second, third))
+assert by_width[3][third] > 20 * by_width[3][first]
 
 # %% [markdown]
 # ### And the group axis?
@@ -534,7 +538,7 @@ with torch.no_grad():
 figure = go.Figure(layout={"template": TEMPLATE, "height": 320, "width": 620})
 figure.add_bar(x=[f"{g}" for g in C8.elements], y=by_place, marker_color=COLOURS[0])
 figure.update_layout(title="A turn by 45 degrees, and the maps moved by so many places")
-figure.update_xaxes(title="places along the group axis")
+figure.update_xaxes(title="places along the group axis", type="category")
 figure.update_yaxes(title="relative error")
 figure
 
