@@ -56,7 +56,7 @@ def venv_python() -> Path:
     return VENV / "Scripts" / "python.exe" if WINDOWS else VENV / "bin" / "python"
 
 
-def environment() -> dict:
+def environment(**variables: str) -> dict:
     """Environment variables of every child: `.venv` first, Jupyter's folders inside it, no other Python."""
     foreign = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PIP_USER", "IPYTHONDIR")
     kept = {k: v for k, v in os.environ.items() if k not in foreign and not k.startswith("JUPYTER")}
@@ -69,14 +69,14 @@ def environment() -> dict:
         "IPYTHONDIR": str(VENV / "jupyter" / "ipython"),
         "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel `python3` is the one of .venv
         "PYTHONNOUSERSITE": "1",
+        **variables,
     }
 
 
-def start(command: list, **kwargs) -> subprocess.Popen:
+def start(command: list, **options) -> subprocess.Popen:
     """Start a child in the course's folder. Inheritable descriptors go along: see `lock`."""
-    return subprocess.Popen(
-        [str(word) for word in command], env=environment(), cwd=ROOT, close_fds=False, **kwargs
-    )
+    options = {"env": environment(), "cwd": ROOT, "close_fds": False, **options}
+    return subprocess.Popen([str(word) for word in command], **options)
 
 
 def finish(child: subprocess.Popen) -> int:
@@ -96,10 +96,10 @@ def finish(child: subprocess.Popen) -> int:
         raise
 
 
-def call(command: list) -> int:
+def call(command: list, **variables: str) -> int:
     """Run a command, its output shown; returns the exit status."""
     sys.stdout.flush()
-    return finish(start(command))
+    return finish(start(command, env=environment(**variables)))
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -483,10 +483,12 @@ def run_style(report: Report, arguments: list) -> None:
 
 def run_library(report: Report, arguments: list) -> None:
     """The tests of the library and of the set-up."""
+    if not arguments:  # everything: side by side, each process with one thread, which small tensors like best
+        arguments = [f"--numprocesses={min(4, os.cpu_count() or 1)}"]
     chosen = any((ROOT / word.split("::")[0]).exists() for word in arguments)
     default = ["tests", "--ignore=tests/browser", "--ignore=tests/test_notebooks.py"]
     slowest = ["--durations=10", "--durations-min=2"]
-    pytest(report, "library", [*slowest, *([] if chosen else default), *arguments])
+    pytest(report, "library", [*slowest, *([] if chosen else default), *arguments], OMP_NUM_THREADS="1")
 
 
 def run_notebooks(report: Report, names: list) -> None:
@@ -527,13 +529,13 @@ def run_browser(report: Report, arguments: list) -> None:
 RUN_PART = {"style": run_style, "library": run_library, "notebooks": run_notebooks, "browser": run_browser}
 
 
-def pytest(report: Report, name: str, arguments: list) -> None:
+def pytest(report: Report, name: str, arguments: list, **variables: str) -> None:
     """One run of pytest; its counts go into the report, and a run that broke off counts as a failure."""
     counted = VENV / "pytest.xml"
     counted.unlink(missing_ok=True)
     began = time.monotonic()
     options = [f"--timeout={TEST_TIMEOUT}", f"--junit-xml={counted}"]
-    status = call([venv_python(), "-m", "pytest", *options, *arguments])
+    status = call([venv_python(), "-m", "pytest", *options, *arguments], **variables)
     counts = dict.fromkeys(("failed", "passed", "skipped"), 0)
     if counted.exists():
         for case in ElementTree.parse(counted).iter("testcase"):

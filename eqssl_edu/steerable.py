@@ -63,7 +63,9 @@ def _import_escnn() -> tuple[bool, bool]:
     sys.modules.update(stand_ins)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="`py3nj` package not found")
+            warnings.simplefilter(
+                "ignore"
+            )  # of py3nj that is not there, and of escapes in escnn's own strings
             import escnn.nn  # noqa: F401
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(

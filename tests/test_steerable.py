@@ -414,6 +414,18 @@ def test_quarter_turns_and_reflections_are_exact(symmetry, training):
     assert (encoder(torch.rot90(images, 1, dims=(-2, -1))) - z).norm() > 0.01 * z.norm()  # must fail
 
 
+@pytest.mark.parametrize("size", [12, 7, 4, 2, 1])
+def test_corners_of_the_maps_do_not_count(size):
+    encoder, images = trained(cyclic(8)).eval(), noise(2, 1, size, size)
+    maps = encoder.feature_maps(images)
+    side = maps.shape[-1]
+    offset = torch.arange(side) - (side - 1) / 2
+    inside = (offset[:, None] ** 2 + offset**2).sqrt() <= side / 2
+    assert torch.allclose(encoder(images), (maps * inside).sum(dim=(-2, -1)) / inside.sum(), atol=1e-6)
+    if side == 6:  # must fail: with the corners
+        assert (encoder(images) - maps.mean(dim=(-2, -1))).abs().max() > 1e-3
+
+
 def errors_of_oriented_part(symmetry):
     """The error at angles between the elements of C8, relative to the part of the features that knows an angle.
 
@@ -487,6 +499,17 @@ def run(script, *arguments, path=()):
 
 def test_route_says_what_was_found():
     assert escnn_route().startswith("escnn 1.") and "lie_learn" in escnn_route()
+
+
+def test_escnn_finds_intertwiners_with_an_exact_svd():
+    """What D_n and O(2) need where escnn's results are not on disk yet; scikit-learn refuses an np.matrix."""
+    from escnn.group import _numerical, dihedral_group
+
+    group = dihedral_group(4)
+    matrices = [group.irrep(1, 1)(element) for element in group.generators]
+    basis = _numerical.find_intertwiner_basis_sylvester(matrices, matrices)
+    assert basis.shape == (4, 1)  # of an irreducible representation: multiples of the identity alone
+    assert abs(abs(basis[0, 0]) - 2**-0.5) < 1e-12 and abs(basis[1, 0]) < 1e-12
 
 
 def test_stand_in_for_lie_learn_says_that_so3_is_not_offered():

@@ -574,8 +574,8 @@ assert saved_in_mended["eval"] == saved_in_mended["train"]
 #
 # We can build networks for $C_n$, $D_n$ and all rotations, in escnn or from scratch; we know where they are the same
 # function and where not. Off the grid they follow a turn as well as their features are smooth, and training does not keep
-# them smooth by itself (notebook 3). Until now no network here has learned anything *without labels*. That begins in
-# notebook 5.
+# them smooth by itself (notebook 3). What is still missing is what to do *without labels*. The tour showed it in a minute;
+# from notebook 5 on we take our time.
 #
 # ## Exercises
 #
