@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import got
-from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.layers import need_regular
+from eqssl_edu.groups import FiniteGroup, need_regular
 
 __all__ = ["SIMILARITIES", "need_temperature", "orbit_correlation", "orbit_similarity"]
 

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.gsets import GSet
-from eqssl_edu.layers import need_exact
 from eqssl_edu.pretext.draws import random_elements
 
 __all__ = ["RotationTask"]

@@ -1,0 +1,89 @@
+"""Pictures turned by any angle: approximate off the quarter turns, and the disc in which they can be compared."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_instance, need_positive
+
+__all__ = ["disc_mask", "rotate"]
+
+
+def rotate(
+    images: Float[Tensor, "*batch height width"], degrees: float | Float[Tensor, " samples"]
+) -> Float[Tensor, "*batch height width"]:
+    """Turn images counter-clockwise: exact at multiples of 90 degrees, else *approximate* (bilinear).
+
+    What enters from outside the picture is 0. Compare turned pictures inside ``disc_mask`` only.
+
+    Arguments:
+        images: any leading axes, then height and width.
+        degrees: one angle, or one angle per sample of the first axis.
+
+    Example:
+        >>> x = torch.eye(3)
+        >>> torch.equal(rotate(x, 90.0), torch.rot90(x))
+        True
+    """
+    need_instance("images", images, Tensor)
+    if images.ndim < 2 or not images.is_floating_point():
+        raise ValueError(f"images must be floating point with the axes (..., height, width), {got(images)}")
+    height, width = images.shape[-2:]
+    # Half precision cannot tell where a pixel is: 8 to 11 bits for the position and the weight together.
+    precision = torch.promote_types(images.dtype, torch.float32)
+    if isinstance(degrees, Tensor):
+        if images.ndim < 3 or degrees.shape != images.shape[:1]:
+            raise ValueError(
+                f"degrees must hold one angle per sample of the first axis of images; degrees has shape "
+                f"{tuple(degrees.shape)}, images has shape {tuple(images.shape)}"
+            )
+        if not degrees.isfinite().all():
+            raise ValueError(f"degrees must be finite, {got(degrees.tolist())}")
+        degrees = degrees.to(images.device, precision) % 360
+        flat = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
+    else:
+        if not isinstance(degrees, Real):
+            raise TypeError(f"degrees must be a number or a Tensor, {got(degrees)}")
+        if not math.isfinite(degrees):
+            raise ValueError(f"degrees must be finite, {got(degrees)}")
+        turns, rest = divmod(degrees, 90)
+        if rest == 0 and (turns % 2 == 0 or height == width):
+            return torch.rot90(images, int(turns) % 4, dims=(-2, -1))
+        degrees = torch.tensor([degrees % 360], dtype=precision, device=images.device)
+        flat = images.reshape(1, math.prod(images.shape[:-2]), height, width)
+    angle = degrees.deg2rad()
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # Output pixel (x, y), y pointing down, reads the input at the point turned back; the two ratios undo the
+    # normalisation of both axes to [-1, 1].
+    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
+    grid = F.affine_grid(torch.stack(rows, dim=1).reshape(-1, 2, 3), list(flat.shape), align_corners=False)
+    turned = F.grid_sample(flat.to(precision), grid, mode="bilinear", align_corners=False).to(images.dtype)
+    exact = degrees % (90 if height == width else 180) == 0
+    if exact.any():
+        quarters = (degrees / 90).long() % 4
+        for turns in set(quarters[exact].tolist()):
+            chosen = exact & (quarters == turns)
+            turned[chosen] = torch.rot90(flat[chosen], turns, dims=(-2, -1))
+    return turned.reshape(images.shape)
+
+
+def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
+    """True on the centred disc that no rotation moves out of a square picture.
+
+    Arguments:
+        size: side of the picture in pixels.
+        margin: how many pixels the disc stays away from the border (for what convolutions read from outside);
+            at most its radius.
+    """
+    need_positive(size=size)
+    radius = (size - 1) / 2
+    if not isinstance(margin, Real) or not 0 <= margin <= radius:
+        raise ValueError(f"margin must be a number of pixels 0 .. {radius:g}, {got(margin)}")
+    offset = torch.arange(size) - radius
+    return offset[:, None] ** 2 + offset[None, :] ** 2 <= (radius - margin) ** 2 + 1e-9

@@ -1,0 +1,140 @@
+"""SteerableCNN: a small network of escnn layers over C_n, D_n, SO(2) or O(2)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from eqssl_edu.encoders import Encoder
+from eqssl_edu.errors import got, need_positive
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.layers import HalvingPool2d
+from eqssl_edu.steerable.escnn_import import enn, gspaces
+from eqssl_edu.steerable.mended import Mended
+from eqssl_edu.steerable.wrapped import EscnnMaps
+
+__all__ = ["SteerableCNN"]
+
+
+class _BandLimitedStage(Mended):
+    """Convolution, norm and ELU for functions on a circle of frequencies 0 .. L, given by samples.
+
+    (B, C, |G|, H, W) -> (B, C', |G|, H, W). The samples at the elements of C_n or D_n, n = 2 L + 2, and the Fourier
+    coefficients, in which escnn computes, are the same thing in two bases. ELU, taken at twice as many points, makes
+    new frequencies; those above L are cut.
+    """
+
+    def __init__(
+        self, plane, group: FiniteGroup, inputs: enn.FieldType | None, out_channels: int, kernel_size: int
+    ):
+        irreps = plane.fibergroup.bl_irreps(group.rotations // 2 - 1)
+        activation = enn.FourierELU(plane, out_channels, irreps, type="regular", N=2 * group.rotations)
+        fields = activation.in_type
+        convolution = enn.R2Conv(inputs, fields, kernel_size, padding=kernel_size // 2, bias=False)
+        super().__init__(enn.SequentialModule(convolution, enn.IIDBatchNorm2d(fields), activation))
+        self.group, self.lifts = group, all(field.is_trivial() for field in inputs)
+        samples = activation.A[::2]  # [h, frequency]: value at element h of each basis function
+        self.register_buffer("samples", samples.clone(), persistent=False)
+        self.register_buffer("coefficients", torch.linalg.pinv(samples.double()).float(), persistent=False)
+
+    def forward(
+        self, maps: Float[Tensor, "batch channel *group height width"]
+    ) -> Float[Tensor, "batch out order height width"]:
+        planes = (
+            maps if self.lifts else torch.einsum("fg,bcghw->bcfhw", self.coefficients, maps).flatten(1, 2)
+        )
+        fields = self.module(self.module.in_type(planes)).tensor.unflatten(1, (-1, self.samples.shape[1]))
+        return torch.einsum("gf,bcfhw->bcghw", self.samples, fields)
+
+
+class SteerableCNN(Encoder):
+    """A small steerable network: one escnn convolution a stage, the grid halved in between.
+
+    Over C_n and D_n its features are regular, (B, C, |G|). Off the quarter turns they follow the image approximately:
+    the smoother the image, the better (THEORY E4).
+
+    Over SO(2) and O(2) a feature is a function on the whole group, of frequencies 0 .. L. No tensor has an axis with
+    all angles, so the encoder gives the values at the elements of C_n or D_n with n = 2 L + 2, and ``group`` is that
+    one: heads, tasks and losses need no change. These samples determine the function. So a turn by *any* angle acts
+    on the features, between the samples too (``diagnostics.turn_features``).
+
+    Arguments:
+        symmetry: a group such as ``cyclic(8)`` or ``dihedral(8)``, or "SO(2)" or "O(2)". The first network with
+            reflections on a machine takes escnn up to half a minute; it keeps what it computed on disk.
+        in_channels: channels of the images.
+        channels: regular channels of each stage.
+        kernel_size: side of all kernels in pixels; odd, so that the padding keeps the size.
+        frequency: L, for SO(2) and O(2); 3 gives as many samples as C8 or D8 have.
+
+    References:
+        Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (arXiv 1911.08251).
+
+    Example:
+        >>> encoder = SteerableCNN(cyclic(8), channels=(4, 8))
+        >>> encoder(torch.rand(2, 1, 29, 29)).shape
+        torch.Size([2, 8, 8])
+    """
+
+    def __init__(
+        self,
+        symmetry: FiniteGroup | str,
+        in_channels: int = 1,
+        channels: tuple[int, ...] = (8, 16, 32),
+        kernel_size: int = 5,
+        frequency: int = 3,
+    ) -> None:
+        super().__init__()
+        need_positive(in_channels=in_channels, kernel_size=kernel_size, frequency=frequency)
+        if not channels:
+            raise ValueError(f"channels must name at least one stage, {got(channels)}")
+        for width in channels:
+            need_positive(channels=width)
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"kernel_size must be odd, so that the padding keeps the size, {got(kernel_size)}"
+            )
+        continuous = {"SO(2)": cyclic, "O(2)": dihedral}
+        if isinstance(symmetry, FiniteGroup):
+            self.group, order = symmetry, symmetry.rotations
+        elif symmetry in continuous:
+            self.group, order = continuous[symmetry](2 * frequency + 2), -1
+        else:
+            raise ValueError(f"symmetry must be a FiniteGroup, 'SO(2)' or 'O(2)', {got(symmetry)}")
+        self.in_channels, self.out_channels = in_channels, channels[-1]
+        plane = (gspaces.flipRot2dOnR2 if self.group.reflections else gspaces.rot2dOnR2)(order)
+        inputs = enn.FieldType(plane, in_channels * [plane.trivial_repr])
+        self.stages = nn.ModuleList()
+        for width in channels:
+            if self.stages:
+                self.stages.append(HalvingPool2d())
+            if order > 0:
+                fields = enn.FieldType(plane, width * [plane.regular_repr])
+                convolution = enn.R2Conv(inputs, fields, kernel_size, padding=kernel_size // 2, bias=False)
+                layers = enn.SequentialModule(convolution, enn.InnerBatchNorm(fields), enn.ReLU(fields))
+                self.stages.append(EscnnMaps(layers))
+            else:
+                self.stages.append(_BandLimitedStage(plane, self.group, inputs, width, kernel_size))
+            inputs = self.stages[-1].module.out_type
+
+    def feature_maps(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group out_height out_width"]:
+        """The last regular feature maps; they turn with the image."""
+        maps = images
+        for stage in self.stages:
+            maps = stage(maps)
+        return maps
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group"]:
+        """Regular features: the mean of the last feature maps over the inscribed disc."""
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise ValueError(f"images must have shape (B, {self.in_channels}, H, W), {got(images)}")
+        maps = self.feature_maps(images)
+        # Without the corners: at other angles than quarter turns, what is there comes from outside the picture.
+        size = maps.shape[-1]
+        offset = torch.arange(size, device=maps.device) - (size - 1) / 2
+        inside = offset[:, None] ** 2 + offset**2 <= (size / 2) ** 2
+        return maps[..., inside].mean(dim=-1)

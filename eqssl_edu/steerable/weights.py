@@ -1,0 +1,76 @@
+"""The weights of an escnn convolution, carried over into ours."""
+
+from __future__ import annotations
+
+import torch
+
+from eqssl_edu.convolutions import GroupConv2d, LiftingConv2d
+from eqssl_edu.errors import got
+from eqssl_edu.steerable.escnn_import import enn
+from eqssl_edu.steerable.wrapped import group_of
+
+__all__ = ["load_r2conv"]
+
+
+def load_r2conv(layer: LiftingConv2d | GroupConv2d, r2conv: enn.R2Conv) -> None:
+    """Copy the weights of an escnn convolution into ours, so that both compute the same function.
+
+    escnn's expanded kernel holds the |G| copies of each base kernel; the base kernel is the copy of the identity.
+    The other way is impossible in general: escnn's kernels are band-limited, ours are not (THEORY E3).
+
+    Arguments:
+        layer: of the same group, sizes, stride and padding; its weights are overwritten.
+        r2conv: from trivial fields (for a ``LiftingConv2d``) or regular fields (for a ``GroupConv2d``) to regular ones.
+
+    Raises:
+        ValueError: if no setting of the layer's weights computes what r2conv does.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> from eqssl_edu.steerable import gspaces
+        >>> plane = gspaces.rot2dOnR2(4)
+        >>> image, fields = (enn.FieldType(plane, [r]) for r in (plane.trivial_repr, plane.regular_repr))
+        >>> r2conv, layer = enn.R2Conv(image, fields, 3), LiftingConv2d(cyclic(4), 1, 1, 3)
+        >>> load_r2conv(layer, r2conv)
+        >>> x = torch.randn(2, 1, 9, 9)
+        >>> torch.allclose(layer(x)[:, 0], r2conv(image(x)).tensor, atol=1e-5)
+        True
+    """
+    if not isinstance(layer, (LiftingConv2d, GroupConv2d)):
+        raise TypeError(f"layer must be a LiftingConv2d or a GroupConv2d, {got(layer)}")
+    if not isinstance(r2conv, enn.R2Conv):
+        raise TypeError(f"r2conv must be an escnn.nn.R2Conv, {got(r2conv)}")
+    group = group_of(r2conv.space)
+    if group != layer.group:
+        raise ValueError(f"r2conv must be over the layer's group {layer.group.name}, got {group.name}")
+    for key, wanted in {
+        "kernel_size": layer.kernel_size,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "dilation": 1,
+        "groups": 1,
+        "padding_mode": "zeros",
+    }.items():
+        if getattr(r2conv, key) != wanted:
+            raise ValueError(f"r2conv must have {key} = {wanted}, got {getattr(r2conv, key)}")
+    with torch.no_grad():
+        # In eval mode too: what escnn keeps expanded there may be older than the weights.
+        kernel, bias = r2conv.expand_parameters()
+        bias = torch.zeros(len(kernel)) if bias is None else bias
+        lifts = isinstance(layer, LiftingConv2d)
+        planes = layer.in_channels * (1 if lifts else group.order)
+        if kernel.shape[:2] != (layer.out_channels * group.order, planes):
+            raise ValueError(
+                f"r2conv must lead from {planes} to {layer.out_channels * group.order} planes, got "
+                f"{kernel.shape[1]} to {kernel.shape[0]}"
+            )
+        if layer.bias is None and bias.any():
+            raise ValueError("layer must have a bias, since r2conv has one that is not zero")
+        layer.weight.copy_(kernel[:: group.order].reshape(layer.weight.shape))
+        if layer.bias is not None:
+            layer.bias.copy_(bias[:: group.order])
+        if not torch.allclose(
+            layer.expanded_weight(), kernel.to(layer.weight), atol=1e-4 * float(kernel.abs().max())
+        ):
+            wanted = f"{'trivial' if lifts else 'regular'} fields to regular fields"
+            raise ValueError(f"r2conv must lead from {wanted}, got {r2conv.in_type} to {r2conv.out_type}")

@@ -1,0 +1,125 @@
+"""Any escnn module with regular or quotient output as an encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.encoders import Encoder
+from eqssl_edu.errors import got
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.steerable.escnn_import import enn, gspaces
+from eqssl_edu.steerable.mended import Mended
+
+__all__ = ["EscnnMaps", "from_escnn", "group_of"]
+
+
+class EscnnMaps(Mended):
+    """An escnn module as a torch module: images, or regular maps, to regular maps (B, C, |G|, H, W).
+
+    Every field of the output must be a permutation of finitely many points, as regular, quotient and trivial fields
+    are. One that permutes the cosets of H (a quotient field) is lifted to a regular field, ``F[h] = f[h H]``: it is
+    constant on the cosets, so it still knows nothing that tells the elements of a coset apart.
+
+    Arguments:
+        module: any escnn module on the plane over a finite group. It is mended in place: see ``from_escnn``.
+    """
+
+    def __init__(self, module: enn.EquivariantModule) -> None:
+        if not isinstance(module, enn.EquivariantModule) or not isinstance(module.out_type, enn.FieldType):
+            raise TypeError(f"module must be an escnn module with an in_type and an out_type, {got(module)}")
+        group = group_of(module.in_type.gspace)
+        index = torch.cat(_lifting(module.out_type))
+        super().__init__(module)
+        self.group, self.out_channels = group, len(index)
+        self.register_buffer("index", index.flatten(), persistent=False)
+
+    def forward(
+        self, maps: Float[Tensor, "batch channel *group height width"]
+    ) -> Float[Tensor, "batch out order out_height out_width"]:
+        planes = maps.flatten(1, -3)
+        if planes.shape[1] != self.module.in_type.size:
+            raise ValueError(
+                f"maps must have {self.module.in_type.size} planes for this escnn module, {got(maps)}"
+            )
+        fields = self.module(self.module.in_type(planes)).tensor
+        if fields.ndim != 4:
+            raise ValueError(f"module must give feature maps (B, planes, H, W), {got(fields)}")
+        return fields[:, self.index].unflatten(1, (self.out_channels, self.group.order))
+
+
+class _EscnnEncoder(Encoder):
+    """What ``from_escnn`` gives."""
+
+    def __init__(self, module: enn.EquivariantModule) -> None:
+        super().__init__()
+        self.maps = EscnnMaps(module)
+        strange = [field.name for field in module.in_type if not field.is_trivial()]
+        if strange:
+            raise ValueError(
+                f"module must take images: trivial fields alone in its in_type, got {strange[0]}"
+            )
+        self.group, self.in_channels = self.maps.group, module.in_type.size
+        self.out_channels = self.maps.out_channels
+
+    def feature_maps(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch out group out_height out_width"]:
+        """The module's output as regular feature maps; they turn with the image."""
+        return self.maps(images)
+
+
+def from_escnn(module: enn.EquivariantModule) -> Encoder:
+    """Any escnn module with regular or quotient output as an encoder: images (B, C, H, W) -> (B, C', |G|).
+
+    The encoder holds this very module, so both share their weights. The module is mended in place (one state dict in
+    either mode, own bases), so train and save it through the encoder.
+
+    Arguments:
+        module: on the plane, over a finite group (``rot2dOnR2(n)`` or ``flipRot2dOnR2(n)`` with escnn's own axis),
+            from trivial fields to regular, quotient or trivial fields; see ``EscnnMaps``.
+
+    Example:
+        >>> plane = gspaces.rot2dOnR2(8)
+        >>> fields = enn.FieldType(plane, 3 * [plane.regular_repr])
+        >>> encoder = from_escnn(enn.R2Conv(enn.FieldType(plane, [plane.trivial_repr]), fields, kernel_size=5))
+        >>> encoder(torch.rand(2, 1, 16, 16)).shape
+        torch.Size([2, 3, 8])
+    """
+    return _EscnnEncoder(module)
+
+
+def group_of(plane: gspaces.GSpace) -> FiniteGroup:
+    """Our group with escnn's elements in the same order; ValueError if there is none."""
+    if not isinstance(plane, gspaces.GSpace2D) or plane.fibergroup.order() < 1:
+        raise ValueError(f"module must have a finite group that acts on the plane, got {plane}")
+    matrices = np.stack([plane.basespace_action(element) for element in plane.fibergroup.elements])
+    reflections = np.linalg.det(matrices) < 0
+    group = (dihedral if reflections.any() else cyclic)(int((~reflections).sum()))
+    angles = np.radians([group.degrees(g) for g in group.elements])
+    ours = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]]).transpose(2, 0, 1)
+    flip = np.diag([-1.0, 1.0])  # of the x axis, the last one of an image
+    ours = np.stack([turn @ flip if g >= group.rotations else turn for g, turn in enumerate(ours)])
+    if not np.allclose(matrices, ours, atol=1e-6):
+        raise ValueError(
+            f"module must reflect the last axis of the image first (axis pi/2, escnn's own), got {plane}"
+        )
+    return group
+
+
+def _lifting(fields: enn.FieldType) -> list[Tensor]:
+    """For each orbit of the fields' points a table (1, |G|): [h] = the plane to which h moves the first point."""
+    tables, start = [], 0
+    for field in fields:
+        matrices = np.stack([field(element) for element in fields.fibergroup.elements])
+        moved = matrices.argmax(axis=1)  # [h, p] = h.p
+        if not np.allclose(matrices, np.eye(field.size)[moved].transpose(0, 2, 1), atol=1e-5):
+            raise ValueError(
+                f"module must have regular or quotient fields alone in its out_type (permutations), got {field.name}"
+            )
+        first = sorted({int(point) for point in moved.min(axis=0)})  # of each orbit
+        tables += [torch.from_numpy(start + moved[:, point]).long()[None] for point in first]
+        start += field.size
+    return tables
