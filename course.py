@@ -483,8 +483,8 @@ def run_style(report: Report, arguments: list) -> None:
 
 def run_library(report: Report, arguments: list) -> None:
     """The tests of the library and of the set-up."""
-    if not arguments:  # everything: side by side, each process with one thread, which small tensors like best
-        arguments = [f"--numprocesses={min(4, os.cpu_count() or 1)}"]
+    if not arguments:
+        arguments = [side_by_side()]
     chosen = any((ROOT / word.split("::")[0]).exists() for word in arguments)
     default = ["tests", "--ignore=tests/browser", "--ignore=tests/test_notebooks.py"]
     slowest = ["--durations=10", "--durations-min=2"]
@@ -503,16 +503,18 @@ def run_notebooks(report: Report, names: list) -> None:
                 f"No notebook begins with {', '.join(names)}; there is: {', '.join(p.stem for p in found)}."
             )
         print("There are no notebooks yet.", flush=True)
-    for path in chosen:
-        name = path.relative_to(ROOT / "notebooks").with_suffix("").as_posix()
-        options = [
-            "--nbval",
-            "--nbval-current-env",
-            f"--nbval-cell-timeout={CELL_TIMEOUT}",
-            "--timeout=0",
-            "--tb=short",
-        ]
-        pytest(report, f"notebook: {name}", [*options, path.relative_to(ROOT)])
+        return
+    options = [
+        "--nbval",
+        "--nbval-current-env",
+        f"--nbval-cell-timeout={CELL_TIMEOUT}",
+        "--timeout=0",
+        "--tb=short",
+    ]
+    if len(chosen) > 1:  # side by side, each notebook whole in one process
+        options += [side_by_side(), "--dist=loadfile"]
+    paths = [path.relative_to(ROOT) for path in chosen]
+    pytest(report, "notebook", [*options, *paths], by_file=True, OMP_NUM_THREADS="1")
 
 
 def run_browser(report: Report, arguments: list) -> None:
@@ -529,23 +531,37 @@ def run_browser(report: Report, arguments: list) -> None:
 RUN_PART = {"style": run_style, "library": run_library, "notebooks": run_notebooks, "browser": run_browser}
 
 
-def pytest(report: Report, name: str, arguments: list, **variables: str) -> None:
-    """One run of pytest; its counts go into the report, and a run that broke off counts as a failure."""
+def side_by_side() -> str:
+    """pytest's option for several processes; each gets one thread, which small tensors like best."""
+    return f"--numprocesses={min(4, os.cpu_count() or 1)}"
+
+
+def pytest(report: Report, name: str, arguments: list, by_file: bool = False, **variables: str) -> None:
+    """One run of pytest; its counts go into the report, and a run that broke off counts as a failure.
+
+    With `by_file` each file has a line of its own, whose time is that of its tests.
+    """
     counted = VENV / "pytest.xml"
     counted.unlink(missing_ok=True)
     began = time.monotonic()
     options = [f"--timeout={TEST_TIMEOUT}", f"--junit-xml={counted}"]
     status = call([venv_python(), "-m", "pytest", *options, *arguments], **variables)
-    counts = dict.fromkeys(("failed", "passed", "skipped"), 0)
-    if counted.exists():
-        for case in ElementTree.parse(counted).iter("testcase"):
-            kinds = {child.tag for child in case}
-            counts[
-                "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-            ] += 1
-    if counts["failed"] == 0 and (status != 0 or not counted.exists()):
-        counts["failed"] = 1
-    report.add(name, time.monotonic() - began, **counts)
+    lines: dict = {}
+    for case in ElementTree.parse(counted).iter("testcase") if counted.exists() else ():
+        # nbval calls the file notebooks.solutions.00_tour.ipynb.
+        file = case.get("classname", "").removeprefix("notebooks.").removesuffix(".ipynb").replace(".", "/")
+        line = f"{name}: {file}" if by_file else name
+        counts = lines.setdefault(line, {"seconds": 0.0, "failed": 0, "passed": 0, "skipped": 0})
+        kinds = {child.tag for child in case}
+        kind = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        counts[kind] += 1
+        counts["seconds"] += float(case.get("time", 0))
+    if not by_file and name in lines:
+        lines[name]["seconds"] = time.monotonic() - began
+    if not any(counts["failed"] for counts in lines.values()) and (status != 0 or not lines):
+        lines[f"{name} (broke off)"] = {"seconds": time.monotonic() - began, "failed": 1}
+    for line, counts in sorted(lines.items()):
+        report.add(line, **counts)
 
 
 def chromium() -> str:
