@@ -10,7 +10,7 @@ import argparse
 import statistics
 
 import torch
-from paired import median_ratio, paired_seconds, write
+from paired import median_interval, median_ratio, paired_seconds, write
 
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     half = device.type == "cuda"
-    rows, limits, steerables = [], [], []
+    rows, limits, steerables, slower = [], [], [], []
     for group in (cyclic(4), dihedral(4)):
         for kind, shapes in (("lifting", LIFTING_SHAPES), ("group", GROUP_SHAPES)):
             for shape in shapes:
@@ -45,7 +45,9 @@ def main() -> None:
                 theirs = "-"
                 if "escnn" in seconds:
                     steerables.append(median_ratio(seconds["escnn"], seconds["ours"]))
-                    theirs = f"{steerables[-1]:.2f}"
+                    low, high = median_interval(seconds["escnn"], seconds["ours"])
+                    slower.append(high < 1)
+                    theirs = f"{steerables[-1]:.2f} [{low:.2f}, {high:.2f}]"
                 batch, c, c2, side, k = shape
                 milliseconds = 1e3 * statistics.median(seconds["ours"])
                 rows.append(
@@ -56,11 +58,13 @@ def main() -> None:
     summary = [f"Ours / conv2d: median over shapes {statistics.median(limits):.3f}, worst {max(limits):.3f}."]
     if steerables:
         summary.append(
-            f"escnn / ours: median {statistics.median(steerables):.2f}, worst {min(steerables):.2f}."
+            f"escnn / ours: median {statistics.median(steerables):.2f}, worst {min(steerables):.2f}; escnn is faster "
+            f"beyond the noise (the whole interval below 1) on {sum(slower)} of {len(slower)} shapes."
         )
     lines = [
         f"Forward + backward, {'bfloat16 autocast and channels-last' if half else 'float32'}; "
-        f"{options.rounds} rounds, each running all candidates once; ratios are medians of the ratios within a round.",
+        f"{options.rounds} rounds, each running all candidates once; ratios are medians of the ratios within a round, "
+        "[...] their 95 % intervals (sign test).",
         "",
         "| layer | batch x channels, side, kernel | ours, ms | ours / conv2d | escnn / ours |",
         "|---|---|---|---|---|",

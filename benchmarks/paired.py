@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -54,6 +55,21 @@ def paired_seconds(
 def median_ratio(numerator: list[float], denominator: list[float]) -> float:
     """The median over rounds of the ratio within a round."""
     return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+def median_interval(numerator: list[float], denominator: list[float]) -> tuple[float, float]:
+    """An interval that holds the median ratio within a round with a probability of at least 95 %.
+
+    Two order statistics, by the sign test: it assumes nothing of the noise but that rounds are independent.
+    """
+    ratios = sorted(a / b for a, b in zip(numerator, denominator, strict=True))
+    count, outside, below = len(ratios), 0.0, 0
+    while 2 * (outside + math.comb(count, below) / 2**count) <= 0.05:
+        outside += math.comb(count, below) / 2**count
+        below += 1
+    if below == 0:
+        raise ValueError(f"at least 6 rounds are needed for an interval, got {count}")
+    return ratios[below - 1], ratios[count - below]
 
 
 def write(name: str, title: str, device: torch.device, lines: list[str]) -> Path:
