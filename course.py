@@ -106,11 +106,19 @@ def call(command: list, **variables: str) -> int:
 # The environment
 
 
-def requirements(wanted: str) -> list:
-    """The requirements of pyproject.toml for the set `lab` or `test`."""
+# The extras of pyproject.toml behind each set; of those in the second list only the package itself is installed, since
+# what it asks for cannot be had everywhere and is never used.
+EXTRAS = {"lab": ([], ["escnn"]), "test": (["data", "test"], ["escnn", "lightly"])}
+
+
+def requirements(wanted: str) -> tuple:
+    """The requirements of pyproject.toml for the set `lab` or `test`, and those to install without dependencies."""
     project = read_project()
-    extra = project["optional-dependencies"]["test"] if wanted == "test" else []
-    return [*project["dependencies"], *extra]
+    whole, alone = (
+        [text for name in names for text in project["optional-dependencies"][name]]
+        for names in EXTRAS[wanted]
+    )
+    return [*project["dependencies"], *whole], alone
 
 
 def read_project() -> dict:
@@ -210,15 +218,15 @@ def install(wanted: str) -> None:
         create_venv()
     link_library()
     configure_jupyter()
-    packages, escnn = requirements(wanted), read_project()["optional-dependencies"]["escnn"]
+    packages, alone = requirements(wanted)
     try:
-        if not index_answers(escnn) and not satisfied(packages):
+        if not index_answers(alone[:1]) and not satisfied(packages):
             raise ConnectionError
         write_state({"unfinished": True})
         if wants_small_torch():
             install_small_torch()
         pip_install(packages)
-        pip_install(["--no-deps", *escnn])
+        pip_install(["--no-deps", *alone])
     except ConnectionError:
         if not fresh:
             write_state(before)  # pip downloads before it changes anything: the environment is as it was
@@ -362,7 +370,7 @@ def read_constraints() -> list:
 
 
 # ------------------------------------------------------------------------------------------------------------
-# lab, build, bench
+# lab, build, site, bench
 
 
 def lab(arguments: list) -> int:
@@ -390,6 +398,12 @@ def build(arguments: list) -> int:
     """Write the notebooks from notebooks/source; `--check` only compares."""
     prepare("test")
     return call([venv_python(), ROOT / "notebooks" / "build.py", *arguments])
+
+
+def site(arguments: list) -> int:
+    """Write pages that need no kernel and no network into site/, from the solved notebooks."""
+    prepare("test")
+    return call([venv_python(), ROOT / "notebooks" / "site.py", *arguments])
 
 
 def bench(names: list) -> int:
@@ -721,6 +735,7 @@ VERBS = {
     "test": (test, f"run every test, or one part: {', '.join(PARTS)}"),
     "doctor": (doctor, "say what works here, and how to mend what does not"),
     "build": (build, "write the notebooks from notebooks/source (--check: only compare)"),
+    "site": (site, "write the solved notebooks as pages that need no kernel and no network"),
     "bench": (bench, "run the benchmarks, or the ones named"),
 }
 

@@ -1,23 +1,42 @@
-"""What did a representation learn? Probes on frozen features, by scikit-learn."""
+"""What did a representation learn? Probes on frozen features, and intervals over seeds that tell if it matters."""
 
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
+from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
+from eqssl_edu.contrastive import orbit_similarity
+from eqssl_edu.data import Splits
 from eqssl_edu.errors import got, need_instance, need_integers, need_positive
 from eqssl_edu.exactness import eval_mode
 from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["extract", "knn_probe", "linear_probe", "orientations", "recalibrated"]
+__all__ = [
+    "Interval",
+    "Orientations",
+    "extract",
+    "interval",
+    "knn_probe",
+    "linear_probe",
+    "orbit_knn_accuracy",
+    "orientations",
+    "paired_interval",
+    "principal_components",
+    "probe_orientations",
+    "recalibrated",
+]
 
 
 def extract(
@@ -106,12 +125,160 @@ def knn_probe(
     return probe.fit(features.numpy(), labels.numpy())
 
 
+def orbit_knn_accuracy(
+    group: FiniteGroup,
+    reference: tuple[Float[Tensor, "count channel group"], Int64[Tensor, " count"]],
+    queries: tuple[Float[Tensor, "held channel group"], Int64[Tensor, " held"]],
+    neighbours: int = 10,
+) -> float:
+    r"""Accuracy of nearest neighbours in the metric of orbits, $d(z, w) = \min_g \|z - \rho(g) w\|$.
+
+    Pooling over the group forgets how the orientations of two parts are related; this metric does not, and still
+    does not change when an image is turned (THEORY C4). Features are normalised first; the neighbours' votes
+    are weighted by nearness.
+
+    Arguments:
+        group: G.
+        reference: regular features and labels that vote.
+        queries: regular features and labels that are judged.
+        neighbours: how many vote.
+    """
+    (features, labels), (others, truth) = reference, queries
+    need_positive(neighbours=neighbours)
+    if neighbours > len(features):
+        raise ValueError(
+            f"neighbours must be at most {len(features)}, the size of the reference set, {got(neighbours)}"
+        )
+    need_integers("labels", labels)
+    normalised = [z / z.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None] for z in (features, others)]
+    right = 0
+    for chunk, wanted in zip(normalised[1].split(200), truth.split(200), strict=True):
+        similarity = orbit_similarity(group, chunk, normalised[0], "max")
+        nearest, index = similarity.topk(neighbours)
+        distance = (2 - 2 * nearest).clamp_min(1e-12).sqrt()
+        votes = distance.new_zeros(len(chunk), int(labels.max()) + 1).scatter_add(
+            1, labels[index], 1 / distance
+        )
+        right += int((votes.argmax(dim=1) == wanted).sum())
+    return right / len(others)
+
+
+def principal_components(
+    features: Float[Tensor, "count feature"], dimension: int
+) -> Callable[[Tensor], Float[Tensor, "any dimension"]]:
+    """The projection on the first principal components of these features: probes then have equal dimension.
+
+    A wider network would otherwise win by its width alone.
+
+    Arguments:
+        features: of the training images; the test images play no part.
+        dimension: how many components; at most as many as there are features.
+    """
+    need_instance("features", features, Tensor)
+    need_positive(dimension=dimension)
+    if features.ndim != 2 or dimension > min(features.shape):
+        raise ValueError(
+            f"dimension must be at most the number of features and of samples, got {dimension} for features of "
+            f"shape {tuple(features.shape)}"
+        )
+    mean = features.mean(dim=0)
+    directions = torch.linalg.svd((features - mean).double(), full_matrices=False).Vh[:dimension].to(features)
+    return lambda others: (others - mean) @ directions.T
+
+
 def orientations(
     group: FiniteGroup, images: Float[Tensor, "count channel height width"]
 ) -> list[Float[Tensor, "count channel height width"]]:
     """The images turned by every element, upright first: to report upright, mean and worst accuracy."""
     need_instance("group", group, FiniteGroup)
     return [group.transform(images, g) for g in group.elements]
+
+
+class Orientations(NamedTuple):
+    """Accuracies on test images as they are, and mean and worst over all their orientations."""
+
+    upright: float
+    mean: float
+    worst: float
+
+
+def probe_orientations(
+    encoder: nn.Module, splits: Splits, group: FiniteGroup, dimension: int, pooled: bool = True
+) -> Orientations:
+    """A linear probe, trained on the images as they are, tested in every orientation.
+
+    Arguments:
+        encoder: images to regular features.
+        splits: train, validation (on which the probe's strength is chosen) and test images.
+        group: the orientations that are tested.
+        dimension: how many principal components the probe reads; the same for all encoders that are compared.
+        pooled: pool over the encoder's own group first (a plain CNN has nothing to pool): such a probe does not
+            change when a picture is turned. False reads all C |G| features, which know the orientation.
+    """
+
+    def read(images: Tensor) -> Tensor:
+        features = extract(encoder, images)
+        return features.mean(dim=2) if pooled else features.flatten(1)
+
+    train, validation = read(splits.train.images), read(splits.validation.images)
+    project = principal_components(train, dimension)
+    probe = linear_probe(project(train), splits.train.labels, (project(validation), splits.validation.labels))
+    scores = [
+        probe.score(project(read(turned)).numpy(), splits.test.labels.numpy())
+        for turned in orientations(group, splits.test.images)
+    ]
+    return Orientations(scores[0], sum(scores) / len(scores), min(scores))
+
+
+class Interval(NamedTuple):
+    """A mean over seeds and its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """For a difference: do the seeds tell the two methods apart?"""
+        return self.low > 0 or self.high < 0
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    r"""Student's t interval of a mean: $\bar x \pm t_{n-1} \, s / \sqrt n$, for n values that are independent.
+
+    Arguments:
+        values: one number for each *pretraining* seed, at least two. (Restarts of a probe are not seeds.)
+        level: how often such an interval holds the true mean.
+
+    Example:
+        >>> [round(x, 3) for x in interval([0.70, 0.72, 0.74])]
+        [0.72, 0.67, 0.77]
+    """
+    numbers = [float(value) for value in values]
+    if len(numbers) < 2 or not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"values must hold at least two finite numbers, {got(values)}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, {got(level)}")
+    count, mean = len(numbers), math.fsum(numbers) / len(numbers)
+    variance = math.fsum((number - mean) ** 2 for number in numbers) / (count - 1)
+    half = float(student.ppf((1 + level) / 2, count - 1)) * math.sqrt(variance / count)
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired_interval(values: Sequence[float], reference: Sequence[float], level: float = 0.95) -> Interval:
+    """The t interval of the mean difference to a reference method, seed by seed.
+
+    Both methods saw the same data order and the same draws with each seed, so what a seed does to both cancels.
+
+    Arguments:
+        values, reference: the results of the two methods; entry i of both belongs to the same seed.
+        level: how often such an interval holds the true difference.
+    """
+    if len(values) != len(reference):
+        raise ValueError(
+            f"values and reference must have one entry a seed, got {len(values)} and {len(reference)}"
+        )
+    return interval([value - other for value, other in zip(values, reference, strict=True)], level)
 
 
 def _need_vectors(features: Tensor, labels: Tensor) -> None:

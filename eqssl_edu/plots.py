@@ -225,7 +225,7 @@ class ByHand(ipywidgets.VBox):
         self, draw: Callable[..., str], start: dict[str, Any] | None = None, **choices: range | Sequence[Any]
     ) -> None:
         start = start or {}
-        self.draw = draw
+        self.draw, self.choices = draw, choices
         self.controls = {
             name: _control(name, values, start.get(name, values[0])) for name, values in choices.items()
         }

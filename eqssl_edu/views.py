@@ -1,23 +1,42 @@
-"""Random views of images for contrastive learning: batched, on the images' device, from a given generator."""
+"""Random views of images for contrastive learning: batched, on the images' device, from a given generator.
+
+They are written here because the augmentation libraries draw from PyTorch's global generator, and because the group
+element that turned a view has to be at hand afterwards.
+"""
 
 from __future__ import annotations
 
+import math
 from numbers import Real
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from eqssl_edu.data.textures import textures
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.pretext import random_elements
 
-__all__ = ["RandomView"]
+__all__ = ["RandomView", "View"]
+
+
+class View(NamedTuple):
+    """One view of each image, and the element that turned it last: the identity where nothing was turned."""
+
+    images: Float[Tensor, "batch channel height width"]
+    elements: Int64[Tensor, " batch"]
 
 
 class RandomView:
-    """A random small change of every image: scale, shift, contrast, noise; then a turn by a group element.
+    """A random change of every image, and then a turn by a group element.
+
+    The changes, in this order, each with its own random numbers for each image: where the picture is looked at
+    (crop, scale, shift, small rotation: one interpolation, the surroundings are the picture mirrored at its edges);
+    another texture mixed in; inversion; contrast; colour; noise. What a view changes, the network learns to ignore:
+    what all views keep (a background, say) it may rely on.
 
     Arguments:
         group: turn each view by its own uniform random element of this group; None leaves it upright.
@@ -25,6 +44,11 @@ class RandomView:
         shift: the largest shift, as a fraction of the image's side.
         contrast: the largest change of contrast, as a fraction.
         noise: standard deviation of the pixel noise; the images' values are in [0, 1].
+        crop: the largest part of the side that a crop leaves out; what is left fills the view.
+        rotation: the largest rotation, in degrees.
+        texture: the largest weight of the texture that is mixed in.
+        inversion: the probability that x becomes 1 - x.
+        colour: the largest change of each channel on its own, as a fraction.
 
     Example:
         >>> from eqssl_edu.groups import cyclic
@@ -39,35 +63,110 @@ class RandomView:
         shift: float = 0.1,
         contrast: float = 0.4,
         noise: float = 0.1,
+        crop: float = 0.0,
+        rotation: float = 0.0,
+        texture: float = 0.0,
+        inversion: float = 0.0,
+        colour: float = 0.0,
     ) -> None:
-        for name, value in {"scale": scale, "shift": shift, "contrast": contrast, "noise": noise}.items():
+        fractions = {"scale": scale, "shift": shift, "contrast": contrast, "noise": noise, "crop": crop}
+        fractions |= {"texture": texture, "colour": colour}
+        for name, value in fractions.items():
             if not isinstance(value, Real) or not 0 <= value < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, {got(value)}")
+        if not isinstance(inversion, Real) or not 0 <= inversion <= 1:
+            raise ValueError(f"inversion must be a probability, {got(inversion)}")
+        if not isinstance(rotation, Real) or not 0 <= rotation <= 180:
+            raise ValueError(f"rotation must be an angle of 0 to 180 degrees, {got(rotation)}")
         if group is not None:
             need_exact(group)
         self.group = group
-        self.scale, self.shift, self.contrast, self.noise = scale, shift, contrast, noise
+        self.scale, self.shift, self.crop, self.rotation = scale, shift, crop, rotation
+        self.texture, self.inversion = texture, inversion
+        self.contrast, self.colour, self.noise = contrast, colour, noise
 
     def __call__(
         self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch channel height width"]:
+        """One view of each image."""
+        return self.sample(images, generator).images
+
+    def sample(
+        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
+    ) -> View:
+        """One view of each image together with the element that turned it.
+
+        Whoever knows the element can turn the view back, or its features; an invariant loss need not know it.
+        """
         need_instance("images", images, Tensor)
         if images.ndim != 4 or not images.is_floating_point():
             raise ValueError(f"images must be floating point of shape (B, C, H, W), {got(images)}")
-        device = generator.device if generator is not None else images.device
-
-        def uniform(*shape: int) -> Tensor:  # in [-1, 1]
-            return (2 * torch.rand(*shape, generator=generator, device=device) - 1).to(images)
-
-        count = len(images)
-        frame = torch.zeros(count, 2, 3, dtype=images.dtype, device=images.device)
-        # Larger steps in the input make the content smaller: 1 / size.
-        frame[:, 0, 0] = frame[:, 1, 1] = 1 / (1 + self.scale * uniform(count))
-        frame[:, :, 2] = 2 * self.shift * uniform(count, 2)
-        grid = F.affine_grid(frame, list(images.shape), align_corners=False)
-        views = F.grid_sample(images, grid, align_corners=False)
-        views = views * (1 + self.contrast * uniform(count, 1, 1, 1))
-        views = views + self.noise * torch.randn(views.shape, generator=generator, device=device).to(images)
+        draws = _Draws(images, generator)
+        views = self._looked_at(images, draws)
+        views = self._shaded(views, draws)
         if self.group is None:
-            return views
-        return self.group.transform(views, random_elements(self.group, views, generator))
+            return View(views, torch.zeros(len(images), dtype=torch.long, device=images.device))
+        elements = random_elements(self.group, views, draws.generator)
+        return View(self.group.transform(views, elements), elements)
+
+    def _looked_at(self, images: Tensor, draws: _Draws) -> Tensor:
+        """Crop, scale, shift and rotate in one interpolation."""
+        if not (self.scale or self.shift or self.crop or self.rotation):
+            return images
+        # Where in the input (coordinates from -1 to 1) each pixel of the view looks. Larger steps in the input make
+        # the content smaller: 1 / size.
+        step = 1 / (1 + self.scale * draws.uniform(1))
+        offset = 2 * self.shift * draws.uniform(2)
+        if self.crop:
+            left_out = self.crop * (1 + draws.uniform(1)) / 2
+            step = step * (1 - left_out)
+            offset = offset + left_out * draws.uniform(2)
+        angle = self.rotation * math.pi / 180 * draws.uniform(1) if self.rotation else torch.zeros_like(step)
+        aspect = images.shape[-2] / images.shape[-1]  # the coordinates are stretched on oblong images
+        cos, sin = step * angle.cos(), step * angle.sin()
+        frame = torch.stack([cos, -sin * aspect, offset[:, :1], sin / aspect, cos, offset[:, 1:]], dim=1)
+        grid = F.affine_grid(frame.view(-1, 2, 3), list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+    def _shaded(self, views: Tensor, draws: _Draws) -> Tensor:
+        """Texture, inversion, contrast, colour and noise."""
+        if self.texture:
+            weight = self.texture * (1 + draws.uniform(1, 1, 1)) / 2
+            views = (1 - weight) * views + weight * (0.5 + 0.25 * draws.textures())
+        if self.inversion:
+            inverted = draws.uniform(1, 1, 1) < 2 * self.inversion - 1
+            views = torch.where(inverted, 1 - views, views)
+        if self.contrast:
+            views = views * (1 + self.contrast * draws.uniform(1, 1, 1))
+        if self.colour:
+            views = views * (1 + self.colour * draws.uniform(views.shape[1], 1, 1))
+        if self.noise:
+            views = views + self.noise * draws.normal(*views.shape[1:])
+        return views
+
+
+class _Draws:
+    """Random numbers for each image, drawn where the generator lives and brought to where the images are."""
+
+    def __init__(self, images: Tensor, generator: torch.Generator | None) -> None:
+        if generator is None:  # one that follows from the global generator
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        self.images, self.generator = images, generator
+
+    def uniform(self, *shape: int) -> Tensor:
+        """(B, *shape), in [-1, 1)."""
+        shape = (len(self.images), *shape)
+        return (2 * torch.rand(shape, generator=self.generator, device=self.generator.device) - 1).to(
+            self.images
+        )
+
+    def normal(self, *shape: int) -> Tensor:
+        """(B, *shape), mean 0 and variance 1."""
+        shape = (len(self.images), *shape)
+        return torch.randn(shape, generator=self.generator, device=self.generator.device).to(self.images)
+
+    def textures(self) -> Tensor:
+        """Like the images, mean 0 and variance about 1: a texture of its own for each channel."""
+        count, channels, height, width = self.images.shape
+        patterns = textures(count * channels, max(height, width), self.generator)
+        return patterns.view(count, channels, *patterns.shape[-2:])[..., :height, :width].to(self.images)

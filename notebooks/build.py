@@ -121,7 +121,7 @@ def drift(folder: Path = NOTEBOOKS) -> list[str]:
         elif path.read_text(encoding="utf-8") != content:
             problems.append(f"{name} differs from source/{path.stem}.py")
     # A student's own copies ("00_tour-Copy1.ipynb", "notes.ipynb") are none of our business.
-    course = re.compile(r"\d\d_\w+\.ipynb")
+    course = re.compile(r"[\dA-Z]\d_\w+\.ipynb")
     found = [*folder.glob("*.ipynb"), *(folder / "solutions").glob("*.ipynb")]
     problems += [
         f"{path.relative_to(folder).as_posix()} has no source"

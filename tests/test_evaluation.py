@@ -4,8 +4,20 @@ import pytest
 import torch
 from torch import nn
 
-from eqssl_edu.encoders import GroupCNN, GroupResNet
-from eqssl_edu.evaluation import extract, knn_probe, linear_probe, orientations, recalibrated
+from eqssl_edu.data import ImageSet, Splits
+from eqssl_edu.encoders import GroupCNN, GroupResNet, matched_cnn
+from eqssl_edu.evaluation import (
+    extract,
+    interval,
+    knn_probe,
+    linear_probe,
+    orbit_knn_accuracy,
+    orientations,
+    paired_interval,
+    principal_components,
+    probe_orientations,
+    recalibrated,
+)
 from eqssl_edu.groups import cyclic, dihedral
 
 C4 = cyclic(4)
@@ -181,6 +193,122 @@ def test_orientations_are_all_turned_copies_upright_first():
         assert torch.equal(turned[g], group.transform(images(), g))
 
 
+# -- matched dimension --------------------------------------------------------------------------------------------
+
+
+def test_principal_components_keep_the_widest_directions():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(500, 6, generator=generator) * torch.tensor([1.0, 9, 2, 5, 1, 1]) + 7
+    projected = principal_components(features, 2)(features)
+    assert projected.shape == (500, 2)
+    assert projected.mean(dim=0).abs().max() < 1e-4
+    variance = projected.var(dim=0)
+    assert abs(variance[0] / features[:, 1].var() - 1) < 0.02
+    assert abs(variance[1] / features[:, 3].var() - 1) < 0.02
+
+
+def test_principal_components_know_the_training_features_alone():
+    features, other = random_features()[0].double(), 100 * random_features(seed=1)[0].double()
+    project = principal_components(features, 3)
+    before = project(features)
+    project(other)
+    assert torch.equal(project(features), before)
+    all_of_them = principal_components(features, 5)(features)
+    assert torch.allclose(torch.cdist(all_of_them, all_of_them), torch.cdist(features, features), atol=1e-6)
+
+
+def bars(count, seed):
+    """Bright bars that are wide or tall, upright images; whoever pools over C4 cannot tell them apart."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (count,), generator=generator)
+    pictures = 0.05 * torch.rand(count, 1, 9, 9, generator=generator)
+    pictures[labels == 0, :, 4, 1:8] = 1
+    pictures[labels == 1, :, 1:8, 4] = 1
+    return ImageSet(pictures, labels)
+
+
+def test_probe_orientations_are_equal_for_pooled_regular_features_and_fall_for_a_plain_network():
+    torch.manual_seed(0)
+    splits = Splits(*(bars(count, seed) for seed, count in enumerate((120, 40, 80))))
+    encoder = GroupCNN(C4, 1, (8, 16))
+    pooled = probe_orientations(encoder, splits, C4, 8)
+    assert abs(pooled.upright - pooled.worst) < 1e-9
+    assert abs(pooled.mean - pooled.upright) < 1e-9
+    assert abs(pooled.upright - 0.5) < 0.2  # pooling has lost which is which
+    everything = probe_orientations(encoder, splits, C4, 8, pooled=False)
+    plain = probe_orientations(matched_cnn(encoder), splits, C4, 8)
+    for scores in (everything, plain):
+        assert scores.upright > 0.95
+        assert scores.worst < 0.05  # a quarter turn makes one bar the other
+        assert abs(scores.mean - 0.5) < 0.05
+
+
+# -- orbit metric --------------------------------------------------------------------------------------------------
+
+
+def two_parts(count, seed):
+    """Two channels that hold the same bump; the class is by how much the second is turned against the first."""
+    generator = torch.Generator().manual_seed(seed)
+    labels, turns = torch.randint(4, (2, count), generator=generator)
+    features = 0.1 * torch.randn(count, 2, 4, generator=generator)
+    rows = torch.arange(count)
+    features[rows, 0, turns] += 1
+    features[rows, 1, (turns + labels) % 4] += 1
+    return features, labels
+
+
+def test_nearest_orbits_see_relative_orientations_that_pooling_has_lost():
+    reference, queries = two_parts(200, 0), two_parts(100, 1)
+    assert orbit_knn_accuracy(C4, reference, queries) > 0.99
+    pooled = knn_probe(reference[0].mean(dim=2), reference[1])
+    assert pooled.score(queries[0].mean(dim=2).numpy(), queries[1].numpy()) < 0.45
+
+
+def test_nearest_orbits_do_not_change_when_everything_is_turned():
+    (features, labels), (others, truth) = random_features_of_group(0), random_features_of_group(1)
+    elements = torch.randint(4, (len(others),), generator=torch.Generator().manual_seed(2))
+    turned = C4.transform_features(others, elements)
+    first, second = (orbit_knn_accuracy(C4, (features, labels), (z, truth), 5) for z in (others, turned))
+    assert first == second
+    flat = knn_probe(features.flatten(1), labels, 5)
+    assert (flat.predict(others.flatten(1)) != flat.predict(turned.flatten(1))).any()
+
+
+def random_features_of_group(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(60, 3, 4, generator=generator).double(), torch.randint(3, (60,), generator=generator)
+
+
+# -- intervals -----------------------------------------------------------------------------------------------------
+
+
+def test_interval_is_students():
+    """Table value: t with 9 degrees of freedom, 97.5 %: 2.262157."""
+    values = [float(value) for value in range(10)]
+    found = interval(values)
+    half = 2.262157 * 3.0276504 / 10**0.5
+    assert found.mean == 4.5
+    assert abs(found.high - (4.5 + half)) < 1e-5
+    assert abs(found.low - (4.5 - half)) < 1e-5
+    assert interval(values, 0.5).high < found.high
+
+
+def test_pairs_see_what_single_intervals_hide():
+    seeds = [0.50, 0.60, 0.70, 0.80]
+    better = [value + gain for value, gain in zip(seeds, (0.010, 0.012, 0.011, 0.009), strict=True)]
+    assert paired_interval(better, seeds).excludes_zero
+    assert interval(better).low < interval(seeds).mean  # unpaired, nothing would be seen
+    assert not paired_interval(better, seeds[::-1]).excludes_zero  # pairs of other seeds are no pairs
+    assert not paired_interval(seeds, seeds).excludes_zero
+
+
+def test_interval_holds_the_mean_as_often_as_it_says():
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(2000, 5, generator=generator)
+    covered = sum(found.low < 0 < found.high for found in map(interval, samples.tolist()))
+    assert abs(covered / 2000 - 0.95) < 0.015
+
+
 # -- malformed input ---------------------------------------------------------------------------------------------
 
 FEATURES, LABELS = torch.zeros(4, 3), torch.tensor([0, 1, 0, 1])
@@ -245,6 +373,28 @@ MALFORMED = {
         lambda: linear_probe(FEATURES, LABELS, (FEATURES, LABELS), (1.0, -1.0)),
         ValueError,
         r"regularization must hold .* got \(1.0, -1.0\)",
+    ),
+    "dimension": (
+        lambda: principal_components(FEATURES, 4),
+        ValueError,
+        r"dimension must be at most .* got 4 for features of shape \(4, 3\)",
+    ),
+    "one value": (
+        lambda: interval([1.0]),
+        ValueError,
+        r"values must hold at least two finite .* got \[1.0\]",
+    ),
+    "nan": (lambda: interval([1.0, float("nan")]), ValueError, "values must hold at least two finite"),
+    "level": (lambda: interval([1.0, 2.0], 95), ValueError, "level must be between 0 and 1, got 95"),
+    "pairs": (
+        lambda: paired_interval([1.0, 2.0], [1.0]),
+        ValueError,
+        "values and reference must have one entry a seed, got 2 and 1",
+    ),
+    "orbits": (
+        lambda: orbit_knn_accuracy(C4, (torch.zeros(4, 3, 4), LABELS), (torch.zeros(4, 3, 4), LABELS), 5),
+        ValueError,
+        "neighbours must be at most 4, the size of the reference set, got 5",
     ),
     "orientations": (
         lambda: orientations("C4", images()),

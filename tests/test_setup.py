@@ -20,7 +20,9 @@ import course
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-REQUIREMENTS = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["test"], *EXTRAS["escnn"]]]
+REQUIREMENTS = [
+    Requirement(text) for text in [*PROJECT["dependencies"], *(t for e in EXTRAS.values() for t in e)]
+]
 PINS = dict(line.split("==") for line in course.read_constraints())
 PINNED = {canonicalize_name(name): Version(version) for name, version in PINS.items()}
 CONDA_NAMES = {"pytorch": "torch"}  # where conda-forge's name is not the one of PyPI
@@ -48,9 +50,8 @@ def imported(*places: str) -> set[str]:
             else:
                 names = [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
             found |= {name.split(".")[0] for name in names} - sys.stdlib_module_names
-    found = {
-        name for name in found if not any((ROOT / place / f"{name}.py").exists() for place in (".", *places))
-    }
+    found -= {path.stem for place in places for path in (ROOT / place).rglob("*.py")}  # helpers of our own
+    found -= {path.stem for path in ROOT.glob("*.py")}
     found -= {"eqssl_edu", "notebooks"}
     return {canonicalize_name(distributions.get(name, [name])[0]) for name in found}
 
@@ -58,8 +59,8 @@ def imported(*places: str) -> set[str]:
 @pytest.mark.parametrize(
     ("places", "extras"),
     [
-        (["eqssl_edu", "notebooks/source"], ["escnn"]),
-        (["tests", "benchmarks", "notebooks"], ["escnn", "test"]),
+        (["eqssl_edu", "notebooks/source"], ["escnn", "data"]),
+        (["tests", "benchmarks", "notebooks"], ["escnn", "data", "test"]),
     ],
 )
 def test_what_is_imported_is_on_the_list(places, extras):

@@ -30,14 +30,14 @@ def test_a_view_without_changes_is_the_image():
 
 
 def test_the_generator_decides():
-    view = RandomView(cyclic(4))
+    view = RandomView(cyclic(4), crop=0.2, rotation=10, texture=0.5, inversion=0.5, colour=0.2)
     first, second, other = view(images(), seeded(1)), view(images(), seeded(1)), view(images(), seeded(2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
 
 def test_the_global_generator_is_neither_read_nor_moved():
-    view = RandomView(cyclic(4))
+    view = RandomView(cyclic(4), crop=0.2, rotation=10, texture=0.5, inversion=0.5, colour=0.2)
     torch.manual_seed(0)
     before, first = torch.get_rng_state(), view(images(), seeded(1))
     assert torch.equal(torch.get_rng_state(), before)
@@ -47,7 +47,9 @@ def test_the_global_generator_is_neither_read_nor_moved():
 
 def test_every_image_gets_its_own_change():
     same = images(1).expand(8, -1, -1, -1)
-    for change in ({"scale": 0.2}, {"shift": 0.1}, {"contrast": 0.4}, {"noise": 0.1}):
+    changes = {"scale": 0.2, "shift": 0.1, "contrast": 0.4, "noise": 0.1, "crop": 0.3, "rotation": 20.0}
+    changes |= {"texture": 0.5, "colour": 0.4}
+    for change in ({name: size} for name, size in changes.items()):
         views = RandomView(**{**NOTHING, **change})(same, seeded())
         assert len(views.flatten(1).unique(dim=0)) == 8, change
 
@@ -79,6 +81,83 @@ def test_contrast_multiplies_each_image():
     assert (factors - factors[:, :1]).abs().max() < 1e-9
     assert 1.2 < factors.max() <= 1.4
     assert 0.6 <= factors.min() < 0.8
+
+
+def test_inversion_has_its_probability():
+    views = RandomView(**{**NOTHING, "inversion": 0.25})(images(400, 4), seeded())
+    inverted = (views - (1 - images(400, 4))).abs().amax(dim=(1, 2, 3)) < 1e-12
+    assert ((views - images(400, 4)).abs().amax(dim=(1, 2, 3)) < 1e-12).logical_xor(inverted).all()
+    assert abs(inverted.double().mean() - 0.25) < 4 * (0.25 * 0.75 / 400) ** 0.5
+    assert torch.equal(RandomView(**{**NOTHING, "inversion": 1.0})(images(), seeded()), 1 - images())
+
+
+def test_texture_is_mixed_in_by_its_weight():
+    """One weight for each image: view = (1 - w) image + w texture, with textures around one half."""
+    black, white = torch.zeros(64, 1, 16, 16), torch.ones(64, 1, 16, 16)
+    view = RandomView(**{**NOTHING, "texture": 0.6})
+    dark, light = view(black, seeded()), view(white, seeded())
+    weights = 1 - (light - dark)
+    assert (weights - weights[:, :, :1, :1]).abs().max() < 1e-6
+    assert 0 <= weights.min() < 0.1 and 0.5 < weights.max() <= 0.6
+    pattern = dark / weights
+    assert abs(pattern.mean() - 0.5) < 0.05 and 0.15 < pattern.std() < 0.35
+    assert len(pattern.flatten(1).unique(dim=0)) == 64
+
+
+def test_textures_of_channels_and_of_oblong_images():
+    views = RandomView(**{**NOTHING, "texture": 0.6})(torch.zeros(4, 3, 12, 20), seeded())
+    assert views.shape == (4, 3, 12, 20)
+    assert (views[:, 0] - views[:, 1]).abs().max() > 0.05
+
+
+def test_colour_multiplies_each_channel():
+    views = RandomView(**{**NOTHING, "colour": 0.4})(images(64), seeded())
+    factors = (views / images(64)).flatten(2)
+    assert (factors - factors[:, :, :1]).abs().max() < 1e-9
+    assert 0.6 <= factors.min() < 0.7 and 1.3 < factors.max() <= 1.4
+    assert (factors[:, 0, 0] - factors[:, 1, 0]).abs().max() > 0.3
+
+
+def ramps(size=33, count=64):
+    """The column and the row of each pixel, from -1 to 1 across the picture: where a view looks, read from it."""
+    axis = (2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1
+    return torch.stack([axis.expand(size, size), axis[:, None].expand(size, size)]).expand(
+        count, 2, size, size
+    )
+
+
+def test_crop_shows_a_window_inside_the_picture():
+    size, crop = 33, 0.5
+    looks = RandomView(**{**NOTHING, "crop": crop})(ramps(size), seeded())
+    # The outermost half pixel is mirrored: measure between the second and the last but one.
+    sides = (looks[:, 0, 1, -2] - looks[:, 0, 1, 1]) / (2 - 6 / size)
+    assert 0.5 <= sides.min() < 0.6 and 0.9 < sides.max() <= 1
+    assert ((looks[:, 1, -2, 1] - looks[:, 1, 1, 1]) / (2 - 6 / size) - sides).abs().max() < 1e-9
+    assert looks.abs().max() <= 1  # never beyond the edge
+    centers = looks[..., size // 2, size // 2]
+    assert (centers.abs() <= 1 - sides[:, None] + 1e-9).all()
+    assert centers.max() > 0.3 and centers.min() < -0.3
+
+
+def test_rotation_turns_by_at_most_its_angle():
+    size = 33
+    looks = RandomView(**{**NOTHING, "rotation": 20.0})(ramps(size), seeded())
+    middle = slice(size // 2 - 5, size // 2 + 6)
+    across = looks[:, :, size // 2, middle]  # how both coordinates change along a row of the view
+    step = across[:, :, -1] - across[:, :, 0]
+    angles = torch.atan2(step[:, 1], step[:, 0]) * 180 / torch.pi
+    assert 15 < angles.max() <= 20 and -20 <= angles.min() < -15
+    assert (step.norm(dim=1) - 20 / size).abs().max() < 1e-9  # a rotation keeps lengths
+
+
+def test_sample_tells_the_element():
+    group = dihedral(4)
+    view = RandomView(group, texture=0.5, inversion=0.5, rotation=10.0, crop=0.2)
+    sampled = view.sample(images(), seeded(3))
+    assert torch.equal(sampled.images, view(images(), seeded(3)))
+    back = group.transform(sampled.images, group.inverse[sampled.elements])
+    again = RandomView(None, texture=0.5, inversion=0.5, rotation=10.0, crop=0.2).sample(images(), seeded(3))
+    assert torch.equal(back, again.images) and not again.elements.any()
 
 
 def test_noise_has_its_standard_deviation():
@@ -121,6 +200,11 @@ MALFORMED = {
     "shift": (lambda: RandomView(shift=-0.1), ValueError, "shift must be at least 0 and below 1, got -0.1"),
     "contrast": (lambda: RandomView(contrast="high"), ValueError, "contrast must be .* got 'high'"),
     "noise": (lambda: RandomView(noise=float("nan")), ValueError, "noise must be .* got nan"),
+    "crop": (lambda: RandomView(crop=1.0), ValueError, "crop must be at least 0 and below 1, got 1.0"),
+    "texture": (lambda: RandomView(texture=-1), ValueError, "texture must be at least 0 and below 1, got -1"),
+    "colour": (lambda: RandomView(colour="red"), ValueError, "colour must be .* got 'red'"),
+    "inversion": (lambda: RandomView(inversion=1.5), ValueError, "inversion must be a probability, got 1.5"),
+    "rotation": (lambda: RandomView(rotation=181), ValueError, "rotation must be an angle .* got 181"),
     "group": (lambda: RandomView("C4"), TypeError, "group must be a FiniteGroup, got 'C4'"),
     "C8": (lambda: RandomView(cyclic(8)), ValueError, "group must map the pixel grid to itself.* got C8"),
     "image": (

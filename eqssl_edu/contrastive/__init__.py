@@ -1,7 +1,34 @@
 """Invariant contrastive loss: a similarity that absorbs the transformation of each input."""
 
+from eqssl_edu.contrastive.barlow_twins import BarlowTwins
 from eqssl_edu.contrastive.infonce import InfoNCE
+from eqssl_edu.contrastive.moco import MoCo
 from eqssl_edu.contrastive.model import ContrastiveModel
-from eqssl_edu.contrastive.similarity import SIMILARITIES, orbit_correlation, orbit_similarity
+from eqssl_edu.contrastive.siamese import BYOL, SimSiam
+from eqssl_edu.contrastive.similarity import (
+    SIMILARITIES,
+    canonicalize,
+    orbit_correlation,
+    orbit_distance,
+    orbit_similarity,
+)
+from eqssl_edu.contrastive.vicreg import VICReg
+from eqssl_edu.mlp import FlatMLP, GroupLinear, GroupMLP
 
-__all__ = ["SIMILARITIES", "ContrastiveModel", "InfoNCE", "orbit_correlation", "orbit_similarity"]
+__all__ = [
+    "BYOL",
+    "SIMILARITIES",
+    "BarlowTwins",
+    "ContrastiveModel",
+    "FlatMLP",
+    "GroupLinear",
+    "GroupMLP",
+    "InfoNCE",
+    "MoCo",
+    "SimSiam",
+    "VICReg",
+    "canonicalize",
+    "orbit_correlation",
+    "orbit_distance",
+    "orbit_similarity",
+]

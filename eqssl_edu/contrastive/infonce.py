@@ -1,31 +1,51 @@
-"""InfoNCE, the loss of SimCLR, with a similarity of orbits."""
+"""InfoNCE, the loss of SimCLR, with a similarity of orbits; exact, without a buffer for all pairs."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from eqssl_edu.contrastive.similarity import SIMILARITIES, need_temperature, orbit_similarity
-from eqssl_edu.errors import got
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.contrastive.similarity import (
+    need_similarity,
+    need_temperature,
+    orbit_similarity,
+    prepared,
+    reduced,
+    turned_copies,
+)
+from eqssl_edu.errors import need_instance, need_positive
+from eqssl_edu.groups import FiniteGroup, need_regular
 
-__all__ = ["InfoNCE"]
+__all__ = ["Contrast", "InfoNCE"]
+
+# Correlations that are worked on at a time: on a CPU few enough to stay in a cache, which is faster than all at once;
+# an accelerator needs more of them to be busy.
+CPU_ENTRIES, ACCELERATOR_ENTRIES = 2**18, 2**24
+
+
+class Contrast(NamedTuple):
+    """The mean loss in nats, and how often the positive was the most similar of all (no gradient)."""
+
+    loss: Float[Tensor, ""]
+    accuracy: Float[Tensor, ""]
 
 
 class InfoNCE(nn.Module):
     r"""InfoNCE (NT-Xent) with an orbit similarity: $-\log \frac{\exp(s_{i,i'}/t)}{\sum_{k \neq i} \exp(s_{i,k}/t)}$.
 
     $i'$ is the other view of image i; k runs over all 2B views but i itself; the mean over the 2B views is taken.
-    With |G| = 1 it is the loss of SimCLR.
+    With |G| = 1 it is the loss of SimCLR. The inputs are normalised over (C, |G|).
 
     Arguments:
         group: G.
         similarity: a kind of ``orbit_similarity``.
         temperature: t, also the temperature of the soft similarity (then all |G| copies of a positive count).
+        chunk: how many of the 2B views are compared with all others at a time. The value and the gradient do not
+            depend on it, memory does: chunk x 2B x |G| correlations. By default as many as stay in a cache.
 
     References:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations (arXiv 2002.05709).
@@ -38,30 +58,153 @@ class InfoNCE(nn.Module):
         True
     """
 
-    def __init__(self, group: FiniteGroup, similarity: str = "soft", temperature: float = 0.2) -> None:
+    def __init__(
+        self,
+        group: FiniteGroup,
+        similarity: str = "soft",
+        temperature: float = 0.2,
+        chunk: int | None = None,
+    ) -> None:
         super().__init__()
-        if similarity not in SIMILARITIES:
-            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, {got(similarity)}")
+        need_instance("group", group, FiniteGroup)
+        need_similarity(similarity, "similarity")
         need_temperature(temperature)
-        self.group, self.similarity, self.temperature = group, similarity, temperature
-
-    def logits(
-        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
-    ) -> tuple[Float[Tensor, "views views"], Tensor]:
-        """Similarities over the temperature between all 2B views (-inf with oneself), and each view's partner."""
-        if z1.shape != z2.shape or len(z1) < 2:
-            raise ValueError(
-                f"z1 and z2 must have one shape with B >= 2 (one image has no negatives), got {tuple(z1.shape)} and "
-                f"{tuple(z2.shape)}"
-            )
-        views = torch.cat([z1, z2])
-        views = views / views.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
-        similarity = orbit_similarity(self.group, views, views, self.similarity, self.temperature)
-        own = torch.eye(len(views), dtype=torch.bool, device=views.device)
-        partner = torch.arange(len(views), device=views.device).roll(len(z1))
-        return (similarity / self.temperature).masked_fill(own, -math.inf), partner
+        if chunk is not None:
+            need_positive(chunk=chunk)
+        self.group, self.similarity, self.temperature, self.chunk = group, similarity, temperature, chunk
 
     def forward(
         self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
     ) -> Float[Tensor, ""]:
-        return F.cross_entropy(*self.logits(z1, z2))
+        return self.contrast(z1, z2).loss
+
+    def contrast(
+        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
+    ) -> Contrast:
+        """The loss, and the accuracy with which each view's partner is found among all others."""
+        views, partner = _views(self.group, z1, z2)
+        group, views = prepared(self.group, views, self.similarity)
+        if torch.is_autocast_enabled(views.device.type):
+            views = views.to(torch.get_autocast_dtype(views.device.type))
+        chunk = self.chunk or _rows(len(views), group.order, views.device)
+        return Contrast(*_AllPairs.apply(views, group, partner, self.similarity, self.temperature, chunk))
+
+    def logits(
+        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
+    ) -> tuple[Float[Tensor, "views views"], Int64[Tensor, " views"]]:
+        """The formula, all pairs at once: similarities over the temperature (-inf with oneself), and each view's
+        partner; ``F.cross_entropy`` of the two is the loss."""
+        views, partner = _views(self.group, z1, z2)
+        similarity = orbit_similarity(self.group, views, views, self.similarity, self.temperature)
+        own = torch.eye(len(views), dtype=torch.bool, device=views.device)
+        return (similarity / self.temperature).masked_fill(own, -math.inf), partner
+
+
+def _views(group: FiniteGroup, z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
+    """All 2B views, normalised, and the index of each one's partner."""
+    need_regular(z1, group, None, grid=False)
+    if z1.shape != z2.shape or len(z1) < 2:
+        raise ValueError(
+            f"z1 and z2 must have one shape with B >= 2 (one image has no negatives), got {tuple(z1.shape)} and "
+            f"{tuple(z2.shape)}"
+        )
+    # Scaled one by one, and times the inverse length: the backward pass then holds the fewest copies.
+    views = torch.cat([z * _inverse_length(z) for z in (z1, z2)])
+    return views, torch.arange(len(views), device=views.device).roll(len(z1))
+
+
+def _inverse_length(z: Tensor) -> Tensor:
+    squares = z.flatten(1).square().sum(dim=1).clamp_min(torch.finfo(z.dtype).tiny)
+    return squares.rsqrt()[:, None, None]
+
+
+def _rows(count: int, order: int, device: torch.device) -> int:
+    """How many of ``count`` views to compare at a time."""
+    entries = CPU_ENTRIES if device.type == "cpu" else ACCELERATOR_ENTRIES
+    rows = max(1, entries // (count * order))
+    return count if 2 * rows >= count else rows  # one piece is never computed twice, two are
+
+
+class _AllPairs(torch.autograd.Function):
+    """Cross entropy and accuracy of picking each view's partner among all others, by chunks of rows.
+
+    A similarity is symmetric, because kappa(w, z)[g] = kappa(z, w)[g^-1], so half of the pairs are enough: a chunk of
+    views against itself and all *later* views. Two sweeps: the first adds up each view's normaliser, a running
+    log-sum-exp; the second goes back, from the last chunk, which is still there, and adds up the gradient. That makes
+    two thirds of the multiply-adds of the plain product and its two gradients.
+    """
+
+    @staticmethod
+    def forward(ctx, views, group, partner, kind, temperature, chunk):
+        count, order = len(views), group.order
+        wanted = ctx.needs_input_grad[0]
+        precise = {"dtype": torch.promote_types(views.dtype, torch.float32), "device": views.device}
+        turn, undo = group.product.to(views.device), group.product[group.inverse].to(views.device)
+        flat = views.flatten(1)
+
+        def compare(start):
+            """A chunk of views with itself and all later ones: kappa (rows, |G|, later), logits (rows, later)."""
+            turned = turned_copies(views[start : start + chunk], turn).flatten(0, 1)
+            kappa = (turned @ flat[start:].T).unflatten(0, (-1, order)).requires_grad_(wanted)
+            with torch.set_grad_enabled(wanted):
+                similarity = reduced(kappa, 1, kind, temperature)
+            logits = similarity.detach().to(precise["dtype"]) / temperature
+            logits.fill_diagonal_(-math.inf)  # nobody is among their own candidates
+            each = torch.arange(len(logits), device=views.device)
+            later = partner[start : start + chunk] - start
+            return turned, kappa, similarity, logits, (each[later >= 0], later[later >= 0])
+
+        norm, best = (torch.full((count,), -math.inf, **precise) for _ in range(2))
+        found = torch.full_like(partner, -1)
+
+        def see(who, logits, start):
+            """Views ``who`` meet more candidates, those from ``start`` on."""
+            norm[who] = torch.logaddexp(norm[who], logits.logsumexp(dim=1))
+            value, index = logits.max(dim=1)
+            found[who] = torch.where(value > best[who], index + start, found[who])
+            best[who] = best[who].maximum(value)
+
+        positive = torch.zeros((), **precise)  # the sum of all views' logits with their partners
+        starts = range(0, count, chunk)
+        for start in starts:
+            *parts, logits, pairs = compare(start)
+            rows = len(logits)
+            see(slice(start, start + rows), logits, start)
+            if start + rows < count:
+                see(slice(start + rows, count), logits[:, rows:].T, start)
+            # A pair inside the chunk is met from both sides, one with a later view stands for both.
+            twice = 1 + (pairs[1] >= rows).to(logits.dtype)
+            positive += (logits[pairs] * twice).sum()
+        if wanted:
+            gradient = torch.zeros_like(flat, dtype=precise["dtype"])
+            for start in reversed(starts):
+                if start != starts[-1]:
+                    *parts, logits, pairs = compare(start)
+                turned, kappa, similarity = parts
+                rows, after = len(logits), start + len(logits)
+                # Softmax minus 1 at the partner, for both sides of each pair.
+                slope = (logits - norm[start:after, None]).exp_()
+                slope += logits.sub_(norm[start:]).exp_()
+                slope[pairs] -= 2
+                slope *= 1 / (count * temperature)
+                (along,) = torch.autograd.grad(similarity, kappa, slope.to(similarity.dtype))
+                along = along.flatten(0, 1)
+                if along.dtype == gradient.dtype:
+                    gradient[start:].addmm_(along.T, turned)  # in place
+                else:
+                    gradient[start:] += along.T @ turned
+                if after < count:  # inside the chunk that was both sides; now its share from the later views
+                    share = along[:, rows:] @ flat[after:]
+                    share = share.view(rows, order, *views.shape[1:])
+                    share = share.gather(3, undo[:, None, :].expand_as(share)).sum(dim=1)
+                    gradient[start:after] += share.flatten(1)
+            ctx.save_for_backward(gradient.to(views.dtype).view_as(views))
+        accuracy = (found == partner).to(precise["dtype"]).mean()
+        ctx.mark_non_differentiable(accuracy)
+        return (norm.sum() - positive) / count, accuracy
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad_loss, _):
+        (gradient,) = ctx.saved_tensors
+        return (gradient * grad_loss, *[None] * 5)

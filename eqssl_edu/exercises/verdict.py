@@ -148,7 +148,7 @@ def same(value: Any, expected: Any) -> bool:
 
 
 def _find(exercise: str) -> Callable[[Any], str]:
-    parts = re.fullmatch(r"(\d\d)\.(\w+)", exercise)
+    parts = re.fullmatch(r"([\dA]\d)\.(\w+)", exercise)
     module = f"eqssl_edu.exercises.notebook_{parts[1]}" if parts else ""
     if not parts or importlib.util.find_spec(module) is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Random draws that a task makes for a batch of images."""
+"""Random draws that a task makes for a batch of images, and how vectors on the pixel grid turn."""
 
 from __future__ import annotations
 
@@ -8,12 +8,41 @@ from torch import Tensor
 
 from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["random_elements"]
+__all__ = ["random_elements", "random_integers", "random_vectors", "turn_vectors"]
+
+
+def random_integers(
+    size: int, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
+) -> Int64[Tensor, " batch"]:
+    """One of 0 .. size-1 per image, uniform, on the images' device (drawn where the generator lives)."""
+    device = generator.device if generator is not None else images.device
+    return torch.randint(size, (len(images),), generator=generator, device=device).to(images.device)
 
 
 def random_elements(
     group: FiniteGroup, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
 ) -> Int64[Tensor, " batch"]:
     """One element per image, uniform, on the images' device (drawn where the generator lives)."""
+    return random_integers(group.order, images, generator)
+
+
+def random_vectors(
+    count: int,
+    reach: int,
+    images: Float[Tensor, "batch channel height width"],
+    generator: torch.Generator | None,
+) -> Int64[Tensor, "batch count 2"]:
+    """``count`` vectors (rows down, columns right) per image, each entry uniform in -reach .. reach pixels."""
     device = generator.device if generator is not None else images.device
-    return torch.randint(group.order, (len(images),), generator=generator, device=device).to(images.device)
+    shape = (len(images), count, 2)
+    return torch.randint(-reach, reach + 1, shape, generator=generator, device=device).to(images.device)
+
+
+def turn_vectors(group: FiniteGroup, vectors: Int64[Tensor, "*batch 2"], g: int) -> Int64[Tensor, "*batch 2"]:
+    """g acts on vectors (rows down, columns right) as it moves the pixels of an image around its centre."""
+    down, right = vectors.unbind(-1)
+    if g >= group.rotations:
+        right = -right  # first the flip of the last axis
+    for _ in range(4 * (g % group.rotations) // group.rotations):
+        down, right = -right, down  # a quarter turn counter-clockwise
+    return torch.stack([down, right], dim=-1)

@@ -9,39 +9,77 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_instance
+from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GSetHead, InvariantHead
-from eqssl_edu.pretext.rotation import RotationTask
+from eqssl_edu.mlp import GroupLinear
+from eqssl_edu.pretext.lift import lift_parts
+from eqssl_edu.pretext.spatial_head import SpatialHead
+from eqssl_edu.pretext.task import Task
 
 __all__ = ["PretextModel"]
+
+CHUNK = 512  # inputs that are evaluated at once
 
 
 class PretextModel(nn.Module):
     """An encoder and a head that answers a pretext task: inputs -> logits (B, |L|).
 
+    The encoder sees every part of an input by itself (a patch, a tile, or the whole image). The features of the
+    parts are lifted to one regular field (``lift_parts``). If there are several parts, a hidden layer (a group linear
+    map, batch norm, ReLU) lets them meet. Then comes the head.
+
     Arguments:
-        encoder: images (B, C, H, W) to regular features (B, C', |G|).
+        encoder: images (B, C, H, W) to regular features (B, C', |G|); any with ``group`` and ``out_channels``.
         task: the pretext task; its labels are a G-set of the encoder's group.
-        head: features to logits; the universal equivariant head ``GSetHead`` by default.
+        head: features (B, hidden, |G|) to logits; the universal equivariant head ``GSetHead`` by default. For
+            comparison ``InvariantHead``, ``FreeHead``, or ``SpatialHead`` on lifted feature maps. With a head of your
+            own the encoder may have another group (a plain CNN has C1).
+        hidden: channels of the hidden layer, 0 for none; by default as many as the encoder's if there are several
+            parts, and none for whole images. (So a head always has ``encoder.out_channels`` by default.)
 
     Example:
         >>> from eqssl_edu.encoders import GroupCNN
         >>> from eqssl_edu.groups import cyclic
-        >>> model = PretextModel(GroupCNN(cyclic(4)), RotationTask(cyclic(4)))
+        >>> from eqssl_edu.pretext import JigsawTask
+        >>> model = PretextModel(GroupCNN(cyclic(4)), JigsawTask(cyclic(4), grid=2))
         >>> model(torch.rand(2, 1, 16, 16)).shape
-        torch.Size([2, 4])
+        torch.Size([2, 24])
     """
 
-    def __init__(self, encoder: nn.Module, task: RotationTask, head: nn.Module | None = None) -> None:
+    def __init__(
+        self, encoder: nn.Module, task: Task, head: nn.Module | None = None, hidden: int | None = None
+    ) -> None:
         super().__init__()
+        need_instance("task", task, Task)
         if head is None and encoder.group != task.labels.group:
             raise ValueError(
                 f"task must be a task of the encoder's group {encoder.group.name} for an equivariant head, "
                 f"got one of {task.labels.group.name}; give a head of your own otherwise"
             )
+        parts = task.positions.size
+        if hidden is None:
+            hidden = encoder.out_channels if parts > 1 else 0
+        if not isinstance(hidden, int) or hidden < 0:
+            raise ValueError(f"hidden must be a number of channels, 0 for no hidden layer, {got(hidden)}")
+        if isinstance(head, SpatialHead):
+            hidden = 0  # it reads feature maps
+            if not hasattr(encoder, "feature_maps"):
+                raise TypeError(
+                    f"encoder must have feature_maps for a SpatialHead, got a {type(encoder).__name__}"
+                )
+        width = parts * encoder.out_channels
         self.encoder = encoder
         self.task = task
-        self.head = GSetHead(task.labels, encoder.out_channels) if head is None else head
+        self.mlp = nn.Sequential()
+        if hidden:
+            # The norm takes its statistics per channel over the batch and the group axis: exact in training too.
+            linear = GroupLinear(encoder.group, width, hidden, bias=False)
+            self.mlp.extend([linear, nn.BatchNorm1d(hidden), nn.ReLU()])
+        self.head = GSetHead(task.labels, hidden or width) if head is None else head
+        # The parts of a network of another group, such as a plain CNN, are concatenated.
+        same = encoder.group == task.group
+        self._positions = task.positions if same else GSet.trivial(encoder.group, parts)
 
     @property
     def chance(self) -> float:
@@ -53,16 +91,25 @@ class PretextModel(nn.Module):
         """The highest accuracy that this model can reach.
 
         An invariant head gives the |orbit| copies of an input one and the same answer, and only one copy has
-        that label (THEORY T1). Every other head is limited by the task alone.
+        that label (THEORY T1). That binds where the task itself draws all copies, as rotation does. Every other
+        head is limited by the task alone.
         """
-        if isinstance(self.head, InvariantHead):
+        if isinstance(self.head, InvariantHead) and not self.task.image_turns:
             # Each label l is equally likely, and the answer is right for one member of its orbit.
             orbits = self.task.labels.orbits
             return self.task.cap * len(orbits) / self.task.labels.size
         return self.task.cap
 
-    def forward(self, inputs: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch label"]:
-        return self.head(self.encoder(inputs))
+    def forward(self, inputs: Float[Tensor, batch * input]) -> Float[Tensor, "batch label"]:
+        return self.head(self.features(inputs))
+
+    def features(self, inputs: Float[Tensor, batch * input]) -> Float[Tensor, "batch wide group *grid"]:
+        """The regular features that the head sees (feature maps for a ``SpatialHead``)."""
+        parts = self.task.parts(inputs)
+        maps = isinstance(self.head, SpatialHead)
+        see = self.encoder.feature_maps if maps else self.encoder
+        features = see(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        return self.mlp(lift_parts(features, self._positions))
 
     def training_step(
         self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
@@ -73,17 +120,38 @@ class PretextModel(nn.Module):
         accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    def evaluate(self, images: Float[Tensor, "batch channel height width"]) -> tuple[float, float]:
-        """Loss in nats and accuracy over *all* |G| turned copies of each image, in eval mode and in float64.
+    def evaluate(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        seed: int | None = 0,
+        turned: bool = True,
+    ) -> tuple[float, float]:
+        """Loss in nats and accuracy, in eval mode and in float64.
 
         In float64 because an accuracy is to be exact: rounding must not decide between two equal logits.
+
+        Arguments:
+            seed: of the label and the jitter that are drawn for each image. None takes every label of every image,
+                without jitter: the exact mean over the task. (For rotation all turned copies are taken anyway.)
+            turned: over *all* |G| turned copies of each input, their labels moved along. False takes the inputs as
+                they are drawn: upright if the images are. (An equivariant model gives the same numbers.)
         """
         if not len(images):
             raise ValueError(f"images must hold at least one image, {got(images)}")
         judge = copy.deepcopy(self).eval().double()
         images = images.to(next(judge.parameters()))
-        group = self.task.labels.group
+        if seed is None:
+            inputs, cases = self.task.every_input(images)
+            inputs, labels = inputs.flatten(0, 1), cases.repeat_interleave(len(images))
+        else:
+            inputs, labels = self.task.sample(images, torch.Generator().manual_seed(seed))
+        loss = right = 0.0
+        elements = self.task.group.elements if turned else [0]
         with torch.no_grad():
-            logits = torch.cat([judge(group.transform(images, g)) for g in group.elements])
-        labels = torch.arange(group.order, device=logits.device).repeat_interleave(len(images))
-        return float(F.cross_entropy(logits, labels)), float((logits.argmax(dim=1) == labels).double().mean())
+            for g in elements:
+                for chunk, truth in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
+                    logits, wanted = judge(self.task.transform(chunk, g)), self.task.labels.act(g, truth)
+                    loss += float(F.cross_entropy(logits, wanted, reduction="sum"))
+                    right += int((logits.argmax(dim=1) == wanted).sum())
+        total = len(inputs) * len(elements)
+        return loss / total, right / total

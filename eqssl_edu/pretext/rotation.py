@@ -2,64 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.draws import random_elements
+from eqssl_edu.pretext.draws import random_integers
+from eqssl_edu.pretext.task import Task
 
 __all__ = ["RotationTask"]
 
 
-class RotationTask:
-    r"""Which way was the image turned? Input $g x$ with g uniform in G; label g, an element of the regular G-set.
+class RotationTask(Task):
+    r"""Which way was the image turned? Input $t x$ with t uniform in G; label t, or its coset $t H$.
 
-    If the input is turned by a, its label moves with it: $(a g) x$ has the label $a g$. That is what makes the
+    If the input is turned by g, its label moves with it: $(g t) x$ has the label $g t H$. That is what makes the
     label *equivariant*.
+
+    The label set is the group itself, one regular orbit. If the images look the same on average after a turn by
+    an element of a subgroup H, then t can be known only up to $t H$: the right label set is the set of cosets
+    G/H (THEORY T5). With mirror images in the data that is ``stabilizer=(0, n)`` for D_n.
 
     Arguments:
         group: C2, C4, D1, D2 or D4 (their elements act exactly on the pixel grid).
+        stabilizer: the subgroup H, its elements; the trivial one by default.
 
     References:
         Gidaris et al., Unsupervised Representation Learning by Predicting Image Rotations (arXiv 1803.07728).
 
     Example:
-        >>> from eqssl_edu.groups import cyclic
+        >>> from eqssl_edu.groups import cyclic, dihedral
         >>> task = RotationTask(cyclic(4))
         >>> inputs, labels = task.sample(torch.rand(8, 1, 16, 16), torch.Generator().manual_seed(0))
         >>> inputs.shape, task.chance
         (torch.Size([8, 1, 16, 16]), 0.25)
+        >>> RotationTask(dihedral(4), stabilizer=(0, 4)).labels
+        GSet(D4, size=4, orbits of sizes [4])
     """
 
-    def __init__(self, group: FiniteGroup) -> None:
+    def __init__(self, group: FiniteGroup, stabilizer: Sequence[int] = (0,)) -> None:
         need_exact(group)
-        self.group = group
-        self.labels = GSet.regular(group)
+        self.stabilizer = group.check_subgroup(stabilizer)
+        whole = self.stabilizer == (0,)
+        labels = GSet.regular(group) if whole else GSet.quotient(group, self.stabilizer)
+        super().__init__(labels, image_turns=False)
+        cosets = torch.tensor(group.left_cosets(self.stabilizer))  # (|G/H|, |H|)
+        self._cosets = cosets
+        self._place = cosets.flatten().argsort()  # where in the cosets an element stands
 
     @property
-    def chance(self) -> float:
-        """The accuracy of guessing: every label is equally likely."""
-        return 1 / self.labels.size
+    def cosets(self) -> Int64[Tensor, "size stabilizer"]:
+        """The elements t of each label tH."""
+        return self._cosets
 
-    @property
-    def cap(self) -> float:
-        """The highest accuracy that any network can reach on images without a symmetry of their own.
+    def draw(
+        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
+    ) -> Int64[Tensor, " batch"] | None:
+        """Which member of its coset t is; nothing if each coset has one."""
+        size = len(self.stabilizer)
+        return None if size == 1 else random_integers(size, images, generator)
 
-        The |G| turned copies of such an image are distinct, so each has one label; nothing stands in the way.
-        """
-        return 1.0
+    def transform_draws(
+        self, draws: Tensor | None, g: int, labels: Int64[Tensor, " batch"]
+    ) -> Int64[Tensor, " batch"] | None:
+        """The place of g t in its coset."""
+        if draws is None:
+            return None
+        moved = self.group.product[g, self._cosets[labels.cpu(), draws.cpu()]]
+        return (self._place[moved] % len(self.stabilizer)).to(draws.device)
 
-    def sample(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
-    ) -> tuple[Float[Tensor, "batch channel height width"], Int64[Tensor, " batch"]]:
-        """Turn every image by its own random element; the elements are the labels."""
-        labels = random_elements(self.group, images, generator)
-        return self.group.transform(images, labels), labels
-
-    def transform(
-        self, inputs: Float[Tensor, "batch channel height width"], g: int | Int64[Tensor, " batch"]
+    def apply(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        labels: Int64[Tensor, " batch"],
+        draws: Int64[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channel height width"]:
-        """How the group acts on the inputs of this task: as on any image."""
-        return self.group.transform(inputs, g)
+        """t x for each image, with t a member of its label; the first one if nothing is drawn."""
+        first = torch.zeros_like(labels) if draws is None else draws
+        return self.group.transform(images, self._cosets.to(labels.device)[labels, first])
+
+    def every_input(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> tuple[Float[Tensor, "case batch channel height width"], Int64[Tensor, " case"]]:
+        """All |G| turned copies of each image and their labels."""
+        inputs = torch.stack([self.group.transform(images, g) for g in self.group.elements])
+        return inputs, (self._place // len(self.stabilizer)).to(images.device)

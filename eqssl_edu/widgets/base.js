@@ -117,6 +117,8 @@ const LOST_AFTER = 5000; // ms without an answer: the kernel is busy, or the mes
  *
  * paint(resting) draws the traits; resting is false while the hand is ahead of the picture, and the controls
  * then belong to the hand. moving() may return changes that follow by themselves (an animation), or null.
+ * What comes back: ask(changes, buffers) sends changes of the state, and bytes that belong to them;
+ * complain(text) shows an error that needs no kernel; proceed() asks moving() again.
  * traits are those that paint needs besides the common ones.
  */
 function converse({ model, root, paint, moving = () => null, traits = [], signal }) {
@@ -125,6 +127,8 @@ function converse({ model, root, paint, moving = () => null, traits = [], signal
   let arrived = false; // its answer is here, but not yet painted
   let sent = 0;
   let next = null; // changes that wait for their turn
+  let cargo; // bytes that travel with them
+  let complaint = ""; // what this side found wrong; the next move clears it
   let frame = 0;
   const alert = make("div", { class: "eqssl-error", role: "alert", hidden: true });
   const status = make("div", { class: "eqssl-spoken", role: "status", "aria-live": "polite" });
@@ -132,31 +136,39 @@ function converse({ model, root, paint, moving = () => null, traits = [], signal
   root.firstElementChild.after(alert); // the controls come first
   root.append(waiting, status);
 
-  const send = (content) => {
+  const send = (content, buffers) => {
     token = Math.random().toString(36).slice(2);
     arrived = false;
     sent = performance.now();
     root.dataset.busy = "true";
-    model.send({ token, ...content });
+    model.send({ token, ...content }, undefined, buffers);
   };
   const proceed = () => {
     if (token !== null && performance.now() - sent < LOST_AFTER) return;
     if (next === null && !model.get("unfinished")) next = moving();
     if (next !== null) {
-      const changes = next;
+      const [changes, buffers] = [next, cargo];
       next = null;
-      send({ changes });
+      cargo = undefined;
+      send({ changes }, buffers);
     } else if (model.get("unfinished") && token === null) {
       send({ refine: true });
     }
   };
-  const ask = (changes) => {
+  const ask = (changes, buffers) => {
     next = { ...next, ...changes };
+    cargo = buffers ?? cargo;
+    complaint = "";
     proceed();
   };
   const showError = (text) => {
+    text = complaint || text;
     alert.hidden = !text;
     if (alert.textContent !== text) alert.textContent = text;
+  };
+  const complain = (text) => {
+    complaint = text;
+    showError("");
   };
   const draw = () => {
     frame = 0;
@@ -204,5 +216,5 @@ function converse({ model, root, paint, moving = () => null, traits = [], signal
     model.off("change:readout", speak);
   });
   schedule();
-  return { ask, proceed };
+  return { ask, proceed, complain };
 }

@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
+
+from eqssl_edu.errors import got
+from eqssl_edu.widgets import static
 
 __all__ = ["Explorer", "handler", "script", "style"]
 
@@ -28,14 +33,14 @@ FOLDER = Path(__file__).parent
 RAISE_ERRORS = os.environ.get("EQSSL_EDU_RAISE_ERRORS") == "1"
 
 
-def script(name: str) -> str:
+def script(*names: str) -> str:
     """The JavaScript module of one explorer, with what all explorers share in front of it."""
-    return (FOLDER / "base.js").read_text("utf-8") + (FOLDER / name).read_text("utf-8")
+    return "".join((FOLDER / name).read_text("utf-8") for name in ("base.js", *names))
 
 
-def style(name: str) -> str:
+def style(*names: str) -> str:
     """The style sheet of one explorer, with what all explorers share in front of it."""
-    return (FOLDER / "base.css").read_text("utf-8") + (FOLDER / name).read_text("utf-8")
+    return "".join((FOLDER / name).read_text("utf-8") for name in ("base.css", *names))
 
 
 def handler(method):
@@ -81,7 +86,7 @@ class Explorer(anywidget.AnyWidget):
         values, readout = self.show(self._state)
         # All traits go into the one message that opens the widget.
         super().__init__(facts=facts, values=values, readout=readout, **traits)
-        self.on_msg(lambda _widget, content, _buffers: self.receive(content))
+        self.on_msg(lambda _widget, content, buffers: self.receive(content, buffers))
 
     # -- for users and tests --------------------------------------------------------------------------------
 
@@ -106,14 +111,37 @@ class Explorer(anywidget.AnyWidget):
             self.values, self.readout, self.error = values, readout, ""
             self.changed()
 
+    def to_html(self, path: str | Path, title: str = "") -> Path:
+        """Write one page that still turns with no kernel and no network, and return its path.
+
+        The page holds states computed beforehand (see ``frozen_states``), at most 2 MB of them, and shows the
+        one nearest to what the hand wants. This explorer itself stays as it is.
+
+        Arguments:
+            path: of the file, ending in .html; an older one is replaced.
+            title: of the page; by default what the explorer is called.
+        """
+        path = Path(path)
+        if path.suffix not in (".html", ".htm"):
+            raise ValueError(f"path must end in .html, {got(str(path))}")
+        with self._lock:
+            states = self.frozen_states()
+            full = [{**self._state, **self.check(changes)} for changes in states]
+            table = [(changes, self.frozen(state)) for changes, state in zip(states, full, strict=True)]
+            first, facts = self.state(), self.frozen_facts(states)
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
+        text = static.page(table, first, facts, self.free, (self._esm, self._css), title or words)
+        path.write_text(text, encoding="utf-8")
+        return path
+
     @handler
-    def receive(self, content: dict[str, Any]) -> None:
+    def receive(self, content: dict[str, Any], buffers: Sequence[memoryview] = ()) -> None:
         """Answer one message of the front end."""
         self.answered = str(content["token"])
         if content.get("refine"):
             self.refine()
         else:
-            self.set_state(**content["changes"])
+            self.set_state(**self.unpack(content["changes"], buffers))
 
     # -- for subclasses -------------------------------------------------------------------------------------
 
@@ -125,8 +153,34 @@ class Explorer(anywidget.AnyWidget):
         """(values, readout) of a state."""
         raise NotImplementedError
 
+    def unpack(self, changes: dict[str, Any], buffers: Sequence[memoryview]) -> dict[str, Any]:
+        """Changes of the state out of a message that may bring bytes with it, such as a picture."""
+        return changes
+
     def changed(self) -> None:
         """What else depends on the state; called after each change."""
 
     def refine(self) -> None:
         """A slice of slow work, done while the hand rests; sets ``unfinished``."""
+
+    # -- for pages without a kernel -------------------------------------------------------------------------
+
+    # Entries of the state that change nothing in the picture but themselves, such as "is an animation on".
+    free: tuple[str, ...] = ()
+
+    def frozen_states(self) -> list[dict[str, Any]]:
+        """The states that a page holds, each as changes of the present state with the same keys.
+
+        What they do not name stays as it is now. ``static.product_of(angle=[0, 90], mirror=[False, True])``
+        makes such a list. The values of a state must carry it: ``values["state"]``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no page without a kernel")
+
+    def frozen(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The traits that the script reads in a state: values, readout and what else it needs."""
+        values, readout = self.show(state)
+        return {"values": values, "readout": readout}
+
+    def frozen_facts(self, states: list[dict[str, Any]]) -> dict[str, Any]:
+        """The facts of a page that holds these states; without choices that it cannot answer."""
+        return self.facts

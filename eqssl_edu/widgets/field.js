@@ -18,10 +18,15 @@ function render({ model, el }) {
     "data-networks": facts.networks.length,
   });
   const controls = makeControls(facts, (changes) => talk.ask(changes));
-  const image = makeImage();
+  const image = makeImage(
+    facts,
+    () => model.get("values").state,
+    (...message) => talk.ask(...message),
+    (text) => talk.complain(text),
+  );
   const curve = makeCurve(facts.networks);
   const panels = facts.networks.map((network, index) =>
-    makePanel(network, index, (changes) => talk.ask(changes)),
+    makePanel(network, index, facts.fixed_channels, (changes) => talk.ask(changes)),
   );
   root.append(
     controls.element,
@@ -35,7 +40,7 @@ function render({ model, el }) {
   const paint = (resting) => {
     const values = model.get("values");
     const bytes = asBytes(values.pixels);
-    let offset = image.paint(values, bytes);
+    let offset = image.paint(values, bytes, resting);
     values.panels.forEach((panel, index) => {
       offset = panels[index].paint(panel, values.state, bytes, offset);
     });
@@ -43,7 +48,7 @@ function render({ model, el }) {
     if (resting) controls.follow(values.state);
   };
   let seen = true; // an animation rests while nobody can see it
-  const animation = makeAnimation(facts.elements);
+  const animation = makeAnimation(facts);
   const moving = () => (seen ? animation.next(model.get("values").state) : null);
   el.append(root);
   const talk = converse({ model, root, paint, moving, traits: ["curve"], signal: closing.signal });
@@ -69,7 +74,7 @@ function makeControls(facts, ask) {
     type: "range",
     min: 0,
     max: 360,
-    step: 1,
+    step: facts.angle_step,
     class: "eqssl-slider",
     "aria-label": "Angle in degrees",
     oninput: () => {
@@ -145,7 +150,7 @@ function makeControls(facts, ask) {
 }
 
 /** The next angle of an animation: smooth, or in steps for those who asked for less motion. */
-function makeAnimation(elements) {
+function makeAnimation({ elements, angle_step: least }) {
   const reduced = matchMedia("(prefers-reduced-motion: reduce)");
   const angles = [...new Set(elements.map((element) => element.angle))];
   let since = null;
@@ -160,11 +165,12 @@ function makeAnimation(elements) {
       }
       const now = performance.now();
       const seconds = since === null ? 0 : (now - since) / 1000;
-      const wait = reduced.matches ? SECONDS_PER_STEP : 1 / DEGREES_PER_SECOND;
+      const wait = reduced.matches ? SECONDS_PER_STEP : least / DEGREES_PER_SECOND;
       if (since !== null && seconds >= wait) {
         since = now;
         if (reduced.matches) return { angle: angles.find((angle) => angle > state.angle) ?? 0 };
-        const step = Math.min(10, Math.round(seconds * DEGREES_PER_SECOND)); // no jump after a pause
+        // No jump after a pause.
+        const step = Math.max(least, Math.min(10, Math.round(seconds * DEGREES_PER_SECOND)));
         return { angle: (Math.round(state.angle) + step) % 360 };
       }
       since ??= now;
@@ -178,21 +184,28 @@ function makeAnimation(elements) {
 
 // -- pictures -----------------------------------------------------------------------------------------------
 
-function makeImage() {
+function makeImage(facts, place, ask, complain) {
   const canvas = make("canvas", { role: "img" });
+  const stage = make("div", { class: "eqssl-disc" }, canvas);
+  const source = facts.sources.length
+    ? makePictureSource({ facts, canvas, stage, place, ask, complain })
+    : { element: "", paint: () => {} };
   const element = make(
     "figure",
     { class: "eqssl-image" },
     make("figcaption", { class: "eqssl-title" }, "Image"),
-    make("div", { class: "eqssl-disc" }, canvas),
+    stage,
     make("div", { class: "eqssl-note" }, "Errors are measured inside the circle."),
+    source.element,
   );
-  const paint = ({ input, state }, bytes) => {
+  const paint = (values, bytes, resting) => {
+    const { input, state, picture } = values;
     paintPicture(canvas, bytes, 0, input.side, "grey", input.channels);
     canvas.setAttribute(
       "aria-label",
-      `Image${state.mirror ? ", mirrored," : ""} turned by ${state.angle} degrees`,
+      `Image${state.mirror ? ", mirrored," : ""} turned by ${state.angle} degrees${picture.text && `: ${picture.text}`}`,
     );
+    source.paint(values, resting);
     return input.channels * input.side ** 2;
   };
   return { element, paint };
@@ -201,7 +214,7 @@ function makeImage() {
 /** Two figures that count, with a real minus sign. */
 const number = (value) => String(Number(value.toPrecision(2))).replace("-", "−");
 
-function makePanel(network, index, ask) {
+function makePanel(network, index, fixed, ask) {
   const keys = ROW_KEYS[index];
   const layer = make("select", {
     "aria-label": `Layer of ${network.name}`,
@@ -280,7 +293,7 @@ function makePanel(network, index, ask) {
     const known = pages.some(([first]) => first === String(panel.first));
     const own = [String(panel.first), pageLabel(panel.first)];
     setChoices(channel, known ? pages : [own, ...pages], String(panel.first));
-    channel.disabled = channels <= panel.page;
+    channel.disabled = fixed || channels <= panel.page;
     limits.forEach((limit, row) => (limit.textContent = number(panel.limits[row])));
     bar.style.background = gradient(colours);
     low.textContent = panel.low < 0 ? "−max" : "0";

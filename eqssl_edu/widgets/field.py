@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 from eqssl_edu.errors import got
 from eqssl_edu.groups import cyclic
 from eqssl_edu.widgets.base import Explorer, script, style
-from eqssl_edu.widgets.field_values import CHANNELS, LAYERS, Network, compute, element_label, errors_at
+from eqssl_edu.widgets.field_page import FieldPage
+from eqssl_edu.widgets.field_values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
 from eqssl_edu.widgets.probe import Layer, Probe
+from eqssl_edu.widgets.sources import SOURCES, Sources, from_bytes
 
 __all__ = ["CURVE_ANGLES", "FieldExplorer"]
 
@@ -22,6 +25,7 @@ __all__ = ["CURVE_ANGLES", "FieldExplorer"]
 CURVE_ANGLES = sorted(range(0, 361, 5), key=lambda angle: (angle % 45 > 0, angle % 15 > 0, angle))
 COARSE_ANGLES = 25  # every 15 degrees
 SLICE_SECONDS = 0.03
+COUNTS = (*CHANNELS, "picture")  # entries of the state that are integers
 PATIENCE_SECONDS = 1.0  # networks that need longer for the coarse angles get no finer ones
 
 
@@ -37,8 +41,14 @@ class Curve:
         slow = self.seconds > PATIENCE_SECONDS and len(self.errors) >= COARSE_ANGLES
         return len(self.errors) < len(CURVE_ANGLES) and not slow
 
+    def points(self) -> dict[str, list]:
+        """{"angles": [...], "errors": [[...] for each network]}, in the order of the angles."""
+        angles = sorted(self.errors)
+        by_network = zip(*(self.errors[angle] for angle in angles), strict=True)
+        return {"angles": angles, "errors": [list(errors) for errors in by_network]}
 
-class FieldExplorer(Explorer):
+
+class FieldExplorer(FieldPage, Explorer):
     """Turn an image by hand and see the feature maps of a network follow: turned and moved along the group.
 
     The equivariance error compares the maps of the turned image with the turned maps of the image (relative
@@ -47,7 +57,9 @@ class FieldExplorer(Explorer):
     The state: ``angle`` (0 .. 360 degrees, counter-clockwise), ``mirror`` (flip the image first),
     ``stabilised`` (turn the maps back), ``animate``, ``layer`` (a name out of ``layers[0]``), ``channel`` (the
     first one shown); for the second network ``compare_layer`` and ``compare_channel``. A new ``layer`` takes
-    ``compare_layer`` to the same depth.
+    ``compare_layer`` to the same depth. ``source`` says where the picture comes from (``image``: the given one;
+    ``digits``, ``glyphs``, ``shapes``; ``file`` and ``drawing`` once the hand has made them), ``picture`` which
+    one of them it is, from 0.
 
     Arguments:
         model: any network on images (B, C, H, W). Maps (B, C, |G|, H, W) show their group axis.
@@ -64,8 +76,9 @@ class FieldExplorer(Explorer):
         True
     """
 
-    _esm = script("field.js")
-    _css = style("field.css")
+    _esm = script("picture_source.js", "field.js")
+    _css = style("picture_source.css", "field.css")
+    free = ("animate",)
 
     # The error against the angle as far as known: {"angles": [...], "errors": [[...] for each network]}.
     curve = traitlets.Dict({"angles": [], "errors": []}).tag(sync=True)
@@ -77,14 +90,15 @@ class FieldExplorer(Explorer):
         compare: nn.Module | None = None,
         names: tuple[str, ...] | None = None,
     ) -> None:
-        self.image = _checked_image(image)
+        image = _checked_image(image)
+        self.sources = Sources(image)
         models = {"model": model} if compare is None else {"model": model, "compare": compare}
-        probes = [Probe(module, self.image, argument) for argument, module in models.items()]
+        probes = [Probe(module, image, argument) for argument, module in models.items()]
         self.networks = [Network(*pair) for pair in zip(_checked_names(names, probes), probes, strict=True)]
         self.layers = [list(probe.layers) for probe in probes]
         self._curves: dict[tuple, Curve] = {}  # of the weights of _versions, by layers and mirror
         self._versions = [probe.version for probe in probes]
-        first = _default_layer(probes[0], self.image.shape[-1])
+        first = _default_layer(probes[0], image.shape[-1])
         state = {
             "angle": 0.0,
             "mirror": False,
@@ -92,10 +106,12 @@ class FieldExplorer(Explorer):
             "animate": False,
             "layer": first,
             "channel": 0,
+            "source": "image",
+            "picture": 0,
         }
         if compare is not None:
             state |= {"compare_layer": self._same_depth(first), "compare_channel": 0}
-        super().__init__(_facts(self.networks), state, unfinished=True)
+        super().__init__(_facts(self.networks, image), state, unfinished=True)
 
     def errors(self) -> dict[str, float]:
         """The relative equivariance error of each network in this state."""
@@ -108,18 +124,41 @@ class FieldExplorer(Explorer):
             self._check_entry(key, value)
         if "layer" in changes and "compare_layer" in self._state:
             changes = {"compare_layer": self._same_depth(changes["layer"]), **changes}
+        if "source" in changes or "picture" in changes:
+            changes = {"picture": 0, **changes}
+            source, picture = changes.get("source", self._state["source"]), changes["picture"]
+            if not 0 <= picture < self.sources.count(source):
+                raise ValueError(
+                    f"picture must be one of {self.sources.count(source)} of {source!r}, got {picture}"
+                )
         return changes
+
+    def unpack(self, changes: dict[str, Any], buffers: Sequence[memoryview]) -> dict[str, Any]:
+        """A picture that the front end sends becomes the one that is shown."""
+        if "upload" not in changes:
+            return changes
+        upload = changes["upload"]
+        image, source = from_bytes(buffers[0], upload["side"], upload["channels"]), upload["source"]
+        text = describe(upload["name"], upload["size"], image) if source == "file" else "my drawing"
+        picture = self.sources.add(source, image, text)
+        changed = {key: value for key, value in changes.items() if key != "upload"}
+        return {"source": source, "picture": picture, **changed}
 
     def _check_entry(self, key: str, value: Any) -> None:
         if key in ("mirror", "stabilised", "animate"):
             if not isinstance(value, bool):
                 raise TypeError(f"{key} must be True or False, {got(value)}")
+        elif key == "source":
+            if value not in SOURCES:
+                raise ValueError(f"source must be one of {', '.join(SOURCES)}, {got(value)}")
+            if self.sources.count(value) == 0:
+                raise ValueError(f"source must have a picture, got {value!r}: open a file or draw first")
         elif key in LAYERS:
             known = self.layers[LAYERS.index(key)]
             if value not in known:
                 raise ValueError(f"{key} must be one of {', '.join(known)}, {got(value)}")
-        elif isinstance(value, bool) or not isinstance(value, int if key in CHANNELS else (int, float)):
-            raise TypeError(f"{key} must be {'an integer' if key in CHANNELS else 'a number'}, {got(value)}")
+        elif isinstance(value, bool) or not isinstance(value, int if key in COUNTS else (int, float)):
+            raise TypeError(f"{key} must be {'an integer' if key in COUNTS else 'a number'}, {got(value)}")
         elif key == "angle" and not 0 <= value <= 360:
             raise ValueError(f"angle must lie between 0 and 360 degrees, {got(value)}")
         elif value < 0:
@@ -127,42 +166,54 @@ class FieldExplorer(Explorer):
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
-        values = compute(self.networks, self.image, state)
+        return self.view(state)
+
+    def view(self, state: dict[str, Any], sizes: Sizes = Sizes()) -> tuple[dict[str, Any], str]:  # noqa: B008
+        """The same with pictures of other sizes."""
+        image, text = self.sources.get(state["source"], state["picture"])
+        own = {source: self.sources.count(source) for source in ("file", "drawing")}
+        picture = {"text": text, "count": self.sources.count(state["source"]), "own": own}
+        values = {**compute(self.networks, image, state, sizes), "picture": picture}
         texts = [panel["text"] for panel in values["panels"]]
         errors = [f"{n.name} {percent} ({db})" for n, (percent, db) in zip(self.networks, texts, strict=True)]
         mirrored = "mirrored and " if state["mirror"] else ""
+        named = f"Picture: {text}. " if text else ""
         return (
             values,
-            f"Image {mirrored}turned by {state['angle']:g}°. Equivariance error: {'; '.join(errors)}.",
+            f"{named}Image {mirrored}turned by {state['angle']:g}°. Equivariance error: {'; '.join(errors)}.",
         )
 
     def changed(self) -> None:
         """Show what is known of the curve for these layers and these weights."""
+        self.forget_old_weights()
+        self._show_curve()
+
+    def forget_old_weights(self) -> None:
+        """Curves belong to the weights with which they were computed."""
         versions = [network.probe.version for network in self.networks]
         if versions != self._versions:
             self._versions, self._curves = versions, {}
-        self._show_curve()
 
     def refine(self) -> None:
         """Compute a slice of the curve."""
-        known, start = self._known_curve(), time.perf_counter()
-        for angle in CURVE_ANGLES[len(known.errors) :]:
-            known.errors[angle] = errors_at(self.networks, self.image, self._state, angle)
+        known, start = self.known_curve(self._state), time.perf_counter()
+        image = self.sources.get(self._state["source"], self._state["picture"]).image
+        for angle in [angle for angle in CURVE_ANGLES if angle not in known.errors]:
+            known.errors[angle] = errors_at(self.networks, image, self._state, angle)
             if time.perf_counter() - start > SLICE_SECONDS:
                 break
         known.seconds += time.perf_counter() - start
         self._show_curve()
 
-    def _known_curve(self) -> Curve:
-        key = tuple(self._state.get(entry) for entry in ("mirror", *LAYERS))
+    def known_curve(self, state: dict[str, Any]) -> Curve:
+        """What is known of the curve of a state."""
+        drawn = self.sources.drawn if state["source"] == "drawing" else 0
+        key = (drawn, *(state.get(entry) for entry in ("source", "picture", "mirror", *LAYERS)))
         return self._curves.setdefault(key, Curve())
 
     def _show_curve(self) -> None:
-        known = self._known_curve()
-        angles = sorted(known.errors)
-        by_network = zip(*(known.errors[angle] for angle in angles), strict=True)
-        self.curve = {"angles": angles, "errors": [list(errors) for errors in by_network]}
-        self.unfinished = known.unfinished
+        known = self.known_curve(self._state)
+        self.curve, self.unfinished = known.points(), known.unfinished
 
     def _same_depth(self, layer: str) -> str:
         """The layer of the second network that is as deep in it as ``layer`` is in the first."""
@@ -170,7 +221,22 @@ class FieldExplorer(Explorer):
         return theirs[round(ours.index(layer) * (len(theirs) - 1) / max(1, len(ours) - 1))]
 
 
-def _facts(networks: list[Network]) -> dict[str, Any]:
+def describe(name: str, size: Sequence[int], image: Float[Tensor, "channel side side"]) -> str:
+    """What was done to a picture of a file.
+
+    Example:
+        >>> import torch
+        >>> describe("cat.png", (640, 480), torch.zeros(1, 32, 32))
+        'cat.png: the central 480 × 480 of 640 × 480 pixels, made 32 × 32, grey'
+    """
+    width, height = size
+    square, side = min(width, height), image.shape[-1]
+    cut = "" if width == height else f"the central {square} × {square} of "
+    made = f", made {side} × {side}" if square != side else ""
+    return f"{name}: {cut}{width} × {height} pixels{made}{', grey' if len(image) == 1 else ''}"
+
+
+def _facts(networks: list[Network], image: Tensor) -> dict[str, Any]:
     """Names and choices for the front end."""
     group = next((layer.group for layer in networks[0].probe.layers.values() if layer.group), cyclic(4))
     elements = [
@@ -181,7 +247,14 @@ def _facts(networks: list[Network]) -> dict[str, Any]:
         {"name": network.name, "layers": [_layer_fact(layer) for layer in network.probe.layers.values()]}
         for network in networks
     ]
-    return {"elements": elements, "networks": described}
+    return {
+        "elements": elements,
+        "networks": described,
+        "angle_step": 1,
+        "fixed_channels": False,
+        "input": {"side": image.shape[-1], "channels": len(image)},
+        "sources": [list(source) for source in SOURCES.items()],
+    }
 
 
 def _layer_fact(layer: Layer) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from eqssl_edu.groups import FiniteGroup, rotate
 from eqssl_edu.widgets.pictures import shrink, to_bytes
 from eqssl_edu.widgets.probe import Layer, Probe
 
-__all__ = ["CHANNELS", "LAYERS", "Network", "compute", "element_label", "error_text", "errors_at"]
+__all__ = ["CHANNELS", "LAYERS", "Network", "Sizes", "compute", "element_label", "error_text", "errors_at"]
 
 # A move sends at most 60 KB: the image, the maps of all networks, and about 2 KB of text.
 IMAGE_SIDE = 80  # pixels; 19 KB with three colours
@@ -22,19 +22,53 @@ MAP_SIDE = 32  # pixels
 MAP_BYTES = 36_000  # the maps of all networks together
 ROWS = 4  # of maps, for each network
 
+
+class Sizes(NamedTuple):
+    """How large the pictures are that are shown."""
+
+    image: int = IMAGE_SIDE  # pixels
+    maps: int = MAP_BYTES
+
+
 LAYERS = ("layer", "compare_layer")  # the entries of the state that belong to each network
 CHANNELS = ("channel", "compare_channel")
 
 
-class Network(NamedTuple):
-    """A network that is looked at, and what it is called."""
+class Network:
+    """A network that is looked at, and what it is called. It keeps the maps of the upright image."""
 
-    name: str
-    probe: Probe
+    def __init__(self, name: str, probe: Probe) -> None:
+        self.name, self.probe = name, probe
+        self._kept: tuple[Any, ...] = ()  # image, layer, version of the weights, maps
+
+    def observe(
+        self,
+        layer: Layer,
+        image: Float[Tensor, "channel height width"],
+        turned: Float[Tensor, "channel height width"],
+        state: dict[str, Any],
+    ) -> tuple[Tensor, Tensor]:
+        """(the maps that the angle is to turn, the maps of the turned image), both with a batch axis."""
+        key = (id(image), layer.name)
+        known = self._kept[:2] == key
+        if known:
+            maps = self.probe.maps(turned[None], layer.name)
+        if not known or self._kept[2] != self.probe.version:
+            # Both images in one batch: both maps belong to the weights of the same moment, also in a training.
+            upright, maps = self.probe.maps(torch.stack([image, turned]), layer.name).split(1)
+            # The image is kept too, so that no other one gets its id.
+            self._kept = (*key, self.probe.version, upright, image)
+        upright = self._kept[3]
+        if state["angle"] % 360 == 0 and not state["mirror"]:
+            maps = upright  # the very same image: not even rounding may differ
+        return (_mirror_maps(upright, layer.group) if state["mirror"] else upright), maps
 
 
 def compute(
-    networks: list[Network], image: Float[Tensor, "channel height width"], state: dict[str, Any]
+    networks: list[Network],
+    image: Float[Tensor, "channel height width"],
+    state: dict[str, Any],
+    sizes: Sizes = Sizes(),  # noqa: B008 (a tuple)
 ) -> dict[str, Any]:
     """What is shown in a state: the turned image, the maps of each network, the equivariance errors.
 
@@ -42,6 +76,7 @@ def compute(
         networks: one or two.
         image: the upright image.
         state: see ``FieldExplorer``.
+        sizes: of the pictures.
 
     Returns:
         "state"; "input" and "panels" describe pictures whose pixels lie one after the other in "pixels", a
@@ -52,16 +87,17 @@ def compute(
     columns = max((layer.group.order for layer in layers if layer.group), default=ROWS)
     turned = _turn_image(image, state["angle"], state["mirror"])
     low, high = (float(value) for value in image.aminmax())
-    picture = shrink(turned if len(turned) == 3 else turned.mean(0, keepdim=True), IMAGE_SIDE)
+    low, high = (low, high) if low < high else (0.0, 1.0)  # one grey all over
+    picture = shrink(turned if len(turned) == 3 else turned.mean(0, keepdim=True), sizes.image)
     pixels = [to_bytes(picture, low, high)]
     panels = []
     for network, layer, channel_key in zip(networks, layers, CHANNELS, strict=False):
-        expected, maps = _observe(network, layer, image, state["angle"], state["mirror"])
-        error = rotation_error(maps, expected, state["angle"], layer.group)
+        expected, maps = network.observe(layer, image, turned, state)
+        error = _error(maps, expected, state["angle"], layer.group)
         if state["stabilised"]:
             maps = turn_maps(maps, -state["angle"], layer.group)
             maps = _mirror_maps(maps, layer.group) if state["mirror"] else maps
-        budget = MAP_BYTES // len(networks)
+        budget = sizes.maps // len(networks)
         panel, picture_bytes = _panel(maps[0], expected[0], layer, state[channel_key], columns, budget)
         panels.append({**panel, "element": _element(layer, state), "error": error, "text": error_text(error)})
         pixels.append(picture_bytes)
@@ -73,10 +109,11 @@ def errors_at(
     networks: list[Network], image: Float[Tensor, "channel height width"], state: dict[str, Any], angle: float
 ) -> list[float]:
     """The relative equivariance error of each network at any angle; layers and mirror as in the state."""
-    errors = []
+    errors, state = [], {**state, "angle": angle}
+    turned = _turn_image(image, angle, state["mirror"])
     for network, layer in zip(networks, _layers(networks, state), strict=True):
-        expected, maps = _observe(network, layer, image, angle, state["mirror"])
-        errors.append(rotation_error(maps, expected, angle, layer.group))
+        expected, maps = network.observe(layer, image, turned, state)
+        errors.append(_error(maps, expected, angle, layer.group))
     return errors
 
 
@@ -95,14 +132,11 @@ def error_text(error: float) -> list[str]:
     return [f"{number} %", f"{20 * math.log10(error):.0f} dB".replace("-", "−")]
 
 
-def _observe(
-    network: Network, layer: Layer, image: Tensor, angle: float, mirror: bool
-) -> tuple[Tensor, Tensor]:
-    """(the maps that the angle is to turn, the maps of the turned image), both with a batch axis."""
-    # Both images in one batch: both maps belong to the weights of the same moment, also during a training.
-    images = torch.stack([image, _turn_image(image, angle, mirror)])
-    upright, maps = network.probe.maps(images, layer.name).split(1)
-    return (_mirror_maps(upright, layer.group) if mirror else upright), maps
+def _error(maps: Tensor, expected: Tensor, angle: float, group: FiniteGroup | None) -> float:
+    """The relative error; 0 where all maps are 0, as those of an empty drawing may be."""
+    if not maps.any() and not expected.any():
+        return 0.0
+    return rotation_error(maps, expected, angle, group)
 
 
 def _turn_image(image: Tensor, angle: float, mirror: bool) -> Tensor:

@@ -66,8 +66,8 @@ function render({ model, el }) {
 
 // -- controls ---------------------------------------------------------------------------------------------------
 
-function makeSlider(label, count, onMove) {
-  const range = { type: "range", min: 0, max: count - 1, step: 1, "aria-label": label };
+function makeSlider(label, [min, max], onMove) {
+  const range = { type: "range", min, max, step: 1, "aria-label": label };
   // JupyterLab binds arrow keys to whatever has the focus: the mark must be on the slider itself, not around it.
   const slider = make("input", { ...range, "data-lm-suppress-shortcuts": "true" });
   slider.addEventListener("input", () => onMove(Number(slider.value)));
@@ -78,10 +78,12 @@ function makeButton(text, label, onclick) {
   return make("button", { type: "button", "aria-label": label, title: label, onclick }, text);
 }
 
-function makeChooser({ count }, hand, ask) {
+function makeChooser({ count, images = [0, count - 1] }, hand, ask) {
   const canvas = make("canvas", { role: "img" });
-  const step = (by) => () => ask({ image: (hand.image + by + count) % count });
-  const slider = makeSlider("Image", count, (image) => ask({ image }));
+  const [first, last] = images;
+  const here = last - first + 1;
+  const step = (by) => () => ask({ image: first + ((hand.image - first + by + here) % here) });
+  const slider = makeSlider("Image", images, (image) => ask({ image }));
   const place = make("span", { class: "eqssl-oc-place" });
   const element = make(
     "div",
@@ -113,7 +115,7 @@ function makeView({ rotations, reflections }, key, index, hand, ask) {
   const needle = make("div", { class: "eqssl-oc-needle" });
   const flip = () => (hand[key] >= rotations ? rotations : 0);
   const turn = (by) => () => ask({ [key]: flip() + ((hand[key] + by + rotations) % rotations) });
-  const slider = makeSlider(`${name}, turn`, rotations, (k) => ask({ [key]: flip() + k }));
+  const slider = makeSlider(`${name}, turn`, [0, rotations - 1], (k) => ask({ [key]: flip() + k }));
   const mirror = make("input", { type: "checkbox", "aria-label": `${name}, mirrored before the turn` });
   mirror.addEventListener("change", () =>
     ask({ [key]: (hand[key] % rotations) + (mirror.checked ? rotations : 0) }),
@@ -298,7 +300,8 @@ function makeTable({ count, kinds, tolerance }) {
   });
   const element = make(
     "div",
-    { class: "eqssl-oc-losses" },
+    // In a narrow place the table scrolls: keys reach it.
+    { class: "eqssl-oc-losses", tabindex: 0, role: "group", "aria-label": "Losses" },
     make("div", { class: "eqssl-title" }, `Loss of all ${count} images`),
     make(
       "table",

@@ -16,6 +16,7 @@ from eqssl_edu.errors import got
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.widgets.base import Explorer, script, style
 from eqssl_edu.widgets.pictures import shrink, to_bytes
+from eqssl_edu.widgets.static import MAX_BYTES, packed_size, product_of
 
 __all__ = [
     "KINDS",
@@ -36,6 +37,7 @@ VIEWS = ("first", "second")  # the entries of the state that turn the views
 # A move sends at most 60 KB: two views, the image, and about 2 KB of text.
 VIEW_SIDE = 80  # pixels; 19 KB with three colours
 IMAGE_SIDE = 48  # pixels
+PAGE_STATES = 512  # of a page without a kernel: a state takes about 10 ms to compute
 
 
 class Batch(NamedTuple):
@@ -294,6 +296,21 @@ class OrbitCorrelationExplorer(Explorer):
         still = [row["kind"] for row in rows if row["status"] == "still"]
         parts = [*moved, f"{', '.join(still)} stood still" if still else ""]
         return values, f"{place}View 1 {first}, view 2 {second}. Losses: {'; '.join(filter(None, parts))}."
+
+    def frozen_states(self) -> list[dict[str, Any]]:
+        """Both views by every element; of the images as many as a page can hold."""
+        size = packed_size(self.frozen({**self._state, "first": 1}))
+        pairs = self.group.order**2
+        count = max(1, min(len(self._images), PAGE_STATES // pairs, MAX_BYTES // (size * pairs)))
+        # The image that is shown now is one of them.
+        first = min(self._state["image"], len(self._images) - count)
+        elements = self.group.elements
+        return product_of(image=range(first, first + count), first=elements, second=elements)
+
+    def frozen_facts(self, states: list[dict[str, Any]]) -> dict[str, Any]:
+        """The facts, and between which images the page can choose."""
+        images = [state["image"] for state in states]
+        return {**self.facts, "images": [min(images), max(images)]}
 
     def _refresh(self) -> None:
         """Copy the encoder and encode the batch again if the weights have changed.

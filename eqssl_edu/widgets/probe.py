@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got
 from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.widgets.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
 
 __all__ = ["Layer", "Probe"]
 
@@ -42,6 +43,7 @@ class Probe:
 
     Regular maps (B, C, |G|, H, W) keep their group axis. The group is the ``group`` of the layer or of a
     module of the network, else the cyclic group of that order. An axis of one element (C1) counts as none.
+    escnn's modules are looked into as well, alone or inside other modules: their fields get a group axis.
 
     Arguments:
         model: any network on images (B, C, H, W).
@@ -58,6 +60,7 @@ class Probe:
         self.version: tuple | None = None  # changes when a weight has changed
         self._wanted: str | None = None
         self._outputs: dict[str, Tensor | Layer] = {}
+        self._fields = EscnnFields() if has_escnn(model) else None
         try:
             self._run(image[None])
         except Exception as problem:
@@ -88,8 +91,10 @@ class Probe:
         self._refresh(shared)
         self._outputs, self._calls, self._batch, self._last = {}, {}, len(images), None
         like = next((tensor for tensor in shared if tensor.is_floating_point()), images)
+        images = images.to(like.device, like.dtype)
+        fields = getattr(self._twin, "in_type", None) if self._fields else None
         with contextlib.suppress(_Found):
-            self._twin(images.to(like.device, like.dtype))
+            self._twin(images if fields is None else fields(images))
         self._last = None
 
     def _refresh(self, shared: list[Tensor]) -> None:
@@ -102,28 +107,35 @@ class Probe:
         loose = [value for module in self.model.modules() for value in vars(module).values()]
         memo = {id(tensor): tensor for tensor in (*shared, *loose) if isinstance(tensor, Tensor)}
         self._twin = copy.deepcopy(self.model, memo).eval()
+        hidden = torch_inside_escnn(self._twin) if self._fields else set()
         for name, module in self._twin.named_modules():
-            module.register_forward_hook(self._watch(name or "output"))
+            if name not in hidden:
+                module.register_forward_hook(self._watch(name or "output"))
         self.version = version
 
     def _watch(self, name: str):
         def look(module: nn.Module, _inputs: tuple, output: object) -> None:
+            plain, group = output, None
+            if self._fields and self._fields.knows(output):
+                plain = output.tensor
+                output, group = self._fields.maps(output) or (None, None)
             if not isinstance(output, Tensor) or output.ndim not in (4, 5):
                 return
-            if output is self._last and any(True for _ in module.children()):
+            if plain is self._last and any(True for _ in module.children()):
                 return  # a container gives the very tensor of its last layer: it is known by that name
             height, width = output.shape[-2:]
             if len(output) != self._batch or height != width or width < SMALLEST_SIDE:
                 return
-            self._last = output
+            self._last = plain
             call = self._calls[name] = self._calls.get(name, 0) + 1
             unique = name if call == 1 else f"{name} (call {call})"
             if self._wanted == unique:
                 self._outputs[unique] = output
                 raise _Found
             if self._wanted is None:
-                group = self._group(module, output)
+                group = group or self._group(module, output)
                 convolves = getattr(getattr(module, "weight", None), "ndim", 0) >= 4
+                convolves |= hasattr(module, "expand_parameters")  # escnn's convolutions
                 kind = type(module).__name__
                 self._outputs[unique] = Layer(unique, kind, output.shape[1], group, width, convolves)
 

@@ -31,6 +31,7 @@ from eqssl_edu.exercises.letters import letters
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.plots import ByHand, image_grid, picture, row
+from eqssl_edu.widgets import OrbitExplorer
 
 ABC = letters()  # thirty letters, each a tensor (9, 9) of zeros and ones
 G = dihedral(4)  # the group of this notebook: all symmetries of the square
@@ -187,7 +188,7 @@ assert G.generate([1]) == (0, 1, 2, 3)  # whoever keeps r90 has to keep all turn
 # - Which pictures can it become? That list is its **orbit**.
 # - Which elements do *not* change it? They are its **stabiliser**.
 #
-# **Predict.** How many pictures are in the orbit of F? Of A? Of H? Of O? Then move the controls below the letters.
+# **Predict.** How many pictures are in the orbit of F? Of A? Of H? Of O?
 
 
 # %%
@@ -208,20 +209,28 @@ def stabilizer(drawing, group=G):
 
 HTML(row([picture(drawing, letter, side=54) for letter, drawing in ABC.items()]))
 
+# %% [markdown]
+# The **orbit explorer** shows all of it at once. The buttons apply an element to the picture. The map has a place for
+# each element, with the picture that it makes: an arrow leads on by `r90`, a dashed line by `m`. Click on a place to go
+# there, or use the arrow keys and Enter. Try A first, then F, N, L, H and O.
+
+# %%
+explorer = OrbitExplorer(G, "A")
+explorer
+
+# %% [markdown]
+# **Seen:** the map of A has eight places, but they show only four pictures. Places with the same number show the same
+# picture. The green `=` marks the elements that keep the letter. The sentence below the large picture is a line
+# of the product table: it says which single element does the same as the two steps.
+
 # %%
 GROUPS = {"D4": dihedral(4), "C4": cyclic(4), "D2": dihedral(2), "C2": cyclic(2)}
 
-
-def letter_orbit(letter, group):
-    acting = GROUPS[group]
-    pictures, kept = orbit(ABC[letter], acting), stabilizer(ABC[letter], acting)
-    kept_by = ", ".join(acting.element_name(g) for g in kept)
-    text = f"Orbit of {letter} under {group}: <b>{len(pictures)}</b> pictures. "
-    text += f"Stabiliser: {kept_by}: <b>{len(kept)}</b> of {acting.order} elements."
-    return row([picture(drawing, f"picture {i + 1}", side=72) for i, drawing in enumerate(pictures)], text)
-
-
-ByHand(letter_orbit, letter=list(ABC), group=list(GROUPS), start={"letter": "A"})
+for group in GROUPS.values():
+    for letter, drawing in ABC.items():
+        explored = OrbitExplorer(group, letter)
+        assert len(explored.orbit()) == len(orbit(drawing, group))
+        assert explored.stabilizer() == stabilizer(drawing, group)
 
 # %% [markdown]
 # Now all letters at once, sorted by their stabiliser. **Predict:** which letter has a diagonal mirror?

@@ -35,7 +35,8 @@ from eqssl_edu.exercises.letters import letters
 from eqssl_edu.exercises.notebook_02 import STEPS
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.plots import ByHand, image_grid, picture, row, window_picture
+from eqssl_edu.plots import ByHand, image_grid, picture, row
+from eqssl_edu.widgets import ExactnessLab, KernelExplorer
 
 torch.set_default_dtype(torch.float64)  # identities are proven in double precision
 torch.manual_seed(0)  # for the first weights of the layers
@@ -240,6 +241,27 @@ assert errors.max() < 1e-12 < forgot_to_shift[1:].min()
 assert same_function(lifting, layers.LiftingConv2d(D4, 1, 6, kernel_size=5, padding=2), images)
 
 # %% [markdown]
+# ### Change the filter by hand
+#
+# The library's layer with one filter. Drag a weight up or down, or use the arrow keys. Move the window over the digit.
+# **Predict:** the weight in the upper left corner grows. Which weight of copy r90 grows?
+
+# %%
+one_filter = layers.LiftingConv2d(C4, 1, 1, kernel_size=3, padding=1)
+by_hand = KernelExplorer(one_filter)
+by_hand
+
+# %% [markdown]
+# **Seen:** one weight of the filter is one weight in *each* copy, and the frame shows where it stands. All four
+# answers change. The explorer works on the layer itself: `one_filter.weight` is what your hand has made of it.
+
+# %%
+by_hand.set_state(kernel=edge.flatten().tolist(), row=5, column=9)
+assert torch.equal(one_filter.weight, edge)
+answer = one_filter(by_hand.image[None])[0, 0, :, 5, 9]  # (|G|,): what the layer itself says at that place
+assert torch.allclose(answer, torch.tensor(by_hand.responses()))
+
+# %% [markdown]
 # ## 2.3 Group convolution: the second layer
 #
 # The first layer is done. The second one gets maps of shape `(B, C, |G|, H, W)`, and has to return maps of the same
@@ -344,6 +366,16 @@ assert map_error(convolution, maps, D4) < 1e-12
 assert same_function(convolution, layers.GroupConv2d(D4, 6, 4, kernel_size=3, padding=1), maps)
 
 # %% [markdown]
+# The same explorer with a group convolution. Its input are the four maps of a digit. **Predict:** you drag a weight of
+# plane A. In how many of the sixteen pictures below does something change?
+
+# %%
+KernelExplorer(layers.GroupConv2d(C4, 1, 1, kernel_size=3, padding=1))
+
+# %% [markdown]
+# **Seen:** in four of them, once in each copy. Follow the letter A down the rows: it turns by 90 degrees, and it moves
+# one place to the right.
+#
 # ## 2.4 A layer that is equivariant and still wrong
 #
 # Every step of *twist and shift* can go wrong. Here are three layers, each with one mistake in the copies.
@@ -501,12 +533,22 @@ print("shared statistics: equivariant in both modes, and the library's function"
 #
 # So far every layer had stride 1. Networks also make their maps smaller, with a stride of 2 or more. Is that harmless?
 #
-# The picture below shows a square image (yellow) of some size, with zeros around it (white). The blue frame is the first
-# window. **Dots** are the centres of all windows. **Circles** are the same centres after a quarter turn of the image.
-# The number is measured: a lifting layer with random weights really runs on noise.
+# The lab shows a square image (yellow) with zeros around it. The blue frame is the first window, **dots** are the
+# centres of all windows. On the right the image has been turned: **rings** are where the turn has moved the dots.
+# The error is measured: a convolution with random weights really runs on noise.
 #
-# **Predict.** size 16, kernel 3, stride 2, padding 1 is the most common way to halve a map. Green or red? Then play:
+# **Predict.** size 16, kernel 3, stride 2, padding 1 is the most common way to halve a map. Exact or not? Then play:
 # change one slider at a time, and look for the settings that turn green.
+
+# %%
+lab = ExactnessLab(size=16, kernel_size=3, stride=2, padding=1, rule=False)
+lab
+
+# %% [markdown]
+# Not exact! And it is not off by a little: the error is above 100 %, larger than the result itself. No ring has a dot.
+#
+# One setting at a time will not show the rule. Let us measure *all* settings, 792 of them, and look at them together:
+# a row for each size, a column for each kernel. **Predict** the pattern for stride 3, then move the slider.
 
 
 # %%
@@ -516,26 +558,6 @@ def turn_error(size, kernel, stride, padding):
     return equivariance_error(layer, x, C4, transform_outputs=C4.transform_maps)[1].item()
 
 
-def lab(size, kernel, stride, padding):
-    if kernel > size + 2 * padding:
-        return "The window is larger than the image."
-    error = turn_error(size, kernel, stride, padding)
-    colour, word = ("#00704f", "exact") if error < 1e-9 else ("#b34700", "not exact")
-    style = f"background:{colour};color:white;padding:2px 10px"
-    badge = f'<b style="{style}">{word}</b> measured error: {error:.1e}'
-    return row([window_picture(size, kernel, stride, padding)], badge)
-
-
-controls = {"size": range(6, 41), "kernel": range(1, 8), "stride": range(1, 5), "padding": range(4)}
-ByHand(lab, **controls, start={"size": 16, "kernel": 3, "stride": 2, "padding": 1})
-
-# %% [markdown]
-# Red! And it is not off by a little: the error is above 1, larger than the result itself.
-#
-# One setting at a time will not show the rule. Let us measure *all* settings, 792 of them, and look at them together:
-# a row for each size, a column for each kernel. **Predict** the pattern for stride 3, then move the slider.
-
-# %%
 cases = [(S, k, s, p) for S in range(6, 17) for k in range(1, 7) for s in range(1, 5) for p in range(3)]
 exact = {case: turn_error(*case) < 1e-9 for case in cases}
 
@@ -582,8 +604,19 @@ assert [text for text, count in mistakes.items() if count == 0] == ["s divides S
 #
 # Why? The first window stands at the left border. The windows step by s. If S + 2p - k is a multiple of s, the last
 # window ends at the right border. If not, some columns are left over *on the right*. Turn the image, and they are on
-# top, but the layer still leaves them out on the right. Go back to the lab and look for the column without dots.
-#
+# top, but the layer still leaves them out on the right. In the lab below (and in the one above) that strip is hatched.
+# This one knows the rule as well.
+
+# %%
+lab = ExactnessLab(size=16, kernel_size=3, stride=2, padding=1)
+for size in lab.values["nearest"]:
+    lab.set_state(size=size)
+    assert lab.values["exact"]
+lab.set_state(size=16)
+assert not lab.values["exact"]
+lab
+
+# %% [markdown]
 # "Use odd sizes" is right for odd windows only. And every wrong layer is silent: no error, no warning. So the library
 # has a function that looks at any torch network, names the layers that break the rule, and says which input sizes of
 # that layer would keep it.

@@ -1,220 +1,45 @@
-"""Drive the real JupyterLab with a real browser, with the network closed to everything but loopback."""
+"""Fixtures of the browser tests: a browser, JupyterLab, notebooks and pages that are open."""
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import shutil
-import subprocess
-import sys
-import time
+import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlsplit
 
+import lab as environment
 import pytest
-
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 60  # for the server, and for the page
-RUN_SECONDS = 60  # for all cells of a notebook
-
-
-@dataclass
-class Lab:
-    """A running JupyterLab."""
-
-    url: str
-    token: str
-    folder: Path
-    settings: Path
-
-    def write(self, name: str, cells: list) -> str:
-        """Write a notebook of these cells: code, or whole cells of another notebook.
-
-        Without a kernelspec in it, JupyterLab would open a dialog.
-        """
-        import nbformat
-
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        )
-        nbformat.write(notebook, self.folder / name)
-        return f"{self.url}doc/tree/{name}?token={self.token}"
-
-    def use_theme(self, dark: bool) -> None:
-        theme = self.settings / "themes.jupyterlab-settings"
-        theme.write_text(json.dumps({"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}))
-
-
-@dataclass
-class NotebookPage:
-    """A notebook that is open in the browser, and what the page did that it should not do."""
-
-    page: object
-    console_errors: list[str] = field(default_factory=list)
-    external_requests: list[str] = field(default_factory=list)
-
-    def run_all(self) -> None:
-        """Run every cell and wait until the last one is done."""
-        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-
-    def start_all(self) -> None:
-        """Run every cell and come back at once, while the last ones are still waiting."""
-        self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
-
-    def run_last_cell(self, source: str) -> None:
-        """Put this source into the last cell and run it, as a user would to steer a widget from a cell."""
-        self.page.evaluate(
-            """async (source) => {
-                 const notebook = jupyterapp.shell.currentWidget.content;
-                 notebook.activeCellIndex = notebook.widgets.length - 1;
-                 notebook.activeCell.model.sharedModel.setSource(source);
-                 await jupyterapp.commands.execute('notebook:run-cell');
-               }""",
-            source,
-        )
-
-    def output(self, cell: int):
-        """The output area of a code cell (a locator): look in it by role or by class, never by text alone."""
-        return self.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea-output")
-
-    def assert_clean(self) -> None:
-        """No error on the console, no request to anywhere but this machine."""
-        assert self.console_errors == []
-        assert self.external_requests == []
 
 
 @pytest.fixture(scope="session")
 def chromium():
     """A headless Chromium with no network of its own."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if environment.find_chromium() is None:
         pytest.skip("no chromium on the PATH (Debian: apt-get install chromium)")
-    arguments = [
-        "--no-sandbox",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--no-first-run",
-    ]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=executable, args=arguments)
+    with environment.browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[environment.Lab]:
     """JupyterLab on loopback, on a free port, with a token, in an empty home."""
     pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
-    home = tmp_path_factory.mktemp("lab")
-    folders = {
-        name: home / name for name in ("notebooks", "config", "data", "runtime", "settings", "workspaces")
-    }
-    for folder in folders.values():
-        folder.mkdir()
-    apputils = folders["settings"] / "@jupyterlab" / "apputils-extension"
-    apputils.mkdir(parents=True)
-    silent = {"fetchNews": "false", "checkForUpdates": False}
-    (apputils / "notification.jupyterlab-settings").write_text(json.dumps(silent))
-    environment = {
-        **os.environ,
-        "HOME": str(home),
-        "JUPYTER_CONFIG_DIR": str(folders["config"]),
-        "JUPYTER_DATA_DIR": str(folders["data"]),
-        "JUPYTER_RUNTIME_DIR": str(folders["runtime"]),
-        "JUPYTERLAB_SETTINGS_DIR": str(folders["settings"]),
-        "JUPYTERLAB_WORKSPACES_DIR": str(folders["workspaces"]),
-        "IPYTHONDIR": str(home / "ipython"),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }
-    token = secrets.token_hex(16)
-    options = {
-        "ServerApp.ip": "127.0.0.1",
-        "ServerApp.port": 0,
-        "ServerApp.open_browser": False,
-        "ServerApp.root_dir": folders["notebooks"],
-        "ServerApp.allow_root": True,
-        "IdentityProvider.token": token,
-        "LabApp.expose_app_in_browser": True,
-        "LabApp.extension_manager": "readonly",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter",
-        "lab",
-        *(f"--{name}={value}" for name, value in options.items()),
-    ]
-    log = home / "server.log"
-    with log.open("w") as sink:
-        server = subprocess.Popen(command, env=environment, stdout=sink, stderr=subprocess.STDOUT, cwd=home)
-    try:
-        yield Lab(_wait_for_url(server, folders["runtime"], log), token, folders["notebooks"], apputils)
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)  # it stops its kernels first
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_for_url(server: subprocess.Popen, runtime: Path, log: Path) -> str:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        for description in runtime.glob("jpserver-*.json"):
-            text = description.read_text()
-            if text.endswith("}"):  # else it is being written
-                return json.loads(text)["url"]
-        time.sleep(0.1)
-    pytest.fail(f"JupyterLab did not start within {START_SECONDS} s:\n{log.read_text()[-2000:]}")
+    with environment.running_lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
 
 
 @pytest.fixture
-def open_notebook(chromium, lab: Lab) -> Iterator[Callable[..., NotebookPage]]:
+def open_notebook(chromium, lab: environment.Lab) -> Iterator[Callable[..., environment.NotebookPage]]:
     """open_notebook(name, cells, width=1280, height=900, dark=False, **context options) -> NotebookPage."""
-    contexts = []
-
-    def open_page(
-        name: str, cells: list[str], width: int = 1280, height: int = 900, dark: bool = False, **options
-    ):
-        lab.use_theme(dark)
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        opened = NotebookPage(page)
-
-        def guard(route):
-            address = urlsplit(route.request.url)
-            if address.scheme in ("data", "blob") or address.hostname == "127.0.0.1":
-                route.continue_()
-            else:
-                opened.external_requests.append(route.request.url)
-                route.abort()
-
-        context.route("**/*", guard)
-
-        def listen(message):
-            if message.type == "error":
-                opened.console_errors.append(f"{message.text} {message.location}")
-
-        page.on("console", listen)
-        page.on("pageerror", lambda problem: opened.console_errors.append(str(problem)))
-        page.set_default_timeout(15_000)
-        page.goto(lab.write(name, cells), timeout=START_SECONDS * 1000)
-        page.wait_for_selector(".jp-CodeCell", timeout=START_SECONDS * 1000)
-        # The kernel is there: what is run now, runs at once.
-        page.wait_for_function(
-            "jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
-            timeout=START_SECONDS * 1000,
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(
+            environment.open_notebook(chromium, lab, *arguments, **options)
         )
-        page.set_default_timeout(RUN_SECONDS * 1000)
-        return opened
 
-    yield open_page
-    for context in contexts:
-        context.close()
+
+@pytest.fixture
+def open_page(chromium) -> Iterator[Callable[..., environment.NotebookPage]]:
+    """open_page(path, width=1280, height=900, dark=False, **context options) -> NotebookPage: a file, no server."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(
+            environment.open_file(chromium, *arguments, **options)
+        )

@@ -209,6 +209,19 @@ def test_any_torch_module(side, channels):
     assert explorer.values["panels"][0]["rows"] == ["0–3", "4–4"]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+@pytest.mark.parametrize(
+    "image", [IMAGE, IMAGE.cuda() if torch.cuda.is_available() else IMAGE], ids=["CPU", "GPU"]
+)
+def test_a_network_on_the_gpu(image):
+    explorer = FieldExplorer(encoder().cuda(), image)
+    explorer.set_state(angle=90, stabilised=True)
+    assert explorer.errors()["C4 network"] < 1e-3  # convolutions may round to TF32 there
+    explorer.set_state(source="digits")
+    explorer.refine()
+    assert explorer.curve["angles"]
+
+
 def test_names():
     class Mine(nn.Conv2d):
         pass
@@ -248,6 +261,111 @@ def test_channel_pages_end_with_the_last_channel():
     assert panel["first"] == 12
 
 
+# -- pictures ------------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_the_toolkit(pair):
+    seen = {pair.values["pixels"][:1024]}
+    for source in ("digits", "glyphs", "shapes"):
+        pair.set_state(source=source)
+        assert pair.state()["picture"] == 0 and pair.curve["angles"] == []
+        seen.add(pair.values["pixels"][:1024])
+        pair.set_state(picture=2, angle=90)
+        assert pair.errors()["C4 network"] < 1e-5
+        assert pair.readout.startswith(f"Picture: {pair.values['picture']['text']}. Image turned by 90°")
+        pair.set_state(angle=0)
+    assert len(seen) == 4
+    pair.set_state(source="image")
+    assert pair.values["pixels"][:1024] in seen
+
+
+def test_a_picture_from_the_front_end(pair):
+    grey = bytes([128]) * 32**2
+    upload = {"source": "file", "side": 32, "channels": 1, "name": "cat.png", "size": [64, 48]}
+    pair.receive({"token": "a", "changes": {"upload": upload, "angle": 90}}, [memoryview(grey)])
+    assert pair.error == "" and pair.answered == "a"
+    assert {"source": "file", "picture": 0, "angle": 90}.items() <= pair.state().items()
+    text = "cat.png: the central 48 × 48 of 64 × 48 pixels, made 32 × 32, grey"
+    assert pair.values["picture"] == {"text": text, "count": 1, "own": {"file": 1, "drawing": 0}}
+    state = pair.state()
+    pair.set_state(source="image")
+    pair.set_state(**state)
+    assert pair.values["picture"]["text"] == text
+
+
+def test_a_new_drawing_has_a_new_curve_and_an_empty_one_has_no_error(pair):
+    upload = {"source": "drawing", "side": 32, "channels": 1, "name": "", "size": [32, 32]}
+    for data in (bytes(32**2), bytes(512) + bytes([255]) * 512):
+        pair.receive({"token": "a", "changes": {"upload": upload}}, [memoryview(data)])
+        assert pair.state()["source"] == "drawing"
+        assert pair.curve["angles"] == [] and pair.unfinished
+        pair.refine()
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.ReLU())
+    explorer = FieldExplorer(model, IMAGE)
+    explorer.receive({"token": "a", "changes": {"upload": upload, "angle": 33}}, [memoryview(bytes(32**2))])
+    assert explorer.errors() == {"plain CNN": 0.0}
+
+
+def test_a_picture_of_the_wrong_size_is_refused(pair, monkeypatch):
+    monkeypatch.setattr(base, "RAISE_ERRORS", False)
+    upload = {"source": "file", "side": 32, "channels": 1, "name": "cat.png", "size": [64, 48]}
+    pair.receive({"token": "a", "changes": {"upload": upload}}, [memoryview(b"abc")])
+    assert pair.error.startswith("ValueError: picture must have") and pair.answered == "a"
+    assert pair.state()["source"] == "image"
+
+
+def test_the_upright_maps_are_kept_until_something_changes(pair):
+    batches = []
+    network = pair.networks[0]
+    look = network.probe.maps
+    network.probe.maps = lambda images, layer: batches.append(len(images)) or look(images, layer)
+    pair.set_state(angle=10)
+    pair.set_state(angle=20)
+    assert batches == [1, 1]
+    for change in ({"layer": "stages.0"}, {"source": "shapes"}, {"picture": 1}):
+        pair.set_state(**change)
+        assert batches[-1] == 2
+        pair.set_state(angle=pair.state()["angle"] + 1)
+        assert batches[-1] == 1
+    with torch.no_grad():
+        network.probe.model.stages[0].weight.mul_(2)
+    pair.set_state(angle=10)
+    assert batches[-1] == 2
+    fresh = FieldExplorer(network.probe.model, IMAGE, compare=pair.networks[1].probe.model)
+    fresh.set_state(**{**pair.state()})
+    assert fresh.errors()["C4 network"] == pytest.approx(pair.errors()["C4 network"], rel=1e-4)
+
+
+def test_a_resnet_of_plain_torch_and_a_photo():
+    """The lines of the README."""
+
+    class Block(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+            self.conv2, self.bn2 = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            return self.relu(x + self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x))))))
+
+    torch.manual_seed(0)
+    stem = (nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+    my_model = nn.Sequential(
+        *stem, Block(8), Block(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
+    )
+    Image = pytest.importorskip("PIL.Image")
+    my_photo = Image.fromarray((PHOTO.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).resize((120, 80))
+
+    photo = np.array(my_photo.convert("RGB").resize((128, 128)))
+    explorer = FieldExplorer(my_model, torch.from_numpy(photo).permute(2, 0, 1) / 255)
+
+    explorer.set_state(angle=90)
+    assert explorer.errors()["plain CNN"] > 0.05
+    assert {"3.conv1", "3.bn2", "4.relu (call 2)"} & set(explorer.layers[0])
+    assert explorer.values["input"] == {"channels": 3, "side": 80}
+
+
 # -- weight and speed ----------------------------------------------------------------------------------------
 
 
@@ -272,9 +390,9 @@ def test_a_move_sends_at_most_60_kb_and_showing_200_kb(make):
 
 def test_showing_takes_at_most_a_second():
     model, compare = encoder(), matched_cnn(encoder())
-    start = time.perf_counter()
+    start = time.process_time()  # not what other programs of the machine do meanwhile
     FieldExplorer(model, IMAGE, compare=compare)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 # -- messages ------------------------------------------------------------------------------------------------

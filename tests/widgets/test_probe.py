@@ -194,6 +194,63 @@ def test_messages_name_the_argument(as_a_user):
         Probe(nn.Conv2d(3, 4, 3), IMAGE)
 
 
+def escnn_network(plane, fields):
+    from eqssl_edu.steerable import enn
+
+    torch.manual_seed(0)
+    images, maps = enn.FieldType(plane, [plane.trivial_repr]), enn.FieldType(plane, 2 * [fields])
+    return enn.SequentialModule(
+        enn.R2Conv(images, maps, kernel_size=3, padding=1, bias=False),
+        enn.InnerBatchNorm(maps),
+        enn.ReLU(maps, inplace=True),
+        enn.R2Conv(maps, maps, kernel_size=3, padding=1, bias=False),
+    )
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "inside another module"])
+def test_escnn_modules_show_their_group_axis(inside):
+    steerable = pytest.importorskip("eqssl_edu.steerable")
+    plane = steerable.gspaces.flipRot2dOnR2(4)
+    network = escnn_network(plane, plane.regular_repr)
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = network
+
+        def forward(self, images):
+            return self.inner(network.in_type(images)).tensor.mean((-2, -1))
+
+    probe = Probe(Outer() if inside else network, IMAGE)
+    names = [f"{'inner.' if inside else ''}{i}" for i in range(4)]
+    assert list(probe.layers) == names
+    last = probe.layers[names[3]]
+    assert last.group == dihedral(4) and last.channels == 2 and last.convolves
+    upright = probe.maps(IMAGE[None], names[3])
+    assert upright.shape == (1, 2, 8, 16, 16)
+    for g in dihedral(4).elements:
+        turned = probe.maps(dihedral(4).transform(IMAGE, g)[None], names[3])
+        expected = dihedral(4).transform_maps(upright, g)
+        assert torch.allclose(turned, expected, atol=1e-4 * float(expected.abs().max()))
+    assert not torch.allclose(turned, upright, atol=1e-2 * float(upright.abs().max()))
+
+
+def test_escnn_fields_that_are_no_permutations_are_not_shown():
+    steerable = pytest.importorskip("eqssl_edu.steerable")
+    plane = steerable.gspaces.rot2dOnR2(8)
+    images = steerable.enn.FieldType(plane, [plane.trivial_repr])
+    vectors = steerable.enn.FieldType(plane, 2 * [plane.irrep(1)])
+    with pytest.raises(ValueError, match="model must have a layer with feature maps"):
+        Probe(steerable.enn.R2Conv(images, vectors, kernel_size=3), IMAGE)
+
+
+def test_trivial_fields_of_escnn_have_no_group_axis():
+    steerable = pytest.importorskip("eqssl_edu.steerable")
+    plane = steerable.gspaces.rot2dOnR2(4)
+    probe = Probe(escnn_network(plane, plane.trivial_repr)[:1], IMAGE)
+    assert probe.layers["0"].group is None and probe.maps(IMAGE[None], "0").shape == (1, 2, 16, 16)
+
+
 def test_what_comes_behind_the_layer_is_not_run():
     class Head(nn.Module):
         runs = 0

@@ -1,32 +1,14 @@
-"""Images that work with the network off."""
+"""Real handwritten digits that work with the network off."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
-from torch import Tensor
 
+from eqssl_edu.data.sets import ImageSet, Splits
 from eqssl_edu.errors import need_positive
 
-__all__ = ["ImageSet", "Splits", "digits"]
-
-
-class ImageSet(NamedTuple):
-    """Images and their classes."""
-
-    images: Float[Tensor, "count channel height width"]
-    labels: Int64[Tensor, " count"]
-
-
-class Splits(NamedTuple):
-    """Three disjoint sets of images: train on the first, choose on the second, report on the third."""
-
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
+__all__ = ["digits"]
 
 
 def digits(size: int = 16) -> Splits:

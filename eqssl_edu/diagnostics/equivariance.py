@@ -1,4 +1,4 @@
-"""Numbers that tell whether a network does what its group promises."""
+"""The error of equivariance, at the elements of the group and at any angle."""
 
 from __future__ import annotations
 

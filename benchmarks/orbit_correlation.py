@@ -1,0 +1,202 @@
+"""Orbit correlation of all pairs, and InfoNCE on it, forward + backward, against a bare matrix product with the same
+multiply-adds (the limit), paired in one run; the peak memory of the loss; a training step with it.
+
+    python benchmarks/orbit_correlation.py [--device cuda] [--views 256 1024 4096]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from paired import median_ratio, paired_seconds, write
+
+from eqssl_edu.contrastive import InfoNCE, orbit_correlation
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+
+DIMENSION = 512  # C |G|
+GROUPS = {"C4": cyclic(4), "D4": dihedral(4)}
+KINDS = ("max", "soft", "power3")
+ROUNDS = {256: 21, 1024: 7, 4096: 2}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--views", type=int, nargs="+", default=list(ROUNDS))
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)  # what the child processes are asked for
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    if options.peak:
+        print(peak(*options.peak, device))
+        return
+    lines = [
+        f"Forward + backward, {str(precision(device)).removeprefix('torch.')}, C |G| = {DIMENSION}. Each round runs "
+        "all candidates once; ratios are medians of the ratios within a round.",
+        "",
+        *pair_table(options.views, device),
+        "",
+        *memory_table(max(options.views), device),
+        "",
+        *step_table(device),
+    ]
+    write("orbit_correlation", "Orbit correlation and InfoNCE against a bare matrix product", device, lines)
+
+
+def pair_table(sizes: list[int], device: torch.device) -> list[str]:
+    """kappa and the losses against the product."""
+    names = ["kappa", *KINDS, "soft, at once"]
+    rows = [
+        f"| group, views | product, ms | {' | '.join(names)} | streamed / at once |",
+        f"|{'---|' * (len(names) + 3)}",
+    ]
+    for name, group in GROUPS.items():
+        for count in sizes:
+            rounds = ROUNDS.get(count, 5)
+            seconds = paired_seconds(
+                candidates(group, count, device), rounds, device, warmup=1 if rounds > 2 else 0
+            )
+            ratios = [f"{median_ratio(seconds[each], seconds['product']):.2f}" for each in names]
+            streamed = median_ratio(seconds["soft"], seconds["soft, at once"])
+            milliseconds = 1e3 * statistics.median(seconds["product"])
+            rows.append(f"| {name}, {count} | {milliseconds:.1f} | {' | '.join(ratios)} | {streamed:.2f} |")
+            print(rows[-1], flush=True)
+    return [
+        *rows,
+        "",
+        "product: (B |G|, C |G|) times (C |G|, B) and both its gradients. kappa: `orbit_correlation` of two batches "
+        "of B. max, soft, power3: `InfoNCE` of B views (B / 2 images), streamed as it is by default: it needs every "
+        "pair but once, so a ratio below 1 is possible. At once: its formula, "
+        "`F.cross_entropy(*InfoNCE.logits(...))`, with all B^2 |G| correlations in memory.",
+    ]
+
+
+def candidates(group: FiniteGroup, count: int, device: torch.device) -> dict:
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        x = torch.randn(*shape, generator=generator).to(device, precision(device))
+        return x.requires_grad_()
+
+    order = group.order
+    left, right = random(count * order, DIMENSION), random(count, DIMENSION)
+    z, w = (random(count, DIMENSION // order, order) for _ in range(2))
+    slope = random(count * order, count).detach()
+    slope_kappa = slope.view(count, order, count).movedim(1, 2)
+    runs = {
+        "product": lambda: torch.autograd.grad(left @ right.T, (left, right), slope),
+        "kappa": lambda: torch.autograd.grad(orbit_correlation(group, z, w), (z, w), slope_kappa),
+    }
+    for kind in KINDS:
+        loss = InfoNCE(group, kind)
+        runs[kind] = lambda loss=loss: torch.autograd.grad(loss(*z.chunk(2)), z)
+    runs["soft, at once"] = lambda: torch.autograd.grad(at_once(InfoNCE(group, "soft"), *z.chunk(2)), z)
+    return runs
+
+
+def memory_table(count: int, device: torch.device) -> list[str]:
+    """What a loss takes on top of its inputs, at the most, forward + backward."""
+    rows = [
+        "| group, views | buffer of B^2 abs(G), MiB | streamed, MiB | of the buffer | at once, MiB |",
+        "|---|---|---|---|---|",
+    ]
+    for name, group in GROUPS.items():
+        buffer = count**2 * group.order * precision(device).itemsize / 2**20
+        streamed, whole = (child(name, str(count), mode, device) for mode in ("streamed", "once"))
+        rows.append(
+            f"| {name}, {count} | {buffer:.0f} | {streamed:.0f} | {streamed / buffer:.2f} | {whole:.0f} |"
+        )
+        print(rows[-1], flush=True)
+    how = "PyTorch's allocator" if device.type == "cuda" else "the resident size of a child process, on Linux"
+    return [*rows, "", f"Soft similarity, forward + backward, on top of the features; from {how}."]
+
+
+def child(name: str, count: str, mode: str, device: torch.device) -> float:
+    arguments = [sys.executable, __file__, "--device", device.type, "--peak", name, count, mode]
+    return float(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
+
+
+def peak(name: str, count: str, mode: str, device: torch.device) -> float:
+    """MiB on top of the features."""
+    group = GROUPS[name]
+    loss = InfoNCE(group, "soft")
+
+    def run(z1: torch.Tensor, z2: torch.Tensor) -> None:
+        value = loss(z1, z2) if mode == "streamed" else at_once(loss, z1, z2)
+        value.backward()
+
+    def features(views: int) -> list[torch.Tensor]:
+        shape = (views // 2, DIMENSION // group.order, group.order)
+        return [torch.randn(shape, device=device, dtype=precision(device)).requires_grad_() for _ in "12"]
+
+    run(*features(8))  # what the first call loads does not count
+    views = features(int(count))
+    before = watch(device)
+    run(*views)
+    return (most(device) - before) / 2**20
+
+
+def watch(device: torch.device) -> int:
+    """The bytes in use now; from here on ``most`` looks for the maximum."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the maximum so far
+    return resident("VmRSS")
+
+
+def most(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident("VmHWM")
+
+
+def resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def step_table(device: torch.device) -> list[str]:
+    """A training step of a GroupCNN with an invariant loss against the same step with the plain one."""
+    rows = [f"| encoder, views | plain, ms | {' | '.join(KINDS)} |", f"|---|---|{'---|' * len(KINDS)}"]
+    for name, group in GROUPS.items():
+        torch.manual_seed(0)
+        encoder = GroupCNN(group, channels=(8, 16, 32)).to(device)
+        views = torch.rand(128, 1, 28, 28, device=device)
+
+        def step(kind: str, group=group, encoder=encoder, views=views) -> None:
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                loss = InfoNCE(group, kind)(*encoder(views).chunk(2))
+            torch.autograd.grad(loss, list(encoder.parameters()))
+
+        runs = {kind: (lambda kind=kind: step(kind)) for kind in ("plain", *KINDS)}
+        seconds = paired_seconds(runs, 7, device, warmup=1)
+        ratios = [f"{median_ratio(seconds[kind], seconds['plain']):.2f}" for kind in KINDS]
+        milliseconds = 1e3 * statistics.median(seconds["plain"])
+        rows.append(
+            f"| GroupCNN {name}, channels 8, 16, 32, 128 of 28 x 28 | {milliseconds:.0f} | {' | '.join(ratios)} |"
+        )
+        print(rows[-1], flush=True)
+    return [
+        *rows,
+        "",
+        "Encoder and `InfoNCE`, forward + backward, over the same step with the plain similarity.",
+    ]
+
+
+def at_once(loss: InfoNCE, z1: torch.Tensor, z2: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(*loss.logits(z1, z2))
+
+
+def precision(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""MoCo on orbits: keys of a slow copy of the network, and a queue of earlier keys as negatives."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.contrastive.infonce import Contrast
+from eqssl_edu.contrastive.pairs import need_pairs, pair_similarity, unit
+from eqssl_edu.contrastive.siamese import need_momentum
+from eqssl_edu.contrastive.similarity import need_similarity, need_temperature, orbit_similarity
+from eqssl_edu.contrastive.statistics import precise
+from eqssl_edu.errors import need_instance, need_positive
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["MoCo"]
+
+
+class MoCo(nn.Module):
+    r"""Momentum contrast with an orbit similarity s.
+
+    $$ -\log \frac{\exp(s(q, k')/t)}{\exp(s(q, k')/t) + \sum_j \exp(s(q, k_j)/t)} $$
+
+    q are the features of one view, k' those that a slow copy of the network gives for the other view, k_j the
+    keys of earlier steps in a queue; all have length 1. Both directions are taken, as in the authors' symmetric
+    version. Keys are stored once, as regular features: the queries are turned, not the keys, so the queue costs
+    no more memory than without a group. With |G| = 1 it is the standard loss.
+
+    Calling the loss changes nothing: ``enqueue`` does, and ``ContrastiveModel`` calls it in each training step.
+
+    Arguments:
+        group: G.
+        similarity: a kind of ``orbit_similarity``.
+        temperature: t, also the temperature of the soft similarity.
+        momentum: of the slow copy, which ``ContrastiveModel`` keeps: its weights move by 1 - momentum towards the
+            network's in each step.
+        size: number of keys in the queue, K. At first they are random.
+
+    References:
+        He et al., Momentum Contrast for Unsupervised Visual Representation Learning (arXiv 1911.05722),
+        algorithm 1.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> G, z = cyclic(4), torch.randn(8, 3, 4, dtype=torch.float64)
+        >>> loss = MoCo(G, similarity="max", size=64)
+        >>> torch.allclose(loss(z, z), loss(z, G.transform_features(z, 1)))
+        True
+    """
+
+    queue: Float[Tensor, "size channel group"] | None
+
+    def __init__(
+        self,
+        group: FiniteGroup,
+        similarity: str = "soft",
+        temperature: float = 0.2,
+        momentum: float = 0.99,
+        size: int = 1024,
+    ) -> None:
+        super().__init__()
+        need_instance("group", group, FiniteGroup)
+        need_similarity(similarity, "similarity")
+        need_temperature(temperature)
+        need_momentum(momentum)
+        need_positive(size=size)
+        self.group, self.similarity, self.temperature = group, similarity, temperature
+        self.momentum, self.size = momentum, size
+        self.register_buffer("queue", None)
+
+    def build(self, channels: int) -> None:
+        """Fill the queue with random keys of this width, if there is none yet; always the same keys."""
+        need_positive(channels=channels)
+        if self.queue is None:
+            generator = torch.Generator().manual_seed(0)
+            self.queue = unit(torch.randn(self.size, channels, self.group.order, generator=generator))
+
+    def logits(
+        self,
+        z1: Float[Tensor, "batch channel group"],
+        z2: Float[Tensor, "batch channel group"],
+        target1: Float[Tensor, "batch channel group"] | None = None,
+        target2: Float[Tensor, "batch channel group"] | None = None,
+    ) -> Float[Tensor, "queries keys"]:
+        """(2B, 1 + K) similarities over t of all 2B views with their partner's key, first, and with the queue."""
+        need_pairs(self.group, z1, z2)
+        if self.queue is None:
+            self.build(z1.shape[1])
+            self.queue = unit(self.queue.to(z1))
+        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
+        queries = unit(precise(torch.cat([z1, z2])))
+        keys = unit(precise(torch.cat([target2, target1]).detach()))
+        kind = (self.similarity, self.temperature)
+        positive = pair_similarity(self.group, queries, keys, *kind)[:, None]
+        negative = orbit_similarity(
+            self.group, queries, self.queue.to(queries), *kind
+        )  # turns the smaller side: queries
+        return torch.cat([positive, negative], dim=1) / self.temperature
+
+    def forward(
+        self,
+        z1: Float[Tensor, "batch channel group"],
+        z2: Float[Tensor, "batch channel group"],
+        target1: Float[Tensor, "batch channel group"] | None = None,
+        target2: Float[Tensor, "batch channel group"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The loss; without targets of a slow copy, z1 and z2 themselves are the keys."""
+        return self.contrast(z1, z2, target1, target2).loss
+
+    def contrast(
+        self,
+        z1: Float[Tensor, "batch channel group"],
+        z2: Float[Tensor, "batch channel group"],
+        target1: Float[Tensor, "batch channel group"] | None = None,
+        target2: Float[Tensor, "batch channel group"] | None = None,
+    ) -> Contrast:
+        """The loss, and how often the partner's key is nearer than all the queue."""
+        logits = self.logits(z1, z2, target1, target2)
+        partner = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+        accuracy = (logits.detach().argmax(dim=1) == partner).float().mean()
+        return Contrast(F.cross_entropy(logits, partner), accuracy)
+
+    @torch.no_grad()
+    def enqueue(
+        self, target1: Float[Tensor, "batch channel group"], target2: Float[Tensor, "batch channel group"]
+    ) -> None:
+        """Put the keys of both views into the queue; the oldest leave it."""
+        keys = unit(precise(torch.cat([target1, target2])))
+        # A new tensor and not a change in place: the backward pass of this step still needs the old one.
+        self.queue = torch.cat([self.queue, keys.to(self.queue)])[-self.size :]

@@ -1,0 +1,162 @@
+"""SimSiam and BYOL on orbits: an equivariant predictor guesses the other view's features; no negatives."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.contrastive.pairs import need_pairs, pair_similarity, unit
+from eqssl_edu.contrastive.similarity import need_similarity, need_temperature
+from eqssl_edu.contrastive.statistics import precise
+from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.mlp import GroupMLP
+
+__all__ = ["BYOL", "SimSiam", "need_momentum"]
+
+
+class _Siamese(nn.Module):
+    """What SimSiam and BYOL share: a predictor, and the mean similarity of predictions and targets."""
+
+    hidden: float  # width of the predictor's hidden layer, in units of its input's
+
+    def __init__(
+        self, group: FiniteGroup, similarity: str, temperature: float, predictor: nn.Module | None
+    ) -> None:
+        super().__init__()
+        need_instance("group", group, FiniteGroup)
+        need_similarity(similarity, "similarity")
+        need_temperature(temperature)
+        self.group, self.similarity, self.temperature = group, similarity, temperature
+        self.predictor = predictor
+
+    def build(self, channels: int) -> None:
+        """Make the predictor for features of this width, if none was given.
+
+        ``ContrastiveModel`` does this when it is made, so that an optimiser finds the weights.
+        """
+        need_positive(channels=channels)
+        if self.predictor is None:
+            # A single hidden unit would give predictions of one direction only.
+            self.predictor = GroupMLP(self.group, (channels, max(4, round(self.hidden * channels)), channels))
+
+    def agreement(
+        self,
+        z1: Float[Tensor, "batch channel group"],
+        z2: Float[Tensor, "batch channel group"],
+        target1: Float[Tensor, "batch channel group"] | None,
+        target2: Float[Tensor, "batch channel group"] | None,
+    ) -> Float[Tensor, ""]:
+        """Mean similarity of each view's prediction with the other view's target, of both directions."""
+        need_pairs(self.group, z1, z2, least=2)
+        if self.predictor is None:
+            self.build(z1.shape[1])
+            self.predictor.to(z1)
+        targets = [z.detach() if t is None else t.detach() for z, t in ((z1, target1), (z2, target2))]
+        both = 0.0
+        for z, target in zip((z1, z2), reversed(targets), strict=True):
+            prediction = unit(precise(self.predictor(z)))
+            both = both + pair_similarity(
+                self.group, prediction, unit(precise(target)), self.similarity, self.temperature
+            )
+        return both.mean() / 2
+
+
+class SimSiam(_Siamese):
+    r"""SimSiam with an orbit similarity: $-\frac12 \left( s(h(z), \bar z') + s(h(z'), \bar z) \right)$.
+
+    h is the predictor; a bar stops the gradient; all features have length 1. The predictor must be equivariant,
+    or the loss does not absorb the turns of the views any more. With |G| = 1 it is the standard loss.
+
+    Arguments:
+        group: G.
+        similarity: a kind of ``orbit_similarity``.
+        temperature: of the soft similarity.
+        predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of a quarter of the
+            width, at least 4, made for the width of the first features.
+
+    References:
+        Chen and He, Exploring Simple Siamese Representation Learning (arXiv 2011.10566), algorithm 1.
+
+    Example:
+        >>> import torch
+        >>> from eqssl_edu.groups import cyclic
+        >>> G, z = cyclic(4), torch.randn(8, 6, 4, dtype=torch.float64)
+        >>> loss = SimSiam(G)
+        >>> torch.allclose(loss(z, z), loss(z, G.transform_features(z, 1)))
+        True
+    """
+
+    hidden = 1 / 4
+
+    def __init__(
+        self,
+        group: FiniteGroup,
+        similarity: str = "max",
+        temperature: float = 0.2,
+        predictor: nn.Module | None = None,
+    ) -> None:
+        super().__init__(group, similarity, temperature, predictor)
+
+    def forward(
+        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
+    ) -> Float[Tensor, ""]:
+        return -self.agreement(z1, z2, None, None)
+
+
+class BYOL(_Siamese):
+    r"""Bootstrap your own latent, with the metric of orbits: $\min_g |h(z) - \rho(g) t'|^2$ plus the other way round.
+
+    h is the predictor; t' are the features that a slow copy of the network gives for the other view; all features
+    have length 1, so that the distance is $2 - 2s$ with the similarity s. With |G| = 1 it is the standard loss.
+
+    Arguments:
+        group: G.
+        similarity: a kind of ``orbit_similarity``.
+        temperature: of the soft similarity.
+        predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of twice the width,
+            made for the width of the first features.
+        momentum: of the slow copy, which ``ContrastiveModel`` keeps: its weights move by 1 - momentum towards the
+            network's in each step.
+
+    References:
+        Grill et al., Bootstrap Your Own Latent (arXiv 2006.07733), section 3.1.
+
+    Example:
+        >>> import torch
+        >>> from eqssl_edu.groups import cyclic
+        >>> G, z = cyclic(4), torch.randn(8, 6, 4, dtype=torch.float64)
+        >>> loss = BYOL(G)
+        >>> torch.allclose(loss(z, z), loss(z, G.transform_features(z, 1)))
+        True
+    """
+
+    hidden = 2
+
+    def __init__(
+        self,
+        group: FiniteGroup,
+        similarity: str = "max",
+        temperature: float = 0.2,
+        predictor: nn.Module | None = None,
+        momentum: float = 0.99,
+    ) -> None:
+        super().__init__(group, similarity, temperature, predictor)
+        need_momentum(momentum)
+        self.momentum = momentum
+
+    def forward(
+        self,
+        z1: Float[Tensor, "batch channel group"],
+        z2: Float[Tensor, "batch channel group"],
+        target1: Float[Tensor, "batch channel group"] | None = None,
+        target2: Float[Tensor, "batch channel group"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The loss; without targets of a slow copy, z1 and z2 themselves are the targets."""
+        return 4 - 4 * self.agreement(z1, z2, target1, target2)
+
+
+def need_momentum(momentum: float) -> None:
+    """Raise ValueError unless the momentum is in [0, 1)."""
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be at least 0 and below 1, {got(momentum)}")

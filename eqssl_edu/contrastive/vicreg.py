@@ -1,0 +1,87 @@
+"""VICReg on orbits: variance, invariance and covariance that no turn of a view changes."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.contrastive.pairs import align, need_pairs
+from eqssl_edu.contrastive.statistics import center, precise, relative_products
+from eqssl_edu.errors import got, need_instance
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["VICReg"]
+
+
+class VICReg(nn.Module):
+    r"""Variance-invariance-covariance regularisation with the metric of orbits; no negatives.
+
+    - invariance: $\min_g |z_i - \rho(g) z'_i|^2 / (C|G|)$, the mean over the batch;
+    - variance: $\max(0, 1 - \sigma_c)$ with the standard deviation of channel c over batch *and* group, the mean
+      over channels;
+    - covariance: $\sum C_k[c, c']^2 / C$ over all (k, c, c') but the variances (e, c, c), with
+      $C_k[c, c'] = \mathrm{mean}_{i, h}\, z_i[c, h]\, z_i[c', hk]$ of centred features.
+
+    Variance and covariance are the standard ones of the batch joined with all its turned copies. Without the
+    covariance, all images may embed as turned copies of one vector (orbit collapse) at no cost.
+    With |G| = 1 it is the standard loss.
+
+    Arguments:
+        group: G.
+        invariance, variance, covariance: weights of the three terms.
+
+    References:
+        Bardes, Ponce and LeCun, VICReg (arXiv 2105.04906), section 4.1.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> G, z = cyclic(4), torch.randn(8, 3, 4, dtype=torch.float64)
+        >>> torch.allclose(VICReg(G)(z, z), VICReg(G)(z, G.transform_features(z, 1)))
+        True
+    """
+
+    def __init__(
+        self,
+        group: FiniteGroup,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+    ) -> None:
+        super().__init__()
+        need_instance("group", group, FiniteGroup)
+        for name, weight in {
+            "invariance": invariance,
+            "variance": variance,
+            "covariance": covariance,
+        }.items():
+            if not weight >= 0:
+                raise ValueError(f"{name} must be at least 0, {got(weight)}")
+        self.group = group
+        self.invariance, self.variance, self.covariance = invariance, variance, covariance
+
+    def terms(
+        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The three terms before their weights."""
+        need_pairs(self.group, z1, z2, least=2)
+        z1, z2 = precise(z1), precise(z2)
+        invariance = (z1 - align(self.group, z1, z2)).square().mean()
+        spreads = [self._spread(z) for z in (z1, z2)]
+        variance = sum(variance for variance, _ in spreads) / 2
+        covariance = sum(covariance for _, covariance in spreads)
+        return {"invariance": invariance, "variance": variance, "covariance": covariance}
+
+    def forward(
+        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
+    ) -> Float[Tensor, ""]:
+        return sum(getattr(self, name) * term for name, term in self.terms(z1, z2).items())
+
+    def _spread(self, z: Float[Tensor, "batch channel group"]) -> tuple[Tensor, Tensor]:
+        """The variance and the covariance term of one batch."""
+        products = relative_products(self.group, *[center(z)] * 2) / (len(z) * self.group.order - 1)
+        variances = products[0].diagonal()  # element 0 is the identity
+        # 1e-4 under the root: its slope at zero would be infinite.
+        variance = torch.relu(1 - (variances + 1e-4).sqrt()).mean()
+        covariance = (products.square().sum() - variances.square().sum()) / z.shape[1]
+        return variance, covariance

@@ -1,0 +1,206 @@
+"""Glyphs: letters in many typefaces on textured grounds, a world whose symmetries are known and can be switched."""
+
+from __future__ import annotations
+
+import math
+import string
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from eqssl_edu.data.sets import ImageSet, Splits
+from eqssl_edu.data.textures import textures
+from eqssl_edu.data.typefaces import TYPEFACES, letter_images
+from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.groups import dihedral
+
+__all__ = ["GLYPH_KINDS", "glyph_atlas", "glyph_classes", "glyphs"]
+
+
+class _Kind(NamedTuple):
+    """Which classes there are: every letter in every pose is one."""
+
+    letters: str
+    poses: tuple[int, ...] = (0,)  # elements of D4
+    stabilizer: tuple[int, ...] = (0,)  # subgroup of D4: the letter is repeated around the centre by it
+    partner: str = (
+        ""  # a second letter beside the first: the pose is then the second one's against the first's
+    )
+
+
+ASYMMETRIC = "GPQRhk"  # no turn and no reflection makes one of these from itself or from another
+GLYPH_KINDS = {
+    "capitals": _Kind(string.ascii_uppercase),
+    "C1": _Kind(ASYMMETRIC),
+    "C2": _Kind(ASYMMETRIC, stabilizer=(0, 2)),
+    "C4": _Kind(ASYMMETRIC, stabilizer=(0, 1, 2, 3)),
+    "D1": _Kind(ASYMMETRIC, stabilizer=(0, 4)),
+    "D2": _Kind(ASYMMETRIC, stabilizer=(0, 2, 4, 6)),
+    "D4": _Kind(ASYMMETRIC, stabilizer=tuple(range(8))),
+    "chiral": _Kind(ASYMMETRIC, poses=(0, 4)),
+    "bdpq": _Kind("b", poses=(0, 4, 6, 2)),
+    "pose": _Kind("F", poses=(0, 1, 2, 3), partner="R"),
+}
+
+
+def glyphs(
+    kind: str = "capitals",
+    *,
+    counts: tuple[int, int, int] = (6000, 1000, 2000),
+    size: int = 24,
+    upright: bool = True,
+    mirrored: bool = False,
+    seed: int = 0,
+) -> Splits:
+    """Letters on textured grounds, dark on light or light on dark, noisy; values in [0, 1].
+
+    Train, validation and test images are drawn in *disjoint typefaces* (14, 4 and 4 of them): a score on the test
+    images says what is known of letters, not of fonts. The classes of each set are balanced and in random order.
+
+    | kind | classes |
+    |---|---|
+    | capitals | A to Z: 26 |
+    | C1, C2, C4, D1, D2, D4 | the letters GPQRhk, each repeated around the centre so that it has this stabiliser: 6 |
+    | chiral | the letters GPQRhk and their mirror images: 12; chance level to whoever ignores reflections |
+    | bdpq | b, d, p, q as exact reflections of one b: 4; one and the same to whoever ignores D2 |
+    | pose | F beside R, turned against it by 0, 90, 180 or 270 degrees: 4; the pair is turned by quarters |
+
+    Arguments:
+        kind: one of the kinds above.
+        counts: how many images to train, to validate and to test with.
+        size: side of the images in pixels.
+        upright: True: within 12 degrees of the reader's orientation. False: each image turned by its own angle,
+            uniform over the circle, so that no orientation is more likely than another.
+        mirrored: every second image, at random, is a mirror image, and its label does not say which.
+        seed: another number gives other images.
+
+    Example:
+        >>> glyphs("bdpq", counts=(20, 8, 8)).train.images.shape
+        torch.Size([20, 1, 24, 24])
+    """
+    _need_kind(kind)
+    if not isinstance(counts, tuple) or len(counts) != 3:
+        raise TypeError(f"counts must be three integers (train, validation, test), {got(counts)}")
+    need_positive(size=size, **{f"counts[{i}]": count for i, count in enumerate(counts)})
+    need_instance("upright", upright, bool)
+    need_instance("mirrored", mirrored, bool)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed must be an integer of at least 0, {got(seed)}")
+    parts = []
+    for number, (part, count) in enumerate(zip(TYPEFACES, counts, strict=True)):
+        generator = torch.Generator().manual_seed(3 * seed + number)
+        atlas = glyph_atlas(kind, part, 2 * size)
+        labels = torch.arange(count) % atlas.shape[1]
+        labels = labels[torch.randperm(count, generator=generator)]
+        images = [_draw(atlas, chunk, size, upright, mirrored, generator) for chunk in labels.split(1000)]
+        parts.append(ImageSet(torch.cat(images), labels))
+    return Splits(*parts)
+
+
+def glyph_classes(kind: str = "capitals") -> tuple[str, ...]:
+    """What the labels 0, 1, ... of a kind of glyphs stand for.
+
+    Example:
+        >>> glyph_classes("pose")
+        ('FR', 'FR r90', 'FR r180', 'FR r270')
+    """
+    recipe = _need_kind(kind)
+    if kind == "bdpq":
+        return tuple("bdpq")
+    group = dihedral(4)
+    return tuple(
+        f"{letter}{recipe.partner}{' ' + group.element_name(pose) if pose else ''}"
+        for letter in recipe.letters
+        for pose in recipe.poses
+    )
+
+
+@lru_cache(maxsize=12)
+def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label size size"]:
+    """The clean, upright drawings that the images are made from: ink 1 on ground 0.
+
+    Their symmetries are exact on the pixel grid: a drawing of kind "D1" equals its mirror image bit for bit.
+
+    Arguments:
+        kind: a kind of ``glyphs``.
+        part: "train", "validation" or "test"; a variant is one of the part's typefaces (and, for "pose", one of
+            the four turns of the pair).
+        size: side of the drawings in pixels.
+    """
+    recipe, group = _need_kind(kind), dihedral(4)
+    if part not in TYPEFACES:
+        raise ValueError(f"part must be one of {', '.join(TYPEFACES)}, {got(part)}")
+    need_positive(size=size)
+    if size % 2:
+        raise ValueError(f"size must be even, so that the centre lies between pixels, {got(size)}")
+    faces, cell = TYPEFACES[part], round(0.4 * size)
+    if recipe.partner:
+        first, second = (
+            letter_images(faces, letter, cell, 0.9)[:, 0] for letter in (recipe.letters, recipe.partner)
+        )
+        # Both letters turn where they stand, the second by its pose more: only their relation is the class.
+        pairs = [
+            torch.maximum(
+                _placed(group.transform(first, turn), size, -cell, -cell // 2),
+                _placed(group.transform(second, (turn + pose) % 4), size, 0, -cell // 2),
+            )
+            for turn in range(4)
+            for pose in recipe.poses
+        ]
+        return torch.stack(pairs, dim=1).unflatten(1, (4, -1)).flatten(0, 1)
+    if len(recipe.stabilizer) == 1:
+        drawings = letter_images(faces, recipe.letters, size)
+    else:
+        # One copy in the corner of the centre, or above or beside it, and its images under the stabiliser.
+        across = -cell // 2 if recipe.stabilizer == (0, 2) else -cell
+        down = -cell // 2 if recipe.stabilizer == (0, 4) else -cell
+        copy = _placed(letter_images(faces, recipe.letters, cell, 0.9), size, across, down)
+        drawings = torch.stack([group.transform(copy, g) for g in recipe.stabilizer]).amax(dim=0)
+    return torch.stack([group.transform(drawings, pose) for pose in recipe.poses], dim=2).flatten(1, 2)
+
+
+def _need_kind(kind: str) -> _Kind:
+    if kind not in GLYPH_KINDS:
+        raise ValueError(f"kind must be one of {', '.join(GLYPH_KINDS)}, {got(kind)}")
+    return GLYPH_KINDS[kind]
+
+
+def _placed(cells: Tensor, size: int, across: int, down: int) -> Tensor:
+    """Small square pictures on a large empty one, their upper left corner that far from the centre, in pixels."""
+    left, top, side = size // 2 + across, size // 2 + down, cells.shape[-1]
+    return F.pad(cells, (left, size - left - side, top, size - top - side))
+
+
+def _draw(
+    atlas: Float[Tensor, "variant label fine fine"],
+    labels: Int64[Tensor, " batch"],
+    size: int,
+    upright: bool,
+    mirrored: bool,
+    generator: torch.Generator,
+) -> Float[Tensor, "batch 1 size size"]:
+    """One random image for each label: the drawing is moved a little, put on a texture, and made noisy."""
+    count = len(labels)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+
+    variant = torch.randint(len(atlas), (count,), generator=generator)
+    angle = uniform(-math.pi / 15, math.pi / 15) if upright else uniform(0, 2 * math.pi)
+    step = 1 / uniform(0.85, 1.2)  # larger steps in the drawing make the letter smaller
+    flip = 1 - 2 * torch.randint(2, (count,), generator=generator) if mirrored else torch.ones(count)
+    frame = torch.zeros(count, 2, 3)
+    frame[:, 0, 0], frame[:, 0, 1] = flip * step * angle.cos(), -flip * step * angle.sin()
+    frame[:, 1, 0], frame[:, 1, 1] = step * angle.sin(), step * angle.cos()
+    frame[:, :, 2] = uniform(-0.15, 0.15, 2)
+    grid = F.affine_grid(frame, [count, 1, 2 * size, 2 * size], align_corners=False)
+    # Drawn at twice the size and averaged: thin strokes would break in a single bilinear sample.
+    ink = F.avg_pool2d(F.grid_sample(atlas[variant, labels][:, None], grid, align_corners=False), 2)
+    ground = uniform(0.4, 0.6, 1, 1, 1) + uniform(0.06, 0.14, 1, 1, 1) * textures(count, size, generator)
+    dark_or_light = 1 - 2 * torch.randint(2, (count, 1, 1, 1), generator=generator)
+    images = ground + dark_or_light * uniform(0.3, 0.5, 1, 1, 1) * ink
+    return (images + 0.05 * torch.randn(images.shape, generator=generator)).clamp(0, 1)

@@ -1,0 +1,41 @@
+"""Every image turned by its own random angle, as in rotated MNIST."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_instance
+from eqssl_edu.groups import rotate
+
+__all__ = ["rotated"]
+
+
+def rotated(
+    images: Float[Tensor, "count channel size size"], seed: int = 0
+) -> Float[Tensor, "count channel size size"]:
+    """Each image turned counter-clockwise about its centre by an angle of its own, uniform over the circle.
+
+    Bilinear, with zeros where nothing is known: for images whose content lies in the centred disc on ground 0.
+    Such data has no upright orientation left, and the law of its images does not change under any rotation.
+
+    Arguments:
+        images: square images.
+        seed: another number gives other angles.
+
+    References:
+        Larochelle et al., An empirical evaluation of deep architectures on problems with many factors of
+        variation, ICML 2007 (rotated MNIST).
+
+    Example:
+        >>> rotated(torch.rand(4, 1, 28, 28)).shape
+        torch.Size([4, 1, 28, 28])
+    """
+    need_instance("images", images, Tensor)
+    if images.ndim != 4 or not images.is_floating_point() or images.shape[-1] != images.shape[-2]:
+        raise ValueError(f"images must be square and floating point, of shape (N, C, S, S), {got(images)}")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed must be an integer of at least 0, {got(seed)}")
+    generator = torch.Generator().manual_seed(seed)
+    return rotate(images, 360 * torch.rand(len(images), generator=generator))

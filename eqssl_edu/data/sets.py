@@ -1,0 +1,25 @@
+"""Images with their classes, and the three disjoint sets that every experiment needs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+__all__ = ["ImageSet", "Splits"]
+
+
+class ImageSet(NamedTuple):
+    """Images and their classes."""
+
+    images: Float[Tensor, "count channel height width"]
+    labels: Int64[Tensor, " count"]
+
+
+class Splits(NamedTuple):
+    """Three disjoint sets of images: train on the first, choose on the second, report on the third."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet

@@ -1,0 +1,38 @@
+"""Numbers that tell whether a network does what its group promises, and whether its features have collapsed."""
+
+from eqssl_edu.diagnostics.collapse import (
+    Collapse,
+    orbit_collapse,
+    orbit_spread,
+    pooled_spread,
+    rank_me,
+    spread,
+)
+from eqssl_edu.diagnostics.equivariance import (
+    equivariance_error,
+    nearest_element,
+    rotation_error,
+    turn_features,
+    turn_maps,
+)
+from eqssl_edu.diagnostics.geometry import alignment, matched_temperature, uniformity
+from eqssl_edu.diagnostics.irreps import irrep_energy, irrep_projectors
+
+__all__ = [
+    "Collapse",
+    "alignment",
+    "equivariance_error",
+    "irrep_energy",
+    "irrep_projectors",
+    "matched_temperature",
+    "nearest_element",
+    "orbit_collapse",
+    "orbit_spread",
+    "pooled_spread",
+    "rank_me",
+    "rotation_error",
+    "spread",
+    "turn_features",
+    "turn_maps",
+    "uniformity",
+]

@@ -1,0 +1,103 @@
+"""Alignment, uniformity and temperature, in the geometry of orbits."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.contrastive.pairs import pair_similarity
+from eqssl_edu.contrastive.similarity import need_similarity, need_temperature, orbit_similarity
+from eqssl_edu.diagnostics.collapse import need_features
+from eqssl_edu.errors import got
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["alignment", "matched_temperature", "uniformity"]
+
+
+@torch.no_grad()
+def alignment(
+    group: FiniteGroup, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
+) -> float:
+    r"""How far the two views of an image are apart: the mean of $d(z_i, z'_i)^2$ of the normalised features, with the
+    distance of orbits $d$. 0 is perfect; an orbit collapse is.
+
+    References:
+        Wang and Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+        Hypersphere (arXiv 2005.10242); there with the plain distance, which is this one for |G| = 1.
+    """
+    need_features(group, z1)
+    if z2.shape != z1.shape:
+        raise ValueError(f"z2 must have the shape of z1, {tuple(z1.shape)}, {got(z2)}")
+    return float((2 - 2 * pair_similarity(group, _unit(z1), _unit(z2), "max")).clamp_min(0).mean())
+
+
+@torch.no_grad()
+def uniformity(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> float:
+    r"""How evenly the images fill the space of orbits: $\log \mathrm{mean}_{i \neq j} \exp(-2\, d(z_i, z_j)^2)$ of the
+    normalised features, with the distance of orbits $d$. Lower is better; 0 if all lie in one orbit.
+
+    References:
+        Wang and Isola (arXiv 2005.10242); there with the plain distance.
+    """
+    need_features(group, z, least=2)
+    unit = _unit(z)
+    squares = (2 - 2 * orbit_similarity(group, unit, unit, "max")).clamp_min(0)
+    others = squares[~torch.eye(len(z), dtype=torch.bool, device=z.device)]
+    return float((-2 * others).logsumexp(dim=0) - math.log(len(others)))
+
+
+@torch.no_grad()
+def matched_temperature(
+    group: FiniteGroup,
+    z: Float[Tensor, "batch channel group"],
+    kind: str = "max",
+    temperature: float = 0.2,
+) -> float:
+    r"""The temperature that gives a similarity the contrast that the plain one has at ``temperature``.
+
+    What a loss sees is $s / t$. Between a perfect positive and a negative it sees the gap
+    $(\mathrm{mean}_i\, s(z_i, z_i) - \mathrm{mean}_{i \neq j} s(z_i, z_j)) / t$. The maximum over G raises the
+    similarity of unrelated images, the mean lowers that of an image with itself: at one temperature they see
+    different gaps. To compare similarities fairly give each the temperature that makes its gap the plain one's.
+
+    Arguments:
+        group: G.
+        z: regular features of at least two images, random or of an untrained network; normalised first.
+        kind: a kind of ``orbit_similarity``; the soft one takes the answer as its own t as well, as ``InfoNCE`` does.
+        temperature: of the plain similarity.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> z = torch.randn(500, 8, 4, generator=torch.Generator().manual_seed(0))
+        >>> round(matched_temperature(cyclic(4), z, "max", 0.2), 2)  # random pairs have 0.18, not 0
+        0.16
+    """
+    need_features(group, z, least=2)
+    need_similarity(kind, "kind")
+    need_temperature(temperature)
+    unit = _unit(z.double())
+    negative = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+
+    def gap(kind: str, t: float) -> float:
+        similarity = orbit_similarity(group, unit, unit, kind, t)
+        return float(similarity.diagonal().mean() - similarity[negative].mean()) / t
+
+    wanted = gap("plain", temperature)
+    low, high = 1e-3 * temperature, 1e3 * temperature
+    # Up to rounding (1e-9) every image may be the same, for the plain similarity or for this kind.
+    if not (wanted * temperature > 1e-9 and gap(kind, low) > wanted > gap(kind, high)):
+        raise ValueError(
+            f"z must differ between images for the similarity {kind!r}, else no temperature matches; {got(z)}"
+        )
+    while high / low > 1 + 1e-9:  # the gap falls as t grows
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if gap(kind, middle) > wanted else (low, middle)
+    return math.sqrt(low * high)
+
+
+def _unit(z: Tensor) -> Tensor:
+    return F.normalize(z.flatten(1), dim=1).view_as(z)

@@ -1,0 +1,126 @@
+"""The exercises of notebook A1: a guard for action tables, four unknown layers, what an error bar repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.errors import got
+from eqssl_edu.exercises.verdict import Wrong, ask, filled_in
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+
+__all__ = ["is_action", "strangers", "what_to_repeat"]
+
+# table -> (what is wrong with it, a hint); made of a table that is right.
+BROKEN: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "moves labels under the identity": (
+        lambda table: table.roll(1, dims=1),
+        "Row 0 must be torch.arange(n): the identity moves nothing.",
+    ),
+    "has two rows exchanged": (
+        lambda table: table[[0, 2, 1, *range(3, len(table))]],
+        "Compare table[product[g, h]] with table[g][table[h]] for all g and h.",
+    ),
+    "sends two labels to one": (
+        lambda table: torch.cat([table[:1], table[1:] * 0]),
+        "All rows of this one are harmless but one property fails: (gh).l must be g.(h.l), also for gh = e.",
+    ),
+}
+
+
+def is_action(answer: Callable[..., Any]) -> str:
+    """A function (table (|G|, n), group) -> True if the table is an action."""
+    for group in (cyclic(4), dihedral(4)):
+        for labels in (GSet.neighbours(group), GSet.grid(group, 3), GSet.regular(group)):
+            if not ask(answer, labels.action.clone(), group):
+                hint = "Is it the order of the product? Row product[g, h] is: first h, then g."
+                if group.name == "C4":
+                    hint = "For C4 even the order does not matter. Compare for *all* l, and use torch.equal."
+                raise Wrong(f"It turned down a table that is an action: {labels!r}.", hint)
+            for problem, (spoil, hint) in BROKEN.items():
+                if ask(answer, spoil(labels.action), group):
+                    raise Wrong(f"It let a table of {group.name} pass that {problem}.", hint)
+    return "It passes six actions and stops eighteen tables that are none."
+
+
+def _expanded(
+    weight: Float[Tensor, "out channel 4 k k"], plane: Callable[[int, int], int], turn: Callable[[int], int]
+) -> Float[Tensor, "wide_out wide_in k k"]:
+    """A weight for C4 whose copy g takes filter plane(g, h) for input plane h and is turned by turn(g)."""
+    copies = [
+        cyclic(4).transform(weight[:, :, [plane(g, h) for h in range(4)]], turn(g) % 4) for g in range(4)
+    ]
+    return torch.stack(copies, dim=1).flatten(0, 1).flatten(1, 2)
+
+
+LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "Ada": lambda weight: _expanded(weight, lambda g, h: (h - g) % 4, lambda g: g),
+    "Ben": lambda weight: _expanded(weight, lambda g, h: (h - g) % 2, lambda g: g),
+    "Cleo": lambda weight: _expanded(weight, lambda g, h: (g - h) % 4, lambda g: g),
+    "Dan": lambda weight: _expanded(weight, lambda g, h: (h + g) % 4, lambda g: g),
+}
+ABOUT = {
+    "Ada": "it is equivariant and reaches all 100 kernels",
+    "Ben": "it is equivariant, but its rank is 50: two planes are never used",
+    "Cleo": "its planes are numbered the other way round, which is only another name for each: rank 100, equivariant",
+    "Dan": "it reaches 100 kernels, but it is not equivariant",
+}
+
+
+def strangers(answer: Any) -> str:
+    """The names of the layers in ``LAYERS`` that are equivariant and have full rank."""
+    if isinstance(answer, str) or not isinstance(answer, (set, list, tuple)) or not answer:
+        raise Wrong(
+            f"The answer must be a list of names, {got(answer)}.", f"The names are {', '.join(LAYERS)}."
+        )
+    unknown = [name for name in answer if name not in LAYERS]
+    if unknown:
+        raise Wrong(f"There is no layer {unknown[0]!r}.", f"The layers are {', '.join(LAYERS)}.")
+    for name, about in ABOUT.items():
+        right = name in ("Ada", "Cleo")
+        if (name in answer) != right:
+            raise Wrong(f"{name} is {'right' if right else 'wrong'}.", f"Measure it: {about}.")
+    return "Two tests, and both are needed: one stranger fails the rank, another one the equivariance."
+
+
+# claim -> (what is to be repeated, why)
+STUDIES = {
+    "Pretraining with equivariant labels gives better features than with invariant ones.": (
+        "pretraining",
+        "the claim is about two ways of pretraining, so each of them must be run again from its first number",
+    ),
+    "This checkpoint, which we publish, reads digits better than that one.": (
+        "test images",
+        "both networks are given; what could have come out differently is which images were in the test set",
+    ),
+    "On this checkpoint the probe's result does not depend on its random start.": (
+        "probe",
+        "here the claim is about the start of the probe itself",
+    ),
+    "A longer pretraining helps.": (
+        "pretraining",
+        "long and short are ways of pretraining: several seeds of each, in pairs",
+    ),
+    "The new augmentation lowers the spread between runs.": (
+        "pretraining",
+        "a spread between runs needs runs",
+    ),
+}
+
+
+def what_to_repeat(answer: Any) -> str:
+    """For each claim what has to be repeated for its error bar."""
+    if not isinstance(answer, dict) or set(answer) != set(STUDIES):
+        raise Wrong("The answer must be a dictionary of the five claims.", "Keep the keys: they are STUDIES.")
+    for claim, (wanted, why) in STUDIES.items():
+        said = filled_in(answer[claim])
+        if said not in ("pretraining", "probe", "test images"):
+            raise Wrong(f"{said!r} cannot be repeated.", "Choose pretraining, probe or test images.")
+        if said != wanted:
+            raise Wrong(f"{claim} Not by repeating: {said}.", f"Think again: {why}.")
+    return "Repeat what the claim is about."

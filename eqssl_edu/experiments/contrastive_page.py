@@ -1,0 +1,126 @@
+"""The page of the experiment contrastive."""
+
+from __future__ import annotations
+
+from eqssl_edu.experiments.contrastive import CELLS, CONDITIONS, METHODS, TEMPERATURE
+from eqssl_edu.experiments.figures import Intervals
+from eqssl_edu.experiments.pages import Results, percent, points, table, verdict
+from eqssl_edu.experiments.runs import Cell
+
+__all__ = ["figures", "page"]
+
+MEASURES = {"probe_upright": "probe, pooled features", "orbit_knn": "nearest orbits"}
+HEADER = (
+    "views",
+    "similarity",
+    "temperature",
+    "task",
+    "probe, upright",
+    "mean of 4 turns",
+    "worst turn",
+    "nearest orbits",
+)
+PAIRS = (
+    *((method, "plain") for method in METHODS[1:]),
+    ("max", "mean"),
+    ("soft", "mean"),
+    ("power3", "mean"),
+)
+
+
+def figures(raw: dict) -> dict[str, Intervals]:
+    """Probe accuracy of each similarity under both conditions."""
+    results = Results(raw, CELLS)
+    panels = {c: {m: results.mean(Cell(c, m), "probe_upright") for m in METHODS} for c in CONDITIONS}
+    floor = results.mean(CELLS[-1], "probe_upright").mean
+    marks = {c: dict.fromkeys(METHODS, floor) for c in CONDITIONS}
+    return {
+        raw["name"]: Intervals("InfoNCE by similarity", panels, marks, "probe accuracy (dotted: no training)")
+    }
+
+
+def page(raw: dict) -> str:
+    """The whole page, from the raw runs alone."""
+    results = Results(raw, CELLS)
+    rows = [
+        [
+            cell.condition,
+            cell.method,
+            f"{results.of(cell, 'temperature')[0]:.3f}" if cell != CELLS[-1] else "",
+            percent(results.mean(cell, "train_accuracy")) if cell != CELLS[-1] else "",
+            *(percent(results.mean(cell, f"probe_{key}")) for key in ("upright", "mean", "worst")),
+            percent(results.mean(cell, "orbit_knn")),
+        ]
+        for cell in CELLS
+    ]
+    between = [
+        (
+            label,
+            condition,
+            method,
+            other,
+            results.difference(Cell(condition, method), Cell(condition, other), key),
+        )
+        for key, label in MEASURES.items()
+        for condition in CONDITIONS
+        for method, other in PAIRS
+    ]
+    turning = [
+        (label, method, results.difference(*(Cell(condition, method) for condition in CONDITIONS), key))
+        for key, label in MEASURES.items()
+        for method in METHODS
+    ]
+    equal = [f"{k}, {c}: {m} and {o}" for k, c, m, o, d in between if not d.excludes_zero]
+    equal += [f"{k}: {m} with turned views and without" for k, m, d in turning if not d.excludes_zero]
+    seen = "; ".join(
+        f"{condition}: " + ", ".join(f"{m} {100 * value.mean:.1f} %" for m, value in rows_.items())
+        for condition, rows_ in figures(raw)[raw["name"]].panels.items()
+    )
+    return f"""# Which similarity in the contrastive loss?
+
+InfoNCE asks two views of one image to be more similar than views of two images. Plain similarity compares the
+features as they are; if each view was turned by its own element, it asks for features that no turn changes. The
+others are symmetric in the orbit correlation and absorb the turns: mean (pooling first), max, soft (log-sum-exp) and
+power3 (triple correlation). Does it matter for what is learned?
+
+A C4 network with an equivariant projector. Views: scale, shift, small rotation, another texture, inversion, contrast
+and noise; "turned": each view by its own quarter turn as well. Each similarity has the temperature that gives it the
+contrast of the plain one at {TEMPERATURE} on random features, so that the losses see equal gaps.
+
+{results.setting()} ([raw runs](raw/{raw["name"]}.json))
+
+## Results
+
+"Task": how often the partner is the most similar view, at the end of training (turned or unturned views; not to be
+compared between the two). A linear probe for the classes on 32 principal components of pooled features, trained on
+upright images; and nearest neighbours in the metric of orbits, which see relative orientations too. Accuracies in %.
+
+{table(HEADER, rows)}
+
+![Probe accuracy of five similarities, left with turned views, right without, dotted line: no training.
+{seen}.]({raw["name"]}.svg)
+
+## Differences
+
+Between similarities, in percentage points:
+
+{
+        table(
+            ["measure", "views", "similarity", "against", "difference", "verdict"],
+            [[*names, points(d), verdict(d)] for *names, d in between],
+        )
+    }
+
+Turned views against unturned ones:
+
+{
+        table(
+            ["measure", "similarity", "difference", "verdict"],
+            [[*names, points(d), verdict(d)] for *names, d in turning],
+        )
+    }
+
+## What does not separate
+
+{chr(10).join(f"- {line}" for line in equal) if equal else "Every comparison above separates."}
+"""

@@ -1,0 +1,61 @@
+"""What one image allows: the best loss and accuracy of an equivariant network on its inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from eqssl_edu.errors import got
+
+if TYPE_CHECKING:
+    from eqssl_edu.pretext.task import Task
+
+__all__ = ["floors_of_images"]
+
+
+def floors_of_images(
+    task: Task, images: Float[Tensor, "batch channel height width"]
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    r"""(nats, accuracy): the best that an equivariant network can do on the inputs of each image alone.
+
+    An equivariant network answers (y, l) and all (g y, g.l) equally well. So take all of them, equally likely.
+    Where the same picture comes with several labels, the best answer is their distribution: the floor is
+    $H(g \cdot l \mid g y)$, and the cap the mean probability of the most likely label.
+    """
+    if images.ndim != 4 or not len(images):
+        raise ValueError(f"images must be a batch (B, C, H, W) of at least one image, {got(images)}")
+    inputs, labels = task.every_input(images)
+    keys, moved = [], []
+    for g in task.group.elements:
+        keys += [_fingerprint(task.transform(case, g)) for case in inputs]
+        moved.append(task.labels.act(g, labels))
+    pictures = torch.stack(keys, dim=1)  # (B, copies)
+    answers = torch.cat(moved).expand(len(images), -1)
+    which = torch.arange(len(images), device=images.device)[:, None].expand_as(pictures)
+    pairs = torch.stack([which, pictures, answers], dim=-1).flatten(0, 1)
+    pairs, times = pairs.unique(dim=0, return_counts=True)
+    _, group = pairs[:, :2].unique(dim=0, return_inverse=True)
+    times = times.double()
+    total = times.new_zeros(int(group.max()) + 1).index_add(0, group, times)[group]
+    most = times.new_zeros(int(group.max()) + 1).scatter_reduce(0, group, times, "amax")
+    copies = pictures.shape[1]
+    nats = times.new_zeros(len(images)).index_add(0, pairs[:, 0], -times * (times / total).log()) / copies
+    first = times.new_zeros(len(most), dtype=torch.long).scatter(0, group, pairs[:, 0])
+    caps = times.new_zeros(len(images)).index_add(0, first, most) / copies
+    return nats, caps
+
+
+def _fingerprint(inputs: Float[Tensor, "batch ..."]) -> Int64[Tensor, " batch"]:
+    """One number for each input, equal for equal pictures: the bits of the pixels with random odd weights.
+
+    The sum is over integers and wraps around, so it is exact. Different pictures collide once in 2^64.
+    """
+    bits = (inputs.double().flatten(1) + 0.0).view(torch.int64)  # + 0.0 makes one zero of the two
+    weights = (
+        torch.randint(-(2**62), 2**62, bits.shape[1:], generator=torch.Generator().manual_seed(0)) * 2 + 1
+    )
+    mixed = bits ^ (bits >> 32)  # the low bits of a double that was a float are all 0
+    return (mixed * weights.to(bits.device)).sum(dim=1)

@@ -1,0 +1,154 @@
+"""The jigsaw: in which order were the tiles of the image put?"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from eqssl_edu.errors import got
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.gsets import GSet
+from eqssl_edu.pretext.draws import random_vectors, turn_vectors
+from eqssl_edu.pretext.task import Task
+
+__all__ = ["JigsawTask"]
+
+ASSUMPTIONS = {
+    "conjugation": "",
+    "left": (
+        "The left action names each tile's place in the upright picture. It is right only if every image is "
+        "upright, so that a turned input shows how far it was turned."
+    ),
+    "trivial": (
+        "The trivial action says that the order of the tiles does not change when the input is turned. It is right "
+        "only if every image is upright, so that turned inputs never occur."
+    ),
+}
+
+
+class JigsawTask(Task):
+    r"""In which order were the tiles put? Input $S_\sigma x$: the tile at position p goes to position $\sigma(p)$.
+
+    Tiles are moved, not turned. Turning the input by g gives (THEORY T8, bit for bit)
+
+    $$ g \cdot S_\sigma x = S_{\pi_g \sigma \pi_g^{-1}} (g x), $$
+
+    so conjugation is the right action on the permutations, whatever the images are.
+
+    So that a line across two tiles does not give the order away, each tile shows a crop of itself, ``gap`` pixels
+    smaller on each side, moved by its own random vector. The encoder sees each crop by itself, with mean 0 and
+    standard deviation 1. The jitter turns with the image, so the identity stays exact.
+
+    Arguments:
+        group: C1, C2, C4, D1, D2 or D4.
+        grid: 2 or 3 tiles on a side.
+        action: "conjugation", or "left" or "trivial", which need upright images.
+        count, min_distance: take only some permutations, whole orbits far apart; see ``GSet.jigsaw``. A 3 x 3 grid
+            needs one of them.
+        gap: pixels that are cut off on each side of a tile.
+        jitter: the crop moves by up to so many pixels; at most ``gap``.
+
+    References:
+        Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles
+        (arXiv 1603.09246).
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> task = JigsawTask(cyclic(4), grid=2, gap=1, jitter=1)
+        >>> inputs, labels = task.sample(torch.rand(8, 1, 16, 16), torch.Generator().manual_seed(0))
+        >>> inputs.shape, task.parts(inputs).shape, len(task.labels.orbits)
+        (torch.Size([8, 1, 16, 16]), torch.Size([8, 4, 1, 6, 6]), 10)
+    """
+
+    def __init__(
+        self,
+        group: FiniteGroup,
+        grid: int = 2,
+        action: str = "conjugation",
+        count: int | None = None,
+        min_distance: int | None = None,
+        gap: int = 0,
+        jitter: int = 0,
+    ) -> None:
+        for name, value in {"gap": gap, "jitter": jitter}.items():
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be an integer of at least 0, {got(value)}")
+        if jitter > gap:
+            raise ValueError(
+                f"jitter must be at most the gap, or crops leave their tile; got {jitter} > {gap}"
+            )
+        labels = GSet.jigsaw(group, grid, action, count, min_distance)
+        super().__init__(labels, positions=GSet.grid(group, grid))
+        self.grid, self.action, self.gap, self.jitter = grid, action, gap, jitter
+        self.assumption = ASSUMPTIONS[action]
+        self._came_from = labels.permutations.argsort(dim=1)  # [l, q]: the tile that comes to position q
+
+    def _tile(self, side: int) -> int:
+        """Side of a tile: as large as fits with the same margin on both sides of the picture."""
+        tile = side // self.grid
+        if (side - self.grid * tile) % 2:
+            tile -= 1
+        if (side - self.grid * tile) % 2 or tile <= 2 * self.gap:
+            raise ValueError(
+                f"images must have a side that {self.grid} tiles of more than 2 gap = {2 * self.gap} pixels fill with "
+                f"the same margin on both sides, got {side} pixels"
+            )
+        return tile
+
+    def draw(
+        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
+    ) -> Int64[Tensor, "batch tile 2"] | None:
+        """How far the crop of each tile of the image is moved, in pixels."""
+        if not self.jitter:
+            return None
+        return random_vectors(self.positions.size, self.jitter, images, generator)
+
+    def transform_draws(
+        self, draws: Int64[Tensor, "batch tile 2"] | None, g: int, labels: Int64[Tensor, " batch"]
+    ) -> Int64[Tensor, "batch tile 2"] | None:
+        """Each vector turns, and goes with its tile."""
+        if draws is None:
+            return None
+        came_from = self.positions.action[self.group.inverse[g]].to(draws.device)
+        return turn_vectors(self.group, draws, g)[:, came_from]
+
+    def apply(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        labels: Int64[Tensor, " batch"],
+        draws: Int64[Tensor, "batch tile 2"] | None = None,
+    ) -> Float[Tensor, "batch channel side side"]:
+        """The image with its tiles moved; the crops of the tiles' middles if nothing is drawn. Gaps are 0."""
+        if images.ndim != 4 or images.shape[-2] != images.shape[-1]:
+            raise ValueError(f"images must be square, of shape (B, C, H, H), {got(images)}")
+        tile = self._tile(images.shape[-1])
+        side = self.grid * tile
+        margin = (images.shape[-1] - side) // 2
+        images = images[..., margin : margin + side, margin : margin + side]
+        pixel = torch.arange(side, device=images.device)
+        cell, inside = pixel // tile, pixel % tile
+        position = (self.grid * cell[:, None] + cell).flatten()  # of each pixel of the input
+        source = self._came_from.to(images.device)[labels][:, position]  # (B, pixels): the tile it comes from
+        down = (source // self.grid) * tile + inside.repeat_interleave(side)
+        right = (source % self.grid) * tile + inside.repeat(side)
+        if draws is not None:
+            moved = draws.gather(1, source[..., None].expand(-1, -1, 2))
+            down, right = down + moved[..., 0], right + moved[..., 1]
+        index = (down * side + right).clamp(0, side * side - 1)  # only pixels of the gaps are clamped
+        shown = (inside >= self.gap) & (inside < tile - self.gap)
+        flat = images.flatten(2).gather(2, index[:, None].expand(-1, images.shape[1], -1))
+        return flat.unflatten(2, (side, side)) * (shown[:, None] & shown)
+
+    def parts(
+        self, inputs: Float[Tensor, "batch channel side side"]
+    ) -> Float[Tensor, "batch tile channel crop crop"]:
+        """The crops, row-major, each with mean 0 and standard deviation 1 over its pixels and channels."""
+        tile, n, gap = inputs.shape[-1] // self.grid, self.grid, self.gap
+        if inputs.ndim != 4 or inputs.shape[-2:] != (n * tile, n * tile) or tile <= 2 * gap:
+            raise ValueError(f"inputs must be inputs of this task, with {n} x {n} tiles, {got(inputs)}")
+        tiles = inputs.unflatten(3, (n, tile)).unflatten(2, (n, tile))  # (B, C, row, y, column, x)
+        tiles = tiles.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+        crops = tiles[..., gap : tile - gap, gap : tile - gap]
+        return F.layer_norm(crops, crops.shape[2:])  # a blank tile stays 0

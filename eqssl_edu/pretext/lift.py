@@ -1,0 +1,41 @@
+"""Features of the parts of an input, put together to one regular field (THEORY T9)."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.errors import got
+from eqssl_edu.gsets import GSet
+
+__all__ = ["lift_parts"]
+
+
+def lift_parts(
+    features: Float[Tensor, "batch part channel group *grid"], positions: GSet
+) -> Float[Tensor, "batch wide group *grid"]:
+    r"""Lift the features of P parts to an ordinary regular field with P * C channels.
+
+    $$ U[(q, c), h] = F_{h \cdot q}[c, h] $$
+
+    Turning the input by g moves the part at q to g.q *and* shifts the group axis of its features. In U both are
+    one shift of the group axis: $U[(q, c), g^{-1} h]$. So any group layer and the universal head work on it. Parts
+    that keep their places (h.q = q) are simply concatenated along the channels.
+
+    Arguments:
+        features: one regular field for each part.
+        positions: the G-set of the parts.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> import torch
+        >>> tiles = GSet.grid(cyclic(4), 2)
+        >>> lift_parts(torch.rand(3, 4, 8, 4), tiles).shape
+        torch.Size([3, 32, 4])
+    """
+    order = positions.group.order
+    if features.ndim < 4 or features.shape[1] != positions.size or features.shape[3] != order:
+        raise ValueError(f"features must have shape (B, {positions.size}, C, {order}, ...), {got(features)}")
+    index = positions.action.T.to(features.device)  # [q, h] = h.q
+    index = index.reshape(1, positions.size, 1, order, *[1] * (features.ndim - 4)).expand_as(features)
+    return features.gather(1, index).flatten(1, 2)

@@ -1,0 +1,106 @@
+"""Relative patch location: on which side of the first patch was the second one?"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_positive
+from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.gsets import GSet
+from eqssl_edu.pretext.draws import random_vectors, turn_vectors
+from eqssl_edu.pretext.task import Task
+
+__all__ = ["RelativeLocationTask"]
+
+DIRECTIONS = torch.tensor(
+    [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)]
+)
+
+
+class RelativeLocationTask(Task):
+    r"""On which of the eight sides of the first patch was the second one cut out? Inputs (B, 2, C, patch, patch).
+
+    The first patch lies at a random place. The second one lies ``patch + gap`` pixels away in the direction of
+    the label, and is moved on by a random vector. All of these are vectors around the image's centre, with
+    ranges that no turn changes. So turning both patches gives exactly the patches of the turned image.
+
+    Under C4 the labels are two regular orbits, four edges and four corners.
+
+    Arguments:
+        group: C1, C2, C4, D1, D2 or D4.
+        patch: side of a patch in pixels; even for images of an even side, odd for odd ones.
+        gap: pixels between the patches, so that a line across both does not give the answer away.
+        jitter: the second patch moves by up to so many pixels in each direction; at most ``gap``, so that the
+            patches never overlap.
+
+    References:
+        Doersch et al., Unsupervised Visual Representation Learning by Context Prediction (arXiv 1505.05192).
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> task = RelativeLocationTask(cyclic(4), patch=4, gap=1, jitter=1)
+        >>> inputs, labels = task.sample(torch.rand(8, 1, 16, 16), torch.Generator().manual_seed(0))
+        >>> inputs.shape, task.labels
+        (torch.Size([8, 2, 1, 4, 4]), GSet(C4, size=8, orbits of sizes [4, 4]))
+    """
+
+    def __init__(self, group: FiniteGroup, patch: int, gap: int = 1, jitter: int = 1) -> None:
+        need_exact(group)
+        need_positive(patch=patch)
+        for name, value in {"gap": gap, "jitter": jitter}.items():
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be an integer of at least 0, {got(value)}")
+        if jitter > gap:
+            raise ValueError(f"jitter must be at most the gap, or patches overlap; got {jitter} > {gap}")
+        super().__init__(GSet.neighbours(group), positions=GSet.trivial(group, 2))
+        self.patch, self.gap, self.jitter = patch, gap, jitter
+
+    def _room(self, images: Tensor) -> int:
+        """How far the first patch may move from the centre."""
+        needed = 3 * self.patch + 2 * self.gap + 2 * self.jitter
+        if images.ndim != 4 or images.shape[-2] != images.shape[-1] or images.shape[-1] < needed:
+            raise ValueError(
+                f"images must be square of a side of at least 3 patch + 2 gap + 2 jitter = {needed}, {got(images)}"
+            )
+        side = images.shape[-1]
+        if (side - self.patch) % 2:
+            raise ValueError(
+                f"patch must be {'even' if side % 2 == 0 else 'odd'} for images of side {side} (or no patch lies "
+                f"in the centre and turns onto itself), {got(self.patch)}"
+            )
+        return (side - needed) // 2
+
+    def draw(
+        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
+    ) -> Int64[Tensor, "batch 2 2"]:
+        """The place of the first patch, from the image's centre, and the jitter of the second one, in pixels."""
+        place = random_vectors(1, self._room(images), images, generator)
+        return torch.cat([place, random_vectors(1, self.jitter, images, generator)], dim=1)
+
+    def transform_draws(
+        self, draws: Int64[Tensor, "batch 2 2"], g: int, labels: Int64[Tensor, " batch"]
+    ) -> Int64[Tensor, "batch 2 2"]:
+        """Both turn as vectors do."""
+        return turn_vectors(self.group, draws, g)
+
+    def apply(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        labels: Int64[Tensor, " batch"],
+        draws: Int64[Tensor, "batch 2 2"] | None = None,
+    ) -> Float[Tensor, "batch 2 channel patch patch"]:
+        """The patch and its neighbour; around the image's centre if nothing is drawn."""
+        self._room(images)  # checks the images
+        if draws is None:
+            draws = labels.new_zeros(len(images), 2, 2)
+        side = images.shape[-1]
+        step = (self.patch + self.gap) * DIRECTIONS.to(images.device)[labels]
+        start = (side - self.patch) // 2 + torch.stack([draws[:, 0], draws.sum(dim=1) + step], dim=1)
+        pixels = torch.arange(self.patch, device=images.device)
+        rows, columns = (start[..., None] + pixels).unbind(dim=2)  # (B, 2, patch) each
+        index = (rows[..., :, None] * side + columns[..., None, :]).flatten(1)
+        channels = images.shape[1]
+        cut = images.flatten(2).gather(2, index[:, None].expand(-1, channels, -1))
+        return cut.reshape(len(images), channels, 2, self.patch, self.patch).transpose(1, 2)

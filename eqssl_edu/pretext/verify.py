@@ -1,0 +1,209 @@
+"""Does the action on the labels tell the truth? A check on real images, with the counter-example if not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_instance
+from eqssl_edu.pretext.task import Task
+
+__all__ = ["CounterExample", "Verdict", "verify"]
+
+
+@dataclass(frozen=True)
+class CounterExample:
+    """An input whose turned copy is not what the action table promises.
+
+    Arguments:
+        image: x, (C, H, W).
+        g: the element that turned the input.
+        label: l.
+        promised: the label g.l of the table.
+        found: the label whose input the turned picture really is; None if no label fits.
+        before: the input a(x, l).
+        turned: g a(x, l), what is really seen.
+        expected: the input with the promised label, what should be seen.
+    """
+
+    image: Float[Tensor, "channel height width"]
+    g: int
+    label: int
+    promised: int
+    found: int | None
+    before: Float[Tensor, "*input"]
+    turned: Float[Tensor, "*input"]
+    expected: Float[Tensor, "*input"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What ``verify`` found. ``print`` it for a sentence; a notebook shows it with the pictures.
+
+    Arguments:
+        task: the task that was checked.
+        ok: True if every comparison held.
+        checked: how many (image, label, element) were compared.
+        failed: how many of them did not hold.
+        unclear: how many inputs (image, label) look the same as the input of another label; a comparison with such
+            an input proves little.
+        difference: the largest difference between two pixels that should be equal.
+        counter_example: the first comparison that failed.
+    """
+
+    task: Task
+    ok: bool
+    checked: int
+    failed: int
+    unclear: int
+    difference: float
+    counter_example: CounterExample | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        labels = self.task.labels
+        if self.ok:
+            text = (
+                f"The action tells the truth: in all {self.checked} comparisons the turned input was the input with "
+                f"the moved label (largest difference {self.difference:g})."
+            )
+        else:
+            case = self.counter_example
+            fits = (
+                f"it is the input with the label {labels.names[case.found]}"
+                if case.found is not None
+                else "no label fits it"
+            )
+            text = (
+                f"The action does not tell the truth: {self.failed} of {self.checked} comparisons failed. Turned by "
+                f"{labels.group.element_name(case.g)}, the input with the label {labels.names[case.label]} should be "
+                f"the one with the label {labels.names[case.promised]}, but {fits}."
+            )
+            if self.task.assumption:
+                text += f" {self.task.assumption}"
+        if self.unclear:
+            text += f" {self.unclear} inputs look like the input of another label and prove little."
+        return text
+
+    def picture(self) -> str:
+        """The counter-example as a row of pictures (HTML) and the sentence; the sentence alone if all is well."""
+        from eqssl_edu import plots
+
+        case = self.counter_example
+        if case is None:
+            return plots.row([], escape(str(self)))
+        names, turn = self.task.labels.names, self.task.labels.group.element_name(case.g)
+        pictures = {
+            "the image": case.image,
+            f"its input, label {names[case.label]}": case.before,
+            f"the input turned by {turn}": case.turned,
+            f"what the table promises, label {names[case.promised]}": case.expected,
+        }
+        planes = {caption: _plane(pixels) for caption, pixels in pictures.items()}
+        low = min(float(plane.min()) for plane in planes.values())
+        high = max(float(plane.max()) for plane in planes.values())
+        boxes = [
+            plots.picture(
+                plane, caption, limits=(low, high), side=round(130 * plane.shape[1] / plane.shape[0])
+            )
+            for caption, plane in planes.items()
+        ]
+        return plots.row(boxes, escape(str(self)))
+
+    def _repr_html_(self) -> str:
+        return self.picture()
+
+
+def verify(
+    task: Task,
+    images: Float[Tensor, "batch channel height width"],
+    seed: int = 0,
+    tolerance: float = 1e-6,
+) -> Verdict:
+    r"""Compare every turned input with what the action table promises.
+
+    For every image x, every label l, every element g, and the task's own random draws: is
+
+    $$ g \cdot a(x, l) = a(g x, g \cdot l) $$
+
+    (for a task whose label is a pose: $a(x, g \cdot l)$)? Random images or photographs are good witnesses; an image
+    with symmetries or blank parts lets wrong actions pass.
+
+    Arguments:
+        task: the task.
+        images: real images; a few are enough.
+        seed: of the task's draws (jitter).
+        tolerance: how much two pixels may differ; the tasks of this library pass with 0.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> from eqssl_edu.pretext import JigsawTask
+        >>> verdict = verify(JigsawTask(cyclic(4), grid=2, action="left"), torch.rand(2, 1, 8, 8))
+        >>> verdict.ok, verify(JigsawTask(cyclic(4), grid=2), torch.rand(2, 1, 8, 8)).ok
+        (False, True)
+    """
+    need_instance("task", task, Task)
+    if not isinstance(images, Tensor) or images.ndim != 4 or not len(images):
+        raise ValueError(f"images must be a batch (B, C, H, W) of at least one image, {got(images)}")
+    group, labels = task.group, task.labels
+    draws = task.draw(images, torch.Generator().manual_seed(seed))
+    before = [task.apply(images, _all(images, l), draws) for l in range(labels.size)]
+    unclear = checked = failed = 0
+    for l, inputs in enumerate(before):
+        twins = [_far(inputs, other) <= tolerance for k, other in enumerate(before) if k != l]
+        unclear += int(torch.stack(twins).any(dim=0).sum()) if twins else 0
+    difference, counter_example = 0.0, None
+    for g in group.elements:
+        sources = group.transform(images, g) if task.image_turns else images
+        for l in range(labels.size):
+            label = _all(images, l)
+            promised = labels.act(g, label)
+            moved_draws = task.transform_draws(draws, g, label)
+            turned = task.transform(before[l], g)
+            expected = task.apply(sources, promised, moved_draws)
+            far = _far(turned, expected)
+            wrong = far > tolerance
+            checked, failed = checked + len(images), failed + int(wrong.sum())
+            difference = max(difference, float(far.max()))
+            if counter_example is None and wrong.any():
+                i = int(wrong.nonzero()[0])
+                one = slice(i, i + 1)
+                own_draws = None if moved_draws is None else moved_draws[one]
+                fits = [
+                    k
+                    for k in range(labels.size)
+                    if _far(task.apply(sources[one], _all(sources[one], k), own_draws), turned[one])
+                    <= tolerance
+                ]
+                counter_example = CounterExample(
+                    image=images[i],
+                    g=g,
+                    label=l,
+                    promised=int(promised[i]),
+                    found=fits[0] if fits else None,
+                    before=before[l][i],
+                    turned=turned[i],
+                    expected=expected[i],
+                )
+    return Verdict(task, failed == 0, checked, failed, unclear, difference, counter_example)
+
+
+def _all(images: Tensor, label: int) -> Tensor:
+    return torch.full((len(images),), label, device=images.device)
+
+
+def _far(inputs: Tensor, others: Tensor) -> Float[Tensor, " batch"]:
+    """The largest difference between two pixels, for each sample."""
+    return (inputs - others).abs().flatten(1).amax(dim=1)
+
+
+def _plane(pixels: Float[Tensor, "*input"]) -> Float[Tensor, "height width"]:
+    """One grey picture: the mean of the channels; parts side by side."""
+    grey = pixels.mean(dim=-3)
+    if grey.ndim == 2:
+        return grey
+    gap = grey.new_full((grey.shape[-2], 1), float(grey.max()))
+    return torch.cat([piece for part in grey for piece in (part, gap)][:-1], dim=1)

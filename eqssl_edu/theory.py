@@ -1,0 +1,208 @@
+"""What an equivariant network can reach: caps, floors, and the price of a wrong label action.
+
+All losses are cross entropies in nats. Nothing here looks at a network: the numbers follow from the action of the
+group on the inputs, the labels and the data alone (THEORY T1, T2, T4, T5, T8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Real
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_instance
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.gsets import GSet
+
+__all__ = [
+    "EquivariantFloor",
+    "Floor",
+    "equivariant_floor",
+    "image_stabilizers",
+    "inconsistency_floor",
+    "label_cap",
+    "stabilizer_entropy",
+]
+
+
+class Floor(NamedTuple):
+    """The best that can be reached."""
+
+    nats: float
+    """The lowest cross entropy."""
+    accuracy: float
+    """The highest accuracy."""
+
+
+class EquivariantFloor(NamedTuple):
+    """The best that an equivariant network can reach, and why it is no better."""
+
+    nats: float
+    """The lowest cross entropy, ``uncertainty + price``."""
+    accuracy: float
+    """The highest accuracy."""
+    uncertainty: float
+    r"""$H_p(l \mid y)$: what no network could know."""
+    price: float
+    r"""$I(l'; g \mid y')$: what the action costs, and only equivariant networks pay."""
+
+
+# -- caps --------------------------------------------------------------------------------------------------------
+
+
+def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
+    r"""The best answer if the label is known only up to a symmetry: $1 / |S \cdot l|$ and $\log |S \cdot l|$.
+
+    The label l and all s.l are then equally good. Three cases of this one count:
+
+    - T1: the output is invariant: ``symmetry`` is the whole group;
+    - T2: the input looks the same after s: ``symmetry`` is its stabiliser;
+    - T5: the input is t x with the label t.l, and the *images* look the same on average after s: ``symmetry`` is
+      the symmetry of the data. With the label set G/S (label 0 is S itself) nothing is lost.
+
+    Arguments:
+        labels: the G-set.
+        symmetry: a subgroup S, as its elements.
+        label: l.
+
+    Example:
+        >>> from eqssl_edu.groups import dihedral
+        >>> label_cap(GSet.regular(dihedral(4)), (0, 4)).accuracy  # mirror images in the data
+        0.5
+        >>> label_cap(GSet.quotient(dihedral(4), (0, 4)), (0, 4)).accuracy
+        1.0
+    """
+    need_instance("labels", labels, GSet)
+    symmetry = labels.group.check_subgroup(symmetry)
+    size = len(labels.action[list(symmetry), labels._label(label)].unique())
+    return Floor(torch.tensor(float(size)).double().log().item(), 1 / size)
+
+
+def stabilizer_entropy(labels: GSet) -> Float[Tensor, " size"]:
+    r"""For each label l the entropy $\log |\mathrm{Stab}(l)|$, in nats, of a turn t of which only t.l is known.
+
+    t is uniform in G. A label of a regular orbit says all (0 nats); a fixed label says nothing ($\log |G|$). For each
+    label, the entropies of its orbit and of its stabiliser add up: $\log |G \cdot l| + \log |Stab(l)| = \log |G|$.
+
+    Example:
+        >>> from eqssl_edu.groups import dihedral
+        >>> stabilizer_entropy(GSet.grid(dihedral(4), 3)).exp().round().tolist()
+        [2.0, 2.0, 2.0, 2.0, 8.0, 2.0, 2.0, 2.0, 2.0]
+    """
+    need_instance("labels", labels, GSet)
+    return (labels.action == torch.arange(labels.size)).sum(dim=0).double().log()
+
+
+def image_stabilizers(
+    group: FiniteGroup, images: Real[Tensor, "batch channel height width"], tolerance: float = 0.0
+) -> Bool[Tensor, "batch group"]:
+    """Which elements leave an image as it is: ``[i, g]`` is True if g x_i = x_i.
+
+    Arguments:
+        tolerance: how much two pixels may differ.
+    """
+    moved = [group.transform(images, g) for g in group.elements]
+    return torch.stack([(y - images).abs().flatten(1).amax(dim=1) <= tolerance for y in moved], dim=1)
+
+
+# -- floors ------------------------------------------------------------------------------------------------------
+
+
+def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels: GSet) -> EquivariantFloor:
+    r"""The best that an equivariant network can reach on a finite law of inputs and labels (THEORY T4).
+
+    $$ \min_o \, E_p[-\log o(y)_l] = H_p(l \mid y) + I(l'; g \mid y'), \quad (y', l') = (g y, g \cdot l) $$
+
+    with g uniform. Why: an equivariant network answers (y, l) and (g y, g.l) equally well, so its loss is its loss
+    on the law of (y', l'), which all g have mixed. On that law the best answer of *any* network is
+    $p(l' \mid y')$, and it is equivariant. Its loss is $H(l' \mid y')$; of that, $H(l' \mid y', g) = H_p(l \mid y)$
+    was there before.
+
+    Arguments:
+        law: p(y, l), probabilities that sum to 1.
+        inputs: how g moves the inputs, as a G-set.
+        labels: how the head assumes that g moves the labels.
+
+    Example: a quarter turn that the head takes for no turn at all.
+        >>> from eqssl_edu.groups import cyclic
+        >>> G = cyclic(4)
+        >>> law = torch.eye(4, dtype=torch.float64) / 4  # the label is the turn itself
+        >>> equivariant_floor(law, GSet.regular(G), GSet.trivial(G, 4)).accuracy
+        0.25
+        >>> equivariant_floor(law, GSet.regular(G), GSet.regular(G)).accuracy
+        1.0
+    """
+    need_instance("inputs", inputs, GSet)
+    need_instance("labels", labels, GSet)
+    if inputs.group != labels.group:
+        raise ValueError(
+            f"inputs and labels must be sets of one group, got {inputs.group.name} and {labels.group.name}"
+        )
+    if law.shape != (inputs.size, labels.size) or not law.is_floating_point():
+        raise ValueError(f"law must hold probabilities of shape ({inputs.size}, {labels.size}), {got(law)}")
+    law = law.double()
+    if law.min() < 0 or abs(law.sum() - 1) > 1e-6:
+        raise ValueError(f"law must hold probabilities that sum to 1, got a sum of {law.sum():g}")
+    mixed = torch.zeros_like(law)
+    for g in inputs.group.elements:
+        mixed[inputs.action[g][:, None], labels.action[g]] += law / inputs.group.order
+    nats, uncertainty = _entropy(mixed) - _entropy(mixed.sum(dim=1)), _entropy(law) - _entropy(law.sum(dim=1))
+    accuracy = mixed.amax(dim=1).sum().item()
+    return EquivariantFloor(nats, accuracy, uncertainty, max(0.0, nats - uncertainty))
+
+
+def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: Sequence[int]) -> Floor:
+    r"""The best that an equivariant network can reach if its head moves the labels by the wrong action.
+
+    The images are h x with h uniform in a subgroup H, and x upright without a symmetry of its own: H = {0} is
+    upright data, H = G rotation-invariant data. The label l is uniform, and the input a(h x, l) shows both h and l
+    to an unconstrained network, which therefore reaches 0 nats. Really
+    $g \cdot a(x, l) = a(g x, g \cdot l)$; the head assumes $g * l$.
+
+    A turned input shows k = g h and m = g.l, but not g, which is any element of $k H$. The head's label is
+    $l' = g * l = g * (g^{-1} \cdot m)$. So the network cannot do better than (THEORY T4)
+
+    $$ H(l' \mid k, m) = \frac{1}{|L|} \sum_m H\big(h * (h^{-1} \cdot m), \; h \text{ uniform in } H\big). $$
+
+    Upright data forgive every action; so does the true action on any data. Here labels are of the kind whose image
+    turns along, as patches and tiles. Rotation is one of them if its label is told as the image turns along, which
+    is by conjugation, $g \cdot t = g t g^{-1}$: the left action on H-symmetric data then costs $\log |H|$ (T5).
+
+    Arguments:
+        true_labels: how the labels really move, $g \cdot l$.
+        assumed_labels: how the head moves them, $g * l$; the same group and number of labels.
+        data_symmetry: H, as its elements.
+
+    Example: the left action for a jigsaw, on images of all orientations.
+        >>> from eqssl_edu.groups import cyclic
+        >>> true, left = (GSet.jigsaw(cyclic(4), 2, action) for action in ("conjugation", "left"))
+        >>> floor = inconsistency_floor(true, left, data_symmetry=(0, 1, 2, 3))
+        >>> round(floor.nats, 3), floor.accuracy
+        (1.386, 0.25)
+        >>> inconsistency_floor(true, left, data_symmetry=(0,))
+        Floor(nats=0.0, accuracy=1.0)
+    """
+    need_instance("true_labels", true_labels, GSet)
+    need_instance("assumed_labels", assumed_labels, GSet)
+    group, size = true_labels.group, true_labels.size
+    if assumed_labels.group != group or assumed_labels.size != size:
+        raise ValueError(
+            f"assumed_labels must be {size} labels of {group.name} as true_labels are, got "
+            f"{assumed_labels.size} labels of {assumed_labels.group.name}"
+        )
+    symmetry = torch.tensor(group.check_subgroup(data_symmetry))
+    before = true_labels.action[group.inverse[symmetry]]  # [h, m] = h^-1 . m
+    answers = assumed_labels.action[symmetry[:, None], before]  # [h, m] = h * (h^-1 . m)
+    probability = torch.zeros(size, size, dtype=torch.float64)  # [m, l']
+    ones = torch.ones_like(answers.T, dtype=torch.float64)
+    probability.scatter_add_(1, answers.T, ones / len(symmetry))
+    nats = sum(_entropy(row) for row in probability) / size
+    return Floor(nats, probability.amax(dim=1).mean().item())
+
+
+def _entropy(probabilities: Float[Tensor, "*any"]) -> float:
+    # xlogy is 0 where the probability is; + 0.0 turns -0.0 into 0.0.
+    return -torch.special.xlogy(probabilities, probabilities).sum().item() + 0.0

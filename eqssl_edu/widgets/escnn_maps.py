@@ -1,0 +1,70 @@
+"""Feature maps of escnn's modules as plain tensors. escnn itself is imported only where one of them is met."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["EscnnFields", "has_escnn", "torch_inside_escnn"]
+
+
+def has_escnn(model: nn.Module) -> bool:
+    """Is there a module of escnn in it?"""
+    return any(_is_escnn(module) for module in model.modules())
+
+
+def torch_inside_escnn(model: nn.Module) -> set[str]:
+    """Names of torch's own modules inside escnn's. Their maps are laid out in a way of their own."""
+    return {
+        f"{name}.{inner}" if name else inner
+        for name, module in model.named_modules()
+        if _is_escnn(module)
+        for inner, child in module.named_modules()
+        if not _is_escnn(child)
+    }
+
+
+def _is_escnn(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("escnn.")
+
+
+class EscnnFields:
+    """Turns escnn's geometric tensors into maps: with a group axis where the fields have one.
+
+    Regular and quotient fields become (B, C, |G|, H, W), as ``steerable.from_escnn`` does it; trivial fields
+    alone become (B, C, H, W). Fields that are no permutations (irreps of dimension 2) are not shown.
+    """
+
+    def __init__(self) -> None:
+        # The import also teaches escnn's modules to be copied.
+        from eqssl_edu.steerable import wrapped
+
+        self._wrapped = wrapped
+        self._known: dict[object, tuple[FiniteGroup, Tensor] | None] = {}
+
+    @staticmethod
+    def knows(output: object) -> bool:
+        """Is it one of escnn's geometric tensors?"""
+        return isinstance(getattr(output, "tensor", None), Tensor) and hasattr(output, "type")
+
+    def maps(self, output: object) -> tuple[Tensor, FiniteGroup | None] | None:
+        """(maps, group) of a geometric tensor; None if it cannot be shown."""
+        fields = output.type
+        if fields not in self._known:
+            self._known[fields] = self._table(fields)
+        found = self._known[fields]
+        if found is None or output.tensor.ndim != 4:
+            return None
+        group, index = found
+        if all(field.is_trivial() for field in fields):
+            return output.tensor, None
+        lifted = output.tensor[:, index.flatten().to(output.tensor.device)]
+        return lifted.unflatten(1, (len(index), group.order)), group
+
+    def _table(self, fields: object) -> tuple[FiniteGroup, Tensor] | None:
+        try:
+            return self._wrapped.group_of(fields.gspace), torch.cat(self._wrapped._lifting(fields))
+        except ValueError:  # a group or a field of another kind
+            return None

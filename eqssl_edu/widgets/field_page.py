@@ -1,0 +1,78 @@
+"""The page of a FieldExplorer that turns without a kernel: which states it holds, and how large its pictures are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eqssl_edu.widgets.field_values import Sizes, errors_at
+from eqssl_edu.widgets.static import MAX_BYTES, packed_size, product_of
+
+__all__ = ["ANGLE_STEP", "FieldPage"]
+
+ANGLE_STEP = 15  # degrees
+FEW, MANY = 3, 6  # layers: a reader of a page wants to compare some
+STATES = 600  # at most; a state takes 5 to 50 ms to compute
+FULL = 0.9 * MAX_BYTES  # the sizes of the states are estimates
+SIZES = [Sizes(), Sizes(56, 16_000), Sizes(40, 8_000), Sizes(32, 4_000), Sizes(24, 2_000)]
+
+
+class FieldPage:
+    """Part of FieldExplorer."""
+
+    def frozen_states(self) -> list[dict[str, Any]]:
+        """Every 15 degrees and every element, stabilised or not, mirrored if the group has reflections; in as
+        many layers as fit. If these are few, the pictures are made smaller."""
+        state, elements = self.state(), self.facts["elements"]
+        angles = sorted({*range(0, 361, ANGLE_STEP), *(element["angle"] for element in elements)})
+        mirrors = sorted({state["mirror"], *(element["mirror"] for element in elements)})
+        turned = product_of(angle=angles, mirror=mirrors, stabilised=[False, True])
+        layers = self._layers_by_interest(state)
+        for self._page_sizes in SIZES:
+            chosen = self._fitting(state, layers, len(turned))
+            if len(chosen) >= min(FEW, len(layers)):
+                break
+        return [{**pair, **turn} for pair in chosen or layers[:1] for turn in turned]
+
+    def frozen(self, state: dict[str, Any]) -> dict[str, Any]:
+        """What a state of the page looks like, with the curve every 15 degrees."""
+        values, readout = self.view(state, self._page_sizes)
+        self.forget_old_weights()
+        known = self.known_curve(state)
+        image = self.sources.get(state["source"], state["picture"]).image
+        for angle in range(0, 361, ANGLE_STEP):
+            if angle not in known.errors:
+                known.errors[angle] = errors_at(self.networks, image, state, angle)
+        return {"values": values, "readout": readout, "curve": known.points()}
+
+    def frozen_facts(self, states: list[dict[str, Any]]) -> dict[str, Any]:
+        """The facts, without the choices that need a kernel: other layers, channels and pictures."""
+        networks = []
+        for network, key in zip(self.facts["networks"], ("layer", "compare_layer"), strict=False):
+            held = {state[key] for state in states}
+            networks.append(
+                {**network, "layers": [fact for fact in network["layers"] if fact["name"] in held]}
+            )
+        frozen = {"networks": networks, "angle_step": ANGLE_STEP, "fixed_channels": True, "sources": []}
+        return {**self.facts, **frozen}
+
+    def _fitting(
+        self, state: dict[str, Any], layers: list[dict[str, str]], turns: int
+    ) -> list[dict[str, str]]:
+        """The first layers that fit with this many turns each, pictures in the present size."""
+        chosen, size = [], 0
+        for pair in layers:
+            more = turns * packed_size(self.frozen({**state, **pair, "angle": 45}))
+            if size + more <= FULL and len(chosen) < max(1, min(MANY, STATES // turns)):
+                chosen.append(pair)
+                size += more
+        return chosen
+
+    def _layers_by_interest(self, state: dict[str, Any]) -> list[dict[str, str]]:
+        """The layers of both networks: those that are shown, those that convolve, the others."""
+        keys = [key for key in ("layer", "compare_layer") if key in state]
+        layers = sorted(self.networks[0].probe.layers.values(), key=lambda layer: not layer.convolves)
+        pairs = [{key: state[key] for key in keys}]
+        for layer in layers[: 2 * MANY]:
+            completed = self.check({"layer": layer.name})
+            pairs.append({key: completed[key] for key in keys})
+        return [pair for i, pair in enumerate(pairs) if pair not in pairs[:i]]

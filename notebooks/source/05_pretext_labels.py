@@ -1,0 +1,1176 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 5 · Pretext labels that move with the input
+#
+# After this notebook you can
+#
+# - say of a pretext task whether it contradicts the symmetry of a network, and how much that costs, as a number;
+# - derive how the group acts on the labels of a task, and prove the action right on real images, bit for bit;
+# - make a task of your own, and let a check find the counter-example if its labels move in the wrong way.
+#
+# **Seen before:** notebook 1 (actions, orbits, cosets) and notebook 2 (regular features `(B, C, |G|)`).
+# **Time:** about 60 minutes.
+
+# %%
+import itertools
+import math
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from eqssl_edu import layers
+from eqssl_edu.data import digits, glyph_atlas
+from eqssl_edu.diagnostics import equivariance_error
+from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
+from eqssl_edu.exercises import check
+from eqssl_edu.exercises.letters import letters
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+from eqssl_edu.jigsaw import action_table
+from eqssl_edu.layers import FreeHead, GSetHead, InvariantHead
+from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
+from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask, Task, verify
+from eqssl_edu.theory import equivariant_floor, inconsistency_floor
+from eqssl_edu.training import Pretrainer
+from eqssl_edu.widgets import LabelActionExplorer, LiveTraining
+
+C4, D4 = cyclic(4), dihedral(4)
+data = digits(16)
+images = data.test.images[:8].double()  # (8, 1, 16, 16): handwritten digits
+
+
+def noise(*shape, seed=0):
+    """Random numbers that are the same in every run, in double precision."""
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def chart(title, x, y, height=420):
+    """An empty figure with a title and named axes."""
+    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": height, "width": 780})
+    return figure.update_xaxes(title=x).update_yaxes(title=y)
+
+
+# %% [markdown]
+# ## 5.1 A task that contradicts the network
+#
+# Self-supervised learning makes up a task whose labels cost nothing. The best known one: turn each image by 0, 90, 180 or
+# 270 degrees, and ask *by how much*.
+#
+# We make a network whose output does not change when the image turns: any network at all, here a small CNN, on the
+# four turned copies, and then the largest of the four answers. Such a network is called **invariant**.
+#
+# **Predict.** Ask it for the angle. Which accuracy can it reach, after any amount of training? First by hand: turn
+# the digit, and watch the logits of both networks.
+
+# %%
+torch.manual_seed(0)
+cnn = nn.Sequential(
+    nn.Conv2d(1, 8, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 4)
+).double()
+
+
+@torch.no_grad()
+def invariant_logits(x):
+    """Images (B, 1, H, W) -> logits (B, 4): the largest answer over the four turned copies."""
+    return torch.stack([cnn(C4.transform(x, g)) for g in C4.elements]).amax(dim=0)
+
+
+def ask_both(digit, turn):
+    x = C4.transform(images[digit : digit + 1], turn)
+    strips = [(invariant_logits(x), "invariant network"), (cnn(x), "the CNN inside")]
+    boxes = [picture(logits, name, True, (-0.25, 0.25), side=170) for logits, name in strips]
+    text = "Each strip is four logits, for 0, 90, 180 and 270 degrees. Only the second strip changes with the turn."
+    return row([picture(x[0, 0], "image"), *boxes], text)
+
+
+ByHand(ask_both, digit=range(8), turn=range(4), start={"turn": 1})
+
+# %% [markdown]
+# **Seen:** the strip of the invariant network stands still, bit for bit. So it says the same about all four copies. It is
+# right about one of them and wrong about three. This is **T1**: *accuracy over the orbit is exactly 1/|G|*, 25 % for $C_4$.
+
+
+# %%
+def accuracy_and_loss(logits_of, x, group):
+    """Over all turned copies of all images; the label of a copy is the element that turned it."""
+    right, loss = 0, 0.0
+    for g in group.elements:
+        logits, label = logits_of(group.transform(x, g)), torch.full((len(x),), g)
+        right += int((logits.argmax(dim=1) == label).sum())
+        loss += float(F.cross_entropy(logits, label, reduction="sum"))
+    count = len(x) * group.order
+    return right / count, loss / count
+
+
+still = invariant_logits(images)
+assert all(torch.equal(invariant_logits(C4.transform(images, g)), still) for g in C4.elements)  # not one bit
+
+for seed in range(5):  # five networks, from timid to very sure of themselves
+    for parameter in cnn.parameters():
+        parameter.data = noise(*parameter.shape, seed=seed) * 0.3 * (seed + 1)
+    accuracy, loss = accuracy_and_loss(invariant_logits, images, C4)
+    print(f"weights {seed}: accuracy {accuracy:.2%}, loss {loss:.3f} nats")
+    assert accuracy == 1 / 4 and loss >= math.log(4)
+
+# %% [markdown]
+# And the loss? Suppose the network puts the probability c on one answer and shares the rest between the other three.
+# Move the slider. **Predict** the lowest mean that you can reach.
+
+
+# %%
+def try_to_beat(confidence):
+    c = confidence / 100
+    losses = [-math.log(c)] + 3 * [-math.log((1 - c) / 3)]
+    lines = "".join(
+        f'<div style="margin:3px 0"><span style="display:inline-block;width:170px">turned by {90 * g} degrees</span>'
+        f'<span style="display:inline-block;width:{70 * loss:.0f}px;height:12px;background:{COLOURS[g > 0]}"></span>'
+        f" {loss:.2f}</div>"
+        for g, loss in enumerate(losses)
+    )
+    return f"{lines}<b>Mean over the orbit: {sum(losses) / 4:.3f} nats.</b> Guessing costs log 4 = {math.log(4):.3f}."
+
+
+ByHand(try_to_beat, confidence=range(5, 100, 5), start={"confidence": 80})  # in %
+
+# %% [markdown]
+# **Seen:** the mean is lowest at 25 %, and there it is $\log 4$. What you win on one copy you lose on the other three, and
+# more. At that point the gradient is zero: there is nothing left to learn.
+
+# %%
+logits = torch.zeros(
+    1, 4, dtype=torch.float64, requires_grad=True
+)  # one and the same answer for all four copies
+F.cross_entropy(logits.expand(4, 4), torch.arange(4)).backward()
+assert torch.equal(logits.grad, torch.zeros(1, 4))
+assert min(sum([-math.log(c)] + 3 * [-math.log((1 - c) / 3)]) / 4 for c in (0.1, 0.2, 0.3, 0.9)) > math.log(4)
+
+# %% [markdown]
+# ### The opposite mistake
+#
+# "Then do not pool. Flatten the regular features `(B, C, 4)` to `(B, 4C)` and put any linear layer on top." This is the
+# **free head**. A third one, the **universal head**, will be built in a moment; here it runs along.
+#
+# **Predict** three accuracies. And which of the three networks stay equivariant while they learn?
+
+# %%
+task = RotationTask(C4)
+
+
+def rotation_model(make_head):
+    torch.manual_seed(0)
+    encoder = GroupCNN(C4, channels=(8, 16))
+    return PretextModel(encoder, task, make_head())
+
+
+models = {
+    "universal head": rotation_model(lambda: GSetHead(task.labels, 16)),
+    "free head": rotation_model(lambda: FreeHead(task.labels, 16, order=4)),
+    "invariant head": rotation_model(lambda: InvariantHead(task.labels, 16)),
+}
+settings = {"epochs": 6, "batch_size": 64, "lr": 2e-2, "seed": 0}
+runs = {name: Pretrainer(model, data.train.images, **settings) for name, model in models.items()}
+live = LiveTraining(runs, title="By how much was the digit turned?")
+live
+
+# %%
+live.wait()
+accuracies, errors = {}, {}
+for name, model in models.items():
+    judge = model.eval().cpu().double()
+    accuracies[name] = model.evaluate(data.test.images)[1]
+    errors[name] = float(equivariance_error(judge, images, C4, transform_outputs=task.labels.transform).max())
+    print(f"{name:15} accuracy {accuracies[name]:.3f}   equivariance error {errors[name]:.0e}")
+
+assert accuracies["invariant head"] == 1 / 4
+assert live.stopped or min(accuracies["universal head"], accuracies["free head"]) > 0.6
+assert errors["universal head"] < 1e-12 and min(errors["free head"], errors["invariant head"]) > 0.01
+
+# %% [markdown]
+# **Seen:** the invariant head is at 25 %. The other two solve the task. But only the universal head follows the turn: turn
+# the input, and its logits move round as the label does. The free head has 4 times as many weights, and with them it
+# learns four times what one copy could have told it. It may solve the task, and it has lost the symmetry.
+#
+# ## 5.2 A cap for each image
+#
+# 25 % was the fault of the network. Some images have a cap of their own, whatever the network is.
+#
+# **Predict.** How well can anybody tell by how much each of these pictures was turned?
+
+# %%
+kinds = ("C1", "D1", "C2", "D2", "C4", "D4")
+symmetric = torch.stack([glyph_atlas(kind, "train", 24)[0, 0] for kind in kinds])[:, None]  # (6, 1, 24, 24)
+image_grid(symmetric[:, 0], kinds, "One letter, repeated around the centre: six symmetries", columns=6)
+
+# %% [markdown]
+# ### Exercise 0 · The cap of an image
+#
+# If s leaves the picture as it is, then the picture turned by t and the picture turned by ts are the same picture, with
+# two labels. Count: how many elements leave the picture as it is? The best accuracy is one over that number.
+
+
+# %%
+def image_cap(image, group):
+    """The best accuracy for "which element was applied?" on the copies of one image (C, H, W)."""
+    # BEGIN SOLUTION
+    same = [torch.equal(group.transform(image, g), image) for g in group.elements]
+    return 1 / sum(same)
+    # END SOLUTION
+
+
+check("05.image_cap", image_cap)
+
+# %% tags=["solution-only"]
+assert check("05.image_cap", image_cap).ok
+for group in (C4, D4):
+    mine = torch.tensor([image_cap(image, group) for image in symmetric], dtype=torch.float64)
+    assert torch.equal(mine, RotationTask(group).image_caps(symmetric))
+
+# %%
+for group in (C4, D4):  # the library's tasks know the cap of each image
+    caps = RotationTask(group).image_caps(symmetric).tolist()
+    print(f"{group.name}:", {kind: round(cap, 3) for kind, cap in zip(kinds, caps, strict=True)})
+
+assert RotationTask(C4).image_caps(symmetric).tolist() == [1, 1, 1 / 2, 1 / 2, 1 / 4, 1 / 4]
+assert RotationTask(D4).image_caps(symmetric).tolist() == [1, 1 / 2, 1 / 2, 1 / 4, 1 / 4, 1 / 8]
+
+# %% [markdown]
+# **Seen:** this is **T2**. *If s leaves the image y as it is, accuracy on y is at most one over the number of labels s.l that
+# cannot be told apart.* A round "0" has no orientation. A reflection costs nothing under $C_4$, which has none.
+# So look at the caps of your images before you blame the network.
+#
+# ## 5.3 Labels that move
+#
+# What went right with the universal head? When the input turns by g, its label changes from t to gt, and the logits move
+# along. The set of labels carries an action of the group: it is a **G-set**, as in notebook 1. A label-valued output
+# $o(y) \in \mathbb{R}^L$ should obey
+#
+# $$ o(g \cdot y)[g \cdot l] = o(y)[l]. $$
+#
+# **Predict.** $o$ is linear in regular features $F$, `(B, C, |G|)`, with $F(g \cdot y)[c, h] = F(y)[c, g^{-1}h]$. For one
+# channel it is a table of |L| x |G| weights. How many of them are free, if there are |G| = 8 elements and |L| = 24 labels?
+
+# %%
+label_sets = {
+    "rotation": GSet.regular(D4),
+    "rotation, mirrors do not count": GSet.quotient(D4, (0, 4)),
+    "eight neighbours": GSet.neighbours(D4),
+    "order of four tiles": GSet.jigsaw(D4, 2),
+    "position on a grid": GSet.grid(D4, 3),
+}
+for name, L in label_sets.items():
+    tied = L.times(GSet.regular(D4)).orbits  # weights (l, h) and (g.l, gh) must be equal
+    print(
+        f"{name:31} {L.size:3} labels in {len(L.orbits)} orbits: {L.size * 8:4} weights, {len(tied):3} free"
+    )
+    assert len(tied) == L.size
+
+# %% [markdown]
+# **Seen:** equivariance ties the weight at (l, h) to the weight at (g.l, gh). So the free weights are the orbits of these
+# pairs, and there are exactly |L|: one weight per label and channel, |G| times fewer than in the free head. Each orbit
+# of pairs holds one pair with h = e. If W[c, l] is the weight there, the weight at (l, h) is $W[c, h^{-1} \cdot l]$:
+#
+# $$ o[l] = \sum_{c, h} F[c, h] \; W[c, h^{-1} \cdot l] \;+\; b_{\mathrm{orbit}(l)}
+#    \qquad F: (B, C, |G|), \quad W: (C, |L|). $$
+#
+# ### Exercise 1 · The universal head in three lines
+#
+# `labels.action` is the table `(|G|, |L|)` of $g \cdot l$, and `group.inverse` the inverses `(|G|,)`. Leave the bias out.
+
+
+# %%
+def universal_logits(features, weight, labels):
+    """features (B, C, |G|), weight (C, |L|), labels a GSet -> logits (B, |L|)."""
+    # BEGIN SOLUTION
+    index = labels.action[labels.group.inverse]  # (|G|, |L|): h^-1 . l
+    return torch.einsum("bch,chl->bl", features, weight[:, index])
+    # END SOLUTION
+
+
+check("05.universal_logits", universal_logits)
+
+# %% tags=["solution-only"]
+assert check("05.universal_logits", universal_logits).ok
+
+# %% [markdown]
+# Here it is as a module. The same function as the library's, equivariant, and a twin that forgets the inverse fails.
+
+
+# %%
+class Head(nn.Module):
+    """Regular features (B, C, |G|) -> logits (B, |L|) that move as the labels do."""
+
+    def __init__(self, labels, in_channels):
+        super().__init__()
+        self.index, self.orbit = labels.action[labels.group.inverse], labels.orbit_index
+        self.weight = nn.Parameter(torch.randn(in_channels, labels.size))
+        self.bias = nn.Parameter(torch.zeros(len(labels.orbits)))
+
+    def forward(self, features):
+        return torch.einsum("bch,chl->bl", features, self.weight[:, self.index]) + self.bias[self.orbit]
+
+
+features = noise(5, 3, 8)
+for name, L in label_sets.items():
+    mine, theirs, wrong = Head(L, 3).double(), layers.GSetHead(L, 3).double(), Head(L, 3).double()
+    theirs.load_state_dict(mine.state_dict())
+    assert torch.allclose(mine(features), theirs(features), rtol=0, atol=1e-12)
+
+    wrong.index = L.action  # without the inverse
+    how = {"transform_inputs": D4.transform_features, "transform_outputs": L.transform}
+    error, wrong_error = (
+        float(equivariance_error(head, features, D4, **how).max()) for head in (mine, wrong)
+    )
+    print(f"{name:31} error {error:.0e}   without the inverse {wrong_error:.2f}")
+    assert error < 1e-12 < 0.1 < wrong_error
+
+# %% [markdown]
+# **Seen:** one head for every label set, equivariant to rounding. By the count above there is no other: this is **T7**, *the
+# universal head is every equivariant linear map*. What is special about a task is its G-set, and nothing else.
+#
+# ### What is learned?
+#
+# Take L = G. From $o(g y)[g h] = o(y)[h]$ follows $o(y)[h] = o(h^{-1} y)[e]$. **Predict.** How many different functions does the
+# network have to learn for its four logits?
+
+# %%
+model = models["universal head"].eval()  # it has learned to find the angle of digits
+with torch.no_grad():
+    logits = model(images)  # (8, 4)
+    scores = torch.stack([model(C4.transform(images, int(C4.inverse[h])))[:, 0] for h in C4.elements], dim=1)
+assert torch.allclose(logits, scores, atol=1e-9)
+
+# %% [markdown]
+# One! This is **T3**: $o(y)[h] = s(h^{-1} y)$ with a single **scorer** s. It says *how upright* a picture looks. The other
+# logits are its scores of the turned copies. Below are the eight test digits that the scorer finds most upright, and the
+# eight about which it is least sure: their best copy is hardly ahead of the second.
+
+# %%
+with torch.no_grad():
+    logits = model(data.test.images.double())
+top = logits.sort(dim=1, descending=True).values
+lead = logits[:, 0] - logits[:, 1:].amax(dim=1)  # how far the upright copy is ahead of the others
+sure, unsure = lead.argsort(descending=True)[:8], (top[:, 0] - top[:, 1]).argsort()[:8]
+shown = torch.cat([data.test.images[sure, 0], data.test.images[unsure, 0]])
+image_grid(
+    shown, [f"{value:.2f}" for value in [*lead[sure], *lead[unsure]]], "Lead of the upright copy, in logits"
+)
+
+# %% [markdown]
+# You should see clear digits above, and below digits that look as good when they lie or stand on their head.
+#
+# Two consequences. First: rotation prediction needs pictures that *have* an upright pose. On data that look the same in all
+# orientations, s is constant on orbits, and nothing is learned. Second: *any* scorer will do. A plain CNN applied to the
+# turned copies is an equivariant network too. Whoever compares must compare with this one as well.
+
+# %%
+symmetrised = SymmetrizedEncoder(C4, cnn)
+assert equivariance_error(symmetrised, images).max() < 1e-12
+assert equivariance_error(lambda x: cnn(x)[:, None], images, C4).max() > 0.1  # the CNN alone is not
+
+# %% [markdown]
+# ### The orbit is free
+#
+# Usually each image is shown in all four orientations, four times the work. **Predict.** What does that change, for the universal
+# head and for the free one? We turn each sample by an element *of its own*, move its label along, and compare the loss and the
+# gradient of every parameter. The networks are in training mode, with batch norm.
+
+
+# %%
+def loss_and_gradients(model, inputs, labels):
+    model.train().zero_grad()
+    loss = F.cross_entropy(model(inputs), labels)
+    loss.backward()
+    return loss.item(), torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+inputs, labels = task.sample(data.train.images[:32].double(), torch.Generator().manual_seed(1))
+own = torch.arange(32) % 4  # the element of each sample
+for name in ("universal head", "free head"):
+    loss, gradient = loss_and_gradients(models[name], inputs, labels)
+    moved = loss_and_gradients(models[name], C4.transform(inputs, own), task.labels.act(own, labels))
+    loss_change, gradient_change = abs(moved[0] - loss), float((moved[1] - gradient).norm() / gradient.norm())
+    print(f"{name:15} loss changes by {loss_change:.0e}, gradients by {gradient_change:.0e} of their size")
+    assert (
+        (loss_change < 1e-12 and gradient_change < 1e-10)
+        if name == "universal head"
+        else gradient_change > 1e-3
+    )
+
+# %% [markdown]
+# **Seen:** this is **T6**. *For equivariant labels the loss and every gradient are unchanged when each sample turns with its
+# label.* So the four copies say what one says: leave three out, a quarter of the work. And rotation augmentation
+# does exactly nothing. Notebook 6 measures the time.
+#
+# ## 5.4 What cannot be known: cosets
+#
+# Most training pipelines hold a line such as `RandomHorizontalFlip()`. Then comes the pretext task: one of the eight
+# elements t of $D_4$ is applied, and the network is asked for t.
+#
+# **Predict.** What is the best accuracy? And whose fault is it: the network's, the head's, or the task's?
+#
+# The image is x or its mirror image mx, and what is seen is tx or tmx. Count how often each label comes with each
+# seen picture: eight elements seen, eight labels.
+
+
+# %%
+def seen_and_labels(labels_of, H, group):
+    """counts[s, l]: how often the picture s x has the label l, if the image is h x with h in H."""
+    counts = torch.zeros(group.order, max(labels_of) + 1, dtype=torch.float64)
+    for t in group.elements:  # the task applies t and gives the label of t
+        for h in H:  # after the pipeline has applied h
+            counts[group.product[t, h], labels_of[t]] += 1
+    return counts
+
+
+def floor_and_cap(counts):
+    """The lowest cross entropy in nats and the best accuracy: per row, the best answer is the row itself."""
+    p = counts / counts.sum(dim=1, keepdim=True)
+    weight = counts.sum(dim=1) / counts.sum()
+    nats = (weight * -torch.xlogy(p, p).sum(dim=1)).sum()
+    return float(nats.clamp(min=0)), float((weight * p.amax(dim=1)).sum())
+
+
+flips = (0, 4)  # the identity and the mirror image
+counts = seen_and_labels(list(D4.elements), flips, D4)
+floor, cap = floor_and_cap(counts)
+print(
+    f"RandomHorizontalFlip, then one of 8 labels: loss at least {floor:.3f} nats, accuracy at most {cap:.0%}"
+)
+assert abs(floor - math.log(2)) < 1e-12 and cap == 1 / 2
+
+names = [D4.element_name(t) for t in D4.elements]
+figure = chart("Two labels for each picture: the flip hides which", "label t", "seen picture", height=460)
+figure.add_heatmap(
+    z=counts, x=names, y=names, colorscale="Cividis", xgap=2, ygap=2, colorbar={"title": "count"}
+)
+figure.update_xaxes(type="category").update_yaxes(type="category", autorange="reversed")
+figure.update_layout(width=560)
+
+# %% [markdown]
+# **Seen:** each row holds two ones. Every picture comes with two labels, t and tm, equally often. No network can tell them
+# apart: 50 %, and $\log 2 = .693$ nats. It is the task's fault: it asks for what the data do not hold.
+#
+# So ask for less. The two elements that look alike are t and tm, together the **coset** $t\{e, m\}$. There are four
+# cosets, and G acts on them from the left: $g \cdot tH = (gt)H$. That is the right label set.
+
+# %%
+cosets = D4.left_cosets(flips)
+label_of = [next(i for i, coset in enumerate(cosets) if t in coset) for t in D4.elements]
+print([tuple(names[t] for t in coset) for coset in cosets])
+print("8 labels:", floor_and_cap(seen_and_labels(list(D4.elements), flips, D4)))
+print("4 cosets:", floor_and_cap(seen_and_labels(label_of, flips, D4)))
+assert floor_and_cap(seen_and_labels(label_of, flips, D4)) == (0, 1)
+
+# %% [markdown]
+# **T5**, in general: *if the data look the same under the subgroup H, t can be known up to tH only. The right label set is G/H.
+# With all of G as labels, accuracy is capped at 1/|H| and the loss at log |H|.* For all ten subgroups of $D_4$, the count and
+# the library's calculator agree. (The calculator wants the probabilities, and how pictures and labels move.)
+
+# %%
+whole = GSet.regular(D4)
+for H in D4.subgroups():
+    label_of = [next(i for i, coset in enumerate(D4.left_cosets(H)) if t in coset) for t in D4.elements]
+    asked_too_much = seen_and_labels(list(D4.elements), H, D4)
+    asked_right = seen_and_labels(label_of, H, D4)
+    for counts, L in ((asked_too_much, whole), (asked_right, GSet.quotient(D4, H))):
+        library = equivariant_floor(counts / counts.sum(), whole, L)
+        assert abs(library.nats - floor_and_cap(counts)[0]) < 1e-9 and library.price < 1e-9
+    assert abs(floor_and_cap(asked_too_much)[0] - math.log(len(H))) < 1e-12
+    assert floor_and_cap(asked_right) == (0, 1)
+print("ten subgroups: log |H| nats with the labels G, 0 nats with the labels G/H")
+
+# %% [markdown]
+# ### Exercise 2 · Think
+#
+# For each pipeline, which subgroup H of $D_4$ leaves its data looking the same, on average? Write its elements: 0 is
+# the identity, 1, 2, 3 the quarter turns, 4 the mirror image left to right, 6 upside down (first flip, then turn by 180).
+
+# %%
+# BEGIN SOLUTION
+# GAP: symmetry = {
+# GAP:     "photos as they are": ...,
+# GAP:     "RandomHorizontalFlip": ...,
+# GAP:     "RandomVerticalFlip": ...,
+# GAP:     "both flips": ...,
+# GAP:     "satellite images, from all directions, never mirrored": ...,
+# GAP: }
+symmetry = {
+    "photos as they are": (0,),
+    "RandomHorizontalFlip": (0, 4),
+    "RandomVerticalFlip": (0, 6),
+    "both flips": (0, 2, 4, 6),
+    "satellite images, from all directions, never mirrored": (0, 1, 2, 3),
+}
+# END SOLUTION
+check("05.data_symmetry", symmetry)
+
+# %% tags=["solution-only"]
+assert check("05.data_symmetry", symmetry).ok
+
+# %% [markdown]
+# ## 5.5 Relative location: derive the action
+#
+# A second task. Cut out the patch in the middle, and one of its eight neighbours. The network gets both patches and
+# says which neighbour it was.
+#
+# **Predict.** The neighbour was the north one (label 1). Now the pair of patches is turned by 90 degrees to the left. Which
+# pair of which image is that?
+
+
+# %%
+PLACES = [p for p in itertools.product((-1, 0, 1), repeat=2) if p != (0, 0)]  # row by row, without the middle
+
+
+def two_patches(image, label, side=5):
+    """The middle patch of an image (H, W) and its neighbour number `label`: (2, side, side)."""
+    start = (image.shape[-1] - side) // 2
+    down, right = PLACES[label]
+    corners = [(start, start), (start + side * down, start + side * right)]
+    return torch.stack([image[top : top + side, left : left + side] for top, left in corners])
+
+
+scene = F.interpolate(letters()["R"][None, None, :, :], size=(15, 15))[0, 0] + noise(15, 15).float() * 0.1
+neighbours = GSet.neighbours(D4)
+
+
+def turn_the_pair(neighbour, g):
+    label = neighbours.names.index(neighbour)
+    moved = int(neighbours.action[g, label])
+    pair, gx, name = two_patches(scene, label), D4.transform(scene, g), neighbours.names[moved]
+
+    def line(image, caption, patches, captions, text=""):
+        boxes = [picture(patch, words) for patch, words in zip(patches, captions, strict=True)]
+        return row([picture(image, caption), *boxes], text)
+
+    text = f"The pair turned by {D4.element_name(g)} is the pair ({name}) of the turned image."
+    return (
+        line(scene, "image x", pair, ("middle", neighbour))
+        + line(gx, "image gx", D4.transform(pair, g), ("turned middle", "turned neighbour"))
+        + line(gx, "image gx", two_patches(gx, moved), ("its middle", name), text)
+    )
+
+
+ByHand(turn_the_pair, neighbour=neighbours.names, g=range(8), start={"neighbour": "north", "g": 1})
+
+# %% [markdown]
+# **Seen:** the turned pair is a pair of the turned image, at the place to which the turn carries the neighbour. So g moves the
+# eight labels exactly as it moves the eight places around the middle. Bit for bit, for all labels and elements, and for the
+# library's task:
+
+# %%
+for g, label in itertools.product(D4.elements, range(8)):
+    moved = int(neighbours.action[g, label])
+    assert torch.equal(D4.transform(two_patches(scene, label), g), two_patches(D4.transform(scene, g), moved))
+
+location = RelativeLocationTask(D4, patch=5, gap=0, jitter=0)
+library_pairs = location.apply(scene.expand(8, 1, 15, 15), torch.arange(8))  # (8, 2, 1, 5, 5)
+assert torch.equal(library_pairs[:, :, 0], torch.stack([two_patches(scene, label) for label in range(8)]))
+
+# %% [markdown]
+# The eight labels are two orbits: four edges, four corners. **Predict.** Are edges and corners the same kind of orbit?
+# Turn the compass by 45 degrees, and edges become corners. Does the group notice?
+
+# %%
+for group in (C4, D4):
+    L = GSet.neighbours(group)
+    edge, corner = L.names.index("north"), L.names.index("north-east")
+    for label in (edge, corner):
+        fixed_by = [group.element_name(g) for g in L.stabilizer(label)]
+        print(f"{group.name}: {L.names[label]:10} is left in place by {fixed_by}")
+    print("    the same kind of orbit:", L.isomorphic(edge, corner))
+    assert L.orbits == [(0, 2, 5, 7), (1, 3, 4, 6)] and L.isomorphic(edge, corner) == (group == C4)
+
+# %% [markdown]
+# **Seen:** under $C_4$ both orbits are copies of the group, and no one notices. Under $D_4$ an edge is left in place by a
+# flip along the axis, a corner by a flip along a diagonal. These are different kinds of reflections, so the orbits are **not
+# isomorphic**: no relabelling that respects the group turns edges into corners. One bias per orbit is all a head may have,
+# and here the edges and the corners each get their own.
+#
+# ## 5.6 The jigsaw identity
+#
+# Third task. Cut the image into n x n tiles, and move them: the tile at position p goes to position σ[p]. Tiles are moved,
+# not turned. The network says which permutation σ it was. Now the whole puzzle is turned by g.
+#
+# **Predict.** The turned puzzle is a puzzle of the turned image. Which permutation made it? Tiles are numbered row by
+# row. Try to find a rule for `g = 1` by hand, then read on.
+
+
+# %%
+def shuffle(image, sigma, n):
+    """Move the tile at position p of an image (H, W) to position sigma[p]; positions are row by row."""
+    tiles = [tile for line in image.chunk(n, dim=0) for tile in line.chunk(n, dim=1)]
+    moved = [None] * len(tiles)
+    for p, tile in enumerate(tiles):
+        moved[sigma[p]] = tile
+    return torch.cat([torch.cat(moved[n * i : n * i + n], dim=1) for i in range(n)], dim=0)
+
+
+four = [F.pad(letters()[name], (0, 1, 0, 1)) + 0.15 * k for k, name in enumerate("FGRJ")]
+puzzle = torch.cat(
+    [torch.cat(four[:2], dim=1), torch.cat(four[2:], dim=1)]
+)  # (20, 20): a letter on each tile
+orders = ["".join(map(str, order)) for order in itertools.permutations(range(4))]
+
+
+def which_permutation(sigma, g):
+    order = [int(digit) for digit in sigma]
+    turned = D4.transform(shuffle(puzzle, order, 2), g)
+    made = [
+        name
+        for name in orders
+        if torch.equal(shuffle(D4.transform(puzzle, g), [int(d) for d in name], 2), turned)
+    ]
+    pictures = [
+        (puzzle, "x"),
+        (shuffle(puzzle, order, 2), "tiles moved"),
+        (turned, f"then {D4.element_name(g)}"),
+    ]
+    line = row([picture(plane, caption, side=110) for plane, caption in pictures])
+    text = f"The same puzzle, made from gx: of all 24 permutations only {' and '.join(made)} gives it."
+    other = [
+        picture(D4.transform(puzzle, g), "gx", side=110),
+        picture(turned, f"tiles moved by {made[0]}", side=110),
+    ]
+    return line + row(other, text)
+
+
+ByHand(which_permutation, sigma=orders, g=range(8), start={"sigma": "0132", "g": 1})
+
+# %% [markdown]
+# Now derive it. Let $\pi_g$ be the permutation of the *positions* that turning by g causes (notebook 1: the grid is a G-set).
+# Follow one tile of gx that lies at position q.
+#
+# 1. Before the turn it lay at $\pi_g^{-1}[q]$.
+# 2. The puzzle moved it from there to $\sigma[\pi_g^{-1}[q]]$.
+# 3. The turn of the whole carried it to $\pi_g[\sigma[\pi_g^{-1}[q]]]$.
+#
+# The tile itself is turned in either case. So the permutation that makes the turned puzzle out of gx is
+#
+# $$ g \cdot S_\sigma x = S_{\pi_g \sigma \pi_g^{-1}} (g \cdot x). $$
+#
+# ### Exercise 3 · The right action
+#
+# Write it. `GSet.grid(group, n).action[g]` is $\pi_g$, a tensor with the new position of every position.
+
+
+# %%
+def moved_permutation(sigma, group, n, g):
+    """The permutation of the turned puzzle: sigma is a LongTensor (n * n,), g an element."""
+    # BEGIN SOLUTION
+    positions = GSet.grid(group, n).action
+    there, back = positions[g], positions[int(group.inverse[g])]
+    return there[sigma[back]]
+    # END SOLUTION
+
+
+check("05.moved_permutation", moved_permutation)
+
+# %% tags=["solution-only"]
+assert check("05.moved_permutation", moved_permutation).ok
+for n, sigmas in ((2, list(itertools.permutations(range(4)))), (3, [torch.randperm(9) for _ in range(30)])):
+    x = noise(6 * n, 6 * n, seed=n)
+    for sigma, g in itertools.product(sigmas, D4.elements):
+        made = moved_permutation(torch.as_tensor(sigma), D4, n, g).tolist()
+        assert torch.equal(D4.transform(shuffle(x, sigma, n), g), shuffle(D4.transform(x, g), made, n))
+
+# %% [markdown]
+# The library's jigsaw task is the same function, and `verify` compares every turned input with what the action table says,
+# **bit for bit**: **T8**.
+
+# %%
+jigsaw = JigsawTask(D4, grid=2)
+mine = torch.stack([shuffle(puzzle, sigma.tolist(), 2) for sigma in jigsaw.labels.permutations])
+assert torch.equal(jigsaw.apply(puzzle.expand(24, 1, 20, 20), torch.arange(24))[:, 0], mine)
+
+for group, n in ((C4, 2), (D4, 2)):
+    verdict = verify(JigsawTask(group, grid=n), images, tolerance=0.0)
+    print(verdict)
+    assert verdict.ok and verdict.difference == 0
+
+# %% [markdown]
+# ### Three actions
+#
+# Conjugation is right for every image. Two other actions are in use.
+#
+# - **left**, $\pi_g \sigma$: "the label names, for each tile of the *upright* picture, where it lies now."
+# - **trivial**, $\sigma$: "the label does not move", the output is invariant.
+#
+# Play with all three. **Predict** for each: for which turns and permutations does it tell the truth?
+
+# %%
+explorable = {
+    "jigsaw": jigsaw,
+    "relative location": RelativeLocationTask(D4, patch=4),
+    "rotation": RotationTask(D4),
+}
+explorer = LabelActionExplorer(explorable, image=data.test.images[3])
+explorer.set_state(task="jigsaw", element=1)
+explorer
+
+# %%
+assert explorer.verdicts() == {"conjugation": True, "left": False, "trivial": False}
+
+# %% [markdown]
+# **Seen:** conjugation is always right. The other two fail on most turns. Are they useless then? Not quite: they promise
+# something about *turned pictures*, and if every picture of the data is upright, a turned one never comes. `verify` cannot know
+# that; it says which assumption would save the action.
+
+# %%
+for action in ("left", "trivial"):
+    verdict = verify(JigsawTask(C4, grid=2, action=action), images)
+    print(f"{action}: {verdict}\n")
+    assert not verdict.ok and "upright" in str(verdict)
+
+# %% [markdown]
+# ## 5.7 The price of a wrong action
+#
+# What does a wrong action cost, if the assumption does *not* hold? Let the image be hx with x upright and h uniform in a subgroup
+# H (data that look the same under H). The true action moves labels by $g \cdot l$, the head assumes $g * l$.
+#
+# An equivariant network treats (y, l) and (gy, g * l) alike. So its loss is its loss on the data *mixed over all g*. Count
+# again what is seen and which label comes with it: the picture $(gh, g \cdot l)$ comes with the label $g * l$.
+
+
+# %%
+def price(true, assumed, H):
+    """(nats, accuracy): the best that an equivariant network can do with the assumed action."""
+    group, size = true.group, true.size
+    counts = torch.zeros(group.order * size, size, dtype=torch.float64)
+    for g, h, label in itertools.product(group.elements, H, range(size)):
+        seen = int(group.product[g, h]) * size + int(true.action[g, label])
+        counts[seen, assumed.action[g, label]] += 1
+    counts = counts[counts.sum(dim=1) > 0]
+    return floor_and_cap(counts)
+
+
+cases = [
+    (C4, (0,), "upright"),
+    (C4, tuple(range(4)), "all orientations"),
+    (D4, tuple(range(8)), "all, and mirrored"),
+    (D4, (0, 4), "upright, mirrored"),
+]
+for (group, H, what), action in itertools.product(cases, ("conjugation", "left", "trivial")):
+    true, assumed = GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)
+    nats, accuracy = price(true, assumed, H)
+    print(f"{group.name}, {what:18} {action:12} floor {nats:.3f} nats, cap {accuracy:.3f}")
+    library = inconsistency_floor(true, assumed, H)
+    assert abs(nats - library.nats) < 1e-9 and abs(accuracy - library.accuracy) < 1e-9
+    assert action != "conjugation" or (nats < 1e-9 and accuracy > 1 - 1e-9)
+
+# %% [markdown]
+# **Seen:** conjugation costs nothing anywhere. On upright data nothing costs anything. On data of all orientations the left action
+# costs $\log |G|$, and the trivial one a little less. This is **T4**: the loss of an equivariant network is at least
+#
+# $$ H_p(l \mid y) + I(l'; g \mid y'), \qquad (y', l') = (g \cdot y, \; g * l). $$
+#
+# The first term is what nobody can know (section 5.4). The second is the price of the wrong action, and **a network that is not
+# equivariant does not pay it**. That is what "the task must not contradict the network" means, as a number.
+#
+# ### The calculator
+#
+# Choose. The bar is the floor, from 0 to guessing. **Predict** before you move: does a larger group make it better or worse?
+
+# %%
+DATA = {
+    "upright": [0],
+    "mirrored": [0, 4],
+    "turned by 180 degrees": [0, 2],
+    "turned by quarters": [0, 1, 2, 3],
+    "turned and mirrored": list(range(8)),
+}
+TASKS = {
+    "rotation": ["left", "trivial"],
+    "relative location": ["true", "trivial"],
+    "jigsaw 2x2": ["conjugation", "left", "trivial"],
+}
+
+
+def label_actions(task_name, action, group):
+    """(how the labels really move with the image, how the head moves them)."""
+    if task_name == "jigsaw 2x2":
+        return GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)
+    if task_name == "relative location":
+        true = GSet.neighbours(group)
+        return true, true if action == "true" else GSet.trivial(group, 8)
+    together = group.product[group.product, group.inverse[:, None]]  # g t g^-1: the image turns along
+    assumed = GSet.regular(group) if action == "left" else GSet.trivial(group, group.order)
+    return GSet(group, together), assumed
+
+
+def calculator(task_and_action, group, data):
+    task_name, action = task_and_action.split(", ")
+    G = {"C4": C4, "D4": D4}[group]
+    H = tuple(h for h in DATA[data] if h < G.order)  # a mirror image is just another image for C4
+    true, assumed = label_actions(task_name, action, G)
+    floor = inconsistency_floor(true, assumed, H)
+    guess = math.log(true.size)
+    bar = (
+        '<div style="width:360px;height:16px;border:1px solid #767b84;background:white">'
+        f'<div style="width:{360 * floor.nats / guess:.0f}px;height:16px;background:{COLOURS[1]}"></div></div>'
+    )
+    words = "Below the orange bar no equivariant network can come."
+    if floor.nats < 1e-9:
+        words = "The action costs nothing here."
+    return (
+        f"{bar}<p><b>Loss at least {floor.nats:.3f} nats, accuracy at most {floor.accuracy:.3f}.</b> {words} "
+        f"Guessing: {guess:.3f} nats, accuracy {1 / true.size:.3f}.</p>"
+    )
+
+
+choices = [f"{name}, {action}" for name, actions in TASKS.items() for action in actions]
+ByHand(
+    calculator,
+    task_and_action=choices,
+    group=["C4", "D4"],
+    data=list(DATA),
+    start={"task_and_action": "jigsaw 2x2, left", "data": "turned by quarters"},
+)
+
+# %% [markdown]
+# **Seen:** what counts are the orientations that the data hold *and* the group knows. Upright data forgive everything. $C_4$
+# does not know mirror images, so they cost it nothing; $D_4$ pays for them. And the rotation task is in the list too: on
+# data that are turned by quarters its left action costs $\log 4$, under $C_4$ all there is.
+
+# %%
+quarters, all_eight = (0, 1, 2, 3), tuple(range(8))
+for group, H, wanted in ((C4, quarters, 4), (D4, quarters, 4), (D4, all_eight, 8), (D4, (0,), 1)):
+    for name in ("rotation", "jigsaw 2x2"):
+        assert abs(inconsistency_floor(*label_actions(name, "left", group), H).nats - math.log(wanted)) < 1e-9
+assert "costs nothing" in calculator("jigsaw 2x2, conjugation", "D4", "turned and mirrored")
+
+# %% [markdown]
+# ### Exercise 4 · Turn the menus
+#
+# For the jigsaw with the **trivial** action under $D_4$: which data make the loss at least 1.0 nats with as *few* elements of
+# symmetry as possible? Give the floor in nats, as the calculator shows it.
+
+# %%
+# BEGIN SOLUTION
+# GAP: floor_read = ...
+floor_read = 1.040
+# END SOLUTION
+check("05.calculator", floor_read)
+
+# %% tags=["solution-only"]
+assert check("05.calculator", floor_read).ok
+
+# %% [markdown]
+# ### Does training obey?
+#
+# Three networks, the same but for the action of their heads, learn the jigsaw. The picture is the puzzle of letters, with
+# fresh noise and in a fresh orientation in every step. So no network can learn a picture by heart.
+#
+# Every few steps we measure the loss over *all* four orientations and all 24 labels of fresh pictures. **Predict** where
+# the three curves end.
+
+
+# %%
+def fresh_puzzles(count, generator):
+    return puzzle + 0.1 * torch.randn(count, 1, 20, 20, generator=generator)
+
+
+@torch.no_grad()
+def orbit_loss(model, pictures):
+    """The mean loss over all orientations of these pictures and all labels, in eval mode."""
+    model.eval()
+    turned = torch.cat([C4.transform(pictures, g) for g in C4.elements])
+    inputs, labels = model.task.every_input(turned)  # (24, 4n, 1, 20, 20), (24,)
+    logits = model(inputs.flatten(0, 1))
+    model.train()
+    return F.cross_entropy(logits, labels.repeat_interleave(len(turned))).item()
+
+
+def jigsaw_model(action):
+    torch.manual_seed(0)
+    return PretextModel(GroupCNN(C4, channels=(8, 16)), JigsawTask(C4, 2, action))
+
+
+def train_jigsaw(action, steps=200, pictures=None):
+    """Train on fresh turned puzzles, or on a fixed set of them; returns [(step, orbit loss, batch loss)]."""
+    model, generator = jigsaw_model(action), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps)
+    curve = []
+    for step in range(steps + 1):
+        batch = fresh_puzzles(48, generator)
+        batch = C4.transform(batch, torch.randint(4, (48,), generator=generator))
+        batch = batch if pictures is None else pictures
+        loss = model.training_step(batch, generator)["loss"]
+        if step % 20 == 0:
+            curve.append((step, orbit_loss(model, fresh_puzzles(4, generator)), loss.item()))
+        if step < steps:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return curve
+
+
+curves = {action: train_jigsaw(action) for action in ("conjugation", "trivial", "left")}
+
+# %%
+quarters = (0, 1, 2, 3)
+floors = {a: inconsistency_floor(GSet.jigsaw(C4, 2), GSet.jigsaw(C4, 2, a), quarters).nats for a in curves}
+title = "The jigsaw on data of all orientations: each curve stops at its floor"
+figure = chart(title, "training step", "loss over the orbit (nats)")
+for (action, curve), colour in zip(curves.items(), COLOURS, strict=False):
+    steps, losses, _ = zip(*curve, strict=True)
+    figure.add_scatter(x=steps, y=losses, name=action, line={"color": colour})
+    words = {"text": f"floor {floors[action]:.3f}", "x": 0.02, "xanchor": "left"}
+    figure.add_hline(floors[action], line={"color": colour, "dash": "dot"}, annotation=words)
+figure.update_yaxes(rangemode="tozero")
+
+# %% [markdown]
+# **Seen:** each curve falls to its own dotted line, comes within 0.05 nats of it, and never crosses it. More steps, more
+# channels, a better optimiser: nothing will help. The wrong head does not learn slowly. It learns *something else*.
+
+# %%
+for action, curve in curves.items():
+    losses = [loss for _, loss, _ in curve]
+    print(
+        f"{action:12} floor {floors[action]:.3f}, lowest orbit loss {min(losses):.3f}, last {losses[-1]:.3f}"
+    )
+    assert all(loss >= floors[action] - 1e-6 for loss in losses)  # never below
+    assert losses[-1] < floors[action] + 0.05  # and close to it
+
+# %% [markdown]
+# ### Can the training loss be lower?
+#
+# The floor holds for the loss over whole orbits. A *fixed* set of pictures, each in one orientation, is another matter.
+# **Predict.** We take six fixed noisy puzzles and train the left head on them for long.
+
+# %%
+generator = torch.Generator().manual_seed(7)
+six = C4.transform(fresh_puzzles(6, generator), torch.tensor([0, 1, 2, 3, 1, 2])).repeat(8, 1, 1, 1)
+memorised = train_jigsaw("left", pictures=six)
+steps, orbit_losses, batch_losses = zip(*memorised, strict=True)
+figure = chart("Six fixed pictures, the left action", "training step", "loss (nats)")
+figure.add_scatter(x=steps, y=batch_losses, name="the six pictures", line={"color": COLOURS[0]})
+figure.add_scatter(x=steps, y=orbit_losses, name="fresh pictures", line={"color": COLOURS[1]})
+words = {"text": f"floor {floors['left']:.3f}", "x": 0.98, "xanchor": "right"}
+figure.add_hline(floors["left"], line={"color": COLOURS[6], "dash": "dot"}, annotation=words)
+figure.update_yaxes(rangemode="tozero")
+
+# %% [markdown]
+# **Seen:** on its six pictures the network dives below the floor. It knows each picture by its noise, and remembers in which
+# orientation *that one* was shown: for it the data are upright again. On fresh pictures it never gets below, and gets worse.
+# So a training loss below the floor is no miracle. It is memory.
+
+# %%
+assert min(batch_losses) < floors["left"] - 0.3
+assert min(orbit_losses) >= floors["left"] - 1e-6 and orbit_losses[-1] > floors["left"] + 0.1
+
+# %% [markdown]
+# ## 5.8 Choosing permutations
+#
+# A 3 x 3 jigsaw has 9! = 362,880 permutations. One takes a few, far apart from each other so that the task is clear. The
+# published recipe is greedy: take the permutation whose *mean* Hamming distance to those taken so far is largest. (The Hamming
+# distance of two permutations is the number of positions where they differ.)
+#
+# **Predict.** Take 24 in this way. What does an equivariant head need of such a set, and is it given?
+
+# %%
+everything = torch.tensor(list(itertools.permutations(range(9))), dtype=torch.int8)  # (362880, 9)
+generator = torch.Generator().manual_seed(0)
+chosen = [int(torch.randint(len(everything), (1,), generator=generator))]
+total = torch.zeros(len(everything))
+while len(chosen) < 24:
+    total += (everything != everything[chosen[-1]]).sum(dim=1)
+    total[chosen[-1]] = -1e9  # not again
+    chosen.append(int(total.argmax()))
+greedy = everything[chosen].long()
+
+
+def smallest_distance(permutations):
+    distance = (permutations[:, None] != permutations).sum(dim=2)
+    return int((distance + 99 * torch.eye(len(permutations)).long()).min())
+
+
+grid = GSet.grid(C4, 3).action
+members = {tuple(sigma) for sigma in greedy.tolist()}
+moved = grid[1][greedy[:, grid[3]]]  # conjugation by a quarter turn: there after sigma after back
+inside = sum(tuple(sigma) in members for sigma in moved.tolist())
+print(
+    f"smallest distance {smallest_distance(greedy)} of 9; a quarter turn sends {inside} of 24 to labels of the set"
+)
+assert inside < 12 and smallest_distance(greedy) < 8
+
+# %% [markdown]
+# **Seen:** turn a puzzle, and its new permutation has *no label*. The set is not **closed**. There is no action table, so
+# there is no G-set and no equivariant head: it is not that it would be bad, it cannot be defined. The library says so.
+
+# %%
+try:
+    action_table(C4, 3, "conjugation", greedy)
+except ValueError as problem:
+    print(problem)
+else:
+    raise AssertionError("an unclosed set was accepted")
+
+# %% [markdown]
+# So take whole orbits. The Hamming distance does not change when both permutations are moved by g, so orbits have distances as
+# well: take the farthest orbit, again and again, and leave out orbits whose own members are too close.
+
+# %%
+closed = {action: GSet.jigsaw(C4, 3, action, count=24) for action in ("conjugation", "left")}
+for action, L in closed.items():
+    sizes = [len(orbit) for orbit in L.orbits]
+    print(
+        f"{action:12} {L.size} labels, {len(sizes)} orbits, smallest distance {smallest_distance(L.permutations)}"
+    )
+    assert L.size >= 24 and smallest_distance(L.permutations) > smallest_distance(greedy)
+    assert torch.equal(action_table(C4, 3, action, L.permutations), L.action)
+assert verify(JigsawTask(C4, grid=3, count=24), images[:1], tolerance=0.0).ok  # T8 for nine tiles
+
+# %% [markdown]
+# **Seen:** closed, and even farther apart than the greedy set by mean distance, which looks at means and may take two that are
+# close. This is **T10**.
+#
+# ### Exercise 5 · Write one line: Burnside's count
+#
+# How many orbits are there to choose from? Counting 362,880 permutations orbit by orbit is slow. Burnside: *the number of orbits
+# is the mean, over the group, of the number of labels that g leaves in place.* Write it for any action table.
+
+
+# %%
+def count_orbits(action):
+    """action: LongTensor (|G|, n) with action[g, l] = g.l -> the number of orbits."""
+    # BEGIN SOLUTION
+    return int((action == torch.arange(action.shape[1])).sum()) // len(action)
+    # END SOLUTION
+
+
+check("05.count_orbits", count_orbits)
+
+# %% tags=["solution-only"]
+assert check("05.count_orbits", count_orbits).ok
+for L in label_sets.values():
+    assert count_orbits(L.action) == len(L.orbits)
+
+# %% [markdown]
+# For conjugation the permutations left in place by g are those that commute with $\pi_g$. If $\pi_g$ has m cycles of length k,
+# these are the product of all $k^m \, m!$. No list of permutations is needed:
+
+
+# %%
+def commuting(positions):
+    """How many permutations commute with this one: the product of k^m m! over its cycle lengths k."""
+    lengths, left = [], set(range(len(positions)))
+    while left:
+        start = p = left.pop()
+        length = 1
+        while (p := int(positions[p])) != start:
+            left.remove(p)
+            length += 1
+        lengths.append(length)
+    return math.prod(k ** lengths.count(k) * math.factorial(lengths.count(k)) for k in set(lengths))
+
+
+for n, group in itertools.product((2, 3), (C4, D4)):
+    conjugation = sum(commuting(p) for p in GSet.grid(group, n).action) // group.order
+    left = math.factorial(n * n) // group.order  # only the identity leaves a permutation in place
+    print(f"{n} x {n}, {group.name}: {conjugation} orbits by conjugation, {left} by the left action")
+    if n == 2:
+        assert (conjugation, left) == tuple(
+            len(GSet.jigsaw(group, 2, a).orbits) for a in ("conjugation", "left")
+        )
+    else:
+        assert (conjugation, left) == {"C4": (90832, 90720), "D4": (45560, 45360)}[group.name]
+
+# %% [markdown]
+# ## 5.9 A task of your own, in three lines
+#
+# A task is a G-set of labels and a function that makes the input of an image and a label. Here: *from which side does
+# the light come?* A shadow is laid over the image from one of four sides. **Predict** how the four labels (top, left,
+# bottom, right) move under a quarter turn to the left.
+
+
+# %%
+def shade(images, labels):
+    """Brighter towards one side: label 0 the top, 1 the left, 2 the bottom, 3 the right."""
+    ramp = torch.linspace(1, 0, images.shape[-1])[:, None].expand(images.shape[-2:])  # bright at the top
+    ramps = torch.stack([C4.transform(ramp, g) for g in range(4)])  # and its quarter turns
+    return images + ramps[labels, None]
+
+
+sides = GSet(C4, C4.product, names=["top", "left", "bottom", "right"])
+light = Task(sides, shade)
+verdict = verify(light, data.test.images[:4])
+print(verdict)
+assert verdict.ok
+
+# %% [markdown]
+# Three lines (if the shadow is not counted), and the task is ready for any encoder: `PretextModel(encoder, light)`. What if
+# we had been careless and said that the label does not move?
+
+# %%
+careless = Task(GSet(C4, torch.arange(4).repeat(4, 1), names=sides.names), shade)
+verdict = verify(careless, data.test.images[:4])
+assert not verdict.ok and verdict.counter_example.found == verdict.counter_example.g == 1
+verdict
+
+# %% [markdown]
+# **Seen:** a picture of the counter-example. The turned input is lit from the left, and the table promised the top. And we know
+# what the mistake would have cost, on upright images and on images of all orientations:
+
+# %%
+for H in ((0,), (0, 1, 2, 3)):
+    floor = inconsistency_floor(sides, careless.labels, H)
+    print(f"images look the same under {H}: at least {floor.nats:.3f} nats")
+assert abs(inconsistency_floor(sides, careless.labels, (0, 1, 2, 3)).nats - math.log(4)) < 1e-9
+assert inconsistency_floor(sides, careless.labels, (0,)).nats == 0
+
+# %% [markdown]
+# ### Exercise 6 · Your action table
+#
+# A task of two marks: a white line is drawn through the middle of the image, label 0 "upright", label 1 "lying", 2 "diagonal
+# from lower left to upper right", 3 "diagonal from upper left to lower right". Write the action table of $C_4$ on the four
+# labels, `(4, 4)`: row g, entry l is $g \cdot l$.
+
+# %%
+# BEGIN SOLUTION
+# GAP: table = ...
+table = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2], [0, 1, 2, 3], [1, 0, 3, 2]])
+# END SOLUTION
+check("05.action_table", table)
+
+# %% tags=["solution-only"]
+assert check("05.action_table", table).ok
+
+# %% [markdown]
+# ## What we can now do, and what not yet
+#
+# We can tell a task that contradicts a network from one that does not, before any training: derive the action, `verify` it, and
+# read the floor. We know what rotation prediction learns, why its four copies are one, and which label set to take if the data
+# hold mirror images. We have not yet seen what such tasks are *worth*: whether what is learned helps with another task.
+#
+# ## Exercises
+#
+# The seven exercises stand where they belong: caps (0), the head (1), data symmetry (2), the jigsaw action (3), the
+# calculator (4), Burnside (5), your own table (6). One to think about without a check:
+#
+# ### 7 · Think
+#
+# A colleague has a jigsaw with the left action, photographs that are upright, and rotation augmentation *before* the
+# puzzle is made, "because it cannot hurt". Which loss will her curve stop at, for $C_4$?
+#
+# <details><summary>Answer</summary>Her augmentation makes the data look the same in all orientations, and the left action needs upright
+# data: log 4 = 1.386 nats, accuracy 25 %. With conjugation the same augmentation would change nothing at all.</details>
+#
+# ## Where to read on
+#
+# - `eqssl_edu/pretext/`: the tasks, `verify`, and the lift that carries tiles to a regular field; `eqssl_edu/theory.py`: floors.
+# - Mukuta and Harada, *Self-Supervised Learning for Group Equivariant Neural Networks* (arXiv 2303.04427): the idea.
+# - Gidaris, Singh and Komodakis, *Unsupervised Representation Learning by Predicting Image Rotations* (arXiv 1803.07728).
+# - Doersch, Gupta and Efros, *Unsupervised Visual Representation Learning by Context Prediction* (arXiv 1505.05192).
+# - Noroozi and Favaro, *Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles* (arXiv 1603.09246).
+# - Next: **6 · Training pretext tasks**, where all of them learn live.

@@ -1,0 +1,668 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # A1 · The bug museum
+#
+# After this notebook you can
+#
+# - find seven mistakes that raise no error, each with a test of a few lines;
+# - say which symptom each of them shows, and which shows none at all;
+# - decide what to repeat before you draw an error bar.
+#
+# **Seen before:** notebook 2 (layers, rank) and notebook 5 (labels, cosets, floors). **Time:** about 45 minutes.
+#
+# Careful people make these mistakes, and ship them. Here each one is rewritten, small, and hangs in the same frame: what
+# it looks like, your prediction, the test, what it found, the repair, the moral.
+
+# %%
+import itertools
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from eqssl_edu.data import digits
+from eqssl_edu.diagnostics import equivariance_error
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.evaluation import extract, interval, knn_probe
+from eqssl_edu.exercises import check
+from eqssl_edu.exercises.notebook_A1 import LAYERS, STUDIES
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, GSetHead
+from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
+from eqssl_edu.pretext import PretextModel, RotationTask
+from eqssl_edu.theory import label_cap
+from eqssl_edu.training import Pretrainer
+
+C4, D4 = cyclic(4), dihedral(4)
+data = digits(16)
+images = data.test.images[:8].double()  # (8, 1, 16, 16)
+
+
+def noise(*shape, seed=0):
+    """Random numbers that are the same in every run, in double precision."""
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+# %% [markdown]
+# ## Exhibit 1 · The flattened map
+#
+# **What it looks like.** "The encoder is equivariant. So I put a classifier on its feature maps."
+
+
+# %%
+class FlattenedHead(nn.Module):
+    """Feature maps (B, C, |G|, H, W) -> logits (B, 4)."""
+
+    def __init__(self, channels, order, side):
+        super().__init__()
+        self.classify = nn.Linear(channels * order * side**2, 4)
+
+    def forward(self, maps):
+        return self.classify(maps.flatten(1))
+
+
+torch.manual_seed(0)
+encoder = GroupCNN(C4, channels=(4, 8)).double()
+flattened = FlattenedHead(8, 4, side=8).double()
+print(tuple(encoder.feature_maps(images).shape), "->", tuple(flattened(encoder.feature_maps(images)).shape))
+
+# %% [markdown]
+# **Predict.** Rotation labels. Does it learn? Is it still equivariant?
+
+# %%
+regular = GSet.regular(C4)
+
+
+def learn_rotation(logits_of, parameters, steps=60):
+    """A short training on "by how much was it turned?"; returns the accuracy on the last ten batches."""
+    optimizer, generator = torch.optim.Adam(parameters, lr=0.01), torch.Generator().manual_seed(0)
+    right = []
+    for _ in range(steps):
+        chosen = torch.randint(len(data.train.images), (32,), generator=generator)
+        turn = torch.randint(4, (32,), generator=generator)
+        logits = logits_of(C4.transform(data.train.images[chosen].double(), turn))
+        optimizer.zero_grad()
+        F.cross_entropy(logits, turn).backward()
+        optimizer.step()
+        right.append((logits.argmax(dim=1) == turn).double().mean().item())
+    return sum(right[-10:]) / 10
+
+
+def with_flattened(x):
+    return flattened(encoder.feature_maps(x))
+
+
+accuracy = learn_rotation(with_flattened, [*encoder.parameters(), *flattened.parameters()])
+print(f"accuracy {accuracy:.2f}")
+
+# %% [markdown]
+# **Symptom:** none. The accuracy looks fine. Now the test: turn the input. Do the logits move as the labels do?
+
+# %%
+encoder.eval()
+errors = equivariance_error(with_flattened, images, C4, transform_outputs=regular.transform)
+print("error for e, r90, r180, r270:", [f"{error:.2f}" for error in errors])
+assert accuracy > 0.5 and errors[1:].min() > 0.1
+
+# %% [markdown]
+# **Found.** The linear layer has weights for each *pixel*. Turn the input, and the pixels move under it. The symmetry that
+# was built with care through the whole encoder is gone in its last line.
+#
+# **Repair.** First the mean over the grid, then the universal head on `(B, C, |G|)`.
+
+# %%
+head = GSetHead(regular, 8).double()
+
+
+def with_mean(x):
+    return head(encoder.feature_maps(x).mean(dim=(-2, -1)))
+
+
+assert equivariance_error(with_mean, images, C4, transform_outputs=regular.transform).max() < 1e-12
+
+# %% [markdown]
+# > **Moral:** test the *whole* model from input to logits; a chain is as equivariant as its last link.
+#
+# ## Exhibit 2 · One batch norm too many
+#
+# **What it looks like.** "My maps have C|G| planes, so I take `BatchNorm2d(C|G|)`." And a careful test beside it:
+
+# %%
+convolution = GroupConv2d(C4, 2, 3, 3, padding=1).double()
+per_plane = nn.BatchNorm2d(3 * 4).double()
+maps = noise(16, 2, 4, 9, 9)
+
+
+def layer_with_plane_norm(maps):
+    return per_plane(convolution(maps).flatten(1, 2)).unflatten(1, (3, 4))
+
+
+def error_of(layer, maps):
+    return float(equivariance_error(layer, maps, C4, C4.transform_maps, C4.transform_maps).max())
+
+
+print(f"the careful test: error {error_of(layer_with_plane_norm, maps):.0e}")
+assert error_of(layer_with_plane_norm, maps) < 1e-12
+
+# %% [markdown]
+# **Predict.** The test passes. What did it not try?
+#
+# **Symptom:** none, until the model is put to use: in evaluation mode, or with images that are turned one by one.
+
+# %%
+strength = torch.tensor([2.0, 1.0, 0.5, 0.2]).double()  # data with an orientation: plane e is the strongest
+upright = torch.relu(maps) * strength[:, None, None]
+for _ in range(30):
+    layer_with_plane_norm(upright)  # training: the running statistics learn
+each_its_own = torch.arange(16) % 4
+
+
+def error_of_own_turns(layer, maps):
+    """The error of a layer when every sample is turned by its own element."""
+    expected = C4.transform_maps(layer(maps), each_its_own)
+    return float(
+        ((layer(C4.transform_maps(maps, each_its_own)) - expected).norm() / expected.norm()).detach()
+    )
+
+
+per_plane.train()
+own_error = error_of_own_turns(layer_with_plane_norm, upright)
+per_plane.eval()
+evaluation_error = error_of(layer_with_plane_norm, upright)
+print(
+    f"training mode, each image turned by its own element: {own_error:.2f};  evaluation mode: {evaluation_error:.2f}"
+)
+assert min(own_error, evaluation_error) > 0.05
+
+# %% [markdown]
+# **Found.** Each plane has statistics of its own. When the whole batch is turned, they move along, and the careful test saw just
+# that. In evaluation mode they stay.
+#
+# **Repair.** One mean and one variance per channel, over batch, group and grid.
+
+# %%
+shared = GroupBatchNorm2d(C4, 3).double()
+
+
+def layer_with_shared_norm(maps):
+    return shared(convolution(maps))
+
+
+for training in (True, False):
+    shared.train(training)
+    assert error_of(layer_with_shared_norm, upright) < 1e-12
+    assert error_of_own_turns(layer_with_shared_norm, upright) < 1e-12
+
+# %% [markdown]
+# > **Moral:** test in training *and* in evaluation mode, after some training, and turn every sample by its own element.
+#
+# ## Exhibit 3 · The coset of another mirror
+#
+# **What it looks like.** "My pipeline mirrors images left to right, so my $D_4$ task uses the four cosets of a reflection."
+
+
+# %%
+task = RotationTask(D4, stabilizer=(0, 6))  # e and one reflection
+print(task.labels)
+print("cosets:", [tuple(D4.element_name(t) for t in coset) for coset in task.cosets.tolist()])
+
+# %% [markdown]
+# The label set is a proper G-set, the library accepts it, the network is equivariant to rounding. **Predict.** What does the
+# training curve do?
+#
+# **Symptom:** it stops at 0.693 nats and 50 %. One may blame the learning rate for days.
+#
+# **The test.** What the pipeline makes look alike must have the same label. The mirror image mx, turned by t, is the picture
+# (tm)x. So t and tm need one label.
+
+
+# %%
+def torn_apart(task, mirror):
+    """The elements t for which t and t * mirror have different labels."""
+    _, labels = task.every_input(images[:1])  # the label of every element
+    return [t for t in D4.elements if labels[t] != labels[D4.product[t, mirror]]]
+
+
+left_to_right = 4
+print("torn apart:", [D4.element_name(t) for t in torn_apart(task, left_to_right)])
+print("best possible:", label_cap(task.labels, (0, left_to_right)))
+assert len(torn_apart(task, left_to_right)) == 8
+assert label_cap(task.labels, (0, left_to_right)).accuracy == 1 / 2
+
+# %% [markdown]
+# **Found.** Element 6 is the reflection *upside down*: first flip, then turn by 180 degrees. The pipeline flips left to right,
+# element 4. Choose the mirror of the labels below, and look at the two pictures that share label 0: with the right mirror, one
+# is what the pipeline makes of the other.
+
+
+# %%
+MIRRORS = {"upside down": (0, 6), "left to right": (0, 4), "along a diagonal": (0, 5)}
+
+
+def pictures_of_label_0(mirror):
+    chosen = RotationTask(D4, stabilizer=MIRRORS[mirror])
+    flipped = D4.transform(images[3], left_to_right)[0]
+    seen = [D4.transform(images[3], t)[0] for t in chosen.cosets[0].tolist()]
+    names = [f"label 0: {D4.element_name(t)}" for t in chosen.cosets[0].tolist()]
+    boxes = [picture(plane, name) for plane, name in zip(seen, names, strict=True)]
+    agree = "holds" if torch.equal(seen[1], flipped) else "does not hold"
+    cap = label_cap(chosen.labels, (0, left_to_right)).accuracy
+    text = f"Label 0 {agree} what the pipeline makes. Best accuracy {cap:.0%}."
+    return row([*boxes, picture(flipped, "the pipeline's mirror image")], text)
+
+
+ByHand(pictures_of_label_0, mirror=list(MIRRORS))
+
+# %%
+repaired = RotationTask(D4, stabilizer=(0, left_to_right))
+assert torn_apart(repaired, left_to_right) == []
+assert label_cap(repaired.labels, (0, left_to_right)).accuracy == 1
+
+# %% [markdown]
+# > **Moral:** two pictures that the pipeline cannot tell apart must have one label; check that with the pipeline's own flip.
+#
+# ## Exhibit 4 · The missing permutation
+#
+# **What it looks like.** 24 far-apart permutations of a 3 x 3 jigsaw, and a table that says which label a turned puzzle gets.
+# Where the turned permutation is not among the 24, the author takes the nearest one. "It hardly ever matters."
+
+# %%
+generator = torch.Generator().manual_seed(0)
+some = torch.stack([torch.randperm(9, generator=generator) for _ in range(24)])
+positions = GSet.grid(C4, 3).action
+
+
+def nearest_label_table(permutations):
+    rows = []
+    for g in C4.elements:
+        there, back = positions[g], positions[C4.inverse[g]]
+        moved = there[permutations[:, back]]  # the permutation of the turned puzzle
+        distance = (moved[:, None] != permutations).sum(dim=2)
+        rows.append(distance.argmin(dim=1))
+    return torch.stack(rows)
+
+
+table = nearest_label_table(some)
+print(f"shape {tuple(table.shape)}, labels {int(table.min())} to {int(table.max())}")
+assert torch.equal(table[0], torch.arange(24))  # the identity moves nothing
+
+# %% [markdown]
+# **Predict.** The table has the right shape, and the identity moves nothing. A head built on it runs. What is wrong?
+#
+# **Symptom:** none that one would notice: a pretext accuracy that is "a bit low for this network".
+#
+# **The test** is the definition. An action must satisfy $(gh) \cdot l = g \cdot (h \cdot l)$.
+
+# %%
+broken = sum(
+    int((table[C4.product[g, h]] != table[g][table[h]]).sum())
+    for g, h in itertools.product(C4.elements, C4.elements)
+)
+print(f"(gh).l differs from g.(h.l) in {broken} of {4 * 4 * 24} cases")
+assert broken > 100
+
+try:
+    GSet(C4, table)
+except ValueError as problem:
+    print("GSet:", problem)
+else:
+    raise AssertionError("a broken table was accepted")
+
+# %% [markdown]
+# **Found.** It matters a lot: turn a label four times by 90 degrees, and most labels do not come back.
+#
+# **Repair.** Take whole orbits. Then each turned permutation is in the set, and there is nothing to approximate.
+
+# %%
+come_back = table[1][table[1][table[1][table[1]]]] == torch.arange(24)
+print(f"labels that come back after four quarter turns: {int(come_back.sum())} of 24")
+assert come_back.sum() < 12
+
+closed = GSet.jigsaw(C4, 3, count=24)
+assert torch.equal(
+    nearest_label_table(closed.permutations), closed.action
+)  # the same code, and now it is right
+assert closed.size >= 24
+
+# %% [markdown]
+# > **Moral:** a table is an action when it composes; let the constructor check that, once, for ever.
+#
+# ### Exercise 1 · Write the guard
+#
+# Write the test as a function: True if a table `(|G|, n)` is an action of the group.
+
+
+# %%
+def is_action(table, group):
+    """True if e.l = l and (gh).l = g.(h.l) for all g, h and l."""
+    # BEGIN SOLUTION
+    n = table.shape[1]
+    identity = torch.equal(table[0], torch.arange(n))
+    return identity and torch.equal(table[group.product], table[:, table])
+    # END SOLUTION
+
+
+check("A1.is_action", is_action)
+
+# %% tags=["solution-only"]
+assert check("A1.is_action", is_action).ok
+assert is_action(closed.action, C4) and not is_action(table, C4)
+
+# %% [markdown]
+# ## Exhibit 5 · The kernel that tests equivariant
+#
+# **What it looks like.** A group convolution of $C_4$. "The filter plane that links input plane h with output plane g depends on
+# the angle between them."
+
+
+# %%
+def by_the_angle(weight):
+    """weight (C', C, 4, k, k) -> the weight of an ordinary convolution (C' 4, C 4, k, k)."""
+    copies = []
+    for g in range(4):
+        angle = [min((h - g) % 4, (g - h) % 4) for h in range(4)]
+        copies.append(C4.transform(weight[:, :, angle], g))
+    return torch.stack(copies, dim=1).flatten(0, 1).flatten(1, 2)
+
+
+def convolve(expanded, maps):
+    return F.conv2d(maps.flatten(1, 2), expanded, padding=2).unflatten(1, (-1, 4))
+
+
+weight, maps = noise(1, 1, 4, 5, 5), noise(2, 1, 4, 9, 9, seed=1)
+error = error_of(lambda maps: convolve(by_the_angle(weight), maps), maps)
+print(
+    f"equivariance error {error:.0e}, output of size {float(convolve(by_the_angle(weight), maps).norm()):.0f}"
+)
+assert error < 1e-12
+
+# %% [markdown]
+# **Predict.** Equivariant to the last digit, not zero, 100 parameters as it should be. Which question is left?
+#
+# **Symptom:** none. The network trains, a bit worse than it could.
+#
+# **The test:** how many independent kernels can the layer reach? Set one weight after the other to 1, and ask for the rank.
+
+
+# %%
+def rank(expand):
+    """How many independent kernels a function weight -> expanded weight reaches, for C4 and 5 x 5."""
+    ones = torch.eye(100, dtype=torch.float64).reshape(100, 1, 1, 4, 5, 5)
+    return int(torch.linalg.matrix_rank(torch.stack([expand(one).flatten() for one in ones])))
+
+
+def library(weight):
+    layer = GroupConv2d(C4, 1, 1, 5).double()
+    layer.weight.data = weight
+    return layer.expanded_weight().detach()
+
+
+print(f"the exhibit reaches {rank(by_the_angle)} of 100, the library {rank(library)}")
+assert rank(by_the_angle) == 75 and rank(library) == 100
+
+# %% [markdown]
+# **Found.** A quarter of the kernels is missing: 90 degrees to the left and 90 degrees to the right share a plane, and one plane of
+# the weights is never used. The unused weights are easy to see, once one asks for them:
+
+# %%
+weight = noise(1, 1, 4, 5, 5).requires_grad_()
+convolve(by_the_angle(weight), maps).square().sum().backward()
+touched = weight.grad[0, 0].abs().flatten(1).sum(dim=1) > 0
+print("planes that get a gradient:", touched.tolist())
+assert touched.tolist() == [True, True, True, False]
+image_grid(
+    weight.grad[0, 0],
+    ["0°", "90°", "180°", "never used"],
+    "Gradient of the four filter planes",
+    signed=True,
+    value="gradient",
+)
+
+# %% [markdown]
+# **Repair.** Index by the element $g^{-1}h$, not by the size of an angle: `(h - g) % 4`.
+
+
+# %%
+def by_the_element(weight):
+    copies = [C4.transform(weight[:, :, [(h - g) % 4 for h in range(4)]], g) for g in range(4)]
+    return torch.stack(copies, dim=1).flatten(0, 1).flatten(1, 2)
+
+
+assert rank(by_the_element) == 100
+weight = noise(1, 1, 4, 5, 5)
+assert torch.allclose(by_the_element(weight), library(weight), rtol=0, atol=1e-12)
+
+# %% [markdown]
+# > **Moral:** equivariance says that nothing wrong is reached; the rank says that everything right is.
+#
+# ### Exercise 2 · Four strangers
+#
+# `LAYERS` holds four functions like `by_the_angle`, with nothing said about them. Test each one. Which are right? Give a list of
+# names. (`rank(LAYERS[name])` and `error_of(lambda m: convolve(LAYERS[name](weight), m), maps)` are at hand.)
+
+# %%
+print(sorted(LAYERS))
+# BEGIN SOLUTION
+# GAP: right_layers = ...  # a list of names
+right_layers = ["Ada", "Cleo"]
+# END SOLUTION
+check("A1.strangers", right_layers)
+
+# %% tags=["solution-only"]
+assert check("A1.strangers", right_layers).ok
+for name, expand in LAYERS.items():
+    error = error_of(lambda m, expand=expand: convolve(expand(weight), m), maps)
+    print(name, rank(expand), f"{error:.0e}")
+    assert (name in right_layers) == (rank(expand) == 100 and error < 1e-12)
+
+# %% [markdown]
+# ## Exhibit 6 · The probe in training mode
+#
+# **What it looks like.** A function that computes features for a probe. "No gradients are needed, so `no_grad`."
+
+
+# %%
+@torch.no_grad()
+def features_of(encoder, images):
+    """Pooled features (N, C) of all images, in batches."""
+    return torch.cat([encoder(batch).mean(dim=2) for batch in images.split(60)])
+
+
+torch.manual_seed(0)
+encoder = GroupCNN(C4, channels=(8, 16)).train()
+features_of(encoder, data.train.images)  # a pass over the data, so that the batch norms know them
+train_features = features_of(encoder, data.train.images)
+probe = knn_probe(train_features, data.train.labels)
+by_class = data.test.labels.argsort()  # the test set as many data sets store it: class by class
+print(f"accuracy {probe.score(features_of(encoder, data.test.images), data.test.labels):.2f}")
+
+# %% [markdown]
+# **Predict.** The same test images, sorted by class: what is the accuracy now? It should be the same number.
+#
+# **Symptom:** a number that is a little off, nobody knows in which direction, and another one when the data come in another
+# order.
+
+# %%
+accuracies = {}
+for name, order in (("mixed", torch.arange(len(by_class))), ("sorted by class", by_class)):
+    test_features = features_of(encoder, data.test.images[order])
+    accuracies[name] = probe.score(test_features, data.test.labels[order])
+    print(f"{name:16} accuracy {accuracies[name]:.2f}")
+assert abs(accuracies["mixed"] - accuracies["sorted by class"]) > 0.05
+
+# %% [markdown]
+# **The test:** does an image's feature depend on the images beside it?
+
+
+# %%
+def depends_on_the_batch(encoder, images):
+    """How much the features of the first image change with its neighbours, relative to their size."""
+    with torch.no_grad():
+        first, other = encoder(images[:4])[0], encoder(images[[0, 5, 6, 7]])[0]
+    return float((first - other).norm() / first.norm())
+
+
+print(f"training mode {depends_on_the_batch(encoder, data.test.images):.3f}")
+print(f"evaluation mode {depends_on_the_batch(encoder.eval(), data.test.images):.0e}")
+assert depends_on_the_batch(encoder.train(), data.test.images) > 0.01
+assert depends_on_the_batch(encoder.eval(), data.test.images) < 1e-5
+
+# %% [markdown]
+# **Found.** In training mode, batch norm uses the mean of the *batch*. A batch of sevens is centred on seven. Worse, every pass
+# moves the running statistics: looking at the test set changes the encoder.
+
+# %%
+before = {name: value.clone() for name, value in encoder.train().state_dict().items()}
+features_of(encoder, data.test.images)
+changed = [name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])]
+print("changed by looking:", changed)
+assert changed and all("running" in name or "num_batches" in name for name in changed)
+
+# %% [markdown]
+# **Repair.** `encoder.eval()` before, and the old mode after. `evaluation.extract` does both.
+
+# %%
+encoder.train()
+one_by_one = extract(encoder, data.test.images[:20], batch_size=1)
+at_once = extract(encoder, data.test.images[:20])
+assert torch.allclose(one_by_one, at_once, atol=1e-5) and encoder.training
+
+# %% [markdown]
+# > **Moral:** a feature belongs to an image; compute it alone and in company, and compare.
+#
+# ## Exhibit 7 · The error bar that measures the wrong thing
+#
+# **What it looks like.** "We pretrained both methods and trained five probes on each. Method B is better, and the 95 % intervals
+# do not overlap."
+#
+# Here are two methods, each pretrained once. The probe is a linear layer with a random start.
+
+
+# %%
+def pretrain(seed):
+    """Two epochs of rotation labels; returns the pooled features of train and test digits."""
+    torch.manual_seed(seed)
+    model = PretextModel(GroupCNN(C4, channels=(3, 6)), RotationTask(C4))
+    for _ in Pretrainer(model, data.train.images, epochs=2, batch_size=64, lr=1e-2, seed=seed).steps():
+        pass
+    parts = (data.train.images, data.test.images)
+    return [extract(model.encoder.cpu(), part).mean(dim=2) for part in parts]
+
+
+def probe_accuracy(features, seed):
+    """A linear probe by gradient descent from a random start; its accuracy on the test digits in %."""
+    train, test = features
+    mean, deviation = train.mean(dim=0), train.std(dim=0)
+    train, test = (train - mean) / deviation, (test - mean) / deviation
+    generator = torch.Generator().manual_seed(seed)
+    weight = (0.1 * torch.randn(train.shape[1], 10, generator=generator)).requires_grad_()
+    bias = torch.zeros(10, requires_grad=True)
+    optimizer = torch.optim.Adam([weight, bias], lr=0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        F.cross_entropy(train @ weight + bias, data.train.labels).backward()
+        optimizer.step()
+    return 100 * ((test @ weight + bias).argmax(dim=1) == data.test.labels).double().mean().item()
+
+
+pretrained = [pretrain(seed) for seed in range(6)]
+restarts = [[probe_accuracy(features, restart) for restart in range(5)] for features in pretrained]
+ranked = sorted(restarts, key=lambda values: sum(values))
+methods = {"method A": interval(ranked[0]), "method B": interval(ranked[-1])}
+for name, bar in methods.items():
+    print(f"{name}: {bar.mean:.1f} %, from {bar.low:.1f} to {bar.high:.1f}")
+
+# %% [markdown]
+# **Predict.** Is B better than A?
+#
+# **The test** is called A/A: run *the same* method twice. And that is what we did. A and B are one program, one set of
+# hyper-parameters, with two pretraining seeds. (The author of such a bar tried two seeds; we took the extremes of six, to make the
+# point plain.)
+
+# %%
+assert methods["method A"].high < methods["method B"].low  # "significant": and there is no difference at all
+
+figure = go.Figure(
+    layout={"template": TEMPLATE, "width": 720, "height": 400, "title": "Six pretraining seeds of one method"}
+)
+for seed, values in enumerate(restarts):
+    figure.add_scatter(
+        x=[seed] * 5,
+        y=values,
+        mode="markers",
+        marker={"color": COLOURS[0], "size": 9, "opacity": 0.6},
+        showlegend=False,
+    )
+seeds = interval([sum(values) / 5 for values in restarts])
+figure.add_hrect(seeds.low, seeds.high, fillcolor=COLOURS[4], opacity=0.3, line_width=0)
+figure.update_xaxes(title="pretraining seed (each dot: one restart of the probe)", dtick=1)
+figure.update_yaxes(title="accuracy of the probe (%)")
+
+# %% [markdown]
+# **Found.** The dots of one seed lie close together: the probe's restart hardly matters. The columns lie far apart: the pretraining
+# seed does. The bar of the five restarts answers the question "what if I trained the *probe* again?" Nobody had asked.
+# The orange band is the interval over pretraining seeds.
+#
+# **Repair.** One number for each pretraining seed (the mean of its restarts, if you like), the interval over these numbers, and
+# paired where both methods saw the same seeds (`evaluation.paired_interval`).
+
+# %%
+spread_of_restarts = torch.tensor(restarts).std(dim=1).mean().item()
+spread_of_seeds = torch.tensor(restarts).mean(dim=1).std().item()
+print(
+    f"standard deviation over restarts {spread_of_restarts:.2f}, over pretraining seeds {spread_of_seeds:.2f}"
+)
+print(f"the interval over seeds: {seeds.mean:.1f} %, from {seeds.low:.1f} to {seeds.high:.1f}")
+assert spread_of_seeds > 2 * spread_of_restarts
+assert seeds.high - seeds.low > 2 * (methods["method A"].high - methods["method A"].low)
+
+# %% [markdown]
+# > **Moral:** repeat what your claim is about, from its first random number on.
+#
+# ### Exercise 3 · What must be repeated?
+#
+# Five claims. For each, write what has to be repeated for its error bar: `"pretraining"`, `"probe"` or `"test images"`.
+
+# %%
+print("\n".join(STUDIES))
+# BEGIN SOLUTION
+# GAP: repeated = dict.fromkeys(STUDIES, ...)
+answers = ["pretraining", "test images", "probe", "pretraining", "pretraining"]
+repeated = dict(zip(STUDIES, answers, strict=True))
+# END SOLUTION
+check("A1.what_to_repeat", repeated)
+
+# %% tags=["solution-only"]
+assert check("A1.what_to_repeat", repeated).ok
+
+# %% [markdown]
+# ## On the way out
+#
+# | exhibit | symptom | the test that finds it |
+# |---|---|---|
+# | 1 the flattened map | none | equivariance of the whole model |
+# | 2 one norm too many | none in training mode | both modes, each sample its own turn |
+# | 3 another mirror's coset | a plateau at log 2 | what the pipeline confuses has one label |
+# | 4 the missing permutation | "a bit low" | the table composes |
+# | 5 the kernel by the angle | none | rank |
+# | 6 the probe in training mode | depends on the order of the data | a feature alone and in company |
+# | 7 the bar of restarts | significance | A/A |
+#
+# None of the seven raises an error, and each prints a plausible number. One of them shows in the loss curve, if one knows the
+# floor. All were found by a test of a few lines that states *what must be true*.
+#
+# **One to turn:** in exhibit 3, try the diagonal mirror. **One to think:** which of the seven tests does your own code have?
+#
+# ## Where to read on
+#
+# - `tests/` of this course: each of these tests, for every layer and every group, with a twin that must fail.
+# - Notebook 3 for errors between the quarter turns; notebook 5 for floors and cosets.

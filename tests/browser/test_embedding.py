@@ -1,0 +1,143 @@
+"""EmbeddingExplorer in the real JupyterLab: the point moves or stands still; hover, click, keys, a cell."""
+
+from accessibility import assert_accessible
+
+CELLS = [
+    """
+import torch
+from eqssl_edu.data import digits
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.groups import cyclic
+from eqssl_edu.widgets import EmbeddingExplorer
+
+torch.manual_seed(0)
+encoder, data = GroupCNN(cyclic(4), channels=(8, 16)), digits(16)
+with torch.no_grad():
+    for batch in data.train.images[:640].split(64):
+        encoder(batch)  # the statistics of the batch norms
+explorer = EmbeddingExplorer(encoder, data.test.images[:120], data.test.labels[:120])
+explorer
+""",
+    "",
+]
+
+
+class Explorer:
+    def __init__(self, notebook):
+        self.notebook, self.page = notebook, notebook.page
+        self.root = notebook.output(0).get_by_role("group", name="Embedding explorer")
+        self.root.wait_for()
+        self.rest()
+        self.map = self.root.get_by_role("application")
+
+    def rest(self):
+        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
+
+    def press(self, name):
+        self.root.get_by_role("button", name=name, exact=True).click()
+        self.rest()
+
+    def moved(self):
+        self.rest()
+        return float(self.root.locator("[data-moved]").get_attribute("data-moved"))
+
+    def place(self):
+        """Where the chosen point is on the map, in its own units, 0 .. 560."""
+        self.rest()
+        return [float(x) for x in self.root.locator("[data-place]").get_attribute("data-place").split(" ")]
+
+    def title(self):
+        return self.root.get_by_role("group", name="The chosen image").locator(".eqssl-title").inner_text()
+
+    def verdict(self):
+        return self.root.locator(".eqssl-em-verdict").inner_text()
+
+    def letter(self, image):
+        """The centre of the letter of an image on the page."""
+        box = self.root.locator(".eqssl-em-mark").nth(image).bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def apart(a, b):
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def test_every_control_does_what_it_says(open_notebook):
+    notebook = open_notebook("embedding.ipynb", CELLS)
+    notebook.run_all()
+    explorer, page = Explorer(notebook), notebook.page
+    assert len(explorer.root.locator(".eqssl-em-mark").all()) == 120
+
+    # Regular features: the point goes round its orbit.
+    places = [explorer.place()]
+    for degrees in (90, 180, 270):
+        explorer.press(f"turn by r{degrees}")
+        assert explorer.moved() > 0.05
+        places.append(explorer.place())
+    assert all(apart(a, b) > 3 for i, a in enumerate(places) for b in places[:i])
+    assert "moves along its orbit" in explorer.verdict()
+    explorer.press("turn by e")
+    assert apart(explorer.place(), places[0]) < 0.2
+
+    # Pooled features: it stands still.
+    explorer.press("pooled")
+    still = explorer.place()
+    for degrees in (90, 180, 270):
+        explorer.press(f"turn by r{degrees}")
+        assert explorer.moved() < 1e-4
+        assert apart(explorer.place(), still) < 0.2
+    assert "stands still" in explorer.verdict()
+    assert explorer.root.get_by_role("button", name="pooled").get_attribute("aria-pressed") == "true"
+    explorer.press("regular")
+    assert "moves" in explorer.verdict()
+    explorer.press("turn by e")
+
+    # The slider, and the arrow keys on the map: they do not reach the notebook.
+    slider = explorer.root.get_by_role("slider", name="Image")
+    slider.press("ArrowRight")
+    explorer.rest()
+    assert explorer.title().startswith("Image 2: class ")
+    slider.press("End")
+    explorer.rest()
+    assert explorer.title().startswith("Image 120: class ")
+    slider.press("Home")
+    explorer.rest()
+    before, cell = explorer.place(), page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex")
+    way = "ArrowRight" if before[0] < 280 else "ArrowLeft"
+    explorer.map.press(way)
+    after = explorer.place()
+    assert (after[0] > before[0]) == (way == "ArrowRight") and not explorer.title().startswith("Image 1:")
+    explorer.map.press("ArrowUp" if after[1] > 280 else "ArrowDown")
+    assert explorer.place() != after
+    assert page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex") == cell
+
+    # The mouse: a letter shows its image; a click chooses it.
+    explorer.map.scroll_into_view_if_needed()
+    page.mouse.move(*explorer.letter(37))
+    preview = explorer.root.locator(".eqssl-em-preview")
+    preview.wait_for()
+    number = int(preview.inner_text().split("image ")[1].split(",")[0])
+    page.mouse.click(*explorer.letter(37))
+    explorer.rest()
+    assert explorer.title().startswith(f"Image {number}: class ")
+    # Letters may lie on each other, so the one that was hit is near.
+    assert apart(explorer.letter(number - 1), explorer.letter(37)) < 6
+    shades = preview.locator("canvas").evaluate(
+        "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+    )
+    assert shades > 5
+
+    # A cell steers it, a screen reader hears it, an error is seen.
+    notebook.run_last_cell("explorer.set_state(image=7, features='pooled', element=1)")
+    spoken = explorer.root.get_by_role("status").filter(
+        has_text="with pooled features its point stands still"
+    )
+    spoken.wait_for(state="attached")
+    notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'image': 120}})")
+    explorer.root.get_by_role("alert").filter(
+        has_text="ValueError: image must be an image, 0 .. 119"
+    ).wait_for()
+    explorer.press("turn by r180")
+    assert not explorer.root.get_by_role("alert").is_visible()
+    assert_accessible(page, ".eqssl-em")
+    notebook.assert_clean()

@@ -1,0 +1,246 @@
+"""Pictures for the FieldExplorer in the real JupyterLab: the toolkit's own, files of every kind, and drawing."""
+
+import struct
+import zlib
+
+import pytest
+from test_field_explorer import Explorer
+
+SETUP = """
+import torch
+from eqssl_edu.data import digits
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.groups import cyclic
+from eqssl_edu.widgets import FieldExplorer
+
+torch.manual_seed(0)
+colours = {colours}
+network = GroupCNN(cyclic(4), colours, channels=(6, 12))
+explorer = FieldExplorer(network, digits(32).test.images[4].expand(colours, -1, -1))
+explorer
+"""
+
+
+def png(width: int, height: int, colour_type: int, row: bytes) -> bytes:
+    """A PNG file of equal rows; colour type 0 is grey, 2 is red, green and blue."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    body = zlib.compress((b"\0" + row) * height, 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def animated_gif() -> bytes:
+    """Two frames of 8 x 8 pixels: the first one white, the second one black."""
+    palette = bytes([0, 0, 0, 255, 255, 255])
+    # Pixels as LZW codes of 3 bits with a clear code (4) before every second one, so that no code grows.
+    frames = b""
+    for pixel in (1, 0):
+        bits = "".join(f"{code:03b}"[::-1] for code in [*([4, pixel] * 64), 5])
+        data = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8))
+        blocks = b"".join(
+            bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255)
+        )
+        control = b"\x21\xf9\x04\x04" + struct.pack("<H", 50) + b"\0\0"
+        image = b"\x2c" + struct.pack("<HHHH", 0, 0, 8, 8) + b"\0"
+        frames += control + image + b"\x02" + blocks + b"\0"
+    loop = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
+    screen = b"GIF89a" + struct.pack("<HH", 8, 8) + bytes([0x80, 0, 0])
+    return screen + palette + loop + frames + b";"
+
+
+class Sourced(Explorer):
+    """The explorer and its controls for pictures."""
+
+    def __init__(self, notebook):
+        super().__init__(notebook)
+        self.source = self.choice("Picture from")
+        self.note = self.root.locator(".eqssl-source-note")
+        self.canvas = self.root.locator(".eqssl-disc canvas")
+
+    def open(self, name, kind, data):
+        """Choose a file; a file that cannot be shown is answered as well."""
+        self.root.locator("input[type=file]").set_input_files(
+            {"name": name, "mimeType": kind, "buffer": data}
+        )
+
+    def colours(self):
+        """[red, green, blue] of every pixel of the image, as painted."""
+        self.rest()
+        return self.canvas.evaluate(
+            """canvas => {
+                 const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                 return Array.from({ length: data.length / 4 }, (_, i) => [...data.slice(4 * i, 4 * i + 3)]);
+               }"""
+        )
+
+    def lives(self):
+        """A turn still works."""
+        self.button("turn by 90 degrees").click()
+        self.expect_angle(90)
+        assert self.errors()[0] < 1e-5
+        self.button("turn by 0 degrees").click()
+        self.expect_angle(0)
+
+
+@pytest.fixture
+def grey(open_notebook):
+    notebook = open_notebook("sources.ipynb", [SETUP.format(colours=1), ""])
+    notebook.run_all()
+    yield Sourced(notebook)
+    notebook.assert_clean()
+
+
+@pytest.fixture
+def coloured(open_notebook):
+    notebook = open_notebook("colours.ipynb", [SETUP.format(colours=3), ""], dark=True)
+    notebook.run_all()
+    yield Sourced(notebook)
+    notebook.assert_clean()
+
+
+def test_digits_letters_and_shapes(grey):
+    seen = [grey.colours()]
+    for source, text in (("digits", "a handwritten"), ("glyphs", "the letter A"), ("shapes", "a ring")):
+        grey.source.select_option(value=source)
+        grey.note.filter(has_text=text).wait_for()
+        seen.append(grey.colours())
+        grey.lives()
+    assert all(a != b for i, a in enumerate(seen) for b in seen[:i])
+    grey.button("Next picture").click()
+    grey.note.filter(has_text="a cross").wait_for()
+    grey.button("Previous picture").click()
+    grey.button("Previous picture").click()
+    grey.note.filter(has_text="white noise").wait_for()
+    grey.root.get_by_role("status").filter(has_text="Picture: white noise").wait_for(state="attached")
+    grey.source.select_option(value="image")
+    assert grey.colours() == seen[0]
+
+
+def test_files_of_every_kind(grey):
+    before = grey.colours()
+    grey.open("notes.txt", "text/plain", b"turn me by 90 degrees\n" * 50)
+    grey.alert.filter(has_text="notes.txt is not a picture that this browser can read").wait_for()
+    assert grey.colours() == before
+    grey.lives()
+    assert grey.alert.is_hidden()  # the next move clears the message
+
+    grey.open("empty.png", "image/png", b"")
+    grey.alert.filter(has_text="empty.png is not a picture").wait_for()
+
+    grey.open("pixel.png", "image/png", png(1, 1, 0, b"\x80"))
+    grey.note.filter(has_text="pixel.png: 1 × 1 pixels, made 32 × 32, grey").wait_for()
+    assert {tuple(colour) for colour in grey.colours()} == {(128, 128, 128)}
+    grey.lives()
+
+    # 20 megapixels, dark to bright from left to right: the centre goes from 1/8 to 7/8.
+    row = bytes(round(255 * x / 5159) for x in range(5160) for _ in range(3))
+    grey.open("photo.png", "image/png", png(5160, 3880, 2, row))
+    text = "photo.png: the central 3880 × 3880 of 5160 × 3880 pixels, made 32 × 32, grey"
+    grey.note.filter(has_text=text).wait_for()
+    levels = [colour[0] for colour in grey.colours()]
+    middle = levels[16 * 32 : 17 * 32]
+    assert middle == sorted(middle)
+    assert levels[::32] == levels[:1] * 32  # every row is the same
+    grey.lives()
+
+    grey.open("blink.gif", "image/gif", animated_gif())
+    grey.note.filter(has_text="blink.gif (first frame): 8 × 8 pixels, made 32 × 32, grey").wait_for()
+    grey.lives()
+
+    # All files can be shown again.
+    assert grey.source.input_value() == "file"
+    grey.button("Previous picture").click()
+    grey.note.filter(has_text="photo.png").wait_for()
+    grey.button("Previous picture").click()
+    grey.note.filter(has_text="pixel.png").wait_for()
+
+
+def test_a_coloured_file_keeps_its_colours(coloured):
+    row = b"\xff\x00\x00" * 20 + b"\x00\x00\xff" * 20
+    coloured.open("flag.png", "image/png", png(40, 40, 2, row))
+    coloured.note.filter(has_text="flag.png: 40 × 40 pixels, made 32 × 32").wait_for()
+    colours = coloured.colours()
+    assert colours[16 * 32 + 2] == [255, 0, 0]
+    assert colours[16 * 32 + 29] == [0, 0, 255]
+    coloured.button("turn by 90 degrees").click()
+    coloured.expect_angle(90)
+    colours = coloured.colours()  # counter-clockwise: what was on the right is on top
+    assert colours[2 * 32 + 16] == [0, 0, 255]
+    assert colours[29 * 32 + 16] == [255, 0, 0]
+
+
+def drag(page, canvas, points):
+    box = canvas.bounding_box()
+    at = [(box["x"] + u * box["width"], box["y"] + v * box["height"]) for u, v in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for point in at[1:]:
+        page.mouse.move(*point, steps=5)
+    page.mouse.up()
+
+
+def bright(explorer):
+    """The set of (column, row) of bright pixels, in sixteenths of the side."""
+    return {(i % 32 // 2, i // 32 // 2) for i, colour in enumerate(explorer.colours()) if colour[0] > 128}
+
+
+def test_drawing_with_the_mouse_and_with_keys(grey):
+    page = grey.page
+    draw = grey.button("Draw")
+    draw.click()
+    grey.note.filter(has_text="my drawing").wait_for()
+    assert bright(grey) == set()
+    assert grey.errors() == [0]  # nothing to see, nothing wrong
+
+    drag(page, grey.canvas, [(0.25, 0.25), (0.75, 0.25)])
+    page.wait_for_timeout(100)
+    stroke = bright(grey)
+    assert {(5, 4), (8, 4), (11, 4)} <= stroke
+    assert all(3 <= row <= 4 for _, row in stroke)
+    grey.lives()
+
+    # On a turned picture the stroke goes where the pen is.
+    grey.button("turn by 90 degrees").click()
+    grey.expect_angle(90)
+    assert {(4, 8), (4, 5), (4, 11)} <= bright(grey)
+    drag(page, grey.canvas, [(0.75, 0.5), (0.75, 0.75)])
+    page.wait_for_timeout(100)
+    assert {(12, 9), (12, 11)} <= bright(grey)
+    grey.lives()
+
+    grey.button("Clear").click()
+    page.wait_for_timeout(100)
+    assert bright(grey) == set()
+    grey.canvas.focus()
+    for key in ("ArrowUp", "Space", "ArrowRight", "ArrowRight", "ArrowRight", "Space", "ArrowDown"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(100)
+    stroke = bright(grey)
+    assert {(8, 7), (10, 7)} <= stroke and all(5 <= row <= 8 for _, row in stroke)
+
+    # Another source ends it; the drawing is still there.
+    grey.source.select_option(value="shapes")
+    grey.note.filter(has_text="a ring").wait_for()
+    grey.rest()
+    assert draw.get_attribute("aria-pressed") == "false"
+    grey.source.select_option(value="drawing")
+    grey.note.filter(has_text="my drawing").wait_for()
+    assert bright(grey) == stroke
+    grey.lives()
+
+
+def test_a_cell_chooses_the_picture(grey):
+    grey.page.evaluate(
+        """async () => {
+             const notebook = jupyterapp.shell.currentWidget.content;
+             notebook.activeCellIndex = 1;
+             notebook.activeCell.model.sharedModel.setSource("explorer.set_state(source='shapes', picture=3)");
+             await jupyterapp.commands.execute('notebook:run-cell');
+           }"""
+    )
+    grey.note.filter(has_text="an edge").wait_for()
+    grey.rest()
+    assert grey.source.input_value() == "shapes"

@@ -1,0 +1,171 @@
+"""KernelExplorer in the real JupyterLab: weights by mouse and keyboard, the window, both kinds of layers."""
+
+from accessibility import assert_accessible
+
+CELLS = [
+    """
+import torch
+from eqssl_edu.groups import cyclic
+from eqssl_edu.layers import GroupConv2d, LiftingConv2d
+from eqssl_edu.widgets import KernelExplorer
+
+torch.manual_seed(0)
+layer = LiftingConv2d(cyclic(4), 2, 2, kernel_size=3, padding=1)
+explorer = KernelExplorer(layer)
+explorer
+""",
+    """
+group_layer = GroupConv2d(cyclic(4), 1, 1, kernel_size=3, padding=1)
+group_explorer = KernelExplorer(group_layer)
+group_explorer
+""",
+    "",
+]
+
+
+class Explorer:
+    def __init__(self, notebook, cell):
+        self.notebook, self.page = notebook, notebook.page
+        self.root = notebook.output(cell).get_by_role("group", name="Kernel explorer")
+        self.root.wait_for()
+        self.rest()
+
+    def rest(self):
+        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
+
+    def weight(self, row, column, plane=""):
+        return self.root.get_by_role("spinbutton", name=f"Weight{plane}, row {row}, column {column}")
+
+    def value(self, *place):
+        self.rest()
+        return float(self.weight(*place).get_attribute("aria-valuenow"))
+
+    def copy(self, name):
+        """The weights of a copy, row by row."""
+        self.rest()
+        text = self.root.get_by_role("img", name=f"Copy {name}:").or_(
+            self.root.get_by_role("img", name=f"Copy {name},")
+        )
+        lists = [label.get_attribute("aria-label").split(": ")[1] for label in text.all()]
+        return [float(number.replace("−", "-")) for one in lists for number in one.split(", ")]
+
+    def responses(self):
+        self.rest()
+        return [float(b.get_attribute("data-value")) for b in self.root.locator("b[data-value]").all()]
+
+    def slider(self, name):
+        return self.root.get_by_role("slider", name=f"Window: {name}")
+
+    def gap(self):
+        self.rest()
+        return float(self.root.locator("[data-gap]").get_attribute("data-gap"))
+
+
+def close(a, b):
+    return max(abs(x - y) for x, y in zip(a, b, strict=True)) < 2e-3  # three decimals are shown
+
+
+def turned(weights):
+    """A 3 x 3 filter, row by row, turned by 90 degrees counter-clockwise."""
+    return [weights[3 * column + 2 - row] for row in range(3) for column in range(3)]
+
+
+def test_every_control_does_what_it_says(open_notebook):
+    notebook = open_notebook("kernel.ipynb", CELLS, height=1400)
+    notebook.run_all()
+    explorer, page = Explorer(notebook, 0), notebook.page
+    first = explorer.copy("e")
+    assert close(explorer.copy("r90"), turned(first))
+    assert close(explorer.copy("r180"), turned(turned(first)))
+    assert explorer.gap() < 1e-6
+
+    # A weight by keyboard: all copies change at one place, and so do the answers.
+    before, answers = explorer.value(1, 2), explorer.responses()
+    explorer.weight(1, 2).focus()
+    page.keyboard.press("ArrowUp")
+    step = explorer.value(1, 2) - before
+    assert step > 0.01
+    now = explorer.copy("e")
+    assert abs(now[1] - first[1] - step) < 2e-3 and close(now[:1] + now[2:], first[:1] + first[2:])
+    assert close(explorer.copy("r90"), turned(now))
+    assert not close(explorer.responses(), answers)
+    assert explorer.gap() < 1e-6
+    page.keyboard.press("PageDown")
+    assert abs(explorer.value(1, 2) - (before - 4 * step)) < 1e-3
+    page.keyboard.press("0")
+    assert explorer.value(1, 2) == 0
+    page.keyboard.press("ArrowRight")  # to the next weight; the notebook's cells stay where they are
+    assert explorer.weight(1, 3).evaluate("weight => weight === document.activeElement")
+    page.keyboard.press("ArrowLeft")
+    assert explorer.weight(1, 2).evaluate("weight => weight === document.activeElement")
+
+    # A weight by mouse: up is more.
+    box = explorer.weight(3, 3).bounding_box()
+    before = explorer.value(3, 3)
+    page.mouse.move(box["x"] + 9, box["y"] + 9)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 9, box["y"] - 6)
+    page.mouse.move(box["x"] + 9, box["y"] - 31)
+    page.mouse.up()
+    dragged = explorer.value(3, 3)
+    assert dragged > before + 0.2
+    page.mouse.move(box["x"] + 9, box["y"] - 90)  # the hand has let go
+    assert explorer.value(3, 3) == dragged
+    notebook.run_last_cell(
+        f"assert abs(float(layer.weight[0, 0, 2, 2]) - {dragged}) < 1e-4\nprint('the', 'layer')"
+    )
+    notebook.output(2).filter(has_text="the layer").wait_for()
+
+    # Channels have filters of their own; the reset brings back the chosen one.
+    changed = explorer.copy("e")
+    explorer.root.get_by_role("combobox", name="Output channel").select_option(label="2")
+    assert not close(explorer.copy("e"), changed)
+    explorer.root.get_by_role("combobox", name="Output channel").select_option(label="1")
+    assert close(explorer.copy("e"), changed)
+    explorer.root.get_by_role("combobox", name="Input channel").select_option(label="2")
+    assert not close(explorer.copy("e"), changed)
+    explorer.root.get_by_role("combobox", name="Input channel").select_option(label="1")
+    explorer.root.get_by_role("button", name="Reset this filter").click()
+    page.wait_for_timeout(50)
+    assert close(explorer.copy("e"), first)
+
+    # The window: sliders, and a click on the image.
+    answers = explorer.responses()
+    explorer.slider("row").focus()
+    page.keyboard.press("Home")
+    explorer.slider("column").focus()
+    page.keyboard.press("ArrowRight")
+    assert not close(explorer.responses(), answers)
+    assert explorer.gap() < 1e-6
+    assert explorer.slider("row").get_attribute("aria-valuetext") == "1"
+    picture = explorer.root.get_by_role("img", name="Input", exact=True)
+    size = picture.bounding_box()["width"]
+    picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})  # 16 pixels and two of padding
+    explorer.rest()
+    assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["11", "4"]
+    status = explorer.root.get_by_role("status").filter(has_text="Window at row 12, column 5: copy")
+    status.wait_for(state="attached")
+
+    # A group convolution: twist and shift.
+    group = Explorer(notebook, 1)
+    planes = [group.copy("e")[9 * h : 9 * h + 9] for h in range(4)]
+    shifted = [group.copy("r90")[9 * h : 9 * h + 9] for h in range(4)]
+    for h in range(4):
+        assert close(shifted[h], turned(planes[(h - 1) % 4]))
+    assert group.gap() < 1e-6
+    group.weight(2, 1, " of plane B").focus()
+    page.keyboard.press("ArrowDown")
+    group.rest()
+    assert not close(group.copy("e")[9:18], planes[1])
+    assert close(group.copy("e")[:9], planes[0])
+
+    # An error is seen; then everything goes on.
+    notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'row': 16}})")
+    explorer.root.get_by_role("alert").filter(
+        has_text="ValueError: row must be a row of the output"
+    ).wait_for()
+    explorer.slider("row").press("End")
+    explorer.rest()
+    assert not explorer.root.get_by_role("alert").is_visible()
+    assert_accessible(page, ".eqssl-kernel")
+    notebook.assert_clean()

@@ -1,0 +1,138 @@
+"""OrbitExplorer in the real JupyterLab: buttons, the map by mouse and keyboard, the menu, a cell."""
+
+from accessibility import assert_accessible
+
+CELLS = [
+    """
+from eqssl_edu.groups import dihedral
+from eqssl_edu.widgets import OrbitExplorer
+
+explorer = OrbitExplorer(dihedral(4), "F")
+explorer
+""",
+    "",
+]
+
+
+class Explorer:
+    def __init__(self, notebook):
+        self.notebook, self.page = notebook, notebook.page
+        self.root = notebook.output(0).get_by_role("group", name="Orbit explorer")
+        self.root.wait_for()
+        self.rest()
+
+    def rest(self):
+        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
+
+    def apply(self, name):
+        self.root.get_by_role("button", name=f"apply {name}", exact=True).click()
+
+    def place(self, name):
+        return self.root.get_by_role("button", name=f"go to {name}:")
+
+    def product(self):
+        self.rest()
+        return self.root.locator("[data-name=product]").inner_text()
+
+    def here(self):
+        self.rest()
+        return self.root.locator("[aria-current]").get_attribute("aria-label")
+
+    def count(self):
+        return self.root.locator(".eqssl-orbit-count").inner_text()
+
+    def pixels(self):
+        self.rest()
+        return self.root.locator(".eqssl-orbit-now canvas").evaluate(
+            """canvas => [...canvas.getContext("2d").getImageData(0, 0, 9, 9).data].filter((_, i) => i % 4 === 0)"""
+        )
+
+
+def turned(pixels, side=9):
+    return [pixels[side * column + side - 1 - row] for row in range(side) for column in range(side)]
+
+
+def mirrored(pixels, side=9):
+    return [pixels[side * row + side - 1 - column] for row in range(side) for column in range(side)]
+
+
+def test_every_control_does_what_it_says(open_notebook):
+    notebook = open_notebook("orbit_explorer.ipynb", CELLS, dark=True)
+    notebook.run_all()
+    explorer, page = Explorer(notebook), notebook.page
+    upright = explorer.pixels()
+    assert len(set(upright)) == 2
+
+    # Buttons apply elements, one after the other.
+    explorer.apply("m")
+    assert explorer.product() == "m · e = m"
+    assert explorer.pixels() == mirrored(upright)
+    explorer.apply("r90")
+    assert explorer.product() == "r90 · m = r90 m"
+    assert explorer.pixels() == turned(mirrored(upright))
+    explorer.apply("r90 m")
+    assert explorer.product() == "(r90 m) · (r90 m) = e"
+    assert explorer.pixels() == upright
+    assert explorer.here().startswith("go to e: picture 1, keeps the picture, you are here")
+
+    # The map by mouse: going from m to r90 applies r90 m.
+    explorer.place("m").click()
+    explorer.rest()
+    explorer.place("r90").click()
+    assert explorer.product() == "(r90 m) · m = r90"
+    assert explorer.pixels() == turned(upright)
+
+    # The map by keyboard; r and m are the generators and do not reach the notebook.
+    kind = "jupyterapp.shell.currentWidget.content.activeCell.model.type"
+    assert explorer.place("r90").evaluate("place => place === document.activeElement")
+    page.keyboard.press("r")
+    assert explorer.product() == "r90 · r90 = r180"
+    page.keyboard.press("m")
+    assert explorer.product() == "m · r180 = r180 m"
+    assert page.evaluate(kind) == "code"
+    page.keyboard.press("ArrowUp")  # across to the other ring: r90 stands beside m r90 = r270 m
+    page.keyboard.press("Enter")
+    assert explorer.here().startswith("go to r270 m:")
+    page.keyboard.press("ArrowRight")  # clockwise: on the inner ring that is the next one
+    page.keyboard.press("Enter")
+    assert explorer.here().startswith("go to m:")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Space")
+    assert explorer.here().startswith("go to r90:")
+
+    # Orbit and stabiliser of other letters.
+    assert explorer.count() == "8 × 1 = 8"
+    menu = explorer.root.get_by_role("combobox", name="Picture")
+    for letter, count, kept in [
+        ("A", "4 × 2 = 8", "e, m"),
+        ("O", "1 × 8 = 8", "e, r90, r180, r270, m, "),
+        ("N", "4 × 2", "e, r180"),
+    ]:
+        menu.select_option(label=letter)
+        explorer.rest()
+        section = explorer.root.get_by_role("group", name="Orbit and stabiliser")
+        section.filter(has_text=f"Stabiliser of {letter}: {kept}").wait_for()
+        assert explorer.count().startswith(count)
+        assert len(section.get_by_role("img").all()) == int(count[0])
+    # A mirror turns with the picture that it keeps.
+    menu.select_option(label="A")
+    explorer.apply("r90")
+    explorer.rest()
+    explorer.root.locator(".eqssl-orbit-now").filter(has_text="kept by e, r180 m.").wait_for()
+    explorer.root.get_by_role("button", name="Start again").click()
+    assert explorer.here().startswith("go to e:")
+
+    # A cell steers it, a screen reader hears it, an error is seen.
+    notebook.run_last_cell("explorer.set_state(picture='L', element=5, applied=1)")
+    assert explorer.product() == "r90 · m = r90 m"
+    explorer.root.get_by_role("status").filter(has_text="L under D4, moved by r90 m").wait_for(
+        state="attached"
+    )
+    notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'element': 8}})")
+    explorer.root.get_by_role("alert").filter(has_text="element must be an element of D4, 0 .. 7").wait_for()
+    explorer.apply("m")
+    explorer.rest()
+    assert not explorer.root.get_by_role("alert").is_visible()
+    assert_accessible(page, ".eqssl-orbit")
+    notebook.assert_clean()

@@ -1,0 +1,85 @@
+"""The site in a real browser, from files: every page moves with no kernel and no network."""
+
+import nbformat
+import pytest
+
+from notebooks import site
+
+CELLS = [
+    ("markdown", "# 9 · A small notebook\n\nThe group $D_4$ has order $|G| = 8$."),
+    (
+        "code",
+        "import torch\nfrom eqssl_edu.encoders import GroupCNN\nfrom eqssl_edu.groups import cyclic\n"
+        "from eqssl_edu.widgets import FieldExplorer\n"
+        "FieldExplorer(GroupCNN(cyclic(4), channels=(2, 2)), torch.rand(1, 16, 16))",
+    ),
+    (
+        "code",
+        "from eqssl_edu.plots import ByHand\n"
+        "ByHand(lambda angle, word: f'<p id=said>{word} {angle}</p>', angle=range(0, 91, 30), word=['turn', 'flip'])",
+    ),
+    ("code", "import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 2, 3], name='line'))"),
+]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A site of one small notebook."""
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "solutions").mkdir()
+    make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    notebook = nbformat.v4.new_notebook(cells=[make[kind](source) for kind, source in CELLS])
+    nbformat.write(notebook, folder / "solutions" / "90_small.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(site, "NOTEBOOKS", folder)
+        site.build([], folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture
+def page(chromium, built):
+    """A page in which everything that goes wrong is noted."""
+    page = chromium.new_page(viewport={"width": 1100, "height": 900})
+    troubles = []
+    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    local = ("file:", "data:", "blob:")
+    page.on("request", lambda request: request.url.startswith(local) or troubles.append(request.url))
+    yield page
+    page.close()
+    assert troubles == []
+
+
+def test_the_index_leads_to_the_notebook(page, built):
+    page.goto((built / "index.html").as_uri())
+    page.locator("main").get_by_role("link", name="9 · A small notebook").click()
+    assert page.title() == "9 · A small notebook"
+    assert page.locator("math").count() == 2
+    assert page.locator("msub").first.is_visible()
+
+
+def test_a_figure_is_drawn_without_the_network(page, built):
+    page.goto((built / "90_small.html").as_uri())
+    page.locator(".plotly-graph-div svg.main-svg").first.wait_for()
+
+
+def test_a_drawing_follows_its_controls(page, built):
+    page.goto((built / "90_small.html").as_uri())
+    frame = page.frame_locator("iframe").nth(1)
+    assert frame.locator("#said").text_content() == "turn 0"
+    frame.get_by_role("slider", name="angle").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    frame.get_by_role("combobox", name="word").select_option("flip")
+    assert frame.locator("#said").text_content() == "flip 60"
+
+
+def test_an_explorer_turns_in_its_frame(page, built):
+    page.goto((built / "90_small.html").as_uri())
+    frame = page.frame_locator("iframe").nth(0)
+    slider = frame.get_by_role("slider").first
+    slider.wait_for()
+    slider.fill("90")
+    frame.get_by_role("status").filter(has_text="turned by 90°").first.wait_for(state="attached")
+    height = page.locator("iframe").nth(0).bounding_box()["height"]
+    assert height > 300  # the frame took the height that its page told

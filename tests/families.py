@@ -1,0 +1,65 @@
+"""What the tests of the contrastive losses share: regular features, and lightly's losses as independent twins."""
+
+import importlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+from eqssl_edu.groups import cyclic, dihedral
+
+GROUPS = [cyclic(1), cyclic(4), cyclic(8), dihedral(1), dihedral(4)]
+by_name = {"ids": lambda group: group.name}
+
+
+def features(group, count=8, channels=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, channels, group.order, dtype=torch.float64, generator=generator)
+
+
+def two_views(group, count=8, channels=3):
+    """Features of two views of the same images: alike, but not the same."""
+    z = features(group, count, channels)
+    return z, z + 0.5 * features(group, count, channels, seed=1)
+
+
+def own_elements(group, count, seed=9):
+    return torch.randint(group.order, (count,), generator=torch.Generator().manual_seed(seed))
+
+
+def turned(group, *batches):
+    """Every member of every batch moved by an element of its own."""
+    return [
+        group.transform_features(z, own_elements(group, len(z), seed)) for seed, z in enumerate(batches, 2)
+    ]
+
+
+def joined_with_turned_copies(group, z):
+    """A batch with all |G| turned copies of its members, as plain vectors (B|G|, C|G|)."""
+    return torch.cat([group.transform_features(z, g) for g in group.elements]).flatten(1)
+
+
+def lightly_loss(module):
+    """A module of ``lightly.loss``; skips without lightly.
+
+    Importing lightly imports torchvision, which its losses never use. So the packages above them are replaced by
+    bare ones: only the file of the loss itself is run.
+    """
+    found = importlib.util.find_spec("lightly")
+    if found is None:
+        pytest.skip("needs lightly: pip install --no-deps lightly")
+    root = Path(next(iter(found.submodule_search_locations)))
+    bare = ["lightly", *(f"lightly.{name}" for name in ("loss", "utils", "models", "models.modules"))]
+    before = dict(sys.modules)
+    try:
+        for name in [*bare, "lightly.models.utils"]:
+            sys.modules[name] = types.ModuleType(name)
+            sys.modules[name].__path__ = [str(root.parent.joinpath(*name.split(".")))]
+        return importlib.import_module(f"lightly.loss.{module}")
+    finally:
+        for name in [name for name in sys.modules if name.startswith("lightly")]:
+            del sys.modules[name]
+        sys.modules.update({name: old for name, old in before.items() if name.startswith("lightly")})

@@ -1,0 +1,121 @@
+"""What notebook 05 builds is the same function as the library's, on many more cases."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+from eqssl_edu.jigsaw import move
+from eqssl_edu.layers import GSetHead
+from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
+from eqssl_edu.theory import inconsistency_floor
+
+SOURCE = Path(__file__).parents[2] / "notebooks" / "source" / "05_pretext_labels.py"
+GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
+
+over_groups = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    """The imports, functions, classes and constants of the notebook's source; nothing else of it is run."""
+    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+
+    def wanted(node):
+        names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
+        return isinstance(node, kinds) or names == ["PLACES"]
+
+    tree.body = [node for node in tree.body if wanted(node)]
+    names = {"__name__": "notebook"}
+    exec(compile(tree, str(SOURCE), "exec"), names)
+    return names
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("kind", ["regular", "neighbours", "jigsaw", "grid"])
+@over_groups
+def test_head(notebook, group, kind):
+    labels = {
+        "regular": GSet.regular(group),
+        "neighbours": GSet.neighbours(group),
+        "jigsaw": GSet.jigsaw(group, 2),
+        "grid": GSet.grid(group, 3),
+    }[kind]
+    mine, theirs, features = (
+        notebook["Head"](labels, 3).double(),
+        GSetHead(labels, 3).double(),
+        noise(2, 3, group.order),
+    )
+    with torch.no_grad():
+        mine.bias.copy_(noise(len(labels.orbits)))  # a bias that is zero would hide a mistake
+    theirs.load_state_dict(mine.state_dict())
+    torch.testing.assert_close(mine(features), theirs(features), rtol=0, atol=1e-12)
+    logits = notebook["universal_logits"](features, mine.weight, labels) + mine.bias[labels.orbit_index]
+    torch.testing.assert_close(logits, theirs(features), rtol=0, atol=1e-12)
+
+
+@over_groups
+def test_image_cap(notebook, group):
+    for subgroup in dihedral(4).subgroups():
+        image = torch.stack([dihedral(4).transform(noise(1, 8, 8).round(decimals=3), h) for h in subgroup])
+        image = image.sum(dim=0).round(decimals=3)
+        cap = RotationTask(group).image_caps(image[None])
+        assert float(cap) == notebook["image_cap"](image, group)
+
+
+@over_groups
+@pytest.mark.parametrize("n", [2, 3])
+def test_moved_permutation(notebook, group, n):
+    sigmas = torch.stack(
+        [torch.randperm(n * n, generator=torch.Generator().manual_seed(s)) for s in range(20)]
+    )
+    for g in group.elements:
+        mine = torch.stack([notebook["moved_permutation"](sigma, group, n, g) for sigma in sigmas])
+        assert torch.equal(mine, move(group, n, "conjugation", g, sigmas))
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_shuffle(notebook, n):
+    task = JigsawTask(cyclic(4), n, count=None if n == 2 else 24)
+    image = noise(1, 1, 4 * n, 4 * n)
+    for label, sigma in enumerate(task.labels.permutations.tolist()):
+        mine = notebook["shuffle"](image[0, 0], sigma, n)
+        assert torch.equal(mine, task.apply(image, torch.tensor([label]))[0, 0])
+
+
+def test_two_patches(notebook):
+    task, image = RelativeLocationTask(cyclic(4), patch=5, gap=0, jitter=0), noise(1, 1, 15, 15)
+    for label in range(8):
+        assert torch.equal(
+            notebook["two_patches"](image[0, 0], label), task.apply(image, torch.tensor([label]))[0, :, 0]
+        )
+
+
+@pytest.mark.parametrize("action", ["conjugation", "left", "trivial"])
+@over_groups
+def test_price(notebook, group, action):
+    true, assumed = GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)
+    for H in group.subgroups():
+        nats, accuracy = notebook["price"](true, assumed, H)
+        floor = inconsistency_floor(true, assumed, H)
+        assert abs(nats - floor.nats) < 1e-12 and abs(accuracy - floor.accuracy) < 1e-12
+
+
+@over_groups
+def test_count_orbits(notebook, group):
+    for labels in (GSet.regular(group), GSet.grid(group, 3), GSet.jigsaw(group, 2), GSet.trivial(group, 5)):
+        assert notebook["count_orbits"](labels.action) == len(labels.orbits)
+
+
+@over_groups
+def test_commuting(notebook, group):
+    """Burnside's count by cycle lengths is the number of orbits that are counted one by one."""
+    total = sum(notebook["commuting"](positions) for positions in GSet.grid(group, 2).action)
+    assert total == group.order * len(GSet.jigsaw(group, 2).orbits)

@@ -1,0 +1,138 @@
+"""Collapse: each kind is produced and caught, by the number that is there for it and not by the others."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from families import GROUPS, by_name, features, own_elements, turned
+
+from eqssl_edu.diagnostics import (
+    alignment,
+    orbit_collapse,
+    orbit_spread,
+    pooled_spread,
+    rank_me,
+    spread,
+    uniformity,
+)
+from eqssl_edu.groups import cyclic, dihedral
+
+SEVERAL = [group for group in GROUPS if group.order > 1]
+
+
+def one_orbit(group, count=200, channels=6):
+    """C6: z_i = g_i v with one v that has no mean along the group."""
+    v = features(group, 1, channels)
+    v = v - v.mean(dim=2, keepdim=True)
+    return group.transform_features(v.expand(count, -1, -1), own_elements(group, count))
+
+
+@pytest.mark.parametrize("group", SEVERAL, **by_name)
+def test_C6_orbit_collapse_is_healthy_to_the_usual_monitor_and_caught_by_the_others(group):
+    count = 50 * group.order
+    z, partner = one_orbit(group, count), one_orbit(group, count)[torch.randperm(count)]
+    result = orbit_collapse(group, z)
+    assert abs(result.spread - 1) < 0.02
+    assert alignment(group, z, partner) < 1e-12
+    assert result.orbit_spread < 1e-6 and result.pooled_spread < 1e-6
+    assert result.rank <= group.order + 1e-9
+    assert rank_me(z.amax(dim=2)) < 1 + 1e-6
+    assert result.trivial_energy < 1e-12
+    assert result.verdict == "orbit collapse"
+    assert abs(uniformity(group, z)) < 1e-9
+
+
+@pytest.mark.parametrize("group", SEVERAL, **by_name)
+def test_C6_healthy_features_are_called_healthy(group):
+    """The must-fail twin of the detector."""
+    result = orbit_collapse(group, features(group, 200, 6))
+    assert result.spread > 0.9 and result.orbit_spread > 0.6 and result.pooled_spread > 0.3
+    assert result.rank > group.order
+    assert result.verdict == "none"
+
+
+@pytest.mark.parametrize("group", SEVERAL, **by_name)
+def test_C6_group_collapse_keeps_images_apart_and_loses_the_group(group):
+    z = features(group, 200, 6).mean(dim=2, keepdim=True).expand(-1, -1, group.order)
+    result = orbit_collapse(group, z)
+    assert result.spread > 0.9 and result.orbit_spread > 0.6 and result.pooled_spread > 0.6
+    assert result.trivial_energy > 1 - 1e-12
+    assert result.verdict == "group collapse"
+
+
+@pytest.mark.parametrize("group", SEVERAL, **by_name)
+def test_complete_collapse(group):
+    result = orbit_collapse(group, features(group, 1).expand(50, -1, -1))
+    assert max(result.spread, result.orbit_spread, result.pooled_spread) < 1e-6
+    assert abs(result.rank - 1) < 1e-6
+    assert result.verdict == "complete collapse"
+    nothing = orbit_collapse(group, torch.zeros(5, 3, group.order))
+    assert nothing.rank == 0 and nothing.verdict == "complete collapse"
+
+
+@pytest.mark.parametrize("group", GROUPS, **by_name)
+def test_only_the_usual_monitor_and_the_rank_see_turns(group):
+    z = features(group, 60)
+    (moved,) = turned(group, z)
+    before, after = orbit_collapse(group, z), orbit_collapse(group, moved)
+    for name in ("orbit_spread", "pooled_spread", "trivial_energy"):
+        assert abs(getattr(before, name) - getattr(after, name)) < 1e-12
+    if group.order > 1:
+        assert before.spread != after.spread
+    assert before.orbit_spread <= before.spread + 1e-12
+
+
+def test_spread_is_half_the_mean_squared_distance():
+    z = F.normalize(features(cyclic(1), 30, 5).flatten(1))
+    assert abs(spread(z) ** 2 - torch.cdist(z, z).square().mean() / 2) < 1e-12
+    group = dihedral(4)
+    z = features(group, 20)
+    unit = F.normalize(z.flatten(1)).view_as(z)
+    squares = torch.stack(
+        [(unit[:, None] - group.transform_features(unit, g)).square().sum((2, 3)) for g in group.elements]
+    )
+    assert abs(orbit_spread(group, z) ** 2 - squares.amin(dim=0).mean() / 2) < 1e-12
+    assert abs(pooled_spread(group, z) - spread(z.amax(2))) < 1e-12
+
+
+def test_rank_me_is_the_exponential_of_an_entropy():
+    assert abs(rank_me(torch.eye(7, dtype=torch.float64)) - 7) < 1e-9
+    assert abs(rank_me(torch.ones(7, 3, 4)) - 1) < 1e-5
+    p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    assert abs(rank_me(torch.diag(4 * p)) - torch.exp(-(p * p.log()).sum())) < 1e-9
+    q = torch.linalg.qr(features(cyclic(1), 3, 3).flatten(1))[0]
+    assert abs(rank_me(q @ torch.diag(p) @ q.T) - rank_me(torch.diag(p))) < 1e-9
+    assert rank_me(torch.zeros(3, 2)) == 0
+
+
+def test_no_gradients_are_kept_and_half_precision_is_read():
+    group = cyclic(4)
+    z = features(group, 20).requires_grad_()
+    full = orbit_collapse(group, z)
+    assert all(isinstance(value, float) for value in full)
+    half = orbit_collapse(group, z.detach().bfloat16())
+    assert abs(full.orbit_spread - half.orbit_spread) < 0.02 and abs(full.rank - half.rank) < 0.1
+
+
+MALFORMED = {
+    "axes": (
+        lambda: orbit_collapse(cyclic(4), torch.randn(5, 3)),
+        ValueError,
+        r"features must have shape \(B, C, 4\)",
+    ),
+    "order": (lambda: orbit_spread(cyclic(4), torch.randn(5, 3, 8)), ValueError, r"\(B, C, 4\) for C4"),
+    "group": (
+        lambda: pooled_spread("C4", torch.randn(5, 3, 4)),
+        TypeError,
+        "group must be a FiniteGroup, got 'C4'",
+    ),
+    "empty": (lambda: orbit_collapse(cyclic(4), torch.randn(0, 3, 4)), ValueError, "of at least 1 images"),
+    "vector": (lambda: rank_me(torch.randn(5)), ValueError, "z must have one row for each image"),
+    "list": (lambda: rank_me([1.0]), TypeError, r"z must be a Tensor, got \[1.0\]"),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_input_is_named(as_a_user, case):
+    call, error, message = MALFORMED[case]
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,177 @@
+"""The checks of notebook 05: stubs are not done, solutions pass, typical mistakes get their own hint."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+import torch
+
+from eqssl_edu.exercises import Verdict, check, notebook_05
+from eqssl_edu.gsets import GSet
+from notebooks import build
+
+NAMES = [f"05.{name}" for name in notebook_05.__all__]
+
+
+def answers(solutions):
+    """What the notebook hands to each check: the cells that call it are run, with the notebook's imports alone."""
+    found = {}
+
+    def record(name, answer):
+        found[name] = answer
+        return check(name, answer)
+
+    text = (build.NOTEBOOKS / "source" / "05_pretext_labels.py").read_text(encoding="utf-8")
+    imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
+        if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
+            names = {}
+            exec(compile(ast.Module(imports, []), "imports", "exec"), names)
+            names["check"] = record
+            exec(cell.source, names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def stubs():
+    return answers(solutions=False)
+
+
+@pytest.fixture(scope="module")
+def solutions():
+    return answers(solutions=True)
+
+
+def same_copies(image, group):
+    return sum(torch.equal(group.transform(image, g), image) for g in group.elements)
+
+
+def head(index):
+    """A function with the signature of 05.universal_logits that looks the weights up with ``index(labels)``."""
+
+    def answer(features, weight, labels):
+        return torch.einsum("bch,chl->bl", features, weight[:, index(labels)])
+
+    return answer
+
+
+def jigsaw(rule):
+    """A function with the signature of 05.moved_permutation, from a rule (there, sigma, back)."""
+
+    def answer(sigma, group, n, g):
+        positions = GSet.grid(group, n).action
+        return rule(positions[g], sigma, positions[group.inverse[g]])
+
+    return answer
+
+
+def in_place(action):
+    return action == torch.arange(action.shape[1])
+
+
+PIPELINES = {
+    "photos as they are": (0,),
+    "RandomHorizontalFlip": (0, 4),
+    "RandomVerticalFlip": (0, 6),
+    "both flips": (0, 2, 4, 6),
+    "satellite images, from all directions, never mirrored": (0, 1, 2, 3),
+}
+SATELLITE = "satellite images, from all directions, never mirrored"
+# Typical mistakes, each with words of the hint that is made for it.
+MISTAKES = {
+    "05.image_cap": [
+        (same_copies, "The cap is one over it"),
+        (lambda x, group: same_copies(x, group) / group.order, "a share of the group"),
+        (lambda x, group: 1 / group.order, "the cap of an invariant network"),
+        (lambda x, group: 1.0, "count the equal ones"),
+    ],
+    "05.universal_logits": [
+        (head(lambda labels: labels.action), "take the inverse of h"),
+        (lambda features, weight, labels: features.sum(dim=2) @ weight, "pooled over the group first"),
+        (lambda features, weight, labels: features[:, :, 0] @ weight, "The sum runs over c and over h"),
+        (head(lambda labels: labels.action.roll(1, 0)), "Look up index"),
+        (lambda features, weight, labels: features @ weight[0, 0], "The axes are"),
+    ],
+    "05.data_symmetry": [
+        ({**PIPELINES, "photos as they are": (4,)}, "Doing nothing"),
+        ({**PIPELINES, "RandomVerticalFlip": (0, 4)}, "upside down is"),
+        ({**PIPELINES, "both flips": (0, 4, 6)}, "one after the other"),
+        ({**PIPELINES, SATELLITE: tuple(range(8))}, "no mirror image ever comes"),
+        ({**PIPELINES, SATELLITE: (0, 90)}, "are 0 to 7"),
+        ({"photos": (0,)}, "Keep the keys"),
+    ],
+    "05.moved_permutation": [
+        (jigsaw(lambda there, sigma, back: back[sigma[there]]), "There and back are exchanged"),
+        (jigsaw(lambda there, sigma, back: there[sigma]), "That is the left action"),
+        (jigsaw(lambda there, sigma, back: sigma[back]), "Step 3 is missing"),
+        (jigsaw(lambda there, sigma, back: sigma), "Follow the three steps"),
+        (jigsaw(lambda there, sigma, back: back), "indexed by tensors"),
+        (jigsaw(lambda there, sigma, back: sigma[:2]), "The axes are"),
+    ],
+    "05.calculator": [
+        (1.329, "which four"),
+        (1.386, "Set the first menu"),
+        (0.462, "more orientations"),
+        (1.2, "three digits"),
+        ("1.040", "bold number"),
+    ],
+    "05.count_orbits": [
+        (lambda action: in_place(action).sum(), "divide by |G|"),
+        (lambda action: action.shape[1] / action.shape[0], "as if all had |G| labels"),
+        (lambda action: in_place(action).all(dim=0).sum(), "sum over the elements"),
+        (lambda action: -1, "Compare the table"),
+    ],
+    "05.action_table": [
+        (torch.arange(4).repeat(4, 1), "it lies"),
+        (torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]]), "turn the page"),
+        (
+            torch.tensor([[0, 1, 2, 3], [1, 0, 2, 3], [0, 1, 2, 3], [1, 0, 2, 3]]),
+            "rising line that is turned",
+        ),
+        (torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2], [1, 0, 3, 2], [1, 0, 3, 2]]), "is the same line"),
+        (torch.tensor([[1, 0, 3, 2]] * 4), "Row 0 belongs to the identity"),
+        (torch.zeros(4, 4).long(), "different lines different"),
+        (torch.zeros(2, 4).long(), "The axes are"),
+    ],
+}
+
+
+def test_every_exercise_is_asked_in_the_notebook(stubs, solutions):
+    assert set(stubs) == set(solutions) == set(NAMES) == set(MISTAKES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_is_not_done(name, stubs):
+    verdict = check(name, stubs[name])
+    assert (verdict.ok, verdict.done) == (False, False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_passes(name, solutions):
+    verdict = check(name, solutions[name])
+    assert verdict.ok and verdict.done and not verdict.hint, verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake", "hint"), [(name, *case) for name, cases in MISTAKES.items() for case in cases]
+)
+def test_typical_mistakes_get_their_own_hint(name, mistake, hint):
+    verdict = check(name, mistake)
+    assert verdict.done and not verdict.ok
+    assert hint in verdict.hint, verdict
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hints_differ(name):
+    hints = {check(name, mistake).hint for mistake, _ in MISTAKES[name]}
+    assert len(hints) == len(MISTAKES[name]) >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "answer", [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
+)
+def test_no_answer_raises(name, answer):
+    verdict = check(name, answer)
+    assert isinstance(verdict, Verdict) and not verdict.ok and verdict.reason and verdict.hint

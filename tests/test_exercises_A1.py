@@ -1,0 +1,143 @@
+"""The checks of notebook A1: stubs are not done, solutions pass, typical mistakes get their own hint."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+import torch
+
+from eqssl_edu.exercises import Verdict, check, notebook_A1
+from notebooks import build
+
+NAMES = [f"A1.{name}" for name in notebook_A1.__all__]
+
+
+def answers(solutions):
+    """What the notebook hands to each check: the cells that call it are run, with the notebook's imports alone."""
+    found = {}
+
+    def record(name, answer):
+        found[name] = answer
+        return check(name, answer)
+
+    text = (build.NOTEBOOKS / "source" / "A1_bug_museum.py").read_text(encoding="utf-8")
+    imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
+        if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
+            names = {}
+            exec(compile(ast.Module(imports, []), "imports", "exec"), names)
+            names["check"] = record
+            exec(cell.source, names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def stubs():
+    return answers(solutions=False)
+
+
+@pytest.fixture(scope="module")
+def solutions():
+    return answers(solutions=True)
+
+
+def composes(table, group):
+    return torch.equal(table[group.product], table[:, table])
+
+
+def starts_with_the_identity(table, group):
+    return torch.equal(table[0], torch.arange(table.shape[1]))
+
+
+def composes_backwards(table, group):
+    return starts_with_the_identity(table, group) and torch.equal(table[group.product.T], table[:, table])
+
+
+def permutes(table, group):
+    rows = table.sort(dim=1).values
+    return starts_with_the_identity(table, group) and torch.equal(rows, rows[:1].expand_as(rows))
+
+
+WANTED = {claim: repeat for claim, (repeat, _) in notebook_A1.STUDIES.items()}
+FIRST, SECOND, THIRD, *_ = WANTED
+# Typical mistakes, each with words of the hint that is made for it.
+MISTAKES = {
+    "A1.is_action": [
+        (composes_backwards, "the order of the product"),
+        (permutes, "for all g and h"),
+        (starts_with_the_identity, "for all g and h"),
+        (lambda table, group: True, "the identity moves nothing"),
+        (lambda table, group: False, "use torch.equal"),
+    ],
+    "A1.strangers": [
+        (["Ada"], "the other way round"),
+        (["Ada", "Ben", "Cleo"], "its rank is 50"),
+        (["Ada", "Cleo", "Dan"], "it is not equivariant"),
+        (["Cleo"], "equivariant and reaches all"),
+        (["Eve"], "The layers are"),
+        ("Ada", "The names are"),
+    ],
+    "A1.what_to_repeat": [
+        ({**WANTED, FIRST: "probe"}, "two ways of pretraining"),
+        ({**WANTED, SECOND: "pretraining"}, "both networks are given"),
+        ({**WANTED, THIRD: "pretraining"}, "the start of the probe itself"),
+        ({**WANTED, FIRST: "everything"}, "Choose pretraining"),
+        ({FIRST: "probe"}, "Keep the keys"),
+    ],
+}
+
+
+def test_every_exercise_is_asked_in_the_notebook(stubs, solutions):
+    assert set(stubs) == set(solutions) == set(NAMES) == set(MISTAKES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_is_not_done(name, stubs):
+    verdict = check(name, stubs[name])
+    assert (verdict.ok, verdict.done) == (False, False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_passes(name, solutions):
+    verdict = check(name, solutions[name])
+    assert verdict.ok and verdict.done and not verdict.hint, verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake", "hint"), [(name, *case) for name, cases in MISTAKES.items() for case in cases]
+)
+def test_typical_mistakes_get_their_own_hint(name, mistake, hint):
+    verdict = check(name, mistake)
+    assert verdict.done and not verdict.ok
+    assert hint in verdict.hint, verdict
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "answer", [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
+)
+def test_no_answer_raises(name, answer):
+    verdict = check(name, answer)
+    assert isinstance(verdict, Verdict) and not verdict.ok and verdict.reason and verdict.hint
+
+
+def test_the_strangers_are_what_is_said_of_them():
+    """Equivariance error and rank of each, measured."""
+    from eqssl_edu.diagnostics import equivariance_error
+    from eqssl_edu.groups import cyclic
+
+    group, generator = cyclic(4), torch.Generator().manual_seed(0)
+    weight = torch.randn(1, 1, 4, 5, 5, dtype=torch.float64, generator=generator)
+    maps = torch.randn(2, 1, 4, 7, 7, dtype=torch.float64, generator=generator)
+    ones = torch.eye(100, dtype=torch.float64).reshape(100, 1, 1, 4, 5, 5)
+    found = {}
+    for name, expand in notebook_A1.LAYERS.items():
+
+        def layer(x, expand=expand):
+            return torch.nn.functional.conv2d(x.flatten(1, 2), expand(weight), padding=2).unflatten(1, (1, 4))
+
+        error = equivariance_error(layer, maps, group, group.transform_maps, group.transform_maps).max()
+        rank = torch.linalg.matrix_rank(torch.stack([expand(one).flatten() for one in ones]))
+        found[name] = (bool(error < 1e-12), int(rank))
+    assert found == {"Ada": (True, 100), "Ben": (True, 50), "Cleo": (True, 100), "Dan": (False, 100)}

@@ -1,0 +1,183 @@
+"""InfoNCE on orbits: it absorbs the turn of every view, and its chunks are exact."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from families import GROUPS, by_name, features, turned, two_views
+from torch import nn
+
+from eqssl_edu.contrastive import SIMILARITIES, InfoNCE
+from eqssl_edu.contrastive import infonce as module
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.groups import cyclic, dihedral
+
+ABSORBING = [kind for kind in SIMILARITIES if kind != "plain"]
+
+
+def gradients(loss, *views):
+    views = [view.detach().requires_grad_() for view in views]
+    value = loss(*views)
+    return value.detach(), torch.cat([grad.flatten() for grad in torch.autograd.grad(value, views)])
+
+
+@pytest.mark.parametrize("kind", ABSORBING)
+@pytest.mark.parametrize("group", GROUPS, **by_name)
+def test_C1_loss_absorbs_2b_independent_elements(group, kind):
+    z1, z2 = two_views(group)
+    loss = InfoNCE(group, kind)
+    before, after = loss.contrast(z1, z2), loss.contrast(*turned(group, z1, z2))
+    assert abs(after.loss - before.loss) < 1e-12
+    assert after.accuracy == before.accuracy
+
+
+def test_C1_plain_loss_does_not_absorb():
+    """The must-fail twin: plain cosine."""
+    group = cyclic(4)
+    z1, z2 = two_views(group)
+    loss = InfoNCE(group, "plain")
+    assert abs(loss(*turned(group, z1, z2)) - loss(z1, z2)) > 1e-2
+
+
+@pytest.mark.parametrize("kind", SIMILARITIES)
+@pytest.mark.parametrize("group", GROUPS, **by_name)
+def test_C2_the_gradient_turns_with_each_view(group, kind):
+    """C2: the gradient is equivariant under 2B independent elements; for plain it is not."""
+    views = two_views(group)
+    loss = InfoNCE(group, kind)
+    before = [part.view_as(views[0]) for part in gradients(loss, *views)[1].chunk(2)]
+    after = gradients(loss, *turned(group, *views))[1]
+    expected = torch.cat([part.flatten() for part in turned(group, *before)])
+    change = (after - expected).norm() / expected.norm()
+    assert change > 1e-2 if kind == "plain" and group.order > 1 else change < 1e-12
+
+
+@pytest.mark.parametrize("kind", SIMILARITIES)
+def test_C2_parameter_gradients_ignore_turns_of_the_views(kind):
+    """C2: with an equivariant encoder every parameter gradient is the same after independent turns of 2B views."""
+    group = dihedral(4)
+    torch.manual_seed(0)
+    encoder = GroupCNN(group, channels=(3, 4)).double().train()
+    views = torch.rand(12, 1, 9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    elements = torch.randint(8, (12,), generator=torch.Generator().manual_seed(1))
+    loss = InfoNCE(group, kind)
+
+    def gradient(views):
+        value = loss(*encoder(views).chunk(2))
+        return torch.cat([part.flatten() for part in torch.autograd.grad(value, list(encoder.parameters()))])
+
+    before, after = gradient(views), gradient(group.transform(views, elements))
+    change = (after - before).norm() / before.norm()
+    assert change > 1e-2 if kind == "plain" else change < 1e-12
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 100, None])
+@pytest.mark.parametrize("kind", SIMILARITIES)
+@pytest.mark.parametrize("group", [cyclic(1), cyclic(4), dihedral(4)], **by_name)
+def test_C3_chunks_are_exact(group, kind, chunk):
+    """C3: the running log-sum-exp over half of the pairs gives the formula's value and gradient."""
+    views = two_views(group, 7)
+    loss = InfoNCE(group, kind, 0.3, chunk)
+    value, gradient = gradients(loss, *views)
+    expected, its_gradient = gradients(lambda *z: F.cross_entropy(*loss.logits(*z)), *views)
+    assert abs(value - expected) < 1e-12
+    assert (gradient - its_gradient).abs().max() < 1e-12
+    logits, partner = loss.logits(*views)
+    assert loss.contrast(*views).accuracy == (logits.argmax(dim=1) == partner).double().mean()
+
+
+def test_C3_gradient_is_that_of_finite_differences():
+    group = dihedral(1)
+    views = [view.requires_grad_() for view in two_views(group, 3, channels=2)]
+    assert torch.autograd.gradcheck(InfoNCE(group, "soft", chunk=2), views)
+
+
+def test_C3_a_chunk_is_all_that_is_ever_held(monkeypatch):
+    """No more than chunk x 2B x |G| correlations at a time, and each pair but for the chunks' own only once."""
+    group, sizes = cyclic(4), []
+
+    def watched(kappa, *arguments):
+        sizes.append(kappa.numel())
+        return reduced(kappa, *arguments)
+
+    reduced = module.reduced
+    monkeypatch.setattr(module, "reduced", watched)
+    z = features(group, 32)
+    InfoNCE(group, "max", chunk=4)(z, z)
+    assert len(sizes) == 16 and max(sizes) == 4 * 64 * 4
+    assert sum(sizes) < 0.55 * 64 * 64 * 4
+
+
+def test_gradients_flow_through_a_network_and_scale():
+    """The gradient made in the forward pass is multiplied by what comes from above."""
+    group = cyclic(4)
+    z1, z2 = two_views(group)
+    network = nn.Linear(4, 4, bias=False).double()
+    (once,) = torch.autograd.grad(InfoNCE(group)(network(z1), network(z2)), network.weight)
+    (thrice,) = torch.autograd.grad(3 * InfoNCE(group)(network(z1), network(z2)), network.weight)
+    assert once.norm() > 0
+    assert (thrice - 3 * once).abs().max() < 1e-12
+
+
+def test_nothing_is_kept_where_no_gradient_is_asked_for():
+    group = cyclic(4)
+    z1, z2 = two_views(group)
+    assert not InfoNCE(group)(z1, z2).requires_grad
+    with torch.no_grad():
+        assert not InfoNCE(group)(z1.requires_grad_(), z2).requires_grad
+    assert not InfoNCE(group).contrast(z1, z2).accuracy.requires_grad
+
+
+def test_trivial_group_gives_the_standard_loss():
+    """|G| = 1: SimCLR's NT-Xent, written out here with loops."""
+    group = cyclic(1)
+    z1, z2 = features(group, 4), features(group, 4, seed=1)
+    views = F.normalize(torch.cat([z1, z2]).flatten(1))
+    total = 0.0
+    for i in range(8):
+        scores = [math.exp(float(views[i] @ views[k]) / 0.5) for k in range(8) if k != i]
+        total -= math.log(math.exp(float(views[i] @ views[(i + 4) % 8]) / 0.5) / sum(scores)) / 8
+    for kind in ("plain", "max", "soft", "mean", "canonical", "maxpool"):  # a power is another similarity
+        assert abs(float(InfoNCE(group, kind, 0.5)(z1, z2)) - total) < 1e-12
+
+
+def test_a_collapsed_network_is_not_called_accurate():
+    """All views the same: every candidate ties, the loss is that of guessing."""
+    group = cyclic(4)
+    z = features(group, 1).expand(8, 3, 4)
+    loss, accuracy = InfoNCE(group, "max", chunk=3).contrast(z, z)
+    assert abs(loss - math.log(15)) < 1e-9
+    assert accuracy < 0.2
+
+
+@pytest.mark.parametrize("kind", SIMILARITIES)
+def test_half_precision_under_autocast(kind):
+    group = cyclic(4)
+    views = [view.float() for view in two_views(group, 16, channels=8)]
+    value, gradient = gradients(InfoNCE(group, kind, chunk=5), *views)
+    with torch.autocast("cpu", torch.bfloat16):
+        half, its_gradient = gradients(InfoNCE(group, kind, chunk=5), *views)
+    assert half.dtype == torch.float32
+    assert abs(half - value) < 0.05
+    if kind not in ("canonical", "max", "maxpool"):  # rounding may choose another element there
+        assert (its_gradient - gradient).norm() < 0.05 * gradient.norm()
+
+
+def test_errors_name_the_argument(as_a_user):
+    group = cyclic(4)
+    z = torch.randn(3, 2, 4)
+    with pytest.raises(ValueError, match="similarity must be one of"):
+        InfoNCE(group, "best")
+    with pytest.raises(TypeError, match="group must be a FiniteGroup, got 4"):
+        InfoNCE(4)
+    with pytest.raises(ValueError, match="temperature must be a positive number, got 0"):
+        InfoNCE(group, "soft", 0)
+    with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):
+        InfoNCE(group, chunk=0)
+    with pytest.raises(ValueError, match="B >= 2"):
+        InfoNCE(group)(z[:1], z[:1])
+    with pytest.raises(ValueError, match="one shape"):
+        InfoNCE(group)(z, z[:2])
+    with pytest.raises(ValueError, match=r"features must have shape \(B, C, 4\)"):
+        InfoNCE(group)(torch.randn(3, 2, 5), torch.randn(3, 2, 5))

@@ -1,0 +1,181 @@
+"""A task of one's own, and the cap of each image (T2)."""
+
+import math
+
+import pytest
+import torch
+
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+from eqssl_edu.pretext import (
+    JigsawTask,
+    PretextModel,
+    RelativeLocationTask,
+    RotationTask,
+    Task,
+    verify,
+)
+
+C4, D4 = cyclic(4), dihedral(4)
+SHIFTS = torch.tensor([[-2, 0], [0, -2], [2, 0], [0, 2]])  # up, left, down, right: a quarter turn each
+
+
+def shift(images, labels):
+    moved = [
+        image.roll(SHIFTS[label].tolist(), dims=(-2, -1)) for image, label in zip(images, labels, strict=True)
+    ]
+    return torch.stack(moved)
+
+
+def noise(count=4, size=12, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 1, size, size, generator=generator)
+
+
+def symmetric(group, subgroup, size=12):
+    """A noise image that looks the same after the elements of a subgroup, and after no other."""
+    image = noise(1, size)
+    # Integers, so that the order of the sum cannot matter.
+    return sum(group.transform((100 * image).round(), g) for g in subgroup)
+
+
+# -- your own ----------------------------------------------------------------------------------------------------
+
+
+def test_a_task_in_three_lines():
+    task = Task(GSet.regular(C4), shift)
+    inputs, labels = task.sample(noise(40), torch.Generator().manual_seed(0))
+    assert inputs.shape == (40, 1, 12, 12) and set(labels.tolist()) == {0, 1, 2, 3}
+    assert task.chance == 0.25 and task.cap == 1.0
+    assert verify(task, noise(), tolerance=0).ok
+    torch.manual_seed(0)
+    model = PretextModel(GroupCNN(C4, channels=(4, 6)), task).double()
+    logits = model(inputs.double()).detach()
+    for g in C4.elements:
+        turned = model(task.transform(inputs.double(), g)).detach()
+        assert (turned - task.labels.transform(logits, g)).abs().max() < 1e-12
+    result = model.training_step(noise().double(), torch.Generator().manual_seed(0))
+    assert result["loss"].requires_grad and 0 <= result["accuracy"] <= 1
+
+
+def test_the_wrong_action_of_an_own_task_is_found():
+    """The must-fail twin: left and right exchanged."""
+    order = torch.tensor([0, 3, 2, 1])
+    task = Task(GSet.regular(C4), lambda images, labels: shift(images, order[labels]))
+    verdict = verify(task, noise())
+    assert not verdict.ok and verdict.counter_example.found is not None
+
+
+def test_a_task_with_two_pictures():
+    """Original and copy; was the copy turned a quarter or not? Both turn together, so the answer does not."""
+
+    def copies(images, labels):
+        turned = [C4.transform(x, int(l)) for x, l in zip(images, labels, strict=True)]
+        return torch.stack([images, torch.stack(turned)], dim=1)
+
+    task = Task(GSet.trivial(C4, 2), copies, positions=GSet.trivial(C4, 2))
+    assert verify(task, noise(), tolerance=0).ok
+    torch.manual_seed(0)
+    model = PretextModel(GroupCNN(C4, channels=(4, 6)), task).double()
+    inputs, _ = task.sample(noise().double(), torch.Generator().manual_seed(0))
+    assert (model(task.transform(inputs, 1)) - model(inputs)).abs().max() < 1e-12
+
+
+def test_a_label_that_is_a_pose():
+    def turn(images, labels):
+        return C4.transform(images, labels)
+
+    assert verify(Task(GSet.regular(C4), turn, image_turns=False), noise()).ok
+    assert not verify(Task(GSet.regular(D4), lambda x, l: D4.transform(x, l), image_turns=True), noise()).ok
+
+
+def test_own_transform_is_used():
+    """Inputs that are not pictures: the sums over the four sides. A turn exchanges them."""
+    sides = [0, 1, 2, 3]
+
+    def brightness(images, labels):
+        edges = [images[..., 0, :], images[..., :, 0], images[..., -1, :], images[..., :, -1]]
+        sums = torch.stack([edge.sum(dim=(-2, -1)) for edge in edges], dim=1)
+        return sums.gather(1, (labels[:, None] + torch.tensor(sides)) % 4)[..., None, None, None]
+
+    task = Task(GSet.trivial(C4, 4), brightness, transform=lambda inputs, g: inputs.roll(g, dims=1))
+    assert verify(task, noise(), tolerance=1e-5).ok
+    assert not verify(Task(GSet.trivial(C4, 4), brightness, transform=lambda inputs, g: inputs), noise()).ok
+
+
+# -- T2 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", [C4, D4, dihedral(2)], ids=lambda group: group.name)
+def test_t2_rotation_of_a_symmetric_image(group):
+    """T2: with the stabiliser S the cap is 1/|S| and the floor log|S|."""
+    task = RotationTask(group)
+    for subgroup in group.subgroups():
+        image = symmetric(group, subgroup)
+        assert task.image_caps(image).item() == pytest.approx(1 / len(subgroup), abs=1e-12)
+        assert task.image_floors(image).item() == pytest.approx(math.log(len(subgroup)), abs=1e-12)
+
+
+def test_t2_cosets_cost_a_mirror_symmetric_image_nothing():
+    task = RotationTask(D4, stabilizer=(0, 4))
+    assert task.image_caps(symmetric(D4, (0, 4))).item() == pytest.approx(1)
+    # A mirror axis on a diagonal is another one.
+    assert task.image_caps(symmetric(D4, (0, 5))).item() == pytest.approx(0.5)
+
+
+def test_t2_images_of_a_batch_are_judged_by_themselves():
+    images = torch.cat([symmetric(C4, s) for s in [(0,), (0, 1, 2, 3), (0, 2)]] + [torch.zeros(1, 1, 12, 12)])
+    assert RotationTask(C4).image_caps(images).tolist() == pytest.approx([1, 0.25, 0.5, 0.25])
+    jigsaw = JigsawTask(C4, 2)
+    # Under the conjugation by a half turn 16 of the 24 permutations form pairs.
+    assert jigsaw.image_caps(images)[0] == 1 and jigsaw.image_caps(images)[3] == pytest.approx(1 / 24)
+    assert jigsaw.image_floors(images)[3].item() == pytest.approx(math.log(24))
+    assert RelativeLocationTask(C4, 4, 0, 0).image_caps(images)[3].item() == pytest.approx(1 / 8)
+
+
+def test_t2_stabiliser_decides_about_an_input():
+    """T2 for the jigsaw: S_s x has the symmetry g if x has it and s = g.s; then nothing is lost for s itself."""
+    task, image = JigsawTask(C4, 2), symmetric(C4, (0, 2))
+    # Label s and its image g.s come with the turned picture each: pairs of labels share no picture.
+    assert task.image_caps(image).item() == pytest.approx(1)
+    left = JigsawTask(C4, 2, action="left")
+    assert left.image_caps(image).item() < 1  # here the orbit of the label is longer than that of the picture
+
+
+@pytest.mark.parametrize("make", [RotationTask, lambda group: JigsawTask(group, 2, "left")])
+def test_t2_no_equivariant_network_crosses_the_cap(make):
+    task, images = make(C4), torch.cat([symmetric(C4, s) for s in C4.subgroups()]).double()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        model = PretextModel(GroupCNN(C4, channels=(4, 6)), task).double()
+        for i in range(len(images)):
+            loss, accuracy = model.evaluate(images[i : i + 1], seed=None)
+            assert loss >= task.image_floors(images)[i] - 1e-9
+            assert accuracy <= task.image_caps(images)[i] + 1e-9
+
+
+def test_caps_do_not_see_the_type_or_the_sign_of_zero():
+    image = symmetric(C4, (0, 2))
+    signed = torch.where(image > 100, image, 0.0 * image)
+    flipped = torch.where(signed == 0, -0.0, signed)
+    half = C4.transform(signed, 2)
+    mixed = torch.cat([flipped[..., :6, :], half[..., 6:, :]], dim=-2)  # zeros of both signs
+    for kind in (torch.float32, torch.float64):
+        assert RotationTask(C4).image_caps(mixed.to(kind)).item() == 0.5
+
+
+def test_errors_name_the_argument(as_a_user):
+    labels = GSet.regular(C4)
+    with pytest.raises(TypeError, match="labels must be a GSet"):
+        Task(4, shift)
+    with pytest.raises(TypeError, match="apply must be a function"):
+        Task(labels)
+    with pytest.raises(ValueError, match="group must map the pixel grid"):
+        Task(GSet.regular(cyclic(8)), shift)
+    with pytest.raises(ValueError, match="positions must be a set of C4"):
+        Task(labels, shift, positions=GSet.grid(D4, 2))
+    with pytest.raises(ValueError, match="inputs must have 1 parts"):
+        Task(labels, shift).parts(torch.rand(2, 3, 1, 4, 4))
+    with pytest.raises(ValueError, match="images must be a batch"):
+        RotationTask(C4).image_caps(noise(0))

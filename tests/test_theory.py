@@ -1,0 +1,369 @@
+"""Caps, floors and the price of inconsistency, against brute force (T1, T2, T4, T5, T8)."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+from eqssl_edu.layers import FreeHead
+from eqssl_edu.pretext import JigsawTask, PretextModel, RotationTask
+from eqssl_edu.theory import (
+    equivariant_floor,
+    image_stabilizers,
+    inconsistency_floor,
+    label_cap,
+    stabilizer_entropy,
+)
+
+C4, D4 = cyclic(4), dihedral(4)
+GROUPS = [cyclic(1), cyclic(2), C4, dihedral(1), dihedral(2), D4]
+
+
+def noise(count=1, size=8, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, 1, size, size, dtype=torch.float64, generator=generator)
+
+
+# -- T4: the best equivariant network, found by optimisation -----------------------------------------------------
+
+
+def optimum(law, inputs, labels):
+    """Minimise the cross entropy over the logits of every equivariant map. The problem is convex."""
+    orbit = inputs.times(labels).orbit_index.reshape(law.shape)  # o(g y)[g.l] = o(y)[l]: one number each
+    free = torch.zeros(int(orbit.max()) + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [free],
+        lr=1,
+        max_iter=300,
+        tolerance_grad=1e-10,
+        tolerance_change=1e-14,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss():
+        return -(law * F.log_softmax(free[orbit], dim=1)).sum()
+
+    def closure():
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    return loss().item(), free.detach()[orbit]
+
+
+def random_law(inputs, labels, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    law = torch.rand(inputs.size, labels.size, dtype=torch.float64, generator=generator) ** 3
+    return law / law.sum()
+
+
+def set_pairs():
+    """Inputs with and without symmetries, labels of several kinds."""
+    for group in GROUPS:
+        inputs = GSet.regular(group).union(GSet.quotient(group, group.subgroups()[-1]))
+        for name, labels in {
+            "regular": GSet.regular(group),
+            "trivial": GSet.trivial(group, 3),
+            "neighbours": GSet.neighbours(group),
+            "grid": GSet.grid(group, 3),
+        }.items():
+            yield pytest.param(inputs, labels, id=f"{group.name} {name}")
+    yield pytest.param(GSet.grid(D4, 3), GSet.jigsaw(D4, 2), id="D4 jigsaw")
+
+
+PAIRS = list(set_pairs())
+
+
+@pytest.mark.parametrize(("inputs", "labels"), PAIRS)
+def test_t4_floor_is_the_optimum(inputs, labels):
+    """T4: H_p(l | y) + I(l'; g | y') is what the best equivariant network reaches, for any law."""
+    law = random_law(inputs, labels)
+    floor = equivariant_floor(law, inputs, labels)
+    reached, _ = optimum(law, inputs, labels)
+    assert reached == pytest.approx(floor.nats, abs=1e-8)
+    assert floor.nats == pytest.approx(floor.uncertainty + floor.price, abs=1e-12)
+    free = -(
+        law * (law / law.sum(dim=1, keepdim=True)).log()
+    ).sum()  # what a network without symmetry reaches
+    assert floor.uncertainty == pytest.approx(free.item(), abs=1e-12)
+    assert floor.price >= 0 and (floor.price > 1e-3) == (inputs.group.order > 1)
+
+
+@pytest.mark.parametrize(("inputs", "labels"), PAIRS)
+def test_t4_price_is_the_mutual_information(inputs, labels):
+    """I(l'; g | y') from the joint law of (g, y', l'), in the definition's own words."""
+    law, order = random_law(inputs, labels), inputs.group.order
+    joint = torch.zeros(order, *law.shape, dtype=torch.float64)
+    for g in range(order):
+        for y in range(inputs.size):
+            for l in range(labels.size):
+                joint[g, inputs.action[g, y], labels.action[g, l]] += law[y, l] / order
+    given = joint.sum(dim=(0, 2))[None, :, None]
+    both = joint.sum(dim=0, keepdim=True) / given
+    turn = joint.sum(dim=2, keepdim=True) / given
+    information = (joint * (joint / given / (both * turn)).log()).nansum().item()
+    assert equivariant_floor(law, inputs, labels).price == pytest.approx(information, abs=1e-12)
+
+
+@pytest.mark.parametrize(("inputs", "labels"), PAIRS)
+def test_t4_accuracy_is_the_best_over_answers(inputs, labels):
+    """The best equivariant answer to each orbit of inputs, one after the other."""
+    law = random_law(inputs, labels)
+    best = 0.0
+    for orbit in inputs.orbits:
+        first = orbit[0]
+        right = torch.zeros(labels.size, dtype=torch.float64)
+        fixed = inputs.stabilizer(first)
+        for y in orbit:
+            g = inputs.action[:, first].tolist().index(y)
+            for s in fixed:  # a symmetric input gets all answers s.l equally
+                right += law[y, labels.action[g, labels.action[s]]] / len(fixed)
+        best += right.max().item()
+    assert equivariant_floor(law, inputs, labels).accuracy == pytest.approx(best, abs=1e-12)
+
+
+def test_t4_an_invariant_law_costs_nothing():
+    law = random_law(GSet.regular(D4), GSet.neighbours(D4))
+    mixed = sum(law[D4.product[g]][:, GSet.neighbours(D4).action[g]] for g in D4.elements) / 8
+    floor = equivariant_floor(mixed, GSet.regular(D4), GSet.neighbours(D4))
+    assert floor.price < 1e-12
+    wrong = equivariant_floor(mixed, GSet.regular(D4), GSet.trivial(D4, 8))
+    assert wrong.price > 0.01 and wrong.uncertainty == pytest.approx(floor.uncertainty)
+
+
+# -- T8: the table -------------------------------------------------------------------------------------------------
+
+MIRROR = (0, 4)
+TABLE = [  # group, action, data symmetry, nats, accuracy
+    *[(group, "conjugation", h, 0, 1) for group in (C4, D4) for h in group.subgroups()],
+    *[(group, action, (0,), 0, 1) for group in (C4, D4) for action in ("left", "trivial")],
+    (C4, "left", (0, 1, 2, 3), 1.386, 0.250),
+    (D4, "left", tuple(range(8)), 2.079, 0.125),
+    (C4, "trivial", (0, 1, 2, 3), 1.040, 0.417),
+    (D4, "trivial", tuple(range(8)), 1.329, 0.333),
+    (D4, "left", MIRROR, 0.693, 0.500),
+    (D4, "trivial", MIRROR, 0.462, 0.667),
+]
+IDS = [f"{group.name} {action} {symmetry}" for group, action, symmetry, *_ in TABLE]
+
+
+@pytest.mark.parametrize(("group", "action", "symmetry", "nats", "accuracy"), TABLE, ids=IDS)
+def test_t8_table(group, action, symmetry, nats, accuracy):
+    true, assumed = GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)
+    assert inconsistency_floor(true, assumed, symmetry) == pytest.approx((nats, accuracy), abs=5e-4)
+
+
+def pictures(task, images):
+    """Every input and its label, and all turned copies as the head sees them: {picture: [labels]}."""
+    answers = {}
+    inputs, labels = task.every_input(images)
+    for case, label in zip(inputs, labels, strict=True):
+        for g in task.group.elements:
+            for picture in task.transform(case, g):
+                key = picture.numpy().tobytes()
+                answers.setdefault(key, []).append(int(task.labels.action[g, label]))
+    return answers
+
+
+@pytest.mark.parametrize(("group", "action", "symmetry", "nats", "accuracy"), TABLE, ids=IDS)
+def test_t8_table_by_counting_real_pictures(group, action, symmetry, nats, accuracy):
+    """No theory at all: make every input of an image and its copies, and count the labels of equal pictures."""
+    images = torch.cat([group.transform(noise(size=4), h) for h in symmetry])
+    answers = pictures(JigsawTask(group, 2, action), images)
+    total = sum(map(len, answers.values()))
+    loss = right = 0.0
+    for labels in answers.values():
+        counts = torch.tensor(labels).bincount().double()
+        loss -= torch.special.xlogy(counts, counts / counts.sum()).sum().item() / total
+        right += counts.max().item() / total
+    true, assumed = GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)
+    assert inconsistency_floor(true, assumed, symmetry) == pytest.approx((loss, right), abs=1e-12)
+    assert (loss, right) == pytest.approx((nats, accuracy), abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("group", "action", "symmetry"),
+    [(C4, "left", (0, 2)), (C4, "trivial", (0, 1, 2, 3)), (D4, "trivial", MIRROR)],
+)
+def test_t8_floor_is_the_optimum(group, action, symmetry):
+    """The input shows the pose k of the image and where the tiles are: a pair (k, m). Optimise the logits on it."""
+    true, assumed = GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)
+    inputs = GSet.regular(group).times(true)
+    law = torch.zeros(inputs.size, true.size, dtype=torch.float64)
+    for h in symmetry:
+        for label in range(true.size):
+            law[h * true.size + label, label] = 1 / (len(symmetry) * true.size)
+    floor = inconsistency_floor(true, assumed, symmetry)
+    reached, logits = optimum(law, inputs, assumed)
+    assert floor.nats - 1e-9 <= reached < floor.nats + 1e-5
+    chosen = logits.argmax(dim=1)
+    assert law[torch.arange(inputs.size), chosen].sum().item() == pytest.approx(floor.accuracy, abs=1e-9)
+    general = equivariant_floor(law, inputs, assumed)
+    assert (general.nats, general.accuracy) == pytest.approx(floor, abs=1e-12)
+    assert general.uncertainty == pytest.approx(0, abs=1e-12)  # an unconstrained network reaches 0
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_inconsistency_floor_is_t4_for_any_choice(group):
+    """Every pair of sets of eight labels that the library can make, every data symmetry, against T4's formula."""
+    sets = [GSet.neighbours(group), GSet.trivial(group, 8), GSet.grid(group, 2).union(GSet.grid(group, 2))]
+    if group.order == 8:
+        sets.append(GSet.regular(group))
+    for true in sets:
+        for assumed in sets:
+            for symmetry in group.subgroups():
+                inputs = GSet.regular(group).times(true)
+                law = torch.zeros(group.order, 8, 8, dtype=torch.float64)
+                law[list(symmetry)] = torch.eye(8, dtype=torch.float64) / (8 * len(symmetry))
+                wanted = equivariant_floor(law.flatten(0, 1), inputs, assumed)
+                got = inconsistency_floor(true, assumed, symmetry)
+                assert got == pytest.approx((wanted.nats, wanted.accuracy), abs=1e-12)
+                if symmetry == (0,) or true is assumed:
+                    assert got == pytest.approx((0, 1), abs=1e-12)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+def test_t5_is_the_price_of_the_left_action_on_poses(group):
+    """If the image turns along, a pose t is moved to g t g^-1. The left action then costs log|H|."""
+    conjugation = group.product[group.product, group.inverse[:, None]]  # [g, t]
+    for symmetry in group.subgroups():
+        floor = inconsistency_floor(GSet(group, conjugation), GSet.regular(group), symmetry)
+        assert floor == pytest.approx((math.log(len(symmetry)), 1 / len(symmetry)), abs=1e-12)
+        assert label_cap(GSet.regular(group), symmetry) == pytest.approx(floor, abs=1e-12)
+
+
+# -- training stops at the floor -----------------------------------------------------------------------------------
+
+
+def trained(model, images, turns, steps, seed=0):
+    """Train on freshly drawn labels and freshly turned images: a fixed sample could be memorised below the floor."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-2, total_steps=steps)
+    batch = images.repeat(64 // len(images), 1, 1, 1)
+    group = model.task.group
+    for _ in range(steps):
+        fresh = group.transform(batch, turns[torch.randint(len(turns), (len(batch),), generator=generator)])
+        optimizer.zero_grad()
+        model.training_step(fresh, generator)["loss"].backward()
+        optimizer.step()
+        schedule.step()
+    return model
+
+
+@pytest.mark.parametrize(("action", "steps"), [("left", 150), ("trivial", 150)])
+def test_training_approaches_the_floor_and_never_crosses_it(action, steps):
+    images, everything = noise(2, size=8), torch.arange(4)
+    torch.manual_seed(0)
+    task = JigsawTask(C4, 2, action)
+    model = PretextModel(GroupCNN(C4, channels=(8, 16)), task, hidden=64).double()
+    floor = inconsistency_floor(JigsawTask(C4, 2).labels, task.labels, (0, 1, 2, 3))
+    turned = torch.cat([C4.transform(images, g) for g in C4.elements])
+    for steps_more in (0, 5, steps):
+        trained(model, images, everything, steps_more) if steps_more else None
+        loss, accuracy = model.evaluate(turned, seed=None)
+        assert loss >= floor.nats - 1e-9 and accuracy <= floor.accuracy + 1e-9
+    assert loss < floor.nats + 0.05
+
+
+def test_a_free_head_pays_no_price():
+    """The must-fail twin: on the drawn inputs it goes below the floor; over all their turns nobody does."""
+    images = noise(2, size=8)
+    torch.manual_seed(0)
+    task = JigsawTask(C4, 2, "left")
+    encoder = GroupCNN(C4, channels=(8, 16))
+    model = PretextModel(encoder, task, FreeHead(task.labels, 64, 4), hidden=64).double()
+    trained(model, images, torch.arange(4), 150)
+    floor = inconsistency_floor(JigsawTask(C4, 2).labels, task.labels, (0, 1, 2, 3))
+    turned = torch.cat([C4.transform(images, g) for g in C4.elements])
+    assert model.evaluate(turned, seed=None, turned=False)[0] < floor.nats - 0.3
+    assert model.evaluate(turned, seed=None)[0] >= floor.nats
+
+
+# -- caps and stabilisers ------------------------------------------------------------------------------------------
+
+
+def test_label_cap_counts_the_labels_that_cannot_be_told_apart():
+    for group in GROUPS:
+        assert label_cap(GSet.regular(group), tuple(group.elements)).accuracy == 1 / group.order  # T1
+        for symmetry in group.subgroups():
+            assert label_cap(GSet.quotient(group, symmetry), symmetry) == (0.0, 1.0)  # T5
+    neighbours = GSet.neighbours(D4)
+    assert label_cap(neighbours, (0, 4), neighbours.names.index("north")).accuracy == 1
+    assert label_cap(neighbours, (0, 4), neighbours.names.index("west")) == pytest.approx((math.log(2), 0.5))
+
+
+def test_entropies_of_orbit_and_stabiliser_add_up():
+    for group in GROUPS:
+        for labels in (GSet.regular(group), GSet.grid(group, 3), GSet.jigsaw(group, 2)):
+            entropy = stabilizer_entropy(labels)
+            for orbit in labels.orbits:
+                for label in orbit:
+                    assert entropy[label].item() == pytest.approx(math.log(len(labels.stabilizer(label))))
+                    assert entropy[label] + math.log(len(orbit)) == pytest.approx(math.log(group.order))
+
+
+def test_image_stabilizers():
+    for subgroup in D4.subgroups():
+        image = sum(D4.transform((100 * noise()).round(), g) for g in subgroup)
+        fixed = image_stabilizers(D4, torch.cat([image, noise(seed=1)]))
+        assert fixed[0].nonzero().flatten().tolist() == list(subgroup)
+        assert fixed[1].tolist() == [True] + 7 * [False]
+        cap = RotationTask(D4).image_caps(image).item()
+        assert cap == pytest.approx(label_cap(GSet.regular(D4), subgroup).accuracy)
+    almost = image + 1e-3 * noise(seed=2)
+    assert image_stabilizers(D4, almost).sum() == 1 and image_stabilizers(D4, almost, 1e-2).all()
+
+
+MALFORMED = {
+    "set": (lambda: label_cap(4, (0,)), TypeError, "labels must be a GSet"),
+    "subgroup": (
+        lambda: label_cap(GSet.regular(C4), (0, 1)),
+        ValueError,
+        "subgroup must be a subgroup of C4",
+    ),
+    "label": (lambda: label_cap(GSet.regular(C4), (0,), 4), ValueError, "label must be one of 0 .. 3"),
+    "sizes": (
+        lambda: inconsistency_floor(GSet.regular(C4), GSet.trivial(C4, 3), (0,)),
+        ValueError,
+        "assumed_labels must be 4 labels of C4",
+    ),
+    "groups": (
+        lambda: inconsistency_floor(GSet.regular(C4), GSet.grid(cyclic(2), 2), (0,)),
+        ValueError,
+        "assumed_labels must be 4 labels of C4",
+    ),
+    "symmetry": (
+        lambda: inconsistency_floor(GSet.regular(C4), GSet.regular(C4), (0, 1)),
+        ValueError,
+        "subgroup must be a subgroup of C4",
+    ),
+    "law": (
+        lambda: equivariant_floor(torch.eye(4), GSet.regular(C4), GSet.regular(C4)),
+        ValueError,
+        "law must hold probabilities that sum to 1",
+    ),
+    "shape": (
+        lambda: equivariant_floor(torch.eye(3) / 3, GSet.regular(C4), GSet.regular(C4)),
+        ValueError,
+        r"law must hold probabilities of shape \(4, 4\)",
+    ),
+    "two groups": (
+        lambda: equivariant_floor(torch.eye(4) / 4, GSet.regular(C4), GSet.grid(D4, 2)),
+        ValueError,
+        "inputs and labels must be sets of one group",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_input_is_named(as_a_user, case):
+    call, kind, message = MALFORMED[case]
+    with pytest.raises(kind, match=message):
+        call()

@@ -1,0 +1,136 @@
+"""ExactnessLab without a screen: the measurement, the rule and the picture agree."""
+
+import pytest
+import torch
+
+from eqssl_edu.diagnostics import equivariance_error
+from eqssl_edu.exactness import is_exact
+from eqssl_edu.groups import cyclic
+from eqssl_edu.layers import LiftingConv2d
+from eqssl_edu.widgets import ExactnessLab, base
+from eqssl_edu.widgets.exactness_lab import LIMITS, TOLERANCE, compute, measured_error, nearest_sizes
+
+START = {"size": 16, "kernel_size": 3, "stride": 2, "padding": 1}
+
+
+@pytest.fixture(autouse=True)
+def raise_errors(monkeypatch):
+    monkeypatch.setattr(base, "RAISE_ERRORS", True)
+
+
+def some_settings():
+    """Every kernel, stride and padding, with sizes that take every remainder."""
+    kernels, strides, paddings = (range(low, high + 1) for low, high in list(LIMITS.values())[1:])
+    cases = [(k, s, p) for k in kernels for s in strides for p in paddings]
+    return [(size, *cases[i]) for i in range(len(cases)) for size in (7 + i % 5, 12 + i % 7)]
+
+
+def test_measurement_rule_and_picture_agree():
+    verdicts = set()
+    for setting in some_settings():
+        values = compute(dict(zip(LIMITS, setting, strict=True)))
+        assert values["exact"] == is_exact(*setting) == (values["remainder"] == 0), setting
+        assert values["exact"] == (values["matched"] == values["windows"]), setting
+        assert values["exact"] == (values["left_over"] == 0)
+        assert values["error"] < 1e-12 or values["error"] > 1e-2  # nothing in between
+        verdicts.add(values["exact"])
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize("setting", [(16, 3, 2, 1), (15, 3, 2, 1), (16, 2, 2, 0), (10, 5, 3, 2)])
+def test_the_error_is_that_of_a_lifting_layer(setting):
+    """Other weights, the same verdict; and both errors are of the same size."""
+    size, kernel, stride, padding = setting
+    torch.manual_seed(0)
+    layer = LiftingConv2d(cyclic(4), 1, 1, kernel, stride, padding).double()
+    image = torch.randn(1, 1, size, size, dtype=torch.float64)
+    error = equivariance_error(layer, image, cyclic(4), transform_outputs=cyclic(4).transform_maps)[1]
+    assert (error < TOLERANCE) == (measured_error(*setting) < TOLERANCE)
+    assert error < 1e-12 or 0.3 < error / measured_error(*setting) < 3
+
+
+@pytest.mark.parametrize("setting", some_settings()[::5])
+def test_nearest_sizes_are_exact_and_no_nearer_one_is(setting):
+    size, *rest = setting
+    sizes = nearest_sizes(*setting)
+    assert all(is_exact(other, *rest) for other in sizes)
+    if size in sizes:
+        assert sizes == [size]
+        return
+    below, above = [s for s in sizes if s < size], [s for s in sizes if s > size]
+    assert len(above) == 1
+    lowest = max(1, rest[0] - 2 * rest[2])
+    skipped = range(below[0] + 1 if below else lowest, above[0])
+    assert not any(is_exact(other, *rest) for other in skipped if other >= lowest)
+
+
+def test_windows_stand_where_torch_puts_them():
+    values = compute({"size": 10, "kernel_size": 3, "stride": 3, "padding": 1})
+    assert (values["side"], values["starts"], values["left_over"]) == (12, [0, 3, 6, 9], 0)
+    values = compute({"size": 11, "kernel_size": 3, "stride": 3, "padding": 1})
+    assert (values["starts"], values["left_over"], values["matched"]) == ([0, 3, 6, 9], 1, 0)
+
+
+def test_readout_says_the_verdict_and_the_rule():
+    lab = ExactnessLab()
+    assert lab.readout.startswith("Size 16, kernel 3, stride 2, padding 1: not exact. Measured error 1.")
+    assert lab.readout.endswith("Remainder 1. Nearest exact sizes: 15 and 17.")
+    lab.set_state(size=17)
+    assert ": exact." in lab.readout and lab.readout.endswith("Remainder 0.")
+
+
+def test_the_rule_can_be_hidden():
+    lab = ExactnessLab(rule=False)
+    assert not {"remainder", "nearest"} & lab.values.keys()
+    assert "Remainder" not in lab.readout and "Nearest" not in lab.readout
+    assert lab.values["exact"] is False
+    assert lab.facts["rule"] is False
+
+
+def test_state_comes_back_and_messages_are_answered(monkeypatch):
+    lab = ExactnessLab()
+    assert lab.state() == START
+    lab.receive({"token": "a", "changes": {"stride": 1, "padding": 0}})
+    assert lab.answered == "a" and lab.values["exact"]
+    lab.set_state(**START)
+    assert not lab.values["exact"]
+    monkeypatch.setattr(base, "RAISE_ERRORS", False)
+    lab.receive({"token": "b", "changes": {"stride": 5}})
+    assert "stride must be an integer, 1 .. 4, got 5" in lab.error
+    assert lab.state() == START
+
+
+def test_the_random_numbers_of_the_user_are_left_alone():
+    before = torch.get_rng_state()
+    ExactnessLab().set_state(size=12)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 6}, r"size must be an integer, 7 .. 40, got 6"),
+        ({"kernel_size": 2.0}, r"kernel_size must be an integer, got 2.0"),
+        ({"padding": True}, r"padding must be an integer, got True"),
+        ({"dilation": 2}, r"dilation is not part of the state; it has size, kernel_size, stride, padding"),
+    ],
+)
+def test_states_that_are_not_allowed_change_nothing(as_a_user, change, message):
+    lab = ExactnessLab()
+    with pytest.raises((ValueError, TypeError), match=message):
+        lab.set_state(**change)
+    assert lab.state() == START
+
+
+def test_arguments_that_are_not_taken(as_a_user):
+    with pytest.raises(ValueError, match=r"size must be an integer, 7 .. 40, got 41"):
+        ExactnessLab(size=41)
+    with pytest.raises(TypeError, match=r"rule must be a bool, got 'no'"):
+        ExactnessLab(rule="no")
+
+
+def test_a_page_holds_every_setting():
+    lab = ExactnessLab()
+    states = lab.frozen_states()
+    assert len(states) == 34 * 7 * 4 * 4
+    assert lab.state() in states

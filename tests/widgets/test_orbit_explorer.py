@@ -1,0 +1,190 @@
+"""OrbitExplorer without a screen: orbits, stabilisers, products and the map of the group."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from eqssl_edu.exercises.letters import letters
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+from eqssl_edu.widgets import OrbitExplorer, base
+from eqssl_edu.widgets.orbit import OWN, cayley_graph, orbit_of
+
+GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
+over_groups = pytest.mark.parametrize("group", GROUPS, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def raise_errors(monkeypatch):
+    monkeypatch.setattr(base, "RAISE_ERRORS", True)
+
+
+def pixels(explorer):
+    side, channels = explorer.values["side"], explorer.values["channels"]
+    return np.frombuffer(explorer.values["pixels"], np.uint8).reshape(-1, channels, side, side)
+
+
+# -- the numbers ---------------------------------------------------------------------------------------------
+
+
+@over_groups
+def test_orbit_and_stabiliser_multiply_to_the_group(group):
+    for drawing in letters().values():
+        makers = orbit_of(group, drawing[None])
+        stabilizer = makers[0]
+        assert len(makers) * len(stabilizer) == group.order
+        assert group.check_subgroup(stabilizer) == tuple(stabilizer)
+        assert [tuple(m) for m in makers] == group.left_cosets(stabilizer)
+        for elements in makers:
+            first = group.transform(drawing, elements[0])
+            assert all(torch.equal(group.transform(drawing, g), first) for g in elements)
+
+
+@over_groups
+def test_different_pictures_are_different(group):
+    for drawing in letters().values():
+        pictures = [group.transform(drawing, g) for g, *_ in orbit_of(group, drawing[None])]
+        for i, one in enumerate(pictures):
+            assert not any(torch.equal(one, other) for other in pictures[:i])
+
+
+@over_groups
+def test_the_map_shows_what_the_generators_do(group):
+    steps = cayley_graph(group)
+    reached = {0}
+    for _ in group.elements:
+        for step in steps:
+            assert step["to"] == int(group.product[step["by"], step["from"]])
+            both = {step["from"], step["to"]}
+            reached |= both if both & reached else set()
+    assert reached == set(group.elements)  # the generators reach every element
+
+
+def test_the_map_of_d4_has_eight_arrows_and_four_flips():
+    steps = cayley_graph(dihedral(4))
+    assert sum(step["by"] == 1 for step in steps) == 8
+    assert sum(step["by"] == 4 for step in steps) == 4
+    assert len(cayley_graph(dihedral(2))) == 2 + 2  # a half turn undoes itself
+    assert cayley_graph(cyclic(1)) == []
+
+
+@pytest.mark.parametrize("letter", ["F", "A", "L", "H", "O", "S"])
+def test_a_step_multiplies_from_the_left(letter):
+    group = dihedral(4)
+    explorer = OrbitExplorer(group, letter)
+    for before in group.elements:
+        for g in group.elements:
+            after = int(group.product[g, before])
+            explorer.set_state(element=after, applied=g)
+            values, name = explorer.values, group.element_name
+            assert (
+                values["sentence"].replace("(", "").replace(")", "")
+                == f"{name(g)} · {name(before)} = {name(after)}"
+            )
+            assert values["before"] == before
+            # What is kept has turned along with the picture.
+            picture = group.transform(letters()[letter], after)
+            kept = [h for h in group.elements if torch.equal(group.transform(picture, h), picture)]
+            assert values["kept_by"] == kept
+
+
+def test_a_product_of_two_words_has_parentheses():
+    explorer = OrbitExplorer(dihedral(4))
+    explorer.set_state(element=3, applied=4)
+    assert explorer.values["sentence"] == "m · (r90 m) = r270"
+
+
+def test_pictures_are_those_of_the_orbit():
+    group = dihedral(4)
+    image = torch.rand(3, 12, 12, generator=torch.Generator().manual_seed(0))
+    explorer = OrbitExplorer(group, image)
+    assert explorer.state()["picture"] == OWN
+    seen = pixels(explorer)
+    assert seen.shape == (8, 3, 12, 12)
+    for i, g in enumerate(group.elements):
+        assert np.array_equal(seen[i], group.transform(torch.tensor(seen[0]), g).numpy())
+    assert torch.equal(explorer.orbit()[5], group.transform(image, 5))
+    explorer.set_state(picture="O")
+    assert len(pixels(explorer)) == 1 and explorer.stabilizer() == tuple(group.elements)
+
+
+def test_the_orbit_is_a_quotient_of_the_group():
+    group = dihedral(4)
+    makers = orbit_of(group, letters()["A"][None])
+    picture_of = {g: i for i, elements in enumerate(makers) for g in elements}
+    action = [[picture_of[int(group.product[g, elements[0]])] for elements in makers] for g in group.elements]
+    assert torch.equal(torch.tensor(action), GSet.quotient(group, makers[0]).action)
+
+
+# -- the widget ----------------------------------------------------------------------------------------------
+
+
+def test_readout_says_what_is_seen():
+    explorer = OrbitExplorer(dihedral(4), "A")
+    explorer.set_state(element=5, applied=1)
+    assert explorer.readout == (
+        "A under D4, moved by r90 m: picture 2 of 4. r90 · m = r90 m. This picture is kept by e, r180 m."
+    )
+
+
+def test_an_element_alone_is_a_step_from_the_beginning():
+    explorer = OrbitExplorer(dihedral(4), "F")
+    explorer.set_state(element=6)
+    assert explorer.state() == {"picture": "F", "element": 6, "applied": 6}
+    assert explorer.values["before"] == 0
+
+
+def test_state_comes_back_and_messages_are_answered(monkeypatch):
+    explorer = OrbitExplorer(cyclic(4), "N")
+    explorer.receive({"token": "a", "changes": {"element": 3, "applied": 1}})
+    assert explorer.answered == "a"
+    state, readout = explorer.state(), explorer.readout
+    explorer.set_state(picture="A", element=0)
+    explorer.set_state(**state)
+    assert explorer.readout == readout
+    monkeypatch.setattr(base, "RAISE_ERRORS", False)
+    explorer.receive({"token": "b", "changes": {"element": 4}})
+    assert "element must be an element of C4, 0 .. 3, got 4" in explorer.error
+    assert explorer.state() == state
+
+
+def test_a_move_stays_small():
+    image = torch.rand(3, 300, 300, generator=torch.Generator().manual_seed(0))
+    values = dict(OrbitExplorer(dihedral(4), image).values)
+    assert len(values.pop("pixels")) + len(json.dumps(values)) < 60_000
+
+
+def test_states_that_are_not_allowed(as_a_user):
+    explorer = OrbitExplorer(dihedral(4))
+    for change, message in [
+        ({"picture": "Ä"}, "picture must be one of A, B, C,"),
+        ({"element": 8}, "element must be an element of D4, 0 .. 7, got 8"),
+        ({"applied": 1.0}, "applied must be an integer, got 1.0"),
+        ({"letter": "A"}, "letter is not part of the state; it has picture, element, applied"),
+    ]:
+        with pytest.raises((ValueError, TypeError), match=message):
+            explorer.set_state(**change)
+    assert explorer.state() == {"picture": "A", "element": 0, "applied": 0}
+
+
+def test_arguments_that_are_not_taken(as_a_user):
+    with pytest.raises(ValueError, match=r"group must map the pixel grid to itself .* got C8"):
+        OrbitExplorer(cyclic(8))
+    for picture, message in [
+        ("AB", "picture must be one of A, B,"),
+        (torch.rand(9, 9), r"picture must be a floating point tensor \(C, H, W\), got"),
+        (torch.rand(1, 9, 8), "picture must be square, got 9 x 8"),
+        (torch.rand(1, 9, 9) / 0, "picture must hold finite numbers only"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            OrbitExplorer(cyclic(4), picture)
+
+
+def test_a_page_holds_every_step():
+    explorer = OrbitExplorer(dihedral(4), "Q")
+    states = explorer.frozen_states()
+    assert {"picture": "Q", "element": 3, "applied": 5} in states
+    assert "Q" in explorer.frozen_facts(states)["pictures"]
+    assert len(explorer.frozen_facts(states)["pictures"]) * 64 == len(states)
