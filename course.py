@@ -539,7 +539,11 @@ def run_browser(report: Report, arguments: list) -> None:
         print("Skipped: there is no chromium here.", flush=True)
         report.add("browser", 0, skipped=1, note="no chromium found")
     else:
-        pytest(report, "browser", ["tests/browser", *arguments])
+        arguments = arguments or [
+            side_by_side(),
+            "--dist=loadfile",
+        ]  # each process with a JupyterLab of its own
+        pytest(report, "browser", ["tests/browser", *arguments], OMP_NUM_THREADS="1")
 
 
 RUN_PART = {"style": run_style, "library": run_library, "notebooks": run_notebooks, "browser": run_browser}

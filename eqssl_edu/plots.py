@@ -30,7 +30,6 @@ __all__ = [
     "image_grid",
     "picture",
     "row",
-    "window_picture",
 ]
 
 # Okabe and Ito: seven colours that every kind of colour vision tells apart.
@@ -164,45 +163,6 @@ def row(pictures: Sequence[str], text: str = "") -> str:
     boxes = "".join(pictures)
     line = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start"
     return f'<div style="margin-bottom:14px"><div style="{line}">{boxes}</div>{words}</div>'
-
-
-def window_picture(size: int, kernel_size: int, stride: int, padding: int) -> str:
-    """Where the windows of a strided layer stand on a padded square, before and after a quarter turn.
-
-    Dots mark the centres of the windows, circles the same centres after the turn: the layer is exact where each
-    circle has its dot.
-    """
-    side = size + 2 * padding
-    last = side - kernel_size
-    if last < 0:
-        raise ValueError(f"kernel_size must fit into the padded image of {side} pixels, got {kernel_size}")
-    unit = 300 / side
-    centres = [(start + kernel_size / 2) * unit for start in range(0, last + 1, stride)]
-    places = {(x, y) for x in centres for y in centres}
-    turned = {(y, 300 - x) for x, y in places}  # (x, y) from the upper left; a quarter turn counter-clockwise
-    exact = all(min(abs(x - a) + abs(y - b) for a, b in places) < 1e-6 for x, y in turned)
-    lines = "".join(
-        f'<path d="M{i * unit:.2f} 0V300M0 {i * unit:.2f}H300" stroke="#c9c9c9" stroke-width="0.7"/>'
-        for i in range(side + 1)
-    )
-    dots = "".join(
-        f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{unit / 6:.2f}" fill="{COLOURS[0]}"/>' for x, y in places
-    )
-    rings = "".join(
-        f'<circle cx="{x:.2f}" cy="{y:.2f}" r="{unit / 3:.2f}" fill="none" stroke="{COLOURS[1]}" stroke-width="2"/>'
-        for x, y in turned
-    )
-    words = "each circle has its dot" if exact else "the circles miss the dots"
-    return (
-        f'<svg viewBox="-4 -4 308 308" width="308" height="308" role="img" aria-label="{words}" '
-        f'style="background:white">{_square(padding * unit, size * unit, "fill:#f6eeda")}{lines}'
-        f"{_square(0, kernel_size * unit, f'fill:{COLOURS[0]}22;stroke:{COLOURS[0]};stroke-width:2')}"
-        f"{dots}{rings}</svg>"
-    )
-
-
-def _square(corner: float, side: float, style: str) -> str:
-    return f'<rect x="{corner:.2f}" y="{corner:.2f}" width="{side:.2f}" height="{side:.2f}" style="{style}"/>'
 
 
 class ByHand(ipywidgets.VBox):

@@ -9,8 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from eqssl_edu.exactness import is_exact
-from eqssl_edu.plots import BLUE_WHITE_ORANGE, CIVIDIS, ByHand, image_grid, picture, row, window_picture
+from eqssl_edu.plots import BLUE_WHITE_ORANGE, CIVIDIS, ByHand, image_grid, picture, row
 
 
 def pixels_of(html):
@@ -79,20 +78,6 @@ def test_image_grid_keeps_the_proportions_of_the_pictures():
 def test_image_grid_refuses_a_single_picture(as_a_user):
     with pytest.raises(ValueError, match=r"images must have shape \(count, height, width\)"):
         image_grid(torch.zeros(3, 3))
-
-
-@pytest.mark.parametrize("size", [7, 8])
-@pytest.mark.parametrize("kernel", [1, 2, 3])
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("padding", [0, 1])
-def test_window_picture_says_what_rule_e1_says(size, kernel, stride, padding):
-    words = re.search(r'aria-label="([^"]+)"', window_picture(size, kernel, stride, padding))[1]
-    assert (words == "each circle has its dot") == is_exact(size, kernel, stride, padding)
-
-
-def test_window_picture_refuses_a_window_that_does_not_fit():
-    with pytest.raises(ValueError, match="kernel_size must fit"):
-        window_picture(3, 6, 1, 1)
 
 
 def test_by_hand_draws_again_when_a_control_moves():
