@@ -52,7 +52,7 @@ mode.) For a plain CNN it does not hold.
 Each run takes a new network and {BATCH} images, and compares the step with one random copy of each to the step with
 every copy, in float64. "Path": both go on from one start by {steps} plain gradient steps, with new images each; the
 distance of their weights at the end is given relative to the way they went. "Times faster" is measured in float32,
-forward and backward, in pairs.
+forward and backward, in pairs; the ratio scatters with whatever else the machine does, so read it as "about |G|".
 
 {results.setting()} ([raw runs](raw/{raw["name"]}.json))
 

@@ -37,9 +37,10 @@ class Results:
         """Data, seeds, machine and command in one paragraph."""
         settings, name = self.raw["settings"], self.raw["experiment"]
         return (
-            f"Data: {settings['data']}, {settings['epochs']} epochs, {len(self.seeds)} pretraining seeds. The numbers "
-            f"are means over the seeds with 95 % t intervals; differences are taken seed by seed (all methods of one "
-            f"seed see the same batches and draws). The last checkpoint is judged. Machine: {self.raw['machine']}.\n\n"
+            f"Data: {settings['data']}; epochs: {settings['epochs']}; pretraining seeds: {len(self.seeds)}. "
+            "The numbers are means over the seeds with 95 % t intervals; differences are taken seed by seed (all "
+            "methods of one seed see the same batches and draws). The last checkpoint is judged. "
+            f"Machine: {self.raw['machine']}.\n\n"
             f"To do it again: `python -m eqssl_edu.experiments {name} --data {settings['data']} --epochs "
             f"{settings['epochs']} --seeds {len(self.seeds)}`. Every number on this page is computed from the raw runs."
         )
