@@ -1,0 +1,206 @@
+"""The exercises of notebook 08: reading the turn, a test for losses, a matched temperature, harmless heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eqssl_edu.contrastive import InfoNCE, canonicalize, orbit_correlation
+from eqssl_edu.diagnostics import matched_temperature
+from eqssl_edu.errors import got
+from eqssl_edu.exercises.verdict import Wrong, ask, need_shape
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+
+__all__ = ["change_under_turns", "harmless", "matched", "relative_turn"]
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Random numbers in float64, the same every time."""
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def relative_turn(answer: Callable[..., Any]) -> str:
+    """A function (group, z1, z2) -> for each pair the element at which its kappa is largest."""
+    for group in (cyclic(4), dihedral(4)):
+        z, count = noise(40, 3, group.order), 40
+        draws = torch.Generator().manual_seed(1)
+        a, b = (torch.randint(group.order, (count,), generator=draws) for _ in range(2))
+        z1, z2 = group.transform_features(z, a), group.transform_features(z, b)
+        expected = group.product[a, group.inverse[b]]
+        value = ask(answer, group, z1.clone(), z2.clone())
+        if isinstance(value, Tensor) and value.shape == (count, count):
+            raise Wrong(
+                "The result has one element for each of all 40 x 40 pairs.",
+                "Wanted is view i with view i: take the diagonal of the first two axes before the argmax.",
+            )
+        value = need_shape(value, (count,), "(B,), one element for each pair")
+        if torch.equal(value.long(), expected):
+            continue
+        right = int((value == expected).sum())
+        reason = f"Under {group.name}, {right} of 40 relative turns are right."
+        if torch.equal(value.long(), group.inverse[expected]):
+            raise Wrong(
+                reason, "These are the inverses: kappa(z1, z2), not kappa(z2, z1). The second one is turned."
+            )
+        smallest = orbit_correlation(group, z1, z2).diagonal().T.argmin(dim=1)
+        if torch.equal(value.long(), smallest):
+            raise Wrong(
+                reason, "That is where kappa is smallest. The turned copy that fits has the largest product."
+            )
+        raise Wrong(
+            reason, "For each i: the |G| values orbit_correlation(group, z1, z2)[i, i], and their argmax."
+        )
+    return "a times the inverse of b, for C4 and for D4."
+
+
+def change_under_turns(answer: Callable[..., Any]) -> str:
+    """A function (loss, group, z1, z2, draws) -> how far independent turns of all samples move the loss."""
+    group, z1, z2 = cyclic(4), noise(16, 3, 4), noise(16, 3, 4, seed=1)
+
+    def change(loss: Callable[[Tensor, Tensor], Tensor]) -> float:
+        draws = torch.Generator().manual_seed(2)
+        value = torch.as_tensor(ask(answer, loss, group, z1.clone(), z2.clone(), draws))
+        if value.numel() != 1:
+            raise Wrong(
+                f"It must return one number, {got(value)}.", "Compare two losses, not two sets of features."
+            )
+        return abs(float(value))
+
+    def one_turn_for_all(z1: Tensor, z2: Tensor) -> Tensor:
+        """The best common turn of the whole batch: not enough if each sample has its own."""
+        return -orbit_correlation(group, z1, z2).diagonal().mean(dim=1).max()
+
+    def first_only(z1: Tensor, z2: Tensor) -> Tensor:
+        """Absorbs the turns of the first view alone."""
+        return -(canonicalize(group, z1) * z2).mean()
+
+    def second_only(z1: Tensor, z2: Tensor) -> Tensor:
+        return first_only(z2, z1)
+
+    def partners_only(z1: Tensor, z2: Tensor) -> Tensor:
+        """Absorbs the turns that both views of a sample have in common."""
+        return -(z1 * z2).mean()
+
+    invariant = change(InfoNCE(group, "max"))
+    if invariant > 1e-9:
+        raise Wrong(
+            f"For InfoNCE with max, which absorbs all turns, it gave {invariant:.1e}.",
+            "Compare loss(turned z1, turned z2) with loss(z1, z2).",
+        )
+    blind = [
+        (partners_only, "The plain similarity of partners", "Do both views get the same turns? Draw twice."),
+        (first_only, "A loss that absorbs the turns of z1 alone", "Turn z2 as well."),
+        (second_only, "A loss that absorbs the turns of z2 alone", "Turn z1 as well."),
+        (
+            one_turn_for_all,
+            "A loss that absorbs one turn of the whole batch",
+            "Each sample needs an element of its own: draw len(z1) of them.",
+        ),
+    ]
+    values = [change(loss) for loss, _, _ in blind]
+    if max(values) < 1e-9:
+        raise Wrong(
+            "It gives 0 for every loss, also for the naive one.", "Turn the features before the second loss."
+        )
+    for (_, name, hint), value in zip(blind, values, strict=True):
+        if value < 1e-9:
+            raise Wrong(f"{name} does not absorb what you want it to, but it gave 0.", hint)
+    return "It passes InfoNCE with max and catches four losses that absorb less."
+
+
+def matched(answer: Any) -> str:
+    """The temperature, in hundredths, at which max has the gap of plain at 0.20 on random features of C4."""
+    group, features = cyclic(4), noise(300, 8, 4)
+    exact = 100 * matched_temperature(group, features, "max", 0.2)
+    if isinstance(answer, float) and 0 < answer < 1:
+        raise Wrong(
+            f"{answer:g} is a temperature.", "Give it in hundredths, as the slider does: a whole number."
+        )
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 5 <= answer <= 40:
+        raise Wrong(
+            f"The answer must be a whole number from 5 to 40, {got(answer)}.", "Read it at the slider."
+        )
+    if answer == 20:
+        raise Wrong(
+            "At 0.20 max has a smaller gap than plain.", "Move the slider until the two bold numbers agree."
+        )
+    if answer != round(exact):
+        where = "too large" if answer > exact else "too small"
+        reason = f"{answer} hundredths are {where}."
+        if answer > exact:
+            raise Wrong(
+                reason, "The gap / t of max is still below that of plain: a smaller t makes it larger."
+            )
+        raise Wrong(reason, "The gap / t of max is above that of plain by now: go back a little.")
+    return f"The exact value is {exact / 100:.3f}: max needs a lower temperature to be as strict as plain."
+
+
+class FlatBatchNorm(nn.BatchNorm1d):
+    """Batch norm over the flattened features: one mean and one variance for each entry (c, g)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z.flatten(1)).view_as(z)
+
+
+# What may stand between the encoder and the loss, on features (B, C, |G|)?
+HEADS: dict[str, Callable[[Tensor], Tensor]] = {
+    "a linear map of the channels, the same for each element": lambda z: torch.einsum(
+        "bcg,dc->bdg", z, noise(5, z.shape[1], seed=3)
+    ),
+    "flatten, then a linear map": lambda z: (
+        z.flatten(1) @ noise(z[0].numel(), 5 * z.shape[2], seed=3)
+    ).unflatten(1, (5, -1)),
+    "batch norm per channel, over batch and group": lambda z: nn.BatchNorm1d(z.shape[1]).double()(z),
+    "batch norm over the flattened features": lambda z: FlatBatchNorm(z[0].numel()).double()(z),
+    "ReLU": torch.relu,
+    "a learned table (C, |G|), added to every sample": lambda z: z + noise(*z.shape[1:], seed=3),
+    "softmax over the group axis": lambda z: z.softmax(dim=2),
+    "sort each channel along the group axis": lambda z: z.sort(dim=2).values,
+}
+
+WHY = {
+    "a linear map of the channels, the same for each element": "it never looks along the group axis",
+    "flatten, then a linear map": "each element has weights of its own, which do not move with the turn",
+    "batch norm per channel, over batch and group": "no turn of any sample changes these statistics",
+    "batch norm over the flattened features": "when samples turn on their own, the statistics of an entry (c, g) "
+    "change, and they are not the same for all g",
+    "ReLU": "it looks at one number at a time",
+    "a learned table (C, |G|), added to every sample": "the sample turns, the table does not",
+    "softmax over the group axis": "it treats all elements alike",
+    "sort each channel along the group axis": "it throws the orientation away, and so it absorbs every turn; that it "
+    "loses something is another matter",
+}
+
+
+def harmless(answer: Any) -> str:
+    """The names of the ``HEADS`` behind which InfoNCE with "max" absorbs independent turns."""
+    if not isinstance(answer, (list, tuple, set)) or not all(isinstance(name, str) for name in answer):
+        raise Wrong(
+            f"The answer must be a list of names, {got(answer)}.", "Copy the names that the cell prints."
+        )
+    unknown = sorted(set(answer) - HEADS.keys())
+    if unknown:
+        raise Wrong(f"There is no head '{unknown[0]}'.", f"The heads are: {'; '.join(HEADS)}.")
+    for name, head in HEADS.items():
+        change = max(_change(group, head) for group in (cyclic(4), dihedral(4)))
+        if name in answer and change > 1e-9:
+            raise Wrong(
+                f"Behind '{name}' the loss changes by {change:.2f} nats.", f"Think again: {WHY[name]}."
+            )
+        if name not in answer and change < 1e-9:
+            raise Wrong(f"Behind '{name}' the loss does not change.", f"Think again: {WHY[name]}.")
+    return "Each of the eight was measured under independent turns: five absorb them, three do not."
+
+
+def _change(group: FiniteGroup, head: Callable[[Tensor], Tensor]) -> float:
+    """How far InfoNCE with "max" behind a head moves when each sample of both views is turned on its own."""
+    z1, z2 = noise(12, 3, group.order), noise(12, 3, group.order, seed=1)
+    draws = torch.Generator().manual_seed(2)
+    a, b = (torch.randint(group.order, (12,), generator=draws) for _ in range(2))
+    loss = InfoNCE(group, "max")
+    upright = loss(head(z1), head(z2))
+    turned = loss(head(group.transform_features(z1, a)), head(group.transform_features(z2, b)))
+    return float((turned - upright).detach().abs())

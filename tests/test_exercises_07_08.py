@@ -1,0 +1,244 @@
+"""The checks of notebooks 07 and 08: stubs are not done, solutions pass, typical mistakes get their own hint."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+import torch
+import torch.nn.functional as F
+
+from eqssl_edu.contrastive import orbit_correlation
+from eqssl_edu.exercises import Verdict, check, notebook_07, notebook_08
+from eqssl_edu.groups import cyclic
+from notebooks import build
+
+NOTEBOOKS = ("07_invariant_contrastive_loss", "08_training_contrastive")
+CHECKS = {"07": notebook_07, "08": notebook_08}
+NAMES = [f"{number}.{name}" for number, module in CHECKS.items() for name in module.__all__]
+
+
+def answers(solutions):
+    """What the notebooks hand to each check: the cells that call it are run, with the notebook's imports alone."""
+    found = {}
+
+    def record(name, answer):
+        found[name] = answer
+        return check(name, answer)
+
+    for notebook in NOTEBOOKS:
+        text = (build.NOTEBOOKS / "source" / f"{notebook}.py").read_text(encoding="utf-8")
+        imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
+            if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
+                names = {}
+                exec(compile(ast.Module(imports, []), "imports", "exec"), names)
+                names["check"] = record
+                exec(cell.source, names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def stubs():
+    return answers(solutions=False)
+
+
+@pytest.fixture(scope="module")
+def solutions():
+    return answers(solutions=True)
+
+
+def correlation(change):
+    """A function with the signature of 07.kappa: the right values, changed."""
+    return lambda group, z, w: change(orbit_correlation(group, z, w), group)
+
+
+def element(formula):
+    """A function with the signature of 07.origin; `formula` takes the product, the inverse, g, a and b."""
+    return lambda group, g, a, b: int(formula(lambda x, y: group.product[x, y], group.inverse, g, a, b))
+
+
+def spread(features):
+    """A spread of the normalised rows."""
+    rows = F.normalize(features.flatten(1), dim=1)
+    return (rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt()
+
+
+def spectrum(channels_first=True, conjugate=True, power=2):
+    """A function with the signature of 07.power2, with its usual mistakes."""
+
+    def answer(z, w):
+        z_hat, w_hat = torch.fft.fft(z), torch.fft.fft(w)
+        product = z_hat * (w_hat.conj() if conjugate else w_hat)
+        product = product.sum(dim=0) if channels_first else product
+        return product.abs().square().sum() / z.shape[1] ** power
+
+    return answer
+
+
+RIGHT = [
+    "the second largest value of kappa",
+    "the standard deviation of kappa",
+    "cosine after sorting each channel along the group axis",
+    "the number of values of kappa above 0",
+]
+HARMLESS = [
+    "a linear map of the channels, the same for each element",
+    "batch norm per channel, over batch and group",
+    "ReLU",
+    "softmax over the group axis",
+    "sort each channel along the group axis",
+]
+
+
+def paired(group, z, w):
+    """The correlation of z[i] with w[i] alone, (B, |G|)."""
+    return orbit_correlation(group, z, w).diagonal().T
+
+
+def turned_by(what):
+    """A function with the signature of 08.change_under_turns that turns too little."""
+
+    def answer(loss, group, z1, z2, draws):
+        a, b = (torch.randint(group.order, (len(z1),), generator=draws) for _ in range(2))
+        none = torch.zeros_like(a)
+        first, second = {
+            "same": (a, a),
+            "batch": (none + 1, none + 3),
+            "first": (a, none),
+            "second": (none, b),
+            "none": (none, none),
+        }[what]
+        return loss(group.transform_features(z1, first), group.transform_features(z2, second)) - loss(z1, z2)
+
+    return answer
+
+
+# Typical mistakes, each with words of the hint that is made for it.
+MISTAKES = {
+    "07.kappa": [
+        (correlation(lambda kappa, group: kappa[..., group.inverse]), "not z"),
+        (correlation(lambda kappa, group: kappa.transpose(0, 1)), "batch of z comes first"),
+        (correlation(lambda kappa, group: kappa[..., :1].expand_as(kappa)), "nothing depends on g"),
+        (
+            lambda group, z, w: orbit_correlation(
+                group, *(x / x.flatten(1).norm(dim=1)[:, None, None] for x in (z, w))
+            ),
+            "nothing is divided",
+        ),
+        (correlation(lambda kappa, group: kappa.flip(2)), "sum over c and h"),
+    ],
+    "07.origin": [
+        (element(lambda p, inverse, g, a, b: p(p(a, g), b)), "has to be an inverse"),
+        (element(lambda p, inverse, g, a, b: p(p(inverse[b], g), a)), "exchanged a and b"),
+        (element(lambda p, inverse, g, a, b: p(p(inverse[a], b), g)), "keep their order"),
+        (element(lambda p, inverse, g, a, b: p(p(a, g), inverse[b])), "where the value at g goes *to*"),
+        (element(lambda p, inverse, g, a, b: p(g, b)), "in this order"),
+    ],
+    "07.monitor": [
+        (spread, "Pool over the group axis"),
+        (lambda z: spread(z.mean(dim=2)), "can be 0 for all images"),
+        (lambda z: z.amax(dim=2).std(dim=0).norm(), "Divide by the length"),
+        (
+            lambda z: F.normalize(z.amax(dim=2), dim=1).square().mean().sqrt(),
+            "Subtract the mean over the batch",
+        ),
+        (lambda z: F.normalize(z.amax(dim=2), dim=1).std(dim=0), "Sum or average"),
+    ],
+    "07.power2": [
+        (spectrum(power=1), "n times too large"),
+        (spectrum(power=0), "n squared times"),
+        (spectrum(channels_first=False), "Sum over the channels first"),
+        (spectrum(conjugate=False), "has to be conjugated"),
+        (lambda z, w: orbit_correlation(cyclic(z.shape[1]), z[None], w[None]).mean(), "Transform both"),
+    ],
+    "07.all_at_home": [
+        ((0, 0), "one more setting"),
+        ((1, 1), "bring all the others home"),
+        ((2, 6), "both must be equal"),
+        (2, "beside the two sliders"),
+    ],
+    "07.absorbing": [
+        ([*RIGHT, "the element at which kappa is largest"], "not the place"),
+        (
+            [*RIGHT, "the largest difference of neighbours, kappa[g] - kappa[g + 1]"],
+            "neighbours stay neighbours",
+        ),
+        (RIGHT[:3], "it counts"),
+        (["kappa"], "The measures are"),
+        (RIGHT[0], "Copy the names"),
+    ],
+}
+
+
+MISTAKES |= {
+    "08.relative_turn": [
+        (lambda group, z1, z2: paired(group, z2, z1).argmax(dim=1), "These are the inverses"),
+        (lambda group, z1, z2: paired(group, z1, z2).argmin(dim=1), "where kappa is smallest"),
+        (lambda group, z1, z2: orbit_correlation(group, z1, z2).argmax(dim=2), "take the diagonal"),
+        (lambda group, z1, z2: z1.sum(dim=1).argmax(dim=1), "their argmax"),
+    ],
+    "08.change_under_turns": [
+        (turned_by("same"), "Draw twice"),
+        (turned_by("batch"), "an element of its own"),
+        (turned_by("first"), "Turn z2 as well"),
+        (turned_by("second"), "Turn z1 as well"),
+        (turned_by("none"), "before the second loss"),
+        (lambda loss, group, z1, z2, draws: loss(z1, z2), "with loss(z1, z2)"),
+        (lambda loss, group, z1, z2, draws: z1 - z2, "not two sets of features"),
+    ],
+    "08.matched": [
+        (20, "bold numbers agree"),
+        (18, "a smaller t makes it larger"),
+        (12, "go back a little"),
+        (0.16, "in hundredths"),
+        (100, "at the slider"),
+    ],
+    "08.harmless": [
+        (["ReLU", "flatten, then a linear map"], "it never looks along the group axis"),
+        ([*HARMLESS, "batch norm over the flattened features"], "not the same for all g"),
+        (HARMLESS[:4], "throws the orientation away"),
+        (["ReLu"], "The heads are"),
+        ("ReLU", "Copy the names"),
+    ],
+}
+
+
+def test_every_exercise_is_asked_in_its_notebook(stubs, solutions):
+    assert set(stubs) == set(solutions) == set(NAMES) == set(MISTAKES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_is_not_done(name, stubs):
+    verdict = check(name, stubs[name])
+    assert (verdict.ok, verdict.done) == (False, False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_passes(name, solutions):
+    verdict = check(name, solutions[name])
+    assert verdict.ok and verdict.done and not verdict.hint, verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake", "hint"), [(name, *case) for name, cases in MISTAKES.items() for case in cases]
+)
+def test_typical_mistakes_get_their_own_hint(name, mistake, hint):
+    verdict = check(name, mistake)
+    assert verdict.done and not verdict.ok
+    assert hint in verdict.hint, verdict
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hints_differ(name):
+    hints = {check(name, mistake).hint for mistake, _ in MISTAKES[name]}
+    assert len(hints) == len(MISTAKES[name]) >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "answer", [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
+)
+def test_no_answer_raises(name, answer):
+    verdict = check(name, answer)
+    assert isinstance(verdict, Verdict) and not verdict.ok and verdict.reason and verdict.hint
