@@ -1,48 +1,15 @@
 """The checks are checked: the student's stub is not done, the solution passes, typical mistakes get their own hint."""
 
-import ast
-import re
-
-import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
+from exercise_checks import ExerciseChecks
 
-from eqssl_edu.exercises import Verdict, check, notebook_01, notebook_02
+from eqssl_edu.exercises import check, notebook_01, notebook_02
 from eqssl_edu.exercises.letters import DRAWINGS, letters
 from eqssl_edu.groups import dihedral
-from notebooks import build
 
-NOTEBOOKS = {"01": "01_groups_and_images", "02": "02_group_convolutions"}
 NAMES = [f"01.{name}" for name in notebook_01.__all__] + [f"02.{name}" for name in notebook_02.__all__]
-
-
-def answers(number, solutions):
-    """What the notebook hands to each check: the cells that call it are run, with the notebook's imports alone."""
-    text = (build.NOTEBOOKS / "source" / f"{NOTEBOOKS[number]}.py").read_text(encoding="utf-8")
-    imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    found = {}
-
-    def record(name, answer):
-        found[name] = answer
-        return check(name, answer)
-
-    for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
-        if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
-            names = {}
-            exec(compile(ast.Module(imports, []), "imports", "exec"), names)
-            exec(cell.source, {**names, "check": record})
-    return found
-
-
-@pytest.fixture(scope="module")
-def stubs():
-    return {name: answer for number in NOTEBOOKS for name, answer in answers(number, solutions=False).items()}
-
-
-@pytest.fixture(scope="module")
-def solutions():
-    return {name: answer for number in NOTEBOOKS for name, answer in answers(number, solutions=True).items()}
 
 
 def error(difference, size):
@@ -138,45 +105,10 @@ MISTAKES = {
 }
 
 
-def test_every_exercise_is_asked_in_its_notebook(stubs, solutions):
-    assert set(stubs) == set(solutions) == set(NAMES) == set(MISTAKES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_stub_is_not_done(name, stubs):
-    verdict = check(name, stubs[name])
-    assert (verdict.ok, verdict.done) == (False, False)
-    assert "not done yet" in repr(verdict) and "not done yet" in verdict._repr_html_()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_solution_passes(name, solutions):
-    verdict = check(name, solutions[name])
-    assert verdict.ok and verdict.done and not verdict.hint, verdict
-
-
-@pytest.mark.parametrize(
-    ("name", "mistake", "hint"), [(name, *case) for name, cases in MISTAKES.items() for case in cases]
-)
-def test_typical_mistakes_get_their_own_hint(name, mistake, hint):
-    verdict = check(name, mistake)
-    assert verdict.done and not verdict.ok
-    assert hint in verdict.hint, verdict
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_hints_differ(name):
-    hints = {check(name, mistake).hint for mistake, _ in MISTAKES[name]}
-    assert len(hints) == len(MISTAKES[name]) >= 3
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "answer", [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
-)
-def test_no_answer_raises(name, answer):
-    verdict = check(name, answer)
-    assert isinstance(verdict, Verdict) and not verdict.ok and verdict.reason and verdict.hint
+class TestChecks(ExerciseChecks):
+    notebooks = ("01_groups_and_images", "02_group_convolutions")
+    names = NAMES
+    mistakes = MISTAKES
 
 
 def test_what_the_answer_raises_is_shown_with_its_line():

@@ -1,51 +1,15 @@
 """The checks of notebooks 07 and 08: stubs are not done, solutions pass, typical mistakes get their own hint."""
 
-import ast
-import re
-
-import nbformat
-import pytest
 import torch
 import torch.nn.functional as F
+from exercise_checks import ExerciseChecks
 
 from eqssl_edu.contrastive import orbit_correlation
-from eqssl_edu.exercises import Verdict, check, notebook_07, notebook_08
+from eqssl_edu.exercises import notebook_07, notebook_08
 from eqssl_edu.groups import cyclic
-from notebooks import build
 
-NOTEBOOKS = ("07_invariant_contrastive_loss", "08_training_contrastive")
 CHECKS = {"07": notebook_07, "08": notebook_08}
 NAMES = [f"{number}.{name}" for number, module in CHECKS.items() for name in module.__all__]
-
-
-def answers(solutions):
-    """What the notebooks hand to each check: the cells that call it are run, with the notebook's imports alone."""
-    found = {}
-
-    def record(name, answer):
-        found[name] = answer
-        return check(name, answer)
-
-    for notebook in NOTEBOOKS:
-        text = (build.NOTEBOOKS / "source" / f"{notebook}.py").read_text(encoding="utf-8")
-        imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-        for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
-            if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
-                names = {}
-                exec(compile(ast.Module(imports, []), "imports", "exec"), names)
-                names["check"] = record
-                exec(cell.source, names)
-    return found
-
-
-@pytest.fixture(scope="module")
-def stubs():
-    return answers(solutions=False)
-
-
-@pytest.fixture(scope="module")
-def solutions():
-    return answers(solutions=True)
 
 
 def correlation(change):
@@ -171,6 +135,12 @@ MISTAKES = {
 }
 
 
+class TestChecks(ExerciseChecks):
+    notebooks = ("07_invariant_contrastive_loss", "08_training_contrastive")
+    names = NAMES
+    mistakes = MISTAKES
+
+
 MISTAKES |= {
     "08.relative_turn": [
         (lambda group, z1, z2: paired(group, z2, z1).argmax(dim=1), "These are the inverses"),
@@ -202,43 +172,3 @@ MISTAKES |= {
         ("ReLU", "Copy the names"),
     ],
 }
-
-
-def test_every_exercise_is_asked_in_its_notebook(stubs, solutions):
-    assert set(stubs) == set(solutions) == set(NAMES) == set(MISTAKES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_stub_is_not_done(name, stubs):
-    verdict = check(name, stubs[name])
-    assert (verdict.ok, verdict.done) == (False, False)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_solution_passes(name, solutions):
-    verdict = check(name, solutions[name])
-    assert verdict.ok and verdict.done and not verdict.hint, verdict
-
-
-@pytest.mark.parametrize(
-    ("name", "mistake", "hint"), [(name, *case) for name, cases in MISTAKES.items() for case in cases]
-)
-def test_typical_mistakes_get_their_own_hint(name, mistake, hint):
-    verdict = check(name, mistake)
-    assert verdict.done and not verdict.ok
-    assert hint in verdict.hint, verdict
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_hints_differ(name):
-    hints = {check(name, mistake).hint for mistake, _ in MISTAKES[name]}
-    assert len(hints) == len(MISTAKES[name]) >= 3
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "answer", [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
-)
-def test_no_answer_raises(name, answer):
-    verdict = check(name, answer)
-    assert isinstance(verdict, Verdict) and not verdict.ok and verdict.reason and verdict.hint

@@ -1,45 +1,11 @@
 """The checks of notebook A1: stubs are not done, solutions pass, typical mistakes get their own hint."""
 
-import ast
-import re
-
-import nbformat
-import pytest
 import torch
+from exercise_checks import ExerciseChecks
 
-from eqssl_edu.exercises import Verdict, check, notebook_A1
-from notebooks import build
+from eqssl_edu.exercises import notebook_A1
 
 NAMES = [f"A1.{name}" for name in notebook_A1.__all__]
-
-
-def answers(solutions):
-    """What the notebook hands to each check: the cells that call it are run, with the notebook's imports alone."""
-    found = {}
-
-    def record(name, answer):
-        found[name] = answer
-        return check(name, answer)
-
-    text = (build.NOTEBOOKS / "source" / "A1_bug_museum.py").read_text(encoding="utf-8")
-    imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
-        if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
-            names = {}
-            exec(compile(ast.Module(imports, []), "imports", "exec"), names)
-            names["check"] = record
-            exec(cell.source, names)
-    return found
-
-
-@pytest.fixture(scope="module")
-def stubs():
-    return answers(solutions=False)
-
-
-@pytest.fixture(scope="module")
-def solutions():
-    return answers(solutions=True)
 
 
 def composes(table, group):
@@ -88,38 +54,10 @@ MISTAKES = {
 }
 
 
-def test_every_exercise_is_asked_in_the_notebook(stubs, solutions):
-    assert set(stubs) == set(solutions) == set(NAMES) == set(MISTAKES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_stub_is_not_done(name, stubs):
-    verdict = check(name, stubs[name])
-    assert (verdict.ok, verdict.done) == (False, False)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_solution_passes(name, solutions):
-    verdict = check(name, solutions[name])
-    assert verdict.ok and verdict.done and not verdict.hint, verdict
-
-
-@pytest.mark.parametrize(
-    ("name", "mistake", "hint"), [(name, *case) for name, cases in MISTAKES.items() for case in cases]
-)
-def test_typical_mistakes_get_their_own_hint(name, mistake, hint):
-    verdict = check(name, mistake)
-    assert verdict.done and not verdict.ok
-    assert hint in verdict.hint, verdict
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "answer", [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
-)
-def test_no_answer_raises(name, answer):
-    verdict = check(name, answer)
-    assert isinstance(verdict, Verdict) and not verdict.ok and verdict.reason and verdict.hint
+class TestChecks(ExerciseChecks):
+    notebooks = ("A1_bug_museum",)
+    names = NAMES
+    mistakes = MISTAKES
 
 
 def test_the_strangers_are_what_is_said_of_them():
