@@ -56,7 +56,7 @@ TEMPLATE = go.layout.Template(
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},
         title={"x": 0.02, "xanchor": "left", "font": {"size": 15}},
         colorway=COLOURS,
-        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        margin={"l": 60, "r": 20, "t": 60, "b": 62},
         xaxis={"gridcolor": "#dddddd", "zerolinecolor": "#bbbbbb", "linecolor": "#555555"},
         yaxis={"gridcolor": "#dddddd", "zerolinecolor": "#bbbbbb", "linecolor": "#555555"},
     )
@@ -112,9 +112,9 @@ def image_grid(
     figure.update_layout(
         template=TEMPLATE,
         title=title,
-        margin={"l": 50, "r": 110, "t": 80, "b": 44},
+        margin={"l": 50, "r": 110, "t": 80, "b": 52},
         width=inner_width + 160,
-        height=inner_height + 124,
+        height=inner_height + 132,
         coloraxis={
             "colorscale": BLUE_WHITE_ORANGE if signed else "Cividis",
             "cmin": low,
