@@ -378,6 +378,7 @@ def lab(arguments: list) -> int:
     prepare("lab")
     page = f"/lab/tree/{TOUR}" if (ROOT / TOUR).exists() else "/lab"
     options = ["--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=50", f"--ServerApp.root_dir={ROOT}"]
+    options += ["--ServerApp.kernel_websocket_connection_class=eqssl_edu.jupyter.PromptConnection"]
     options += [f"--LabApp.default_url={page}", "--Application.log_level=ERROR"]
     if not WINDOWS and os.geteuid() == 0:
         options.append("--allow-root")  # a container; JupyterLab would refuse

@@ -139,6 +139,7 @@ def running_lab(home: Path) -> Iterator[Lab]:
         "ServerApp.open_browser": False,
         "ServerApp.root_dir": folders["notebooks"],
         "ServerApp.allow_root": True,
+        "ServerApp.kernel_websocket_connection_class": "eqssl_edu.jupyter.PromptConnection",  # as course.py does
         "IdentityProvider.token": token,
         "LabApp.expose_app_in_browser": True,
         "LabApp.extension_manager": "readonly",
