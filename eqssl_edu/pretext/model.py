@@ -100,10 +100,10 @@ class PretextModel(nn.Module):
             return self.task.cap * len(orbits) / self.task.labels.size
         return self.task.cap
 
-    def forward(self, inputs: Float[Tensor, batch * input]) -> Float[Tensor, "batch label"]:
+    def forward(self, inputs: Float[Tensor, " batch *input"]) -> Float[Tensor, "batch label"]:
         return self.head(self.features(inputs))
 
-    def features(self, inputs: Float[Tensor, batch * input]) -> Float[Tensor, "batch wide group *grid"]:
+    def features(self, inputs: Float[Tensor, " batch *input"]) -> Float[Tensor, "batch wide group *grid"]:
         """The regular features that the head sees (feature maps for a ``SpatialHead``)."""
         parts = self.task.parts(inputs)
         maps = isinstance(self.head, SpatialHead)

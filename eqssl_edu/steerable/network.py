@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import nn
+from torch import Tensor, nn
 
 from eqssl_edu.encoders import Encoder
 from eqssl_edu.errors import got, need_positive
