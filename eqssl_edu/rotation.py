@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from numbers import Real
 
 import torch
@@ -55,14 +56,11 @@ def rotate(
         turns, rest = divmod(degrees, 90)
         if rest == 0 and (turns % 2 == 0 or height == width):
             return torch.rot90(images, int(turns) % 4, dims=(-2, -1))
-        degrees = torch.tensor([degrees % 360], dtype=precision, device=images.device)
-        flat = images.reshape(1, math.prod(images.shape[:-2]), height, width)
-    angle = degrees.deg2rad()
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    # Output pixel (x, y), y pointing down, reads the input at the point turned back; the two ratios undo the
-    # normalisation of both axes to [-1, 1].
-    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
-    grid = F.affine_grid(torch.stack(rows, dim=1).reshape(-1, 2, 3), list(flat.shape), align_corners=False)
+        planes = images.reshape(1, math.prod(images.shape[:-2]), height, width).to(precision)
+        grid = _grid_of_one(float(degrees), height, width, precision, images.device)
+        turned = F.grid_sample(planes, grid, mode="bilinear", align_corners=False)
+        return turned.to(images.dtype).reshape(images.shape)
+    grid = _grid(degrees.deg2rad(), height, width)
     turned = F.grid_sample(flat.to(precision), grid, mode="bilinear", align_corners=False).to(images.dtype)
     exact = degrees % (90 if height == width else 180) == 0
     if exact.any():
@@ -71,6 +69,28 @@ def rotate(
             chosen = exact & (quarters == turns)
             turned[chosen] = torch.rot90(flat[chosen], turns, dims=(-2, -1))
     return turned.reshape(images.shape)
+
+
+def _grid(
+    angle: Float[Tensor, " samples"], height: int, width: int
+) -> Float[Tensor, "samples height width 2"]:
+    """Where each pixel of the turned images reads, for angles in radians."""
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # Output pixel (x, y), y pointing down, reads the input at the point turned back; the two ratios undo the
+    # normalisation of both axes to [-1, 1].
+    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
+    theta = torch.stack(rows, dim=1).reshape(-1, 2, 3)
+    return F.affine_grid(theta, [len(angle), 1, height, width], align_corners=False)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # or nobody could differentiate through what inference mode had cached
+def _grid_of_one(
+    degrees: float, height: int, width: int, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "1 height width 2"]:
+    """The same for one angle. An explorer turns several stacks of maps by the angle under the hand."""
+    angle = torch.tensor([degrees % 360], dtype=dtype, device=device).deg2rad()
+    return _grid(angle, height, width)
 
 
 def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
@@ -85,5 +105,10 @@ def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
     radius = (size - 1) / 2
     if not isinstance(margin, Real) or not 0 <= margin <= radius:
         raise ValueError(f"margin must be a number of pixels 0 .. {radius:g}, {got(margin)}")
-    offset = torch.arange(size) - radius
-    return offset[:, None] ** 2 + offset[None, :] ** 2 <= (radius - margin) ** 2 + 1e-9
+    return _disc(size, radius - margin).clone()
+
+
+@lru_cache(maxsize=16)
+def _disc(size: int, radius: float) -> Bool[Tensor, "size size"]:
+    offset = torch.arange(size) - (size - 1) / 2
+    return offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2 + 1e-9

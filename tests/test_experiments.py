@@ -103,22 +103,25 @@ def test_data_by_name(name):
     assert int(splits.train.labels.max()) + 1 == {"digits": 10, "glyphs": 26, "glyphs-pose": 4}[name]
 
 
-def test_mnist_is_read_from_the_folder_in_the_environment(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "shape"), [("mnist", (28, 28)), ("cifar10", (32, 32, 3))])
+def test_real_images_are_read_from_the_folder_in_the_environment(tmp_path, monkeypatch, name, shape):
     import datasets
 
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
     for split, count in (("train", 12), ("test", 5)):
-        pictures = torch.randint(256, (count, 28, 28), generator=torch.Generator().manual_seed(count))
+        pictures = torch.randint(256, (count, *shape), generator=torch.Generator().manual_seed(count))
         rows = {"image": list(pictures.to(torch.uint8).numpy()), "label": list(range(count))}
-        (tmp_path / "mnist").mkdir(exist_ok=True)
-        path = tmp_path / "mnist" / f"{split}.parquet"
+        (tmp_path / name).mkdir(exist_ok=True)
+        path = tmp_path / name / f"{split}.parquet"
         datasets.Dataset.from_dict(rows, features=features).to_parquet(str(path))
     monkeypatch.setenv("EQSSL_DATA", str(tmp_path))
     pretraining.load.cache_clear()
-    upright, turned = pretraining.load("mnist"), pretraining.load("rotated-mnist")
+    upright = pretraining.load(name)
+    turned = pretraining.load("rotated-mnist") if name == "mnist" else None
     pretraining.load.cache_clear()
-    assert [part.labels.tolist() for part in upright] == [list(range(10)), [10, 11], list(range(5))]
-    for part, other in zip(upright, turned, strict=True):
+    assert [part.labels.tolist() for part in upright] == [list(range(9)), [9, 10, 11], list(range(5))]
+    assert all(part.images.shape[1:] == (len(shape[2:]) * 2 + 1, 16, 16) for part in upright)
+    for part, other in zip(upright, turned or (), strict=turned is not None):
         assert torch.equal(part.labels, other.labels)
         assert part.images.shape == other.images.shape
         assert not torch.equal(part.images, other.images)

@@ -675,3 +675,16 @@ def test_malformed_input_is_named(as_a_user, case):
     call, error, message = MALFORMED[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_an_angle_first_seen_in_inference_mode_can_be_differentiated_later():
+    with torch.inference_mode():
+        rotate(torch.ones(1, 5, 5), 33.25)
+    images = torch.ones(1, 5, 5, requires_grad=True)
+    rotate(images, 33.25).sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
+def test_a_mask_may_be_written_to():
+    disc_mask(9)[:] = False
+    assert disc_mask(9).any()

@@ -91,3 +91,11 @@ def test_malformed_input_is_named(as_a_user):
         irrep_energy(4, torch.randn(3, 4))
     with pytest.raises(TypeError, match="z must be a Tensor"):
         irrep_energy(cyclic(4), [1.0])
+
+
+def test_projectors_first_seen_in_inference_mode_can_be_differentiated_later():
+    with torch.inference_mode():
+        irrep_projectors(dihedral(7))
+    z = torch.ones(14, dtype=torch.float64, requires_grad=True)
+    (irrep_projectors(dihedral(7))["trivial"] @ z).norm().backward()
+    assert z.grad.norm() > 0

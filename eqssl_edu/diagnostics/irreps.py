@@ -47,6 +47,7 @@ def irrep_energy(group: FiniteGroup, z: Float[Tensor, "*batch group"]) -> dict[s
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # or nobody could differentiate through what inference mode had cached
 def irrep_projectors(group: FiniteGroup) -> dict[str, Float[Tensor, "group group"]]:
     r"""The orthogonal projectors of the regular representation onto its irreducible parts (real, in float64).
 

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -188,10 +189,8 @@ def _panel(
         "first": first,
         "page": page,
     }
-    pixels = [
-        to_bytes(row, low * limit, limit) for row, limit in zip(shown.split(width), limits, strict=True)
-    ]
-    return panel, b"".join(pixels)
+    highest = torch.tensor(limits).repeat_interleave(width)[: len(shown), None, None]
+    return panel, to_bytes(shown.cpu().float(), low * highest, highest)
 
 
 def _row_scales(reference: Float[Tensor, "map pixel"], width: int) -> tuple[float, list[float]]:
@@ -200,7 +199,8 @@ def _row_scales(reference: Float[Tensor, "map pixel"], width: int) -> tuple[floa
     The scale belongs to the upright maps: colours keep their meaning while the image turns. A row that is
     almost 0 must not look like the others: no limit is below 2 % of the largest.
     """
-    limits = [float(row.abs().max()) for row in reference.split(width)]
+    largest = F.pad(reference.abs().amax(1), (0, -len(reference) % width))
+    limits = largest.view(-1, width).amax(1).tolist()
     floor = 0.02 * max(limits) or 1.0
     return (-1.0 if float(reference.min()) < 0 else 0.0), [max(limit, floor) for limit in limits]
 

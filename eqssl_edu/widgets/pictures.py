@@ -15,7 +15,15 @@ def shrink(planes: Float[Tensor, "plane height width"], side: int) -> Float[Tens
     return planes if planes.shape[-1] <= side else F.adaptive_avg_pool2d(planes, side)
 
 
-def to_bytes(planes: Float[Tensor, "*axes"], low: float, high: float) -> bytes:
-    """Numbers as bytes, ``low`` .. ``high`` as 0 .. 255; what lies outside is clipped."""
-    scaled = (planes - low) * (255 / ((high - low) or 1.0))
+def to_bytes(
+    planes: Float[Tensor, "*axes"],
+    low: float | Float[Tensor, "*scale"],
+    high: float | Float[Tensor, "*scale"],
+) -> bytes:
+    """Numbers as bytes, ``low`` .. ``high`` as 0 .. 255; what lies outside is clipped.
+
+    Tensors give a scale to each plane; then no ``high`` equals its ``low``.
+    """
+    span = high - low
+    scaled = (planes - low) * (255 / (span if isinstance(span, Tensor) else span or 1.0))
     return scaled.round().clamp(0, 255).to(torch.uint8).cpu().numpy().tobytes()

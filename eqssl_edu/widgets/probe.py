@@ -87,7 +87,7 @@ class Probe:
 
     @torch.no_grad()
     def _run(self, images: Tensor) -> None:
-        shared = [*self.model.parameters(), *self.model.buffers()]
+        shared = _tensors(self.model)
         self._refresh(shared)
         self._outputs, self._calls, self._batch, self._last = {}, {}, len(images), None
         like = next((tensor for tensor in shared if tensor.is_floating_point()), images)
@@ -148,3 +148,15 @@ class Probe:
         candidates = [getattr(m, "group", None) for m in (module, *self._twin.modules())]
         fitting = (g for g in candidates if isinstance(g, FiniteGroup) and g.order == order)
         return next(fitting, None) or cyclic(order)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    """All parameters and buffers. ``model.parameters()`` also makes their names, which takes longer than a layer."""
+    found, known, waiting = [], {id(model)}, [model]
+    while waiting:
+        module = waiting.pop()
+        found += [*module._parameters.values(), *module._buffers.values()]
+        fresh = [child for child in module._modules.values() if child is not None and id(child) not in known]
+        known.update(map(id, fresh))
+        waiting += fresh
+    return [tensor for tensor in found if tensor is not None]
