@@ -15,7 +15,7 @@ from eqssl_edu.experiments.runs import Cell, Settings
 from eqssl_edu.groups import cyclic
 from eqssl_edu.views import RandomView
 
-__all__ = ["CELLS", "CONDITIONS", "GROUP", "METHODS", "matched", "run"]
+__all__ = ["CELLS", "CONDITIONS", "GROUP", "METHODS", "changes", "matched", "run"]
 
 GROUP = cyclic(4)
 METHODS = ("plain", "mean", "max", "soft", "power3")
@@ -33,6 +33,15 @@ CHANGES = {
     "contrast": 0.3,
     "noise": 0.05,
 }
+# In a photograph the ground is part of the picture: other parts of it, and other colours.
+CHANGES_OF_PHOTOGRAPHS = {
+    "crop": 0.4,
+    "shift": 0.08,
+    "rotation": 10.0,
+    "contrast": 0.4,
+    "colour": 0.3,
+    "noise": 0.05,
+}
 
 
 @lru_cache(maxsize=8)
@@ -42,6 +51,11 @@ def matched(similarity: str) -> float:
         return TEMPERATURE
     features = torch.randn(256, DIMENSION, GROUP.order, generator=torch.Generator().manual_seed(0))
     return round(matched_temperature(GROUP, features, similarity, TEMPERATURE), 3)
+
+
+def changes(data: str) -> dict[str, float]:
+    """How a view of such images may differ from another one, as arguments of ``RandomView``."""
+    return CHANGES_OF_PHOTOGRAPHS if data == "cifar10" else CHANGES
 
 
 def run(cell: Cell, seed: int, settings: Settings) -> dict:
@@ -54,7 +68,7 @@ def run(cell: Cell, seed: int, settings: Settings) -> dict:
     if cell.method == "random":
         encoder = recalibrated(encoder, splits.train.images[:1000])
     else:
-        views = RandomView(GROUP if cell.condition == "views turned" else None, **CHANGES)
+        views = RandomView(GROUP if cell.condition == "views turned" else None, **changes(settings.data))
         loss = InfoNCE(GROUP, cell.method, matched(cell.method))
         model = ContrastiveModel(encoder, loss, views, projector)
         images = splits.train.images

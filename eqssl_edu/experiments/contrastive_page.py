@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eqssl_edu.experiments.contrastive import CELLS, CONDITIONS, METHODS, TEMPERATURE
+from eqssl_edu.experiments.contrastive import CELLS, CONDITIONS, METHODS, TEMPERATURE, changes
 from eqssl_edu.experiments.figures import Intervals
 from eqssl_edu.experiments.pages import Results, percent, points, table, verdict
 from eqssl_edu.experiments.runs import Cell
@@ -76,6 +76,7 @@ def page(raw: dict) -> str:
         f"{condition}: " + ", ".join(f"{m} {100 * value.mean:.1f} %" for m, value in rows_.items())
         for condition, rows_ in figures(raw)[raw["name"]].panels.items()
     )
+    viewed = ", ".join(f"{name} {size:g}" for name, size in changes(raw["settings"]["data"]).items())
     return f"""# Which similarity in the contrastive loss?
 
 InfoNCE asks two views of one image to be more similar than views of two images. Plain similarity compares the
@@ -83,9 +84,13 @@ features as they are; if each view was turned by its own element, it asks for fe
 others are symmetric in the orbit correlation and absorb the turns: mean (pooling first), max, soft (log-sum-exp) and
 power3 (triple correlation). Does it matter for what is learned?
 
-A C4 network with an equivariant projector. Views: scale, shift, small rotation, another texture, inversion, contrast
-and noise; "turned": each view by its own quarter turn as well. Each similarity has the temperature that gives it the
-contrast of the plain one at {TEMPERATURE} on random features, so that the losses see equal gaps.
+A C4 network with an equivariant projector. Views: {
+        viewed
+    }; "turned": each view by its own quarter turn as well. Each
+similarity has the temperature that gives it the contrast of the plain one at {
+        TEMPERATURE
+    } on random features, so that
+the losses see equal gaps.
 
 {results.setting()} ([raw runs](raw/{raw["name"]}.json))
 
@@ -120,7 +125,27 @@ Turned views against unturned ones:
         )
     }
 
-## What does not separate
+{poses(results) if raw["settings"]["data"] == "glyphs-pose" else ""}## What does not separate
 
 {chr(10).join(f"- {line}" for line in equal) if equal else "Every comparison above separates."}
+"""
+
+
+def poses(results: Results) -> str:
+    """What was expected of relative poses before the runs, and what came."""
+    lines = []
+    for condition in CONDITIONS:
+        mean = results.mean(Cell(condition, "mean"), "probe_upright")
+        lines.append(f"{condition}: mean pooling {percent(mean)} % (four classes: chance is 25 %).")
+        for method in ("max", "soft", "power3"):
+            d = results.difference(Cell(condition, method), Cell(condition, "mean"), "probe_upright")
+            lines.append(f"{condition}: {method} against mean {points(d)}: {verdict(d)}.")
+    return f"""## The hypothesis about relative poses
+
+The class of an image is the turn between its two letters. A turn of the whole picture does not change it. Expected
+before the runs: mean pooling, which forgets how the channels stand to each other, loses here; max, soft and power3,
+which turn whole feature vectors, do not. What came (probe, pooled features):
+
+{chr(10).join(f"- {line}" for line in lines)}
+
 """
