@@ -94,6 +94,8 @@ the losses see equal gaps.
 
 {results.setting()} ([raw runs](raw/{raw["name"]}.json))
 
+{summary(results)}
+
 ## Results
 
 "Task": how often the partner is the most similar view, at the end of training (turned or unturned views; not to be
@@ -129,6 +131,25 @@ Turned views against unturned ones:
 
 {chr(10).join(f"- {line}" for line in equal) if equal else "Every comparison above separates."}
 """
+
+
+def summary(results: Results) -> str:
+    """The two comparisons that the question is about, in two sentences."""
+    turned, upright = CONDITIONS
+    changed = {m: results.difference(Cell(turned, m), Cell(upright, m), "probe_upright") for m in METHODS}
+    above = {
+        m: results.difference(Cell(turned, m), Cell(turned, "plain"), "probe_upright") for m in METHODS[1:]
+    }
+
+    def listed(differences: dict) -> str:
+        parts = (f"{m} {points(d)}{'' if d.excludes_zero else ' (*)'}" for m, d in differences.items())
+        return ", ".join(parts)
+
+    return (
+        "**In short** (probe on pooled features, percentage points; (*): does not separate). "
+        f"Turning the views changes: "
+        f"{listed(changed)}. With turned views, against plain: {listed(above)}."
+    )
 
 
 def poses(results: Results) -> str:
