@@ -131,7 +131,9 @@ function converse({ model, root, paint, moving = () => null, traits = [], signal
   let complaint = ""; // what this side found wrong; the next move clears it
   let frame = 0;
   const alert = make("div", { class: "eqssl-error", role: "alert", hidden: true });
-  const status = make("div", { class: "eqssl-spoken", role: "status", "aria-live": "polite" });
+  // What stands there from the beginning is not announced, but can be read.
+  const spoken = { class: "eqssl-spoken", role: "status", "aria-live": "polite" };
+  const status = make("div", spoken, model.get("readout") ?? "");
   const waiting = make("div", { class: "eqssl-waiting", role: "status" });
   root.firstElementChild.after(alert); // the controls come first
   root.append(waiting, status);

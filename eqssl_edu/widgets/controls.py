@@ -37,7 +37,7 @@ def need_choice(key: str, value: Any, choices: list[str]) -> None:
 
 
 def need_square(name: str, images: object, wanted: str) -> Tensor:
-    """The images without their graph; raises unless they are square, finite and of a shape like "(C, H, W)"."""
+    """The images without their graph, on the CPU; raises unless square, finite and of a shape like "(C, H, W)"."""
     if not isinstance(images, Tensor):
         raise TypeError(f"{name} must be a tensor {wanted}, {got(images)}")
     if images.ndim != wanted.count(",") + 1 or not images.is_floating_point() or not images.numel():
@@ -47,4 +47,4 @@ def need_square(name: str, images: object, wanted: str) -> Tensor:
         raise ValueError(f"{name} must be square, got {height} x {width}")
     if not images.isfinite().all():
         raise ValueError(f"{name} must hold finite numbers only, got infinities or NaN")
-    return images.detach()
+    return images.detach().cpu()

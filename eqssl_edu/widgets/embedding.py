@@ -180,7 +180,7 @@ class EmbeddingExplorer(Explorer):
         names: Sequence[str] | None = None,
     ) -> None:
         self.encoder, self.group = encoder, _checked_group(encoder)
-        self.images = need_square("images", images, "(N, C, H, W)").cpu()
+        self.images = need_square("images", images, "(N, C, H, W)")
         self.labels = _checked_labels(labels, len(self.images))
         classes = int(labels.max()) + 1
         names = [str(i) for i in range(classes)] if names is None else list(names)

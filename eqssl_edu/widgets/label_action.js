@@ -83,6 +83,12 @@ function buildLabelAction({ facts, hand, ask }) {
   return { controls: [menu.element, slider.element, turn.element], body, paint };
 }
 
+/** A label; that of nine tiles breaks into the rows of its board where it is narrow. */
+function makeLabel(text) {
+  const rows = /^\d{9}$/.test(text) ? [text.slice(0, 3), make("wbr"), text.slice(3, 6), make("wbr"), text.slice(6)] : [text];
+  return make("span", { class: rows.length > 1 ? "eqssl-la-board" : undefined }, ...rows);
+}
+
 /** What each action says for each element; rows are chosen by their buttons. */
 function makeActionTable(names, ask) {
   const title = make("div", { class: "eqssl-title" }, "What each action says about the turned input");
@@ -126,7 +132,7 @@ function makeActionTable(names, ask) {
         cells[g].dataset.good = cell.right;
         cells[g].dataset.here = g === state.element;
         const mark = make("b", { title: cell.right ? "right" : "wrong" }, cell.right ? "✓" : "✗");
-        cells[g].replaceChildren(make("span", {}, cell.label), mark);
+        cells[g].replaceChildren(makeLabel(cell.label), mark);
       });
       count.textContent = `${actions[i].cells.filter((cell) => cell.right).length} of ${cells.length}`;
       if (chosen) note.replaceChildren(make("b", {}, `${name}: `), `${formula}. ${words}`);

@@ -225,13 +225,17 @@ class LabelActionExplorer(Explorer):
         )
 
     def frozen_states(self) -> list[dict[str, Any]]:
-        """Every element and action, for a few labels of each task."""
+        """Every element and action, for a few labels of each task.
+
+        The first state of a task is the one that a page shows when the task is chosen, as ``check`` does.
+        """
         states = []
         for name in self.names:
             puzzle = self.puzzle(name)
-            labels = {_telling_label(puzzle), 0, 3}
+            labels = [_telling_label(puzzle), 0, 3]
             if name == self._state["task"]:
-                labels.add(self._state["label"])
-            few = sorted(label for label in labels if label < puzzle.size)
-            states += product_of(task=[name], label=few, element=self.group.elements, action=puzzle.actions)
+                labels.append(self._state["label"])
+            few = dict.fromkeys(label for label in labels if label < puzzle.size)
+            actions = dict.fromkeys([puzzle.true, *puzzle.actions])
+            states += product_of(task=[name], label=few, element=self.group.elements, action=actions)
         return states

@@ -251,8 +251,8 @@ class OrbitCorrelationExplorer(Explorer):
         _check_images("images", images)
         if views is not None:
             _check_views(views, images)
-        self._images = images.detach()
-        self._views = torch.stack([view.detach() for view in views or (images, images)])
+        self._images = images.detach().cpu()
+        self._views = torch.stack([view.detach().cpu() for view in views or (images, images)])
         self._version: tuple | None = None
         facts = {
             "count": len(images),

@@ -32,6 +32,7 @@ from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.plots import ByHand, image_grid, picture, row
 from eqssl_edu.widgets import OrbitExplorer
+from eqssl_edu.widgets.scenarios import walk
 
 ABC = letters()  # thirty letters, each a tensor (9, 9) of zeros and ones
 G = dihedral(4)  # the group of this notebook: all symmetries of the square
@@ -222,6 +223,14 @@ explorer
 # **Seen:** the map of A has eight places, but they show only four pictures. Places with the same number show the same
 # picture. The green `=` marks the elements that keep the letter. The sentence below the large picture is a line
 # of the product table: it says which single element does the same as the two steps.
+#
+# A cell can lead the explorer as well. `walk` takes it through five steps, proves what is seen in each, and gives the
+# sentence that a screen reader announces.
+
+# %%
+for sentence in walk(explorer):
+    print(sentence)
+explorer.set_state(picture="A", element=0)
 
 # %%
 GROUPS = {"D4": dihedral(4), "C4": cyclic(4), "D2": dihedral(2), "C2": cyclic(2)}

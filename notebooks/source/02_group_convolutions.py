@@ -37,6 +37,7 @@ from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.plots import ByHand, image_grid, picture, row
 from eqssl_edu.widgets import ExactnessLab, KernelExplorer
+from eqssl_edu.widgets.scenarios import walk
 
 torch.set_default_dtype(torch.float64)  # identities are proven in double precision
 torch.manual_seed(0)  # for the first weights of the layers
@@ -256,6 +257,9 @@ by_hand
 # answers change. The explorer works on the layer itself: `one_filter.weight` is what your hand has made of it.
 
 # %%
+for sentence in walk(by_hand):  # a filter of edges, one of zeros, and back; each step is proved
+    print(sentence)
+
 by_hand.set_state(kernel=edge.flatten().tolist(), row=5, column=9)
 assert torch.equal(one_filter.weight, edge)
 answer = one_filter(by_hand.image[None])[0, 0, :, 5, 9]  # (|G|,): what the layer itself says at that place
@@ -612,7 +616,9 @@ lab = ExactnessLab(size=16, kernel_size=3, stride=2, padding=1)
 for size in lab.values["nearest"]:
     lab.set_state(size=size)
     assert lab.values["exact"]
-lab.set_state(size=16)
+for sentence in walk(lab):  # five settings, each proved
+    print(sentence)
+lab.set_state(size=16, kernel_size=3, stride=2, padding=1)
 assert not lab.values["exact"]
 lab
 

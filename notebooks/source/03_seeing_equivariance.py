@@ -32,6 +32,7 @@ from eqssl_edu.groups import cyclic, dihedral, disc_mask, rotate
 from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, gspaces
 from eqssl_edu.widgets import FieldExplorer
+from eqssl_edu.widgets.scenarios import walk
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
 data = digits(16)
@@ -204,6 +205,9 @@ for angle in (90, 45):
         assert by_hand["C4 network"] < 1e-5
     else:
         assert by_hand["C4 network"] > by_hand["ordinary CNN"]
+
+for sentence in walk(explorer):  # all quarter turns, one of them with the maps turned back, and 45 degrees
+    print(sentence)
 explorer.set_state(angle=30)
 
 # %% [markdown]

@@ -110,6 +110,18 @@ def test_every_control_does_what_it_says(open_notebook):
     explorer.map.press("ArrowUp" if after[1] > 280 else "ArrowDown")
     assert explorer.place() != after
     assert page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex") == cell
+    # Each arrow leads into its direction, and not further where the map ends.
+    for key, axis, sign in (
+        ("ArrowRight", 0, 1),
+        ("ArrowLeft", 0, -1),
+        ("ArrowUp", 1, -1),
+        ("ArrowDown", 1, 1),
+    ):
+        way = [explorer.place()[axis]]
+        for _ in range(4):
+            explorer.map.press(key)
+            way.append(explorer.place()[axis])
+        assert way == sorted(way, reverse=sign < 0)
 
     # The mouse: a letter shows its image; a click chooses it.
     explorer.map.scroll_into_view_if_needed()

@@ -49,6 +49,11 @@ def test_every_control_does_what_it_says(open_notebook):
     assert lab.error() > 0.5
     assert lab.sum() == "(16 + 2·1 − 3) mod 2 = 15 mod 2 = 1"
 
+    lab.root.get_by_role("button", name="Set the size to 15").click()
+    lab.expect(True)
+    assert lab.sum() == "(15 + 2·1 − 3) mod 2 = 14 mod 2 = 0"
+    lab.press("size S", "ArrowRight")
+    lab.expect(False)
     lab.root.get_by_role("button", name="Set the size to 17").click()
     lab.expect(True)
     assert lab.slider("size S").input_value() == "17"

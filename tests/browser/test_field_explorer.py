@@ -1,5 +1,8 @@
 """FieldExplorer in the real JupyterLab: every slider, button and key, with a value asserted for each."""
 
+import math
+from itertools import pairwise
+
 CELLS = [
     """
 import torch
@@ -111,6 +114,29 @@ def test_every_control_does_what_it_says(open_notebook):
     figures = explorer.root.get_by_role("figure", name="Equivariance error at 90°")
     assert f"{100 * plain_error:.0f} %" in figures.inner_text()
 
+    # The arrow keys of that field, too.
+    explorer.number.press("ArrowUp")
+    explorer.expect_angle(91)
+    explorer.number.press("ArrowDown")
+    explorer.expect_angle(90)
+
+    # The curve marks the angle, and the error is there in decibels, too.
+    def marked():
+        explorer.rest()
+        return float(explorer.root.locator("line.eqssl-now").get_attribute("x1"))
+
+    places = []
+    for angle in ("0", "90", "180", "360"):
+        explorer.type_angle(angle)
+        explorer.expect_angle(angle)
+        places.append(marked())
+    steps = [b - a for a, b in pairwise(places)]
+    assert steps[0] > 20 and abs(steps[1] - steps[0]) < 1 and abs(steps[2] - 2 * steps[0]) < 1
+    explorer.type_angle("90")
+    explorer.expect_angle(90)
+    plain = explorer.root.locator(".eqssl-entry").filter(has_text="plain CNN")
+    assert f"−{-20 * math.log10(plain_error):.0f} dB" in plain.inner_text()
+
     # The group elements: rotations, then reflections.
     for angle in (0, 180, 270, 90):
         explorer.button(f"turn by {angle} degrees").click()
@@ -147,6 +173,14 @@ def test_every_control_does_what_it_says(open_notebook):
     explorer.choice("Channels of D4 network").select_option(label="channels 2–3 of 6")
     assert most(explorer.pixels(0), first) > 20
     assert explorer.root.get_by_role("img", name="Feature maps of D4 network: channels 2, 3").is_visible()
+    # Those of the second network alone, too.
+    before, first = explorer.errors(), explorer.pixels(1)
+    explorer.choice("Layer of plain CNN").select_option(value="stages.4")
+    assert explorer.errors()[0] == before[0] and explorer.errors()[1] != before[1]
+    assert explorer.choice("Layer of D4 network").input_value() == "stages.0"
+    first = explorer.pixels(1)
+    explorer.choice("Channels of plain CNN").select_option(index=1)
+    assert most(explorer.pixels(1), first) > 20
 
     # Animation moves by itself, and stops.
     explorer.animate.click()

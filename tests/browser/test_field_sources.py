@@ -150,6 +150,18 @@ def test_files_of_every_kind(grey):
     grey.note.filter(has_text="blink.gif (first frame): 8 × 8 pixels, made 32 × 32, grey").wait_for()
     grey.lives()
 
+    # The button opens the browser's own window for files.
+    with grey.page.expect_file_chooser() as chooser:
+        grey.button("Open a file …").click()
+    chooser.value.set_files(
+        {"name": "dark.png", "mimeType": "image/png", "buffer": png(2, 2, 0, b"\x10" * 2)}
+    )
+    grey.note.filter(has_text="dark.png: 2 × 2 pixels").wait_for()
+    assert {tuple(colour) for colour in grey.colours()} == {(16, 16, 16)}
+    grey.button("Previous picture").click()
+    grey.note.filter(has_text="blink.gif").wait_for()
+    assert {tuple(colour) for colour in grey.colours()} == {(255, 255, 255)}  # its first frame
+
     # All files can be shown again.
     assert grey.source.input_value() == "file"
     grey.button("Previous picture").click()
@@ -220,6 +232,22 @@ def test_drawing_with_the_mouse_and_with_keys(grey):
     page.wait_for_timeout(100)
     stroke = bright(grey)
     assert {(8, 7), (10, 7)} <= stroke and all(5 <= row <= 8 for _, row in stroke)
+
+    for key in (
+        "ArrowUp",
+        "ArrowLeft",
+        "ArrowLeft",
+        "ArrowLeft",
+        "ArrowLeft",
+        "ArrowUp",
+    ):  # the pen is lifted
+        page.keyboard.press(key)
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(100)
+    assert any(column <= 7 for column, _ in bright(grey) - stroke)
+    stroke = bright(grey)
 
     # Another source ends it; the drawing is still there.
     grey.source.select_option(value="shapes")

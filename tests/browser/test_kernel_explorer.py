@@ -92,6 +92,14 @@ def test_every_control_does_what_it_says(open_notebook):
     assert explorer.gap() < 1e-6
     page.keyboard.press("PageDown")
     assert abs(explorer.value(1, 2) - (before - 4 * step)) < 1e-3
+    page.keyboard.press("PageUp")
+    assert abs(explorer.value(1, 2) - (before + step)) < 1e-3
+    page.keyboard.press("ArrowDown")
+    assert abs(explorer.value(1, 2) - before) < 1e-3
+    page.keyboard.press("Delete")
+    assert explorer.value(1, 2) == 0
+    page.keyboard.press("ArrowUp")
+    assert explorer.value(1, 2) > 0
     page.keyboard.press("0")
     assert explorer.value(1, 2) == 0
     page.keyboard.press("ArrowRight")  # to the next weight; the notebook's cells stay where they are
@@ -143,6 +151,18 @@ def test_every_control_does_what_it_says(open_notebook):
     picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})  # 16 pixels and two of padding
     explorer.rest()
     assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["11", "4"]
+    # A drag takes the window along, and stops at the border.
+    box = picture.bounding_box()
+    page.mouse.move(box["x"] + size * 5.5 / 18, box["y"] + size * 12.5 / 18)
+    page.mouse.down()
+    page.mouse.move(box["x"] + size * 9.5 / 18, box["y"] + size * 3.5 / 18, steps=4)
+    explorer.rest()
+    assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["2", "8"]
+    page.mouse.move(box["x"] - 30, box["y"] + size * 12.5 / 18)
+    page.mouse.up()
+    explorer.rest()
+    assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["11", "0"]
+    picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})
     status = explorer.root.get_by_role("status").filter(has_text="Window at row 12, column 5: copy")
     status.wait_for(state="attached")
 

@@ -147,6 +147,54 @@ def test_curves_levels_and_words_are_those_of_the_run(open_notebook):
     notebook.assert_clean()
 
 
+def test_readouts_are_a_table_of_numbers_and_small_curves(open_notebook):
+    notebook = open_notebook(
+        "readouts.ipynb",
+        [
+            SETTING_UP,
+            """def readouts(model):
+    if model.calls > 200:
+        raise KeyError("no such letter")
+    return {"weight": model.linear.weight.norm(), "calls": model.calls}
+
+live = LiveTraining({"short": run(15), "long": run(40)}, readouts=readouts)
+live""",
+            "try:\n    live.wait()\nexcept KeyError as error:\n    print(error)",
+            "import json\nprint(json.dumps(live.readings['long']))",
+        ],
+    )
+    page = notebook.page
+    notebook.start_all()
+    status(page, "finished")
+    notebook.output(2).first.wait_for()
+    assert "no such letter" in notebook.output(2).first.inner_text()
+    readings = printed(notebook, 3)
+    assert [readings[0]["step"], readings[-1]] == [1, {"step": 400}] and len(readings) >= 3
+    read = [reading["weight"] for reading in readings if "weight" in reading]
+
+    table = page.get_by_role("table", name="Readouts, taken at step 400")
+    assert table.get_by_role("columnheader").all_inner_texts() == [
+        "readout",
+        "against step",
+        "short",
+        "long",
+    ]
+    assert table.get_by_role("rowheader").all_inner_texts() == ["weight", "calls"]
+    numbers = table.locator(".eqssl-live-number").all_inner_texts()
+    assert numbers[1:] == ["no value", "150", "no value"]
+    picture = table.get_by_role("img").first
+    assert f"long from {read[0]:.3g} to {read[-1]:.3g}" in picture.get_attribute("aria-label")
+    paths = picture.locator("path[data-points]")
+    assert paths.count() == 2 and int(paths.nth(1).get_attribute("data-points")) == len(read)
+    assert paths.nth(0).get_attribute("stroke-dasharray") != paths.nth(1).get_attribute("stroke-dasharray")
+
+    words = page.locator('.eqssl-live [aria-live="polite"]').inner_text()
+    assert f"weight {numbers[0]}, calls 150." in words and "weight no value, calls no value." in words
+    alert = page.locator('.eqssl-live [role="alert"]')
+    assert alert.is_visible() and "In the readouts of 'long' at step" in alert.inner_text()
+    notebook.assert_clean()
+
+
 def test_an_error_in_the_training_is_seen_in_the_view_and_in_the_waiting_cell(open_notebook):
     notebook = open_notebook(
         "error.ipynb",

@@ -137,6 +137,16 @@ def test_buttons_sliders_and_keys_turn_the_views(rotations):
     explorer.button("Previous image").click()
     explorer.settle()
     assert explorer.slider("Image").input_value() == "7"
+    explorer.button("Next image").click()
+    explorer.settle()
+    assert explorer.slider("Image").input_value() == "0"
+    # The slider of the second view: both at 270 degrees is the same as none.
+    explorer.slider("View 2, turn").focus()
+    for degrees in (90, 180, 270):
+        explorer.notebook.page.keyboard.press("ArrowRight")
+        explorer.settle()
+        assert explorer.root.get_by_role("img", name=f"View 2, turned by {degrees}°").is_visible()
+    assert explorer.kappa() == upright
     explorer.notebook.assert_clean()
 
 
@@ -171,6 +181,17 @@ def test_a_cell_steers_it_and_a_screen_reader_hears_it(rotations):
     explorer.notebook.assert_clean()
 
 
+def test_an_error_is_seen_and_the_next_move_clears_it(rotations):
+    explorer = rotations
+    explorer.notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'first': 4}})")
+    alert = explorer.root.get_by_role("alert")
+    alert.filter(has_text="ValueError: first must be an element of C4, 0 .. 3, got 4").wait_for()
+    explorer.turn_button(1, COUNTER_CLOCKWISE).click()
+    alert.wait_for(state="hidden")
+    explorer.check_absorbed()
+    explorer.notebook.assert_clean()
+
+
 def test_mirrors_and_two_polar_plots_in_the_dark_theme(reflections):
     explorer = reflections
     upright = explorer.kappa()
@@ -192,4 +213,8 @@ def test_mirrors_and_two_polar_plots_in_the_dark_theme(reflections):
     mirror.uncheck()
     explorer.settle()
     assert explorer.root.get_by_role("img", name="View 2, turned by 180°").is_visible()
+    explorer.root.get_by_role("checkbox", name="View 1, mirrored before the turn").check()
+    explorer.settle()
+    assert explorer.root.get_by_role("img", name="View 1, mirrored, turned by 90°").is_visible()
+    explorer.check_absorbed()
     explorer.notebook.assert_clean()

@@ -75,6 +75,22 @@ def test_every_control_does_what_it_says(open_notebook):
     assert explorer.pixels() == upright
     assert explorer.here().startswith("go to e: picture 1, keeps the picture, you are here")
 
+    # Every button, and every place of the map.
+    explorer.apply("e")
+    assert explorer.here().startswith("go to e:") and explorer.pixels() == upright
+    names = ["r90", "r180", "r270", "m", "r90 m", "r180 m", "r270 m"]
+    for name in names:
+        explorer.apply(name)
+        assert explorer.product() == (f"({name}) · e = {name}" if " " in name else f"{name} · e = {name}")
+        assert explorer.here().startswith(f"go to {name}:")
+        explorer.place("e").click()
+        assert explorer.product().endswith("= e") and explorer.pixels() == upright
+    for name in names:
+        explorer.place(name).click()
+        assert explorer.product().endswith(f"= {name}")
+    explorer.place("e").click()
+    explorer.rest()
+
     # The map by mouse: going from m to r90 applies r90 m.
     explorer.place("m").click()
     explorer.rest()

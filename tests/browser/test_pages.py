@@ -126,5 +126,21 @@ def test_an_orbit_correlation_page_turns(tmp_path, open_page, dark):
     page.get_by_role("slider", name="Image").press("ArrowRight")
     page.get_by_role("img", name="Image 2 of 8, upright").wait_for()
     page.get_by_role("status").filter(has_text="Image 2 of 8. View 1 turned by 90°").wait_for()
+    for name, seen in (
+        ("View 2: turn by 90 degrees clockwise", "View 2, turned by 270°"),
+        ("View 2: turn by 90 degrees counter-clockwise", "View 2, upright"),
+        ("View 1: turn by 90 degrees clockwise", "View 1, upright"),
+        ("Next image", "Image 3 of 8, upright"),
+        ("Previous image", "Image 2 of 8, upright"),
+    ):
+        page.get_by_role("button", name=name, exact=True).click()
+        page.get_by_role("img", name=seen).wait_for()
+    for view in (1, 2):
+        page.get_by_role("slider", name=f"View {view}, turn").press("End")
+        page.get_by_role("img", name=f"View {view}, turned by 270°").wait_for()
+    rest(page)
+    assert "stood still" in page.locator("tr[data-kind=max]").inner_text()
+    page.get_by_role("button", name="Turn both views back").click()
+    page.get_by_role("img", name="View 2, upright").wait_for()
     assert_accessible(page, "main")
     opened.assert_clean()

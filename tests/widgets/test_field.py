@@ -2,11 +2,14 @@
 
 import json
 import math
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_probe import escnn_network
 from torch import nn
 
 from eqssl_edu.data import digits
@@ -16,6 +19,7 @@ from eqssl_edu.widgets import FieldExplorer, base
 from eqssl_edu.widgets.field import CURVE_ANGLES
 from eqssl_edu.widgets.field_values import error_text
 
+README = Path(__file__).parents[2] / "README.md"
 IMAGE = digits(32).test.images[3]
 PHOTO = torch.rand(3, 97, 97, generator=torch.Generator().manual_seed(0))
 
@@ -209,6 +213,17 @@ def test_any_torch_module(side, channels):
     assert explorer.values["panels"][0]["rows"] == ["0–3", "4–4"]
 
 
+def test_a_module_of_escnn():
+    plane = pytest.importorskip("eqssl_edu.steerable").gspaces.flipRot2dOnR2(4)
+    explorer = FieldExplorer(escnn_network(plane, plane.regular_repr), IMAGE)
+    for g in dihedral(4).elements:
+        explorer.set_state(angle=90.0 * (g % 4), mirror=g >= 4)
+        assert explorer.errors()["D4 network"] < 1e-4  # escnn's kernels turn up to rounding
+    assert len(explorer.values["panels"][0]["columns"]) == 8
+    explorer.set_state(angle=45)
+    assert explorer.errors()["D4 network"] > 0.05
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 @pytest.mark.parametrize(
     "image", [IMAGE, IMAGE.cuda() if torch.cuda.is_available() else IMAGE], ids=["CPU", "GPU"]
@@ -336,8 +351,8 @@ def test_the_upright_maps_are_kept_until_something_changes(pair):
     assert fresh.errors()["C4 network"] == pytest.approx(pair.errors()["C4 network"], rel=1e-4)
 
 
-def test_a_resnet_of_plain_torch_and_a_photo():
-    """The lines of the README."""
+def test_a_resnet_of_plain_torch_and_a_photo(tmp_path, monkeypatch):
+    """The lines of the README themselves, with a network built like torchvision's and a photo in a file."""
 
     class Block(nn.Module):
         def __init__(self, width):
@@ -356,9 +371,15 @@ def test_a_resnet_of_plain_torch_and_a_photo():
     )
     Image = pytest.importorskip("PIL.Image")
     my_photo = Image.fromarray((PHOTO.permute(1, 2, 0).numpy() * 255).astype(np.uint8)).resize((120, 80))
+    my_photo.save(tmp_path / "my_photo.jpg")
+    monkeypatch.chdir(tmp_path)
 
-    photo = np.array(my_photo.convert("RGB").resize((128, 128)))
-    explorer = FieldExplorer(my_model, torch.from_numpy(photo).permute(2, 0, 1) / 255)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (lines,) = [block.strip().splitlines() for block in blocks if "my_photo" in block]
+    assert sum(bool(line) for line in lines) == 5
+    names = {"my_model": my_model}
+    exec("\n".join(lines[:-1]), names)
+    explorer = eval(lines[-1], names)
 
     explorer.set_state(angle=90)
     assert explorer.errors()["plain CNN"] > 0.05

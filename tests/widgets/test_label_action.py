@@ -262,3 +262,7 @@ def test_a_page_holds_every_element_and_action():
     assert {"task": "jigsaw 3 x 3", "label": 3, "element": 5, "action": "left"} in states
     assert all(explorer.check(state) for state in states)
     assert len(states) < 1000
+    for name in explorer.names:  # a task begins as it does with a kernel
+        explorer.set_state(task=name)
+        first = next(state for state in states if state["task"] == name)
+        assert first.items() <= explorer.state().items()

@@ -1,0 +1,84 @@
+"""The scenario of every explorer holds, and is noticed where it does not. Notebooks and a browser test run the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from explorers import EXPLORERS, make
+from torch import nn
+
+from eqssl_edu.encoders import matched_cnn
+from eqssl_edu.exercises.letters import letters
+from eqssl_edu.groups import cyclic
+from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer, OrbitExplorer, scenarios
+from eqssl_edu.widgets.scenarios import scenario, walk
+
+
+def test_every_explorer_has_one():
+    made = [make(name) for name in EXPLORERS]
+    assert all(sum(isinstance(explorer, kind) for explorer in made) == 1 for kind in scenarios.SCENARIOS)
+    assert len(made) == len(scenarios.SCENARIOS)
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_it_holds(name):
+    explorer = make(name)
+    steps = scenario(explorer)
+    sentences = list(walk(explorer))
+    assert len(sentences) == len(steps) > 3
+    assert len(set(sentences)) > 2  # the sentence says what has changed
+    assert sentences[-1] == explorer.readout
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_messages_of_the_front_end_lead_to_the_same(name):
+    by_cell, by_hand = make(name), make(name)
+    for number, (sentence, step) in enumerate(zip(walk(by_cell), scenario(by_hand), strict=True)):
+        by_hand.receive({"token": str(number), "changes": step.changes})
+        assert (by_hand.error, by_hand.answered) == ("", str(number))
+        assert by_hand.readout == sentence and by_hand.state() == by_cell.state()
+        assert step.holds()
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_showing_sends_at_most_200_kb_and_a_move_60(name):
+    explorer = make(name)
+    assert weight(explorer.get_state()) < 200_000
+    for _ in walk(explorer):
+        assert weight({key: getattr(explorer, key) for key in ("values", "readout", "error")}) < 60_000
+
+
+def weight(value: object) -> int:
+    """How many bytes go to the front end, about."""
+    if isinstance(value, dict):
+        return sum(weight(key) + weight(entry) + 2 for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return sum(weight(entry) + 1 for entry in value)
+    return len(value) if isinstance(value, (bytes, str)) else len(str(value))
+
+
+def test_a_network_that_does_not_follow_is_noticed():
+    network = make("FieldExplorer").networks[0].probe.model
+    with pytest.raises(AssertionError, match="the first network follows a quarter turn"):
+        list(walk(FieldExplorer(matched_cnn(network), torch.rand(1, 32, 32))))
+
+
+def test_losses_that_move_are_noticed():
+    class Plain(nn.Module):
+        group = cyclic(4)
+
+        def forward(self, images):
+            return images.flatten(1)[:, :64].unflatten(1, (16, 4))
+
+    with pytest.raises(AssertionError, match="the others stand still"):
+        list(walk(OrbitCorrelationExplorer(Plain(), torch.rand(4, 1, 16, 16))))
+
+
+def test_an_orbit_of_another_group_is_noticed():
+    with pytest.raises(AssertionError, match="F has eight pictures"):
+        list(walk(OrbitExplorer(cyclic(4), letters()["F"][None])))
+
+
+def test_what_is_no_explorer(as_a_user):
+    with pytest.raises(TypeError, match=r"explorer must be one of FieldExplorer, .*got 3"):
+        scenario(3)
