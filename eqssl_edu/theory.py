@@ -168,8 +168,10 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     $$ H(l' \mid k, m) = \frac{1}{|L|} \sum_m H\big(h * (h^{-1} \cdot m), \; h \text{ uniform in } H\big). $$
 
     Upright data forgive every action; so does the true action on any data. Here labels are of the kind whose image
-    turns along, as patches and tiles. Rotation is one of them if its label is told as the image turns along, which
-    is by conjugation, $g \cdot t = g t g^{-1}$: the left action on H-symmetric data then costs $\log |H|$ (T5).
+    turns along and whose input shows both, as patches and tiles. The rotation task is not: its input t h x shows the
+    product t h alone, so that an invariant output is capped on upright data too (T1). Use ``label_cap`` for it, or
+    ``equivariant_floor`` with the elements as inputs. (Only the left action on poses, which really move by conjugation
+    $g t g^{-1}$, costs the same by both counts: $\log |H|$, T5.)
 
     Arguments:
         true_labels: how the labels really move, $g \cdot l$.

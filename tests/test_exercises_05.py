@@ -77,7 +77,7 @@ MISTAKES = {
     ],
     "05.calculator": [
         (1.329, "which four"),
-        (1.386, "Set the first menu"),
+        (1.386, "Set the first slider"),
         (0.462, "more orientations"),
         (1.2, "three digits"),
         ("1.040", "bold number"),

@@ -1,5 +1,6 @@
 """Jigsaw permutations: the identity T8, the choice of permutations T10."""
 
+import itertools
 import math
 
 import pytest
@@ -207,6 +208,24 @@ def test_t10_sets_that_are_not_closed_are_refused(action):
     rest = [label for label in range(24) if label != lost]
     with pytest.raises(ValueError, match="out of the set"):
         jigsaw.action_table(D4, 2, action, closed.permutations[rest])
+
+
+def test_t10_the_published_recipe_gives_sets_that_come_close_and_are_not_closed():
+    """Greedy by the largest *mean* Hamming distance: some pairs come close, and turned labels are missing."""
+    everything = torch.tensor(list(itertools.permutations(range(9))), dtype=torch.int8)
+    for seed in range(2):
+        chosen = [int(torch.randint(len(everything), (1,), generator=torch.Generator().manual_seed(seed)))]
+        total = torch.zeros(len(everything), dtype=torch.int16)
+        while len(chosen) < 104:
+            total += (everything != everything[chosen[-1]]).sum(dim=1, dtype=torch.int16)
+            total[chosen[-1]] = -(2**14)  # not again
+            chosen.append(int(total.argmax()))
+        for count in (24, 64, 104):
+            permutations = everything[chosen[:count]].long()
+            assert distances(permutations) < 6  # closed sets of these sizes reach 6 and more
+            for group, action in itertools.product((C4, D4), ("conjugation", "left")):
+                with pytest.raises(ValueError, match="must be closed"):
+                    jigsaw.action_table(group, 3, action, permutations)
 
 
 def test_changing_the_permutations_changes_no_later_set():

@@ -17,6 +17,7 @@ from eqssl_edu.pretext import (
     RelativeLocationTask,
     RotationTask,
     SpatialHead,
+    Task,
     lift_parts,
 )
 
@@ -175,6 +176,7 @@ def steerable_cnn():
 
 
 ENCODERS = {
+    "GroupCNN": lambda: small_cnn(cyclic(4)),
     "GroupResNet": lambda: GroupResNet(cyclic(4), in_channels=1, width=2, image_size=8),
     "SymmetrizedEncoder": lambda: SymmetrizedEncoder(cyclic(4), plain_network()),
     "escnn": escnn_encoder,
@@ -182,17 +184,25 @@ ENCODERS = {
 }
 
 
+def _light(images):
+    """Light that falls from one of four sides, (4, 1, H, W)."""
+    ramp = torch.linspace(1, 0, images.shape[-1], dtype=images.dtype)[:, None].expand(images.shape[-2:])
+    return torch.stack([cyclic(4).transform(ramp, g) for g in range(4)])[:, None]
+
+
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("task", ["rotation", "jigsaw 2x2", "location"])
+@pytest.mark.parametrize("task", ["rotation", "jigsaw 2x2", "jigsaw 3x3", "location", "your own"])
 def test_every_encoder_answers_every_task(encoder, task):
     tasks = {  # parts of 8 x 8 pixels for the ResNet
         "rotation": RotationTask(cyclic(4)),
         "jigsaw 2x2": JigsawTask(cyclic(4), 2),
+        "jigsaw 3x3": JigsawTask(cyclic(4), 3, count=8),
+        "your own": Task(GSet.regular(cyclic(4)), lambda images, labels: images + _light(images)[labels]),
         "location": RelativeLocationTask(cyclic(4), 8, gap=0, jitter=0),
     }
     task = tasks[task]
     model = model_for(task, ENCODERS[encoder]())
-    images = noise(4, 24 if isinstance(task, RelativeLocationTask) else 16)
+    images = noise(4, 24 if task.positions.size in (2, 9) else 16)
     inputs, _ = task.sample(images, torch.Generator().manual_seed(1))
     tolerance = 1e-5 if encoder in ("escnn", "SteerableCNN") else 1e-12  # escnn's kernels are float32 (E3)
     for training in (True, False):

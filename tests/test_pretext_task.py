@@ -134,6 +134,57 @@ def test_t2_images_of_a_batch_are_judged_by_themselves():
     assert RelativeLocationTask(C4, 4, 0, 0).image_caps(images)[3].item() == pytest.approx(1 / 8)
 
 
+EVERY_TASK = {
+    "rotation": RotationTask,
+    "cosets": lambda group: RotationTask(group, group.subgroups()[1]),
+    "location": lambda group: RelativeLocationTask(group, 4, 0, 0),
+    **{
+        f"jigsaw, {action}": lambda group, action=action: JigsawTask(group, 2, action)
+        for action in ("conjugation", "left", "trivial")
+    },
+    "jigsaw 3x3": lambda group: JigsawTask(group, 3, count=8),
+    "your own": lambda group: Task(GSet.trivial(group, 2), lambda x, labels: x + labels[:, None, None, None]),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_TASK)
+@pytest.mark.parametrize("group", [C4, dihedral(2)], ids=lambda group: group.name)
+def test_t2_caps_of_every_task_by_counting_pictures(group, name):
+    """For each image: all inputs and their turned copies, and how often each picture comes with which label."""
+    task = EVERY_TASK[name](group)
+    images = torch.cat([*(symmetric(group, s) for s in group.subgroups()), torch.ones(1, 1, 12, 12)])
+    inputs, labels = task.every_input(images)
+    for i in range(len(images)):
+        answers = {}
+        for case, label in zip(inputs[:, i : i + 1], labels.tolist(), strict=True):
+            for g in group.elements:
+                said = answers.setdefault(task.transform(case, g).numpy().tobytes(), [])
+                said.append(int(task.labels.action[g, label]))
+        counts = [torch.tensor(said).bincount().double() for said in answers.values()]
+        total = sum(count.sum() for count in counts)
+        cap = sum(count.max() for count in counts) / total
+        floor = -sum(torch.xlogy(count, count / count.sum()).sum() for count in counts) / total
+        assert task.image_caps(images)[i].item() == pytest.approx(cap.item(), abs=1e-12)
+        assert task.image_floors(images)[i].item() == pytest.approx(floor.item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", EVERY_TASK)
+def test_t2_labels_that_a_symmetry_exchanges_get_one_logit(name):
+    """T2: if s.y = y, then o(y)[s.l] = o(y)[l] for every label l; with o(y) as nobody trained it."""
+    task = EVERY_TASK[name](C4)
+    torch.manual_seed(0)
+    model = PretextModel(GroupCNN(C4, channels=(4, 6)), task).double().eval()
+    found = 0
+    for subgroup in C4.subgroups()[1:]:
+        inputs, _ = task.every_input(symmetric(C4, subgroup).double())
+        for y in inputs:
+            for s in subgroup[1:]:
+                if torch.equal(task.transform(y, s), y):
+                    logits, found = model(y).detach(), found + 1
+                    assert (logits[:, task.labels.action[s]] - logits).abs().max() < 1e-12
+    assert found or name == "location"  # a pair of patches beside each other has no symmetry
+
+
 def test_t2_stabiliser_decides_about_an_input():
     """T2 for the jigsaw: S_s x has the symmetry g if x has it and s = g.s; then nothing is lost for s itself."""
     task, image = JigsawTask(C4, 2), symmetric(C4, (0, 2))

@@ -63,6 +63,13 @@ def test_wrong_jigsaw_actions_are_refused(group, action):
     assert names[true.names[case.found]].item() == case.found
 
 
+@pytest.mark.parametrize("action", ["left", "trivial"])
+def test_wrong_actions_on_nine_tiles_are_refused(action):
+    """Where the orbits are closed under the wrong action, the true label may be none of the set."""
+    verdict = verify(JigsawTask(C4, 3, action, count=8), noise())
+    assert not verdict.ok and verdict.picture().count("<img") == 4
+
+
 def test_the_wrong_coset_action_is_refused():
     """Labels of D4/<m> moved as if they were those of D4/<r m>: the same size, another action."""
     task = RotationTask(D4, (0, 4))

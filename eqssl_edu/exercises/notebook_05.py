@@ -176,12 +176,12 @@ def calculator(answer: Any) -> str:
         raise Wrong(f"{answer} is the floor for all eight elements.", "Four elements are enough: which four?")
     if abs(answer - inconsistency_floor(true, left, (0, 1, 2, 3)).nats) < 2e-3:
         raise Wrong(
-            f"{answer} is the price of the left action.", "Set the first menu to `jigsaw 2x2, trivial`."
+            f"{answer} is the price of the left action.", "Set the first slider to `jigsaw 2x2, trivial`."
         )
     if answer < 1:
         raise Wrong(f"{answer} is less than 1.0 nats.", "Try data with more orientations.")
     raise Wrong(
-        f"{answer} is no floor of this task.", "Set the menus, and copy the number with three digits."
+        f"{answer} is no floor of this task.", "Set the sliders, and copy the number with three digits."
     )
 
 

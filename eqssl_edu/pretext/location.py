@@ -93,8 +93,8 @@ class RelativeLocationTask(Task):
     ) -> Float[Tensor, "batch 2 channel patch patch"]:
         """The patch and its neighbour; around the image's centre if nothing is drawn."""
         self._room(images)  # checks the images
-        if draws is None:
-            draws = labels.new_zeros(len(images), 2, 2)
+        labels = labels.to(images.device)
+        draws = labels.new_zeros(len(images), 2, 2) if draws is None else draws.to(images.device)
         side = images.shape[-1]
         step = (self.patch + self.gap) * DIRECTIONS.to(images.device)[labels]
         start = (side - self.patch) // 2 + torch.stack([draws[:, 0], draws.sum(dim=1) + step], dim=1)

@@ -16,7 +16,7 @@
 # - leave out three quarters of the usual work, stop a training and resume it, and report honestly what was learned.
 #
 # **Seen before:** notebook 5 (label actions, caps, the price of a wrong action). **Time:** about 45 minutes, of which
-# the computer needs less than two.
+# the computer needs about one.
 
 # %%
 import copy
@@ -29,8 +29,9 @@ import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML
+from plotly.subplots import make_subplots
 
-from eqssl_edu.data import digits, glyphs, rotated
+from eqssl_edu.data import digits, glyphs
 from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder, matched_cnn
 from eqssl_edu.evaluation import probe_orientations, recalibrated
 from eqssl_edu.exercises import check
@@ -39,15 +40,16 @@ from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead, InvariantHead
 from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
 from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask
-from eqssl_edu.theory import inconsistency_floor, label_cap
+from eqssl_edu.theory import Floor, inconsistency_floor, label_cap
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import EmbeddingExplorer, LiveTraining
+from eqssl_edu.widgets.scenarios import walk
 
 SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 4
 C4 = cyclic(4)
-data = digits(16)  # handwritten digits
+data = digits(12)  # handwritten digits
 # Capital letters; those of the test come in typefaces that were never seen before.
-letters = glyphs(counts=(2000, 300, 600), size=16)
+letters = glyphs(counts=(1600, 300, 600), size=16)
 
 # %% [markdown]
 # ## 6.1 The models, and a picture of a training
@@ -89,18 +91,28 @@ def train(models, images, epochs, title):
     return LiveTraining(runs, title=title)
 
 
-def curves(live, floors, title):
-    """Training loss against the step, and for each run the floor that theory gives it, dotted."""
-    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 400, "width": 780})
+FREE = Floor(nats=0.0, accuracy=1.0)  # nothing in the way
+
+
+def curves(live, limits, title):
+    """Loss and accuracy of the training batches; dotted, the floor and the cap that theory gives each run."""
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
     for (name, run), colour in zip(live.runs.items(), COLOURS, strict=False):
-        points = torch.tensor([[record["step"], record["loss"]] for record in run.history])
-        steps, losses = torch.stack([piece.mean(dim=0) for piece in points.chunk(25)]).T.tolist()
-        figure.add_scatter(x=steps, y=losses, name=name, line={"color": colour})
-        if floors[name]:
-            words = {"text": f"floor {floors[name]:.3f}", "x": 0.98, "xanchor": "right", "yanchor": "top"}
-            figure.add_hline(floors[name], line={"color": colour, "dash": "dot"}, annotation=words)
-    figure.update_xaxes(title="training step")
-    return figure.update_yaxes(title="loss (nats)", rangemode="tozero")
+        points = torch.tensor([[r["step"], r["loss"], 100 * r["accuracy"]] for r in run.history])
+        steps, *values = torch.stack([piece.mean(dim=0) for piece in points.chunk(25)]).T.tolist()
+        limit = (limits[name].nats, 100 * limits[name].accuracy)
+        for column in (0, 1):
+            style = {"name": name, "line": {"color": colour}, "legendgroup": name, "showlegend": column == 0}
+            figure.add_scatter(x=steps, y=values[column], row=1, col=column + 1, **style)
+            if limits[name] != FREE:
+                words = {"text": f"{('floor', 'cap')[column]} {limit[column]:.4g}", "yanchor": "bottom"}
+                dots = {"color": colour, "dash": "dot"}
+                figure.add_hline(limit[column], row=1, col=column + 1, line=dots, annotation=words)
+    figure.update_layout(template=TEMPLATE, title=title, height=400, width=860)
+    figure.update_layout(legend={"orientation": "h", "y": -0.3})
+    figure.update_xaxes(title="training step").update_yaxes(rangemode="tozero")
+    figure.update_yaxes(title="loss (nats)", col=1)
+    return figure.update_yaxes(title="accuracy (%)", range=[0, 103], col=2)
 
 
 def bars(accuracies, caps, title, chance):
@@ -144,12 +156,13 @@ caps = {kind: model.cap for kind, model in turners.items()}
 bars(accuracies, caps, "Rotation of digits: accuracy on 300 test digits, four copies each", rotation.chance)
 
 # %%
-floors = dict.fromkeys(KINDS, 0.0) | {"invariant head": label_cap(rotation.labels, C4.elements).nats}
-curves(live, floors, "Rotation of digits: the invariant head stands at log 4")
+limits = dict.fromkeys(KINDS, FREE) | {"invariant head": label_cap(rotation.labels, C4.elements)}
+curves(live, limits, "Rotation of digits: the invariant head stands at log 4")
 
 # %% [markdown]
 # **Seen:** the invariant head stands at 25.0 %, not one hundredth more, and at the loss of guessing, $\log 4 = 1.386$
-# nats. The other four learn. With the same number of steps the equivariant model is ahead of the free head and of the
+# nats. (The curve scatters around its lines, for each point is a few batches of drawn labels. The bar counts all four
+# copies of every image.) The other four learn. With the same number of steps the equivariant model is ahead of the free head and of the
 # plain CNN: what it learns about one copy it knows about all four. The symmetrised CNN has the same advantage, and does
 # about as well, at four times the work of the CNN. So it is the symmetry that helps, not a special kind of layer.
 
@@ -173,7 +186,7 @@ if not live.stopped:
 
 # %%
 letter_turners = {kind: build(rotation, kind) for kind in ("equivariant", "invariant head", "plain CNN")}
-live_letters = train(letter_turners, letters.train.images, 7, "By how much was the letter turned?")
+live_letters = train(letter_turners, letters.train.images, 5, "By how much was the letter turned?")
 live_letters
 
 # %%
@@ -182,6 +195,13 @@ letter_results = {kind: model.evaluate(letters.test.images) for kind, model in l
 letter_accuracies = {kind: accuracy for kind, (_, accuracy) in letter_results.items()}
 letter_caps = {kind: model.cap for kind, model in letter_turners.items()}
 bars(letter_accuracies, letter_caps, "Rotation of letters in unseen typefaces", rotation.chance)
+
+# %%
+curves(
+    live_letters,
+    {kind: limits[kind] for kind in letter_turners},
+    "Rotation of letters, in the typefaces of the training",
+)
 
 # %% [markdown]
 # **Seen:** harder than digits. The equivariant model is ahead of the CNN with as many parameters, in typefaces that
@@ -238,10 +258,10 @@ def one_step(model, inputs, labels):
 
 
 images = data.train.images[:96]
-every_copy = torch.cat([C4.transform(images, g) for g in C4.elements])  # (384, 1, 16, 16)
+every_copy = torch.cat([C4.transform(images, g) for g in C4.elements])  # (384, 1, 12, 12)
 every_label = torch.arange(4).repeat_interleave(96)
 draws = torch.Generator().manual_seed(SEED)
-inputs, labels = rotation.sample(images, draws)  # one copy of each, (96, 1, 16, 16)
+inputs, labels = rotation.sample(images, draws)  # one copy of each, (96, 1, 12, 12)
 for kind in ("equivariant", "plain CNN"):
     model = build(rotation, kind).double()
     loss, gradient, _ = one_step(model, inputs.double(), labels)
@@ -318,7 +338,7 @@ judge = copy.deepcopy(turners["equivariant"]).eval().cpu()
 
 @torch.no_grad()
 def ask(digit, version, turn):
-    x = C4.transform(versions[version][digit : digit + 1], turn)  # (1, 1, 16, 16)
+    x = C4.transform(versions[version][digit : digit + 1], turn)  # (1, 1, 12, 12)
     answer = judge(x).softmax(dim=1)[0].tolist()
     lines = "".join(
         f'<div style="margin:3px 0"><span style="display:inline-block;width:160px">turned by {90 * g} degrees</span>'
@@ -412,14 +432,11 @@ image_grid(
 # %%
 ACTIONS = ("conjugation", "trivial", "left")
 symmetry_of = {"upright": (0,), "turned": (0, 1, 2, 3)}  # the elements after which the data look the same
-limits = {
-    kind: {
-        action: inconsistency_floor(GSet.jigsaw(C4, 2), GSet.jigsaw(C4, 2, action), H) for action in ACTIONS
-    }
-    for kind, H in symmetry_of.items()
-}
-for kind, of_action in limits.items():
-    for action, limit in of_action.items():
+puzzle_limits = {kind: {"plain CNN": FREE} for kind in symmetry_of}
+for kind, H in symmetry_of.items():
+    for action in ACTIONS:
+        limit = inconsistency_floor(GSet.jigsaw(C4, 2), GSet.jigsaw(C4, 2, action), H)
+        puzzle_limits[kind][action] = limit
         print(
             f"{kind:8} {action:12} loss at least {limit.nats:.3f} nats, accuracy at most {limit.accuracy:.1%}"
         )
@@ -438,7 +455,7 @@ def jigsaw_models():
 
 
 upright_puzzlers = jigsaw_models()
-live_upright = train(upright_puzzlers, data.train.images, 8, "The jigsaw on upright digits")
+live_upright = train(upright_puzzlers, data.train.images, 6, "The jigsaw on upright digits")
 live_upright
 
 # %%
@@ -452,17 +469,22 @@ def truth(model, images, elements):
 
 
 def puzzle_results(models, kind):
-    return {name: truth(model, data.test.images[:60], symmetry_of[kind]) for name, model in models.items()}
+    return {name: truth(model, data.test.images[:30], symmetry_of[kind]) for name, model in models.items()}
 
 
 def puzzle_bars(results, kind):
     reached = {name: accuracy for name, (_, accuracy) in results.items()}
-    caps = {name: limits[kind][name].accuracy if name in ACTIONS else 1.0 for name in reached}
+    caps = {name: puzzle_limits[kind][name].accuracy for name in reached}
     return bars(reached, caps, f"The jigsaw on {kind} test digits", chance=1 / 24)
 
 
 upright_results = puzzle_results(upright_puzzlers, "upright")
 puzzle_bars(upright_results, "upright")
+
+# %%
+curves(
+    live_upright, puzzle_limits["upright"], "The jigsaw on upright digits: nothing in the way of any of them"
+)
 
 # %% [markdown]
 # **Seen:** all four learn, and every cap is 100 %. On upright pictures none of the actions says anything false, for the
@@ -473,7 +495,7 @@ print({name: f"{loss:.2f} nats, {accuracy:.1%}" for name, (loss, accuracy) in up
 if not live_upright.stopped:
     for action in ("trivial", "left"):
         assert (
-            upright_results[action][1] > limits["turned"][action].accuracy + 0.05
+            upright_results[action][1] > puzzle_limits["turned"][action].accuracy + 0.05
         )  # above what turned data allow
         assert upright_results["conjugation"][1] > upright_results[action][1] + 0.05
 
@@ -482,14 +504,15 @@ if not live_upright.stopped:
 
 # %%
 turned_puzzlers = jigsaw_models()
-live_turned = train(turned_puzzlers, turned_images, 8, "The jigsaw on turned digits")
+live_turned = train(turned_puzzlers, turned_images, 6, "The jigsaw on turned digits")
 live_turned
 
 # %%
 live_turned.wait()
 turned_results = puzzle_results(turned_puzzlers, "turned")
-floors = {name: limits["turned"][name].nats if name in ACTIONS else 0.0 for name in turned_puzzlers}
-curves(live_turned, floors, "The jigsaw on turned digits, and the floors of the wrong actions")
+curves(
+    live_turned, puzzle_limits["turned"], "The jigsaw on turned digits: floors and caps of the wrong actions"
+)
 
 # %%
 puzzle_bars(turned_results, "turned")
@@ -505,8 +528,9 @@ puzzle_bars(turned_results, "turned")
 print({name: f"{loss:.2f} nats, {accuracy:.1%}" for name, (loss, accuracy) in turned_results.items()})
 turned = {name: accuracy for name, (_, accuracy) in turned_results.items()}
 for action in ACTIONS:
-    assert turned_results[action][0] >= limits["turned"][action].nats - 1e-9  # never below the floor
-    assert turned[action] <= limits["turned"][action].accuracy + 1e-9  # and never above the cap
+    limit = puzzle_limits["turned"][action]
+    assert turned_results[action][0] >= limit.nats - 1e-9  # never below the floor
+    assert turned[action] <= limit.accuracy + 1e-9  # and never above the cap
 if not live_turned.stopped:
     assert turned["conjugation"] > turned["plain CNN"] + 0.03
     assert turned["plain CNN"] > turned["trivial"] + 0.15
@@ -541,8 +565,8 @@ assert check("06.turned_accuracy", turned_accuracy).ok
 # %%
 for action in ACTIONS:
     model = upright_puzzlers[action]
-    own_book = model.evaluate(data.test.images)[1]
-    in_truth = truth(model, data.test.images[:60], C4.elements)[1]
+    own_book = model.evaluate(data.test.images[:30], seed=None)[1]
+    in_truth = truth(model, data.test.images[:30], C4.elements)[1]
     print(
         f"{action:12} trained upright, turned digits: {own_book:.1%} by its own book, {in_truth:.1%} in truth"
     )
@@ -555,93 +579,136 @@ for action in ACTIONS:
 #
 # ## 6.5 Data without any orientation
 #
-# Now each digit is turned by an angle of its own, any angle. Such data are *rotation-invariant*: satellite pictures,
-# cells under a microscope, galaxies.
+# Now the letters lie at any angle, each at its own. Such data are *rotation-invariant*: satellite pictures, cells under a
+# microscope, galaxies.
 #
-# **Predict.** Two equivariant models learn side by side, one the rotation, one the jigsaw with conjugation. What will
-# the two loss curves do?
+# **Predict.** Four models learn side by side: one the rotation; three the jigsaw, with conjugation, with an invariant
+# head, and a plain CNN. What will the four loss curves do?
 
 # %%
-anyhow = rotated(data.train.images, seed=SEED)
-anyhow_test = rotated(data.test.images, seed=SEED + 100)
-no_orientation = {"rotation": build(rotation), "jigsaw, conjugation": build(JigsawTask(C4, 2))}
-live_anyhow = train(no_orientation, anyhow, 8, "Digits at any angle: two tasks")
+anyhow = glyphs(counts=(1600, 100, 600), size=16, upright=False)
+jigsaw = JigsawTask(C4, 2)
+no_orientation = {
+    "rotation": build(rotation),
+    "jigsaw, equivariant": build(jigsaw),
+    "jigsaw, invariant head": build(jigsaw, "invariant head"),
+    "jigsaw, plain CNN": build(jigsaw, "plain CNN"),
+}
+live_anyhow = train(no_orientation, anyhow.train.images, 4, "Letters at any angle: two tasks")
 live_anyhow
 
 # %%
 live_anyhow.wait()
-limit = label_cap(rotation.labels, C4.elements)  # the label is known up to all four turns of the data
-floors = {"rotation": limit.nats, "jigsaw, conjugation": 0.0}
-curves(live_anyhow, floors, "Digits at any angle: rotation has nothing to learn, the jigsaw has")
+anyhow_limits = {
+    "rotation": label_cap(rotation.labels, C4.elements),  # known up to all four turns of the data
+    "jigsaw, equivariant": FREE,
+    "jigsaw, invariant head": puzzle_limits["turned"]["trivial"],  # it says that labels do not move
+    "jigsaw, plain CNN": FREE,
+}
+curves(live_anyhow, anyhow_limits, "Letters at any angle: rotation has nothing to learn, the jigsaw has")
 
 # %%
 # All four quarter turns of each picture: a population that looks the same after every quarter turn.
-population = torch.cat([C4.transform(anyhow_test[:150], g) for g in C4.elements])
-for name, model in no_orientation.items():
-    loss, accuracy = model.evaluate(population)
-    cap = limit.accuracy if name == "rotation" else 1.0
+population = torch.cat([C4.transform(anyhow.test.images[:50], g) for g in C4.elements])
+anyhow_results = {
+    name: model.evaluate(population, seed=None if "invariant" in name else 0, turned=name == "rotation")
+    for name, model in no_orientation.items()
+}
+for name, (loss, accuracy) in anyhow_results.items():
+    limit = anyhow_limits[name]
     print(
-        f"{name:20} loss {loss:.3f} nats, accuracy {accuracy:.1%}, chance {model.chance:.1%}, cap {cap:.0%}"
+        f"{name:23} loss {loss:.3f} nats (floor {limit.nats:.3f}), accuracy {accuracy:.1%} (cap {limit.accuracy:.1%})"
     )
+    assert limit == FREE or (loss >= limit.nats - 1e-9 and accuracy <= limit.accuracy + 1e-9)
 
-loss, accuracy = no_orientation["rotation"].evaluate(population)  # all copies of all pictures: exact
-assert abs(accuracy - 1 / 4) < 1e-9 and loss >= math.log(4) - 1e-9
+assert abs(anyhow_results["rotation"][1] - 1 / 4) < 1e-9  # exactly: all copies of all pictures
 assert live_anyhow.runs["rotation"].history[-1]["loss"] > 1.3  # nothing was learned in training either
-assert live_anyhow.stopped or no_orientation["jigsaw, conjugation"].evaluate(population)[1] > 0.4
+if not live_anyhow.stopped:
+    solved = anyhow_results["jigsaw, equivariant"][1]
+    assert solved > 0.45 and solved > anyhow_results["jigsaw, plain CNN"][1] + 0.02
 
 # %% [markdown]
-# **Seen:** the rotation curve lies at log 4, and there it stays. It *has* to: a digit that is seen at 30 degrees may
+# **Seen:** the rotation curve lies at log 4, and there it stays. It *has* to: a letter that is seen at 30 degrees may
 # have lain there and not been turned, or lain at 300 degrees and been turned by 90. Both are equally likely. On the
 # population, which holds every picture in all four orientations, *every* network has exactly 25 %. The jigsaw asks how
-# the tiles lie to each other, and that has nothing to do with where up is. (Its accuracy is even higher than before:
-# the turn leaves empty corners, which tell where a tile was.)
+# the tiles lie to each other, and that has nothing to do with where up is: it is learned as if nothing had happened. Only
+# the invariant head pays, for it is the trivial action under another name.
 #
-# ## 6.6 Relative location, on letters at any angle
+# ## 6.6 Relative location, on digits and on letters
 #
-# Two patches are cut from a letter. On which of eight sides of the first did the second one lie? Turn both, and north
+# Two patches are cut from an image. On which of eight sides of the first did the second one lie? Turn both, and north
 # becomes west: the true action moves the eight labels as it moves the eight places. An *invariant head* says instead
 # that labels do not move.
 #
-# **Predict.** These letters come at any angle. What can the invariant head still learn about the eight sides, and what
-# is its cap? (The eight labels are two orbits.)
+# First upright digits, then letters at any angle. **Predict.** On which of the two can the invariant head pass 25 %, if
+# it learns for long enough? (The eight labels are two orbits of four.)
 
 # %%
-location = RelativeLocationTask(C4, patch=6, gap=1, jitter=1)
-tilted = glyphs(counts=(2000, 100, 600), size=24, upright=False)
+wide, tilted = digits(16), glyphs(counts=(1600, 100, 600), size=24, upright=False)
+locations = {"digits": RelativeLocationTask(C4, patch=4), "letters": RelativeLocationTask(C4, patch=6)}
 draws = torch.Generator().manual_seed(SEED)
-pairs, sides = location.sample(tilted.train.images[:6], draws)  # (6, 2, 1, 6, 6)
 boxes = []
-for (first, second), side in zip(pairs[:, :, 0], sides.tolist(), strict=True):
-    both = torch.cat([first, torch.ones(6, 1), second], dim=1)  # side by side, a line between them
-    boxes.append(picture(both, f"second: {location.labels.names[side]}", side=110))
+for name, source in (("digits", wide), ("letters", tilted)):
+    location = locations[name]
+    pairs, sides = location.sample(source.train.images[:4], draws)  # (4, 2, 1, side, side)
+    for (first, second), side in zip(pairs[:, :, 0], sides.tolist(), strict=True):
+        both = torch.cat(
+            [first, torch.ones(len(first), 1), second], dim=1
+        )  # side by side, a line between them
+        boxes.append(picture(both, f"second: {location.labels.names[side]}", side=110))
 HTML(row(boxes))
 
 # %%
-finders = {kind: build(location, kind) for kind in ("equivariant", "invariant head", "plain CNN")}
-live_location = train(finders, tilted.train.images, 5, "On which side was the second patch?")
+FINDERS = ("equivariant", "invariant head", "free head", "plain CNN")
+digit_finders = {kind: build(locations["digits"], kind) for kind in FINDERS}
+live_digits = train(digit_finders, wide.train.images, 5, "On which side was the second patch of a digit?")
+live_digits
+
+# %%
+live_digits.wait()
+location = locations["digits"]
+upright_limits = dict.fromkeys(FINDERS, FREE) | {
+    "invariant head": inconsistency_floor(location.labels, GSet.trivial(C4, 8), (0,))
+}
+curves(live_digits, upright_limits, "Relative location on upright digits: nothing in the way")
+
+# %%
+finders = {kind: build(locations["letters"], kind) for kind in FINDERS}
+live_location = train(finders, tilted.train.images, 5, "On which side was the second patch of a letter?")
 live_location
 
 # %%
 live_location.wait()
 blind = inconsistency_floor(location.labels, GSet.trivial(C4, 8), C4.elements)
-floors = {"equivariant": 0.0, "invariant head": blind.nats, "plain CNN": 0.0}
-curves(live_location, floors, "Relative location: the invariant head cannot pass its floor")
+tilted_limits = upright_limits | {"invariant head": blind}
+curves(
+    live_location, tilted_limits, "Relative location on letters at any angle: the invariant head has a floor"
+)
 
 # %%
+digit_results = {
+    kind: model.evaluate(wide.test.images, turned=False) for kind, model in digit_finders.items()
+}
 finder_results = {kind: model.evaluate(tilted.test.images) for kind, model in finders.items()}
 reached = {kind: accuracy for kind, (_, accuracy) in finder_results.items()}
-caps = {"equivariant": 1.0, "invariant head": blind.accuracy, "plain CNN": 1.0}
+caps = {kind: limit.accuracy for kind, limit in tilted_limits.items()}
 bars(reached, caps, "Relative location on letters at any angle, unseen typefaces", location.chance)
 
 # %% [markdown]
-# **Seen:** a hard task: these patches are six pixels wide, and mostly texture. Yet the equivariant model passes the cap
-# of 25 % that the invariant head can never pass. That one may tell an edge from a corner, but which of four edges it
-# is, is just what pooling threw away.
+# **Seen:** on upright digits nothing bars the invariant head: its cap is 100 %. It learns slowly all the same. On letters
+# at any angle it has a cap of 25 %, for ever: it may tell an edge from a corner, but which of four edges it is, is just
+# what pooling threw away. The task is hard for all (these patches are six pixels wide, and mostly texture), and yet the
+# equivariant model passes that cap.
 
 # %%
-print({kind: f"{loss:.2f} nats, {accuracy:.1%}" for kind, (loss, accuracy) in finder_results.items()})
-assert abs(blind.accuracy - 1 / 4) < 1e-9 and reached["invariant head"] <= blind.accuracy + 1e-9
-assert live_location.stopped or reached["equivariant"] > blind.accuracy + 0.03
+for name, results in (("digits", digit_results), ("letters", finder_results)):
+    print(name, {kind: f"{loss:.2f} nats, {accuracy:.1%}" for kind, (loss, accuracy) in results.items()})
+assert upright_limits["invariant head"] == FREE and abs(blind.accuracy - 1 / 4) < 1e-9
+loss, accuracy = finder_results["invariant head"]
+assert loss >= blind.nats - 1e-9 and accuracy <= blind.accuracy + 1e-9
+assert live_location.stopped or reached["equivariant"] > blind.accuracy + 0.01
+if not live_digits.stopped:
+    assert min(digit_results[kind][1] for kind in FINDERS if kind != "invariant head") > 0.35
 
 # %% [markdown]
 # ### Exercise 3 · Satellite pictures
@@ -671,7 +738,7 @@ check("06.satellite", caps_above)
 
 # %% tags=["solution-only"]
 assert check("06.satellite", caps_above).ok
-assert caps_above["jigsaw, left"] == limits["turned"]["left"].accuracy
+assert caps_above["jigsaw, left"] == puzzle_limits["turned"]["left"].accuracy
 
 # %% [markdown]
 # ## 6.7 What is it good for?
@@ -756,6 +823,8 @@ regular, pooled = (
     atlas.set_state(features=kind, element=1) or atlas.moved() for kind in ("regular", "pooled")
 )
 assert regular > 0.01 and pooled < 1e-4
+for sentence in walk(atlas):  # with every element, each claim checked on the way
+    print(sentence)
 
 # %% [markdown]
 # ## 6.8 Stop, and go on
