@@ -1,5 +1,7 @@
-"""A whole training step (two views, encoder, projector, loss, backward, slow copy, queue) with each invariant loss,
-against the same step with its plain counterpart, paired in one run.
+"""A whole training step (two views, encoder, projector, loss, backward, slow copy, queue) with the invariant losses
+other than InfoNCE, against the same step with its plain counterpart, paired in one run.
+
+InfoNCE is in ``orbit_correlation.py``.
 
     python benchmarks/contrastive_step.py [--device cuda] [--rounds 15]
 """
@@ -18,7 +20,6 @@ from eqssl_edu.contrastive import (
     BarlowTwins,
     ContrastiveModel,
     GroupMLP,
-    InfoNCE,
     MoCo,
     SimSiam,
     VICReg,
@@ -43,8 +44,6 @@ class Flattened(nn.Module):
 
 # name: (the invariant loss, its plain counterpart)
 FAMILIES = {
-    "InfoNCE, max": (lambda group: InfoNCE(group, "max"), lambda group: InfoNCE(group, "plain")),
-    "InfoNCE, soft": (lambda group: InfoNCE(group, "soft"), lambda group: InfoNCE(group, "plain")),
     "MoCo, soft": (lambda group: MoCo(group, "soft"), lambda group: MoCo(group, "plain")),
     "SimSiam, max": (lambda group: SimSiam(group, "max"), lambda group: SimSiam(group, "plain")),
     "BYOL, max": (lambda group: BYOL(group, "max"), lambda group: BYOL(group, "plain")),

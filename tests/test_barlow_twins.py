@@ -19,19 +19,19 @@ def standard(a, b, redundancy=5e-3):
     return diagonal + redundancy * (squares.sum() - diagonal)
 
 
-def test_trivial_group_gives_the_standard_loss():
+def test_C5_trivial_group_gives_the_standard_loss():
     z1, z2 = two_views(cyclic(1), channels=6)
     assert abs(BarlowTwins(cyclic(1))(z1, z2) - standard(z1[:, :, 0], z2[:, :, 0])) < 1e-12
 
 
-def test_trivial_group_gives_lightlys_loss():
+def test_C5_trivial_group_gives_lightlys_loss():
     theirs = lightly_loss("barlow_twins_loss").BarlowTwinsLoss()
     z1, z2 = two_views(cyclic(1), channels=6)
     assert abs(BarlowTwins(cyclic(1))(z1, z2) - theirs(z1[:, :, 0], z2[:, :, 0])) < 1e-12
 
 
 @pytest.mark.parametrize("group", GROUPS, **by_name)
-def test_it_is_the_standard_loss_of_aligned_pairs_and_all_their_turned_copies(group):
+def test_C5_it_is_the_standard_loss_of_aligned_pairs_and_all_their_turned_copies(group):
     z1, z2 = two_views(group)
     partner = align(group, standardize(z1), standardize(z2))
     expected = standard(*(joined_with_turned_copies(group, z) for z in (z1, partner)))

@@ -1,10 +1,13 @@
 """Collapse: each kind is produced and caught, by the number that is there for it and not by the others."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from families import GROUPS, by_name, features, own_elements, turned
 
+from eqssl_edu.contrastive import InfoNCE
 from eqssl_edu.diagnostics import (
     alignment,
     orbit_collapse,
@@ -48,6 +51,17 @@ def test_C6_healthy_features_are_called_healthy(group):
     assert result.spread > 0.9 and result.orbit_spread > 0.6 and result.pooled_spread > 0.3
     assert result.rank > group.order
     assert result.verdict == "none"
+
+
+@pytest.mark.parametrize("kind", ["max", "soft"])
+@pytest.mark.parametrize("group", SEVERAL, **by_name)
+def test_C6_infonce_pays_for_orbit_collapse_as_for_guessing(group, kind):
+    """Perfect alignment does not help: every stranger is as much alike. (VICReg without covariance pays nothing.)"""
+    count = 48
+    loss, v = InfoNCE(group, kind), features(group, 1, 6).expand(count, -1, -1)
+    assert abs(loss(*turned(group, v, v)) - math.log(2 * count - 1)) < 1e-9
+    healthy = features(group, count, 32)
+    assert loss(*turned(group, healthy, healthy)) < 0.5 * math.log(2 * count - 1)
 
 
 @pytest.mark.parametrize("group", SEVERAL, **by_name)

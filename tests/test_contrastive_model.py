@@ -17,7 +17,7 @@ from eqssl_edu.contrastive import (
     SimSiam,
     VICReg,
 )
-from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
@@ -70,6 +70,44 @@ def test_a_step_reports_a_loss_and_an_accuracy_where_there_is_one(family):
     assert torch.equal(record["loss"], twin.training_step(pictures(), seeded())["loss"])
     assert set(record) == ({"loss", "accuracy"} if family in ("InfoNCE", "MoCo") else {"loss"})
     assert 0 <= record.get("accuracy", 0) <= 1
+
+
+def steerable():
+    network = pytest.importorskip("eqssl_edu.steerable", reason="escnn is not installed")
+    return network.SteerableCNN(GROUP, channels=(2, 4), kernel_size=3)
+
+
+ENCODERS = {  # and what their errors of equivariance allow: escnn's kernels are made in single precision
+    "GroupCNN": (lambda: GroupCNN(GROUP, channels=(3, 4)), 1e-12),
+    "GroupResNet": (lambda: GroupResNet(GROUP, in_channels=1, width=2, image_size=8), 1e-10),
+    "a symmetrised plain network": (
+        lambda: SymmetrizedEncoder(GROUP, nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Tanh())),
+        1e-12,
+    ),
+    "escnn": (steerable, 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_any_encoder_with_regular_output_will_do(name):
+    torch.manual_seed(0)
+    make, tolerance = ENCODERS[name]
+    encoder = make().double()
+    values = {}
+    for similarity in ("max", "plain"):
+        model = ContrastiveModel(
+            encoder,
+            InfoNCE(GROUP, similarity),
+            lambda images, _: images,
+            GroupMLP(GROUP, (encoder.out_channels, 6)),
+        ).double()
+        turns = torch.arange(12) % 4
+        for kind, views in (("upright", pictures(12)), ("turned", GROUP.transform(pictures(12), turns))):
+            order = iter([pictures(12).double(), views.double()])
+            model.views = lambda images, generator, order=order: next(order)
+            values[similarity, kind] = float(model.training_step(pictures(12).double())["loss"].detach())
+    assert abs(values["max", "turned"] - values["max", "upright"]) < tolerance
+    assert abs(values["plain", "turned"] - values["plain", "upright"]) > 1e-3
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from families import GROUPS, by_name, features, turned, two_views
+from families import GROUPS, by_name, features, lightly_loss, turned, two_views
 from torch import nn
 
 from eqssl_edu.contrastive import SIMILARITIES, InfoNCE
@@ -129,7 +129,7 @@ def test_nothing_is_kept_where_no_gradient_is_asked_for():
     assert not InfoNCE(group).contrast(z1, z2).accuracy.requires_grad
 
 
-def test_trivial_group_gives_the_standard_loss():
+def test_C5_trivial_group_gives_the_standard_loss():
     """|G| = 1: SimCLR's NT-Xent, written out here with loops."""
     group = cyclic(1)
     z1, z2 = features(group, 4), features(group, 4, seed=1)
@@ -140,6 +140,12 @@ def test_trivial_group_gives_the_standard_loss():
         total -= math.log(math.exp(float(views[i] @ views[(i + 4) % 8]) / 0.5) / sum(scores)) / 8
     for kind in ("plain", "max", "soft", "mean", "canonical", "maxpool"):  # a power is another similarity
         assert abs(float(InfoNCE(group, kind, 0.5)(z1, z2)) - total) < 1e-12
+
+
+def test_C5_trivial_group_gives_lightlys_loss():
+    theirs = lightly_loss("ntx_ent_loss").NTXentLoss(temperature=0.3)
+    z1, z2 = two_views(cyclic(1), channels=6)
+    assert abs(InfoNCE(cyclic(1), "max", 0.3)(z1, z2) - theirs(z1[:, :, 0], z2[:, :, 0])) < 1e-12
 
 
 def test_a_collapsed_network_is_not_called_accurate():

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from families import features, lightly_loss, own_elements, turned, two_views
 
-from eqssl_edu.contrastive import MoCo
+from eqssl_edu.contrastive import MoCo, similarity
 from eqssl_edu.groups import cyclic, dihedral
 
 TRIVIAL = cyclic(1)
@@ -22,7 +22,7 @@ def vectors(*features):
 
 
 @pytest.mark.parametrize("kind", ["max", "soft", "mean", "plain"])
-def test_trivial_group_gives_the_standard_loss(kind):
+def test_C5_trivial_group_gives_the_standard_loss(kind):
     """Algorithm 1 of the paper, for both directions: the positive's logit first, then the queue's."""
     loss, data = MoCo(TRIVIAL, kind, temperature=0.3, size=16), batches(TRIVIAL)
     value = loss(*data)
@@ -35,7 +35,7 @@ def test_trivial_group_gives_the_standard_loss(kind):
     assert abs(value - (direction(z1, t2) + direction(z2, t1)) / 2) < 1e-12
 
 
-def test_trivial_group_gives_lightlys_loss():
+def test_C5_trivial_group_gives_lightlys_loss():
     theirs = lightly_loss("ntx_ent_loss").NTXentLoss(temperature=0.3, memory_bank_size=(16, 3))
     ours, data = MoCo(TRIVIAL, temperature=0.3, size=16), batches(TRIVIAL)
     value = ours(*data)
@@ -44,7 +44,7 @@ def test_trivial_group_gives_lightlys_loss():
     assert abs(value - (theirs(z1, t2) + theirs(z2, t1)) / 2) < 1e-12
 
 
-def test_the_formula_with_a_group():
+def test_C5_the_formula_with_a_group():
     """Every key, in the batch and in the queue, counts with its nearest turned copy."""
     group = dihedral(4)
     loss, data = MoCo(group, "max", 0.3, size=5), batches(group, 4)
@@ -64,7 +64,7 @@ def test_the_formula_with_a_group():
     assert abs(value - total) < 1e-12
 
 
-def test_the_queue_holds_the_last_keys_as_unit_regular_features():
+def test_C5_the_queue_holds_the_last_keys_as_unit_regular_features():
     group = cyclic(4)
     loss = MoCo(group, size=12)
     z1, z2, t1, t2 = batches(group, 4)
@@ -78,6 +78,22 @@ def test_the_queue_holds_the_last_keys_as_unit_regular_features():
     loss.enqueue(t2, t1)
     assert (loss.queue[8:].flatten(1) - vectors(t1)[0]).abs().max() < 1e-12
     assert loss.queue.shape == start.shape
+
+
+@pytest.mark.parametrize("kind", ["max", "soft", "power3"])
+def test_C5_queries_are_turned_and_not_the_keys(kind, monkeypatch):
+    """The queue is never copied |G| times: what is turned are the 2B queries."""
+    counts = []
+
+    def watched(z, table):
+        counts.append(len(z))
+        return turned_copies(z, table)
+
+    turned_copies = similarity.turned_copies
+    monkeypatch.setattr(similarity, "turned_copies", watched)
+    group = dihedral(4)
+    MoCo(group, kind, size=40)(*batches(group))
+    assert counts == [16]
 
 
 def test_keys_in_the_queue_may_be_turned():

@@ -18,7 +18,7 @@ def predicted(loss, *batches):
 
 
 @pytest.mark.parametrize("kind", ["max", "soft", "mean", "plain"])
-def test_trivial_group_gives_simsiam(kind):
+def test_C5_trivial_group_gives_simsiam(kind):
     """Algorithm 1 of the paper: D(p, z) = -cosine(p, stopgrad(z)), L = D(p1, z2)/2 + D(p2, z1)/2."""
     z1, z2 = two_views(TRIVIAL, channels=6)
     loss = SimSiam(TRIVIAL, kind)
@@ -29,7 +29,7 @@ def test_trivial_group_gives_simsiam(kind):
 
 
 @pytest.mark.parametrize("kind", ["max", "soft", "mean", "plain"])
-def test_trivial_group_gives_byol(kind):
+def test_C5_trivial_group_gives_byol(kind):
     """Equations 2 of the paper: |unit(q) - unit(t')|^2 and the same with the views exchanged."""
     z1, z2, t1, t2 = (features(TRIVIAL, channels=6, seed=seed) for seed in range(4))
     loss = BYOL(TRIVIAL, kind)
@@ -41,7 +41,7 @@ def test_trivial_group_gives_byol(kind):
     assert abs(value - sum(distance)) < 1e-12
 
 
-def test_trivial_group_gives_lightlys_losses():
+def test_C5_trivial_group_gives_lightlys_losses():
     cosine = lightly_loss("negative_cosine_similarity").NegativeCosineSimilarity()
     z1, z2 = two_views(TRIVIAL, channels=6)
     for loss, offset, scale in ((SimSiam(TRIVIAL), 0, 1), (BYOL(TRIVIAL), 4, 4)):
@@ -50,7 +50,7 @@ def test_trivial_group_gives_lightlys_losses():
         assert abs(value - offset - scale * (cosine(p1, t2) + cosine(p2, t1)) / 2) < 1e-12
 
 
-def test_max_is_the_distance_to_the_nearest_turned_target():
+def test_C5_max_is_the_distance_to_the_nearest_turned_target():
     group = dihedral(4)
     z1, z2, t1, t2 = (features(group, channels=6, seed=seed) for seed in range(4))
     loss = BYOL(group)

@@ -29,7 +29,7 @@ def standard_terms(a, b):
     return {"invariance": invariance, "variance": variance, "covariance": covariance}
 
 
-def test_trivial_group_gives_the_standard_loss():
+def test_C5_trivial_group_gives_the_standard_loss():
     group = cyclic(1)
     z1, z2 = (0.7 * z for z in two_views(group, channels=6))
     terms = standard_terms(z1[:, :, 0], z2[:, :, 0])
@@ -38,14 +38,14 @@ def test_trivial_group_gives_the_standard_loss():
     assert abs(VICReg(group)(z1, z2) - expected) < 1e-12
 
 
-def test_trivial_group_gives_lightlys_loss():
+def test_C5_trivial_group_gives_lightlys_loss():
     theirs = lightly_loss("vicreg_loss").VICRegLoss()
     z1, z2 = (0.7 * z for z in two_views(cyclic(1), channels=6))
     assert abs(VICReg(cyclic(1))(z1, z2) - theirs(z1[:, :, 0], z2[:, :, 0])) < 1e-12
 
 
 @pytest.mark.parametrize("group", GROUPS, **by_name)
-def test_variance_and_covariance_are_those_of_all_turned_copies(group):
+def test_C5_variance_and_covariance_are_those_of_all_turned_copies(group):
     """Any group: the standard terms of the batch joined with the |G| turned copies of its members."""
     z1, z2 = (0.7 * z for z in two_views(group))
     ours = VICReg(group).terms(z1, z2)
@@ -56,7 +56,7 @@ def test_variance_and_covariance_are_those_of_all_turned_copies(group):
 
 
 @pytest.mark.parametrize("group", GROUPS, **by_name)
-def test_invariance_is_the_nearest_turned_copy(group):
+def test_C5_invariance_is_the_nearest_turned_copy(group):
     z1, z2 = two_views(group)
     copies = [(z1 - group.transform_features(z2, g)).square().mean(dim=(1, 2)) for g in group.elements]
     expected = torch.stack(copies).amin(dim=0).mean()

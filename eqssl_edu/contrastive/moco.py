@@ -25,8 +25,8 @@ class MoCo(nn.Module):
 
     q are the features of one view, k' those that a slow copy of the network gives for the other view, k_j the
     keys of earlier steps in a queue; all have length 1. Both directions are taken, as in the authors' symmetric
-    version. Keys are stored once, as regular features: the queries are turned, not the keys, so the queue costs
-    no more memory than without a group. With |G| = 1 it is the standard loss.
+    version. Keys are stored once, as regular features: the queries, which are fewer, are turned, not the keys, so
+    the queue costs no more memory than without a group. With |G| = 1 it is the standard loss.
 
     Calling the loss changes nothing: ``enqueue`` does, and ``ContrastiveModel`` calls it in each training step.
 

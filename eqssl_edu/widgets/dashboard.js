@@ -1,4 +1,4 @@
-// LiveTraining: two charts that grow, a legend with the present numbers, progress, Stop and Resume.
+// LiveTraining: two charts that grow, a legend with the present numbers, a table of readouts, progress, Stop and Resume.
 
 const CHART = { width: 480, height: 270, left: 52, right: 14, top: 16, bottom: 42 };
 // A curve is told by its colour, by its dashes and by the shape at its end.
@@ -13,7 +13,8 @@ const SECONDS_BETWEEN_WORDS = 5; // for a screen reader
 const UNANSWERED_AFTER = 1500; // ms
 const STATUS = { running: "training", finished: "finished", stopped: "stopped", failed: "failed" };
 
-const style = (i) => ({ class: `eqssl-live-line-${i % 4}`, "stroke-dasharray": DASHES[i % 4] });
+const style = (i) => ({ class: `eqssl-live-line-${i % 8}`, "stroke-dasharray": DASHES[i % 4] });
+const shape = (i) => SHAPES[(i + Math.floor(i / 4)) % 4]; // the fifth has the dashes of the first, not its shape
 
 /** The distance of about `count` round numbers between low and high. */
 function tickStep(low, high, count = 5) {
@@ -77,7 +78,7 @@ function makeChart({ name, unit, steps, guides = [] }) {
         const [step, value] = points[points.length - 1];
         return [
           makeSvg("path", { ...style(i), d: `M${path}`, fill: "none", "data-run": i, "data-points": points.length }),
-          makeSvg("path", { ...style(i), d: SHAPES[i % 4], transform: `translate(${x(step)} ${y(value)})`, "stroke-dasharray": "" }),
+          makeSvg("path", { ...style(i), d: shape(i), transform: `translate(${x(step)} ${y(value)})`, "stroke-dasharray": "" }),
         ];
       }),
     );
@@ -93,6 +94,75 @@ function makeChart({ name, unit, steps, guides = [] }) {
   return { svg, draw };
 }
 
+const TRAIL = { width: 200, height: 46, left: 46, edge: 7 };
+
+/** A small curve of one readout of all runs; draw(trails, names) with trails = [[[step, value], ...], ...]. */
+function makeTrail(name, steps) {
+  const { width, height, left, edge } = TRAIL;
+  const svg = makeSvg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "eqssl-live-trail" });
+  const draw = (trails, names) => {
+    const values = trails.flat().map(([, value]) => value);
+    const low = Math.min(...values);
+    const high = Math.max(...values);
+    const x = (step) => left + (step / steps) * (width - left - edge);
+    const y = (value) => (high > low ? height - edge - ((value - low) / (high - low)) * (height - 2 * edge) : height / 2);
+    const levels = values.length ? (high > low ? [low, high] : [low]) : [];
+    svg.replaceChildren(
+      ...levels.flatMap((value) => [
+        makeSvg("line", { x1: left, x2: width - edge, y1: y(value), y2: y(value) }),
+        makeSvg("text", { x: left - 4, y: y(value) + 4, "text-anchor": "end" }, String(Number(value.toPrecision(3)))),
+      ]),
+      ...trails.flatMap((points, i) => {
+        if (!points.length) return [];
+        const [step, value] = points[points.length - 1];
+        const path = points.map((point) => `${x(point[0]).toFixed(1)},${y(point[1]).toFixed(1)}`).join("L");
+        const place = `translate(${x(step)} ${y(value)}) scale(0.7)`;
+        return [
+          makeSvg("path", { ...style(i), d: `M${path}`, fill: "none", "data-points": points.length }),
+          makeSvg("path", { ...style(i), d: shape(i), transform: place, "stroke-dasharray": "" }),
+        ];
+      }),
+    );
+    const words = trails.flatMap((points, i) => {
+      if (!points.length) return [];
+      const [first, last] = [points[0], points[points.length - 1]].map((point) => Number(point[1].toPrecision(3)));
+      return [`${names[i]} from ${first} to ${last}`];
+    });
+    svg.setAttribute("aria-label", `${name} against step: ${words.join(", ") || "no value yet"}`);
+  };
+  return { svg, draw };
+}
+
+/** The readouts: one row each, with a small curve and the last number of every run; empty before the first. */
+function makeReadouts({ runs }, steps, swatch) {
+  const names = runs.map((run) => run.name);
+  const head = (text) => make("th", { scope: "col" }, text);
+  const caption = make("caption");
+  const body = make("tbody");
+  const runHeads = runs.map((run, i) => make("th", { scope: "col" }, swatch(i), run.name));
+  const heads = make("thead", {}, make("tr", {}, head("readout"), head("against step"), ...runHeads));
+  const table = make("table", { class: "eqssl-live-readouts" }, caption, heads, body);
+  const element = make("div", { class: "eqssl-live-scroll", hidden: true }, table);
+  const rows = new Map(); // name of a readout -> its small curve and its numbers
+  const addRow = (name) => {
+    const curve = makeTrail(name, steps);
+    const numbers = runs.map(() => make("td", { class: "eqssl-live-number" }));
+    body.append(make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, curve.svg), ...numbers));
+    rows.set(name, { curve, numbers });
+  };
+  const draw = (measured) => {
+    element.hidden = !measured.names.length;
+    caption.textContent = `Readouts, taken at step ${measured.step}`;
+    measured.names.forEach((name, i) => {
+      if (!rows.has(name)) addRow(name);
+      const { curve, numbers } = rows.get(name);
+      curve.draw(measured.trails[i], names);
+      numbers.forEach((cell, j) => (cell.textContent = measured.last[i][j]));
+    });
+  };
+  return { element, draw };
+}
+
 function render({ model, el, signal }) {
   const facts = model.get("facts");
   const steps = Math.max(...facts.runs.map((run) => run.total));
@@ -105,8 +175,9 @@ function render({ model, el, signal }) {
       "svg",
       { viewBox: "0 0 44 14", width: 44, height: 14, "aria-hidden": "true" },
       makeSvg("path", { ...style(i), d: "M1,7H43", fill: "none" }),
-      makeSvg("path", { ...style(i), d: SHAPES[i % 4], transform: "translate(22 7)", "stroke-dasharray": "" }),
+      makeSvg("path", { ...style(i), d: shape(i), transform: "translate(22 7)", "stroke-dasharray": "" }),
     );
+  const readouts = makeReadouts(facts, steps, swatch);
   const numbers = facts.runs.map(() => make("span", { class: "eqssl-live-numbers" }));
   const legend = make(
     "ul",
@@ -179,12 +250,15 @@ function render({ model, el, signal }) {
     }
   };
 
+  const paintReadouts = () => readouts.draw(model.get("measured"));
+
   const root = make(
     "section",
     { class: "eqssl eqssl-live", "aria-label": facts.title },
     make("div", { class: "eqssl-title" }, facts.title, badge),
     legend,
     make("div", { class: "eqssl-live-charts" }, make("figure", {}, loss.svg), make("figure", {}, accuracy.svg)),
+    readouts.element,
     make("div", { class: "eqssl-live-foot" }, button, bar, pace),
     hint,
     alert,
@@ -192,6 +266,7 @@ function render({ model, el, signal }) {
   );
   el.append(root);
   paint();
+  paintReadouts();
 
   let frame = 0;
   const schedule = () => {
@@ -201,8 +276,10 @@ function render({ model, el, signal }) {
     });
   };
   model.on("change:values", schedule);
+  model.on("change:measured", paintReadouts);
   signal.addEventListener("abort", () => {
     model.off("change:values", schedule);
+    model.off("change:measured", paintReadouts);
     cancelAnimationFrame(frame);
     clearTimeout(answer);
   });

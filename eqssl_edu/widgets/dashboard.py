@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anywidget
+import torch
 import traitlets
 
 from eqssl_edu.errors import got
+from eqssl_edu.exactness import eval_mode
 from eqssl_edu.widgets.base import script, style
 
-__all__ = ["LiveTraining", "curve", "guides"]
+__all__ = ["LiveTraining", "curve", "guides", "trail"]
 
 SECONDS_BETWEEN_UPDATES = 0.2
+SECONDS_BETWEEN_READINGS = 1.0
+SHARE_OF_READINGS = 0.1  # of the time, for readouts that take long
 POINTS_PER_CURVE = 120
+POINTS_PER_TRAIL = 60
 
 
 def curve(history: Sequence[Mapping[str, float]], expected: int) -> list[list[float | None]]:
@@ -41,6 +47,14 @@ def curve(history: Sequence[Mapping[str, float]], expected: int) -> list[list[fl
         ]
         for piece in pieces
     ]
+
+
+def trail(readings: Sequence[Mapping[str, float]], name: str) -> list[list[float]]:
+    """One readout of a run so far as points [step, value]: the finite ones, thinned evenly, the last one kept."""
+    values = [(r["step"], r.get(name, math.nan)) for r in readings]
+    points = [[step, float(f"{value:.5g}")] for step, value in values if math.isfinite(value)]
+    stride = max(1, -(-len(points) // POINTS_PER_TRAIL))
+    return points[(len(points) - 1) % stride :: stride]
 
 
 def guides(models: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -74,21 +88,41 @@ class LiveTraining(anywidget.AnyWidget):
 
         live.wait()
 
+    **Readouts** are numbers that tell more than the loss, such as the diagnostics of features::
+
+        def readouts(model):
+            z = extract(model, letters)
+            return {"RankMe": rank_me(z), "orbit spread": orbit_spread(G, z)}
+
+        live = LiveTraining(runs, readouts=readouts)
+
+    They are taken of every model after its first step, at its end, and between steps about once a second; less often
+    where they would take more than a tenth of the time. The model is then in eval mode, without gradients, so that
+    looking changes nothing. ``live.readings[name of a run]`` is [{"step": 1, "RankMe": 3.2, ...}, ...]. If the
+    function fails, its error is shown and the training goes on; :meth:`wait` raises the first such error at the end.
+
     Arguments:
         runs: name -> ``eqssl_edu.training.Pretrainer``.
         title: the heading.
+        readouts: a function from the model of a run to its numbers by name.
 
     Raises:
-        TypeError, ValueError: when ``runs`` holds no runs.
+        TypeError, ValueError: when ``runs`` holds no runs, or ``readouts`` is no function.
     """
 
     _esm = script("dashboard.js")
     _css = style("dashboard.css")
     facts = traitlets.Dict().tag(sync=True)  # what does not change: title, names, lengths, levels, device
     values = traitlets.Dict().tag(sync=True)  # status, progress and curves
+    measured = traitlets.Dict().tag(sync=True)  # the readouts: sent when they are taken, not with each update
     readout = traitlets.Unicode().tag(sync=True)  # the sentence that a screen reader announces
 
-    def __init__(self, runs: Mapping[str, Any], title: str = "Training") -> None:
+    def __init__(
+        self,
+        runs: Mapping[str, Any],
+        title: str = "Training",
+        readouts: Callable[[Any], Mapping[str, float]] | None = None,
+    ) -> None:
         if not isinstance(runs, Mapping):
             raise TypeError(f"runs must be a dict from names to Pretrainers, {got(runs)}")
         if not runs:
@@ -96,10 +130,13 @@ class LiveTraining(anywidget.AnyWidget):
         for name, run in runs.items():
             if not callable(getattr(run, "steps", None)):
                 raise TypeError(f"runs[{name!r}] must be a Pretrainer, {got(run)}")
-        self.runs = dict(runs)
+        if readouts is not None and not callable(readouts):
+            raise TypeError(f"readouts must be a function from a model to a dict of numbers, {got(readouts)}")
+        self.runs, self.readouts = dict(runs), readouts
+        self.readings: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
         self._stop, self._idle = threading.Event(), threading.Event()
         self._error: BaseException | None = None
-        self._status, self._trace = "running", ""
+        self._status, self._words, self._trace = "running", "", ""
         self._steps = self._steps_before = sum(run.step for run in runs.values())
         self._seconds = self._seconds_before = 0.0
         facts = {
@@ -132,7 +169,7 @@ class LiveTraining(anywidget.AnyWidget):
         return self._status == "stopped"
 
     def stop(self) -> None:
-        """Stop after the step that is being computed. Returns at once; :meth:`wait` then waits for it."""
+        """Stop after the step, or the readouts of a model, being computed. Returns at once; :meth:`wait` waits."""
         self._stop.set()
 
     def resume(self) -> None:
@@ -181,7 +218,8 @@ class LiveTraining(anywidget.AnyWidget):
             complete = all(run.step >= run.total_steps for run in self.runs.values())
             self._status = "finished" if complete else "stopped"
         except BaseException as error:
-            self._status, self._error, self._trace = "failed", error, traceback.format_exc()
+            self._status, self._error = "failed", error
+            self._words, self._trace = f"{type(error).__name__}: {error}", traceback.format_exc()
         try:
             self._show()
         finally:
@@ -190,7 +228,7 @@ class LiveTraining(anywidget.AnyWidget):
     def _train(self) -> None:
         """All runs in turn, one step each, until they end or a stop is asked for."""
         started = time.perf_counter()
-        shown = -SECONDS_BETWEEN_UPDATES
+        shown, due = -SECONDS_BETWEEN_UPDATES, started  # when it was last shown; when readouts are next taken
         turns = [run.steps() for run in self.runs.values()]
         while turns:
             for turn in list(turns):
@@ -203,6 +241,33 @@ class LiveTraining(anywidget.AnyWidget):
                 if self._seconds - shown >= SECONDS_BETWEEN_UPDATES:
                     shown = self._seconds
                     self._show()
+            begin = time.perf_counter()
+            if self.readouts is not None and (begin >= due or not turns):
+                self._read()
+                end = time.perf_counter()
+                due = max(begin + SECONDS_BETWEEN_READINGS, end + (end - begin) * (1 / SHARE_OF_READINGS - 1))
+
+    def _read(self) -> None:
+        """Take the readouts of every run that has moved since its last reading; a stop leaves the rest out."""
+        for name, run in self.runs.items():
+            if self.readings[name] and self.readings[name][-1]["step"] == run.step:
+                continue
+            if self._stop.is_set() and run.step < run.total_steps:  # what has ended is read all the same
+                return
+            reading: dict[str, float] = {"step": run.step}
+            try:
+                with eval_mode(run.model), torch.no_grad():
+                    numbers = self.readouts(run.model)
+                if not isinstance(numbers, Mapping):
+                    raise TypeError(f"readouts must give a dict of numbers by name, {got(numbers)}")
+                reading |= {kind: float(value) for kind, value in numbers.items()}
+            except Exception as error:
+                if self._error is None:
+                    where = f"the readouts of {name!r} at step {run.step}"
+                    error.add_note(f"(in {where})")
+                    self._error, self._trace = error, traceback.format_exc()
+                    self._words = f"In {where}: {type(error).__name__}: {error}"
+            self.readings[name].append(reading)
 
     def _show(self) -> None:
         """Send the present state, from any thread: the socket behind ipywidgets has a thread of its own."""
@@ -211,7 +276,7 @@ class LiveTraining(anywidget.AnyWidget):
                 setattr(self, name, value)
 
     def _view(self) -> dict[str, Any]:
-        """``values`` and ``readout`` of the present state."""
+        """``values``, ``measured`` and ``readout`` of the present state."""
         seconds = self._seconds - self._seconds_before
         speed = (self._steps - self._steps_before) / seconds if seconds else 0.0
         values = {
@@ -222,8 +287,18 @@ class LiveTraining(anywidget.AnyWidget):
                 {"step": run.step, "points": curve(run.history, run.total_steps // run.interval + 1)}
                 for run in self.runs.values()
             ],
-            "error": "" if self._error is None else f"{type(self._error).__name__}: {self._error}",
+            "error": self._words,
             "trace": self._trace,
+        }
+        taken = {name: list(readings) for name, readings in self.readings.items()}
+        kinds = list(dict.fromkeys(kind for readings in taken.values() for r in readings for kind in r))
+        kinds = [kind for kind in kinds if kind != "step"]
+        last = {name: readings[-1] if readings else {"step": 0} for name, readings in taken.items()}
+        measured = {
+            "step": max(reading["step"] for reading in last.values()),
+            "names": kinds,
+            "trails": [[trail(readings, kind) for readings in taken.values()] for kind in kinds],
+            "last": [[_text(reading.get(kind)) for reading in last.values()] for kind in kinds],
         }
         sentences = [f"{self._status}, {self._seconds:.0f} s."]
         for (name, run), shown in zip(self.runs.items(), values["runs"], strict=True):
@@ -232,5 +307,14 @@ class LiveTraining(anywidget.AnyWidget):
                 _, loss, accuracy = shown["points"][-1]
                 sentence += f", loss {loss:.3f} nats"
                 sentence += "" if accuracy is None else f", accuracy {accuracy:.1f} %"
+            sentence += "".join(f", {kind} {_text(last[name].get(kind))}" for kind in kinds)
             sentences.append(sentence + ".")
-        return {"values": values, "readout": " ".join([*sentences, values["error"]]).strip()}
+        return {
+            "values": values,
+            "measured": measured,
+            "readout": " ".join([*sentences, values["error"]]).strip(),
+        }
+
+
+def _text(value: float | None) -> str:
+    return "no value" if value is None else f"{value:.3g}"

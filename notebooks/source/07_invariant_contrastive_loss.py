@@ -47,6 +47,7 @@ from eqssl_edu.pretext import PretextModel, RotationTask
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import OrbitCorrelationExplorer
+from eqssl_edu.widgets.scenarios import walk
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
 data = digits(16)
@@ -121,7 +122,10 @@ for first, second in ((1, 0), (1, 3), (2, 2)):
             assert abs(change) < 1e-12
         elif first != second:
             assert abs(change) > 1e-4
-views.set_state(first=0, second=0)
+
+for sentence in walk(views):  # one view and then the other, of two images
+    print(sentence)
+views.set_state(image=0, first=0, second=0)
 
 # %% [markdown]
 # ## 7.2 What the plain similarity punishes

@@ -11,7 +11,7 @@
 #
 # After this notebook you can
 #
-# - train an equivariant encoder with any of the invariant losses, and read five diagnostics while it learns;
+# - train an equivariant encoder with any of the invariant losses, and read its diagnostics while it learns;
 # - find a head that breaks the symmetry *silently*, with one test of three lines;
 # - see orbit collapse in a real training, stop and resume a run, and report what was found without promising more.
 #
@@ -21,7 +21,6 @@
 # %%
 import math
 
-import ipywidgets
 import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
@@ -37,7 +36,15 @@ from eqssl_edu.contrastive import (
     orbit_correlation,
 )
 from eqssl_edu.data import glyph_atlas
-from eqssl_edu.diagnostics import alignment, equivariance_error, matched_temperature, orbit_collapse
+from eqssl_edu.diagnostics import (
+    alignment,
+    equivariance_error,
+    irrep_energy,
+    matched_temperature,
+    orbit_collapse,
+    rank_me,
+    uniformity,
+)
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.evaluation import extract, linear_probe, orientations, recalibrated
 from eqssl_edu.exercises import check
@@ -48,7 +55,7 @@ from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import LiveTraining
 
-SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 4
+SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 2
 G = cyclic(4)
 
 
@@ -100,8 +107,9 @@ image_grid(
 #
 # ## 8.2 A training that is watched
 #
-# The loss alone does not tell whether something is learned. So every few steps we look at the features of held-out
-# letters with the diagnostics of notebook 7. A `Watched` run is a `Pretrainer` that does this between two steps.
+# The loss alone does not tell whether something is learned. So about once a second we look at the features of
+# held-out letters with the diagnostics of notebook 7. `LiveTraining` takes them as `readouts`: a function from a
+# model to its numbers. Most of them do not see how a letter is turned. The *spread* does; it is there to be fooled.
 
 # %%
 held_out = test_images.repeat(2, 1, 1, 1)[:200]  # each test letter about twice
@@ -109,103 +117,76 @@ held_out = test_images.repeat(2, 1, 1, 1)[:200]  # each test letter about twice
 
 
 def diagnose(model):
-    """Five numbers about the features of two turned views of 200 held-out letters."""
+    """What the features of two turned views of 200 held-out letters look like."""
     z1, z2 = extract(model, view1), extract(model, view2)  # (200, C, |G|) each
-    found = orbit_collapse(G, z1)
+    collapse, energy = orbit_collapse(G, z1), irrep_energy(G, z1)
     return {
-        "spread": found.spread,
-        "orbit spread": found.orbit_spread,
-        "rank": found.rank,
-        "trivial energy": found.trivial_energy,
+        "spread": collapse.spread,  # the usual monitor
+        "orbit spread": collapse.orbit_spread,
+        "pooled spread": collapse.pooled_spread,
+        "RankMe": collapse.rank,
+        "RankMe, pooled": rank_me(z1.mean(dim=2)),
+        **{f"energy, {part}": value / sum(energy.values()) for part, value in energy.items()},
         "alignment": alignment(G, z1, z2),
+        "uniformity": uniformity(G, z1),
+        "matched temperature": matched_temperature(G, z1[:100], "max"),
     }
-
-
-class Panel(ipywidgets.HTML):
-    """A table with the last readings of each run."""
-
-    def __init__(self):
-        super().__init__()
-        self.lines = {}
-
-    def show(self, name, step, readings):
-        cells = [f"{step}", *(f"{value:.2f}" for value in readings.values())]
-        self.lines[name] = "".join(
-            f'<td style="padding:1px 14px;text-align:right">{cell}</td>' for cell in cells
-        )
-        head = "".join(f'<th style="padding:1px 14px">{title}</th>' for title in ["", "step", *readings])
-        body = "".join(
-            f'<tr><th style="text-align:left">{run}</th>{line}</tr>' for run, line in self.lines.items()
-        )
-        self.value = f"<table><tr>{head}</tr>{body}</table>"
-
-
-class Watched(Pretrainer):
-    """A Pretrainer that diagnoses its model every eight steps."""
-
-    def watch(self, name, panel):
-        self.name, self.panel, self.readings = name, panel, []
-        return self
-
-    def steps(self):
-        for record in super().steps():
-            if record["step"] % 8 == 0 or record["step"] in (1, self.total_steps):
-                readings = diagnose(self.model)
-                self.readings.append((record["step"], readings))
-                self.panel.show(self.name, record["step"], readings)
-            yield record
 
 
 def model_with(loss, views, projector=None):
     """A new C4 encoder with an equivariant projector, a loss and views; the same first weights each time."""
     torch.manual_seed(SEED)
-    encoder = GroupCNN(G, channels=(8, 16, 32))
-    return ContrastiveModel(encoder, loss, views, projector or GroupMLP(G, (32, 64, 32)))
+    encoder = GroupCNN(G, channels=(6, 12, 24))
+    return ContrastiveModel(encoder, loss, views, projector or GroupMLP(G, (24, 64, 32)))
 
 
 def watch(models, title, epochs):
     """Train the models side by side, on the same images in the same order; returns the live view."""
-    panel = Panel()
     runs = {
-        name: Watched(model, images, epochs=epochs, batch_size=64, lr=1e-2, seed=SEED).watch(name, panel)
+        name: Pretrainer(model, images, epochs=epochs, batch_size=64, lr=1e-2, seed=SEED)
         for name, model in models.items()
     }
-    live = LiveTraining(runs, title=title)
-    live.panel = panel
-    return live
+    return LiveTraining(runs, title, diagnose)
 
 
 # %% [markdown]
-# ## 8.3 InfoNCE with four similarities
+# ## 8.3 InfoNCE with every similarity
 #
-# Four runs with turned views: *plain*, *mean*, *max* and *soft*. All have the same first weights.
+# Seven runs: *plain*, and six similarities of notebook 7 that absorb the turns. All have the same first weights. Each
+# gets the temperature at which it is as strict as *plain* at 0.2 (notebook 7, section 7.7). First the views are
+# turned; then, in a second training, they stay upright.
 #
-# **Predict.** Which run finds the partner most often? Which one ends with the largest trivial energy, that is,
-# forgets how letters are turned?
+# **Predict.** Which similarity minds the difference between the two trainings? Which run finds the partner most
+# often? Which ones end with a trivial energy near 1, that is, forget how letters are turned?
 
 # %%
-similarities = {kind: model_with(InfoNCE(G, kind), turned) for kind in ("plain", "mean", "max", "soft")}
-live = watch(similarities, "InfoNCE: which view belongs to which?", epochs=20)
-ipywidgets.VBox([live, live.panel])
+KINDS = ("plain", "mean", "power2", "power3", "canonical", "soft", "max")
+strangers = torch.randn(200, 32, 4, generator=torch.Generator().manual_seed(SEED))
+temperature = {kind: matched_temperature(G, strangers, kind, 0.2) for kind in KINDS}
+print({kind: round(t, 3) for kind, t in temperature.items()})
+
+on_turned = {kind: model_with(InfoNCE(G, kind, temperature[kind]), turned) for kind in KINDS}
+live = watch(on_turned, "InfoNCE, turned views: which belongs to which?", epochs=12)
+live
 
 # %% [markdown]
-# The next cell waits for the training. *Stop* ends it early, and the notebook goes on with what was learned. Then
-# comes a control: *plain* with *upright* views, where there is nothing to absorb.
+# The next cell waits for the training. *Stop* ends it early, and the notebook goes on with what was learned. Then the
+# same seven begin again, with upright views.
 
 # %%
 live.wait()
-similarities["plain, upright views"] = model_with(InfoNCE(G, "plain"), upright)
-live_control = watch(
-    {"plain, upright views": similarities["plain, upright views"]}, "The control: upright views", epochs=20
-)
-ipywidgets.VBox([live_control, live_control.panel])
+on_upright = {kind: model_with(InfoNCE(G, kind, temperature[kind]), upright) for kind in KINDS}
+live_upright = watch(on_upright, "InfoNCE, upright views", epochs=12)
+live_upright
+
+# %% [markdown]
+# Who finds the partner of a *turned* view, among test letters that nobody has seen?
 
 # %%
-live_control.wait()
-infonce_runs = {**live.runs, **live_control.runs}
+live_upright.wait()
 
 
-def finds_partner(model, views=turned, rounds=6):
+def finds_partner(model, views=turned, rounds=4):
     """How often a view of a test letter finds its partner among 207 others, by the model's own similarity."""
     draws = torch.Generator().manual_seed(SEED)
     accuracies = []
@@ -215,48 +196,63 @@ def finds_partner(model, views=turned, rounds=6):
     return sum(accuracies) / rounds
 
 
-found = {name: finds_partner(model) for name, model in similarities.items()}
-for name, accuracy in found.items():
-    print(f"{name:21} finds the partner in {accuracy:.1%} of the cases (by chance {1 / 207:.1%})")
+found = {
+    "turned views": {kind: finds_partner(model) for kind, model in on_turned.items()},
+    "upright views": {kind: finds_partner(model) for kind, model in on_upright.items()},
+}
+figure = go.Figure(layout={"template": TEMPLATE, "height": 360, "width": 780, "barmode": "group"})
+for (views, accuracies), colour in zip(found.items(), COLOURS, strict=False):
+    percent = [100 * value for value in accuracies.values()]
+    figure.add_bar(x=KINDS, y=percent, name=f"learned from {views}", marker_color=colour)
+figure.update_layout(title="How often the partner of a turned view is found (by chance 0.5 %)")
+figure.update_xaxes(title="similarity").update_yaxes(title="found (%)")
 
 # %% [markdown]
 # And while they learned:
 
 
 # %%
-def curves(runs, reading, title):
+def curves(readings, name, title):
     """One diagnostic of all runs against the step."""
     figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 360, "width": 780})
-    for (name, run), colour in zip(runs.items(), COLOURS, strict=False):
-        steps, values = zip(*((step, readings[reading]) for step, readings in run.readings), strict=True)
-        figure.add_scatter(x=steps, y=values, name=name, mode="lines+markers", line_color=colour)
-    return figure.update_xaxes(title="step").update_yaxes(title=reading)
+    for (run, taken), colour in zip(readings.items(), COLOURS, strict=False):
+        steps, values = zip(*((reading["step"], reading[name]) for reading in taken), strict=True)
+        figure.add_scatter(x=steps, y=values, name=run, mode="lines+markers", line_color=colour)
+    return figure.update_xaxes(title="step").update_yaxes(title=name)
 
 
-curves(infonce_runs, "trivial energy", "Share of the energy that is constant along the group axis")
-
-# %%
-curves(infonce_runs, "alignment", "Squared distance of the orbits of two turned views")
+curves(
+    live.readings, "energy, trivial", "Turned views: the share of the energy that is constant along the group"
+)
 
 # %% [markdown]
-# **Seen:** *max* finds the partner most often, *soft* comes next. *Plain* with turned views is far behind: it must
-# first make its features alike in all four poses, and pays for turns that mean nothing. Its trivial energy goes to
-# almost 1, as in notebook 7: **group collapse**. *Mean* ends there as well, because nothing else is taught. *Max* and
-# *soft* keep a third of the energy elsewhere.
+# **Seen:** the six that absorb turns find about as many partners after either training: for them a turn of a view
+# does not exist (notebook 7 proved it for the gradients; what is left here are other random views). *Max*, *soft* and
+# the powers find far more partners than *mean*.
 #
-# And *plain* with upright views? It does well as long as the views stay upright. Turned views it finds mainly when
-# both happen to be turned alike.
+# *Plain* minds. With turned views it must first make its features alike in all four poses, and pays for turns that
+# mean nothing. Its trivial energy goes to almost 1, as in notebook 7: **group collapse**. *Mean* ends there as well,
+# because nothing else is taught. *Max* and *soft* keep a good part of the energy elsewhere.
+#
+# With upright views *plain* does well as long as the views stay upright. Turned ones it finds mainly when both happen
+# to be turned alike:
 
 # %%
-in_its_world = finds_partner(similarities["plain, upright views"], upright)
-in_ours = found["plain, upright views"]
-print(f"plain, upright views: {in_its_world:.1%} among upright views, {in_ours:.1%} among turned ones")
-trivial = {name: run.readings[-1][1]["trivial energy"] for name, run in infonce_runs.items()}
+in_its_world, in_ours = finds_partner(on_upright["plain"], upright), found["upright views"]["plain"]
+print(
+    f"plain, learned from upright views: finds {in_its_world:.1%} of upright views, {in_ours:.1%} of turned ones"
+)
+trivial = {kind: taken[-1]["energy, trivial"] for kind, taken in live.readings.items()}
 
-if not (live.stopped or live_control.stopped):
-    assert min(found["max"], found["soft"]) > max(found["plain"], found["mean"]) + 0.03
+if not (live.stopped or live_upright.stopped):
+    turned_ones, upright_ones = found["turned views"], found["upright views"]
+    ahead = min(turned_ones[kind] for kind in ("power2", "power3", "soft", "max"))
+    assert ahead > max(turned_ones["plain"], turned_ones["mean"]) + 0.03
+    for kind in KINDS[1:]:
+        assert abs(turned_ones[kind] - upright_ones[kind]) < 0.15
     assert min(trivial["plain"], trivial["mean"]) > 0.95
     assert max(trivial["max"], trivial["soft"]) < 0.85
+    assert live_upright.readings["plain"][-1]["energy, trivial"] < 0.85
     assert in_its_world > 1.5 * in_ours
 
 # %% [markdown]
@@ -287,7 +283,7 @@ assert check("08.relative_turn", relative_turn).ok
 
 # %% [markdown]
 # We draw views whose turns are known (`sample` tells them), and compare. By chance one is right in 25 % of the cases.
-# **Predict** the order of the four runs with turned views.
+# **Predict** the order of *mean*, *max* and a network that has learned nothing.
 
 # %%
 true_turn = G.product[a, G.inverse[b]]  # of the 200 pairs, as `sample` told them
@@ -301,9 +297,9 @@ def knows_turn(model):
 
 
 untrained = recalibrated(model_with(InfoNCE(G), turned), images)  # only its batch norms have seen the letters
-turns = {name: knows_turn(model) for name, model in {"untrained": untrained, **similarities}.items()}
+turns = {name: knows_turn(model) for name, model in {"untrained": untrained, **on_turned}.items()}
 for name, accuracy in turns.items():
-    print(f"{name:21} reads the relative turn in {accuracy:.1%} of the cases")
+    print(f"{name:9} reads the relative turn in {accuracy:.1%} of the cases")
 
 # %% [markdown]
 # **Seen:** all are far above chance, the *untrained* network as well: equivariance alone says much about the turn,
@@ -312,7 +308,7 @@ for name, accuracy in turns.items():
 # not no information. It is information that this loss does not need, so nothing protects it.
 
 # %%
-if not (live.stopped or live_control.stopped):
+if not (live.stopped or live_upright.stopped):
     assert min(turns.values()) > 0.4
     assert turns["max"] > max(turns["plain"], turns["mean"], turns["untrained"]) + 0.01
     assert max(turns["plain"], turns["mean"]) < turns["untrained"] + 0.2
@@ -332,25 +328,25 @@ if not (live.stopped or live_control.stopped):
 # %%
 def simsiam(predictor):
     return model_with(
-        SimSiam(G, "max", predictor=predictor), turned, GroupMLP(G, (32, 64, 32), norm_output=True)
+        SimSiam(G, "max", predictor=predictor), turned, GroupMLP(G, (24, 64, 32), norm_output=True)
     )
 
 
 torch.manual_seed(SEED)
 predictors = {"GroupMLP": simsiam(GroupMLP(G, (32, 8, 32))), "FlatMLP": simsiam(FlatMLP(G, (32, 8, 32)))}
 live_siamese = watch(predictors, "SimSiam with two predictors", epochs=12)
-ipywidgets.VBox([live_siamese, live_siamese.panel])
+live_siamese
 
 # %%
 live_siamese.wait()
 for name, run in live_siamese.runs.items():
     print(f"{name:9} loss {run.history[0]['loss']:+.3f} at first, {run.history[-1]['loss']:+.3f} at the end")
     assert live_siamese.stopped or run.history[-1]["loss"] < run.history[0]["loss"] - 0.1
-assert live_siamese.stopped or live_siamese.runs["FlatMLP"].readings[-1][1]["trivial energy"] > 0.95
+assert live_siamese.stopped or live_siamese.readings["FlatMLP"][-1]["energy, trivial"] > 0.95
 
 # %% [markdown]
 # **Seen:** no error, no warning, and both losses fall. From the loss nobody could tell that one of the two is wrong.
-# (The panel has a hint: with the wrong head the trivial energy ends at 1. A head that is not equivariant punishes
+# (The readouts have a hint: with the wrong head the trivial energy ends at 1. A head that is not equivariant punishes
 # what turns, and the features forget it. But the right head may end there, too.)
 #
 # ### Exercise 1 · The test that finds it
@@ -403,7 +399,7 @@ for name, model in predictors.items():
 # the *variance* of every channel above 1, and it pushes the *covariance* of different channels to 0. The variance is
 # there against collapse. So is the covariance needed?
 #
-# **Predict** which of the monitors will move when the covariance is switched off. Then watch the panel.
+# **Predict** which of the monitors will move when the covariance is switched off. Then watch the readouts.
 
 # %%
 with_and_without = {
@@ -411,7 +407,7 @@ with_and_without = {
     "without covariance": model_with(VICReg(G, covariance=0.0), turned),
 }
 live_vicreg = watch(with_and_without, "VICReg", epochs=16)
-ipywidgets.VBox([live_vicreg, live_vicreg.panel])
+live_vicreg
 
 # %%
 live_vicreg.wait()
@@ -420,7 +416,7 @@ for name, report in reports.items():
     print(
         f"{name:18} spread {report.spread:.2f}, orbit spread {report.orbit_spread:.2f}, rank {report.rank:.1f}"
     )
-curves(live_vicreg.runs, "orbit spread", "VICReg: the spread in the metric of orbits")
+curves(live_vicreg.readings, "orbit spread", "VICReg: the spread in the metric of orbits")
 
 # %% [markdown]
 # **Seen:** without the covariance the loss falls to a tenth of what it was, and the views agree almost perfectly. The
@@ -434,7 +430,7 @@ if not live_vicreg.stopped:
     assert bad.spread > 0.95 and bad.spread > good.spread  # the usual monitor prefers the collapse
     assert bad.orbit_spread < 0.3 < 0.4 < good.orbit_spread
     assert 2 * bad.rank < good.rank
-    assert live_vicreg.runs["without covariance"].readings[-1][1]["alignment"] < 0.15
+    assert live_vicreg.readings["without covariance"][-1]["alignment"] < 0.15
 
 # %% [markdown]
 # ## 8.6 Stop, go on, and come out the same
@@ -472,7 +468,7 @@ assert difference < 1e-5  # on the CPU of one machine it is exactly 0
 #
 # ## 8.7 What was learned? An honest table
 #
-# Freeze the encoders. Pool the features over the group (mean and maximum: 64 numbers, for every run), and train a
+# Freeze the encoders. Pool the features over the group (mean and maximum: 48 numbers, for every run), and train a
 # linear probe on the labels of the training letters. The test letters are in typefaces that nobody has seen. Two rows
 # have learned nothing: a *random* encoder whose batch norms know the data, and chance (1 in 26).
 #
@@ -481,14 +477,14 @@ assert difference < 1e-5  # on the CPU of one machine it is exactly 0
 
 # %%
 def pooled(encoder, views):
-    """Invariant features: mean and maximum over the group, (B, 64)."""
-    features = extract(encoder, views)  # (B, 32, 4)
+    """Invariant features: mean and maximum over the group, (B, 48)."""
+    features = extract(encoder, views)  # (B, 24, 4)
     return torch.cat([features.mean(dim=2), features.amax(dim=2)], dim=1)
 
 
 draws = torch.Generator().manual_seed(SEED)
 sets = {}
-for part, copies in (("train", 3), ("validation", 3), ("test", 5)):
+for part, copies in (("train", 2), ("validation", 2), ("test", 3)):
     clean, names_of_letters = letters(part)
     sets[part] = upright(clean.repeat(copies, 1, 1, 1), draws), names_of_letters.repeat(copies)
 
@@ -506,7 +502,11 @@ def probe(encoder):
 
 random_encoder = recalibrated(model_with(InfoNCE(G), turned).encoder, sets["train"][0])
 probes = {"random encoder": probe(random_encoder)}
-families = {"InfoNCE": similarities, "SimSiam": predictors, "VICReg": with_and_without}
+families = {
+    "InfoNCE": on_turned | {f"{kind}, upright views": on_upright[kind] for kind in ("plain", "max")},
+    "SimSiam": predictors,
+    "VICReg": with_and_without,
+}
 for family, models in families.items():
     probes |= {f"{family}, {name}": probe(model.encoder) for name, model in models.items()}
 
@@ -531,26 +531,26 @@ HTML(
 #
 # - The worst orientation equals the upright one in *every* row, in the random encoder's as well. That comes from the
 #   architecture, not from a loss.
-# - All five InfoNCE runs are ahead of the random encoder. Views, negatives and an equivariant network are enough for
+# - All InfoNCE runs are ahead of the random encoder. Views, negatives and an equivariant network are enough for
 #   that.
 # - With turned views, *max* is ahead of *plain*. But *plain* with *upright* views is as good as *max*: nothing had to
 #   be absorbed, and the architecture turns the rest. Its interval and those of *mean*, *max* and *soft* overlap, and
-#   this table does not say which is best. *Max* found more partners and read more turns, and that does **not** make a
+#   this table does not say which is best. *Max* found more partners and read more turns than *mean*, and that does **not** make a
 #   better classifier of letters here.
-# - SimSiam and VICReg are no better than the random encoder after so few steps. A bad row is a row. With more time
-#   and other settings they may do better; this table does not say so.
+# - SimSiam and VICReg are behind the best InfoNCE runs after so few steps. A bad row is a row. With more time and
+#   other settings they may do better; this table does not say so.
 
 # %%
 for upright_score, worst_score in probes.values():
     assert abs(upright_score - worst_score) < 0.01
-if not any(one.stopped for one in (live, live_control, live_siamese, live_vicreg)):
+if not any(one.stopped for one in (live, live_upright, live_siamese, live_vicreg)):
     best = {name: score for name, (score, _) in probes.items()}
-    infonce = {name: best[f"InfoNCE, {name}"] for name in similarities}
+    infonce = {name: best[f"InfoNCE, {name}"] for name in families["InfoNCE"]}
     assert min(infonce.values()) > best["random encoder"] + 0.05
     assert infonce["max"] > infonce["plain"]
     assert abs(infonce["plain, upright views"] - infonce["max"]) < 0.15
     others = [score for name, score in best.items() if name.startswith(("SimSiam", "VICReg"))]
-    assert max(others) < best["random encoder"] + 0.1
+    assert max(others) < max(infonce.values())
 
 # %% [markdown]
 # ## What we can now do, and what not yet

@@ -2,15 +2,41 @@
 
 import _thread
 import json
+import math
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
 
+from eqssl_edu.contrastive import ContrastiveModel, GroupMLP, InfoNCE
+from eqssl_edu.diagnostics import (
+    alignment,
+    irrep_energy,
+    matched_temperature,
+    orbit_collapse,
+    orbit_spread,
+    pooled_spread,
+    rank_me,
+    spread,
+    uniformity,
+)
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.evaluation import extract
+from eqssl_edu.groups import cyclic
 from eqssl_edu.training import Pretrainer
-from eqssl_edu.widgets.dashboard import POINTS_PER_CURVE, LiveTraining, curve, guides
+from eqssl_edu.views import RandomView
+from eqssl_edu.widgets import dashboard
+from eqssl_edu.widgets.dashboard import (
+    POINTS_PER_CURVE,
+    POINTS_PER_TRAIL,
+    LiveTraining,
+    curve,
+    guides,
+    trail,
+)
 
 
 class Coin(nn.Module):
@@ -174,6 +200,179 @@ def test_guides_name_whose_level_it_is():
     third = Coin()
     third.chance = 1 / 24
     assert guides({"t": third})[0] == {"value": 4.2, "label": "chance 4.2 %"}
+
+
+G = cyclic(4)
+LETTERS = torch.rand(24, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+
+
+def z(model):
+    return extract(model, LETTERS)
+
+
+def contrastive_run(epochs: int = 6) -> Pretrainer:
+    torch.manual_seed(0)
+    encoder, projector = GroupCNN(G, channels=(3, 4)), GroupMLP(G, (4, 6))
+    model = ContrastiveModel(encoder, InfoNCE(G), RandomView(G), projector)
+    return Pretrainer(model, LETTERS, epochs=epochs, batch_size=8, accelerator="cpu")
+
+
+def every_diagnostic(model):
+    z1, z2 = extract(model, LETTERS).split(12)
+    found = {f"orbit collapse, {name}": value for name, value in orbit_collapse(G, z1)._asdict().items()}
+    return {
+        **found,
+        "spread": spread(z1),
+        "orbit spread": orbit_spread(G, z1),
+        "pooled spread": pooled_spread(G, z1),
+        "RankMe": rank_me(z1),
+        "RankMe, pooled": rank_me(z1.mean(dim=2)),
+        **irrep_energy(G, z1),
+        "alignment": alignment(G, z1, z2),
+        "uniformity": uniformity(G, z1),
+        "matched temperature": matched_temperature(G, z1),
+    }
+
+
+def test_every_diagnostic_is_a_live_readout():
+    live = LiveTraining({"letters": contrastive_run()}, readouts=every_diagnostic)
+    live.wait()
+    first, *_, last = live.readings["letters"]
+    now = every_diagnostic(live.runs["letters"].model)
+    assert (first["step"], last["step"]) == (1, 18)
+    assert {"step": 18, **now} == last
+    for name, value in now.items():
+        assert math.isfinite(value) and first[name] != value
+        assert f"{name} {value:.3g}" in live.readout
+    assert live.measured["step"] == 18 and live.measured["names"] == list(now)
+    assert live.measured["last"] == [[f"{value:.3g}"] for value in now.values()]
+    ends = [trails[0][-1] for trails in live.measured["trails"]]
+    assert ends == [pytest.approx([18, value], rel=1e-4) for value in now.values()]
+
+
+def test_looking_changes_nothing(monkeypatch):
+    """Even a readout that calls the model as it is: its batch norms must not see the pictures."""
+    monkeypatch.setattr(dashboard, "SECONDS_BETWEEN_READINGS", 0.0)
+    monkeypatch.setattr(dashboard, "SHARE_OF_READINGS", 1.0)
+    modes = []
+
+    def careless(model):
+        modes.append((model.training, torch.is_grad_enabled()))
+        return {"spread": spread(model(LETTERS))}
+
+    live = LiveTraining({"a": contrastive_run(), "b": contrastive_run(3)}, readouts=careless)
+    live.wait()
+    assert [reading["step"] for reading in live.readings["a"]] == list(range(1, 19))
+    assert [reading["step"] for reading in live.readings["b"]] == list(range(1, 10))
+    assert modes == [(False, False)] * 27
+    alone = contrastive_run()
+    alone.fit()
+    watched = live.runs["a"].model.state_dict()
+    assert all(torch.equal(watched[name], value) for name, value in alone.model.state_dict().items())
+
+
+def test_readouts_take_no_more_than_their_share_of_the_time():
+    taken = []
+
+    def slow(_model):
+        taken.append(time.monotonic())
+        time.sleep(0.15)
+        return {"one": 1.0}
+
+    live = LiveTraining({"a": run(Coin(seconds=0.005), epochs=5000)}, readouts=slow)
+    until(lambda: len(taken) == 2)
+    live.stop()
+    live.wait()
+    assert 1.45 < taken[1] - taken[0] < 3  # 0.15 s are a tenth of 1.5 s
+    quick = []
+    live = LiveTraining(
+        {"a": run(Coin(seconds=0.005), epochs=5000)},
+        readouts=lambda _model: quick.append(time.monotonic()) or {"one": 1.0},
+    )
+    until(lambda: len(quick) == 2)
+    live.stop()
+    live.wait()
+    assert 0.95 < quick[1] - quick[0] < 2
+
+
+def calls(model):
+    return {"calls": model.calls}
+
+
+def test_readings_go_on_after_a_stop(monkeypatch):
+    monkeypatch.setattr(dashboard, "SECONDS_BETWEEN_READINGS", 0.02)
+    live = LiveTraining({"a": run(Coin(seconds=0.01), epochs=60)}, readouts=calls)
+    until(lambda: len(live.readings["a"]) > 2)
+    live.stop()
+    live.wait()
+    before = len(live.readings["a"])
+    assert live.stopped and before < 120
+    live.runs["a"].model.seconds = 0.0
+    live.resume()
+    live.wait()
+    steps = [reading["step"] for reading in live.readings["a"]]
+    assert len(steps) > before and steps == sorted(set(steps)) and steps[-1] == 120
+    assert all(reading["calls"] == reading["step"] for reading in live.readings["a"])
+
+
+def fussy(model):
+    if model.calls > 15:
+        raise KeyError("no such page")
+    return calls(model)
+
+
+def test_readouts_that_fail_are_shown_and_raised_and_the_training_goes_on(monkeypatch):
+    monkeypatch.setattr(dashboard, "SECONDS_BETWEEN_READINGS", 0.0)
+    monkeypatch.setattr(dashboard, "SHARE_OF_READINGS", 1.0)
+    live = LiveTraining({"a": run()}, readouts=fussy)
+    with pytest.raises(KeyError, match="no such page") as raised:
+        live.wait()
+    assert raised.value.__notes__ == ["(in the readouts of 'a' at step 16)"]
+    assert live.values["status"] == "finished" and live.runs["a"].step == 20
+    assert live.values["error"] == "In the readouts of 'a' at step 16: KeyError: 'no such page'"
+    assert "in fussy" in live.values["trace"] and "calls no value." in live.readout
+    assert live.measured["last"] == [["no value"]] and live.measured["trails"][0][0][-1] == [15, 15]
+    assert live.readings["a"][14:16] == [{"step": 15, "calls": 15}, {"step": 16}]
+
+
+def test_readouts_that_are_no_dict_are_named():
+    live = LiveTraining({"a": run()}, readouts=lambda model: 1.0)
+    with pytest.raises(TypeError, match=r"readouts must give a dict of numbers by name, got 1\.0"):
+        live.wait()
+    assert live.values["status"] == "finished"
+
+
+def test_readouts_that_fail_do_not_keep_from_resuming():
+    live = LiveTraining({"a": run(Coin(seconds=0.01), epochs=60)}, readouts=lambda model: [][0])
+    until(lambda: live.runs["a"].step > 3)
+    live.stop()
+    with pytest.raises(IndexError):
+        live.wait()
+    assert live.stopped
+    live.runs["a"].model.seconds = 0.0
+    live.resume()
+    with pytest.raises(IndexError):
+        live.wait()
+    assert live.runs["a"].step == 120
+
+
+def test_a_trail_is_thinned_and_holds_finite_numbers_alone():
+    readings = [{"step": step, "a": float(step), "b": math.nan} for step in range(1, 251)]
+    readings.insert(100, {"step": 0})
+    points = trail(readings, "a")
+    assert 40 < len(points) <= POINTS_PER_TRAIL
+    assert points[-1] == [250, 250.0]
+    assert len({after[0] - before[0] for before, after in pairwise(points)}) == 1
+    assert trail(readings, "b") == [] and trail([], "a") == []
+    assert trail(readings[:3], "a") == [[1, 1.0], [2, 2.0], [3, 3.0]]
+    # A front end reads JSON, which knows no nan.
+    json.dumps(trail([{"step": 1, "a": math.inf}], "a"), allow_nan=False)
+
+
+@pytest.mark.usefixtures("as_a_user")
+def test_bad_readouts_are_named():
+    with pytest.raises(TypeError, match="readouts must be a function from a model to a dict of numbers"):
+        LiveTraining({"a": run()}, readouts={"RankMe": 3})
 
 
 @pytest.mark.parametrize(
