@@ -176,7 +176,8 @@ def test_floors_of_the_jigsaw_are_those_of_theory():
         ("turned", "trivial", 1.040, 0.417),
         ("turned", "plain CNN", 0, 1),
     ):
-        found = floor(condition, method)
+        found = floor(condition, method, "digits")
+        assert floor("upright", method, "rotated-mnist") == floor("turned", method, "digits")
         assert abs(found[0] - nats) < 1e-3
         assert abs(found[1] - accuracy) < 1e-3
 
@@ -184,9 +185,13 @@ def test_floors_of_the_jigsaw_are_those_of_theory():
 def test_limits_of_rotation():
     from eqssl_edu.experiments.rotation_page import limits
 
-    assert limits(Cell("upright", "equivariant head")) == (0.0, 1.0)
-    for cell in (Cell("upright", "invariant head"), Cell("turned", "equivariant head")):
-        nats, accuracy = limits(cell)
+    assert limits(Cell("upright", "equivariant head"), "mnist") == (0.0, 1.0)
+    for cell, data in (
+        (Cell("upright", "invariant head"), "mnist"),
+        (Cell("turned", "equivariant head"), "mnist"),
+        (Cell("upright", "equivariant head"), "rotated-mnist"),
+    ):
+        nats, accuracy = limits(cell, data)
         assert abs(nats - 1.386294) < 1e-6
         assert accuracy == 0.25
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from eqssl_edu.experiments.figures import Curves
 from eqssl_edu.experiments.jigsaw_actions import CELLS, CONDITIONS, GROUP, METHODS
-from eqssl_edu.experiments.pages import Results, number, percent, points, table, verdict
+from eqssl_edu.experiments.pages import (
+    UNORIENTED,
+    Results,
+    number,
+    oriented,
+    percent,
+    points,
+    table,
+    verdict,
+)
 from eqssl_edu.experiments.runs import Cell
 from eqssl_edu.gsets import GSet
 from eqssl_edu.theory import inconsistency_floor
@@ -12,12 +21,12 @@ from eqssl_edu.theory import inconsistency_floor
 __all__ = ["figures", "floor", "page"]
 
 
-def floor(condition: str, method: str) -> tuple[float, float]:
+def floor(condition: str, method: str, data: str) -> tuple[float, float]:
     """Smallest loss in nats and highest accuracy that a network of this kind can reach on such data."""
     if method == "plain CNN":
         return 0.0, 1.0
     true, assumed = GSet.jigsaw(GROUP, 2, "conjugation"), GSet.jigsaw(GROUP, 2, method)
-    symmetry = tuple(GROUP.elements) if condition == "turned" else (0,)
+    symmetry = tuple(GROUP.elements) if condition == "turned" or not oriented(data) else (0,)
     nats, accuracy = inconsistency_floor(true, assumed, symmetry)
     return float(nats), float(accuracy)
 
@@ -29,7 +38,7 @@ def figures(raw: dict) -> dict[str, Curves]:
         raw["name"]: Curves(
             "Jigsaw 2 x 2 on C4: training loss and its floor",
             {c: {m: results.curve(Cell(c, m)) for m in METHODS} for c in CONDITIONS},
-            {c: {m: floor(c, m)[0] for m in METHODS} for c in CONDITIONS},
+            {c: {m: floor(c, m, raw["settings"]["data"])[0] for m in METHODS} for c in CONDITIONS},
             raw["settings"]["epochs"],
             "cross entropy (nats)",
         )
@@ -38,16 +47,16 @@ def figures(raw: dict) -> dict[str, Curves]:
 
 def page(raw: dict) -> str:
     """The whole page, from the raw runs alone."""
-    results = Results(raw, CELLS)
+    results, data = Results(raw, CELLS), raw["settings"]["data"]
     pretext = [
         [
             condition,
             method,
             percent(results.mean(cell, "accuracy")),
             f"{100 / 24:.1f}",
-            f"{100 * floor(*cell)[1]:.1f}",
+            f"{100 * floor(*cell, data)[1]:.1f}",
             number(results.mean(cell, "loss")),
-            f"{floor(*cell)[0]:.3f}",
+            f"{floor(*cell, data)[0]:.3f}",
             number(results.mean(cell, "train_loss")),
         ]
         for condition in CONDITIONS
@@ -114,7 +123,9 @@ the right label moves by conjugation. A C4 network whose head assumes another ac
 On upright images the left and the trivial action contradict nothing; on images without an orientation they do, and
 theory gives the price: the floor of the loss. Does training obey it?
 
-"Upright" are the images as they come. "Turned" are the same, each turned by its own random quarter turn at every step.
+"Upright" are the images as they come. "Turned" are the same, each turned by its own random quarter turn at every step.{
+        "" if oriented(data) else UNORIENTED
+    }
 Tiles have a gap and a jitter of one pixel. The plain CNN has as many parameters as the C4 network and a free head.
 
 {results.setting()} ([raw runs](raw/{raw["name"]}.json))

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Sequence
 from eqssl_edu.evaluation import Interval, interval, paired_interval
 from eqssl_edu.experiments.runs import Cell, complete_seeds, values
 
-__all__ = ["Results", "number", "percent", "points", "table", "verdict"]
+__all__ = ["UNORIENTED", "Results", "number", "oriented", "percent", "points", "table", "verdict"]
+
+
+UNORIENTED = """
+These images come turned by any angle, each by its own. So they have no orientation when they are "upright" either, and
+floors and caps are the same under both names."""
+
+
+def oriented(data: str) -> bool:
+    """Whether these images have an upright orientation, as they come."""
+    return not data.startswith("rotated")
 
 
 class Results:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from eqssl_edu.experiments.figures import Intervals
-from eqssl_edu.experiments.pages import Results, number, percent, points, table, verdict
+from eqssl_edu.experiments.pages import (
+    UNORIENTED,
+    Results,
+    number,
+    oriented,
+    percent,
+    points,
+    table,
+    verdict,
+)
 from eqssl_edu.experiments.rotation import CELLS, GROUP, METHODS, RANDOM, TURNED
 from eqssl_edu.experiments.runs import Cell
 from eqssl_edu.gsets import GSet
@@ -12,9 +21,9 @@ from eqssl_edu.theory import label_cap
 __all__ = ["figures", "limits", "page"]
 
 
-def limits(cell: Cell) -> tuple[float, float]:
+def limits(cell: Cell, data: str) -> tuple[float, float]:
     """Smallest loss in nats and highest accuracy: an invariant head, or data without an orientation, know nothing."""
-    blind = cell.method == "invariant head" or cell.condition == "turned"
+    blind = cell.method == "invariant head" or cell.condition == "turned" or not oriented(data)
     floor = label_cap(GSet.regular(GROUP), tuple(GROUP.elements) if blind else (0,))
     return float(floor.nats), float(floor.accuracy)
 
@@ -27,7 +36,7 @@ def figures(raw: dict) -> dict[str, Intervals]:
         "probe, pooled features": {cell.method: results.mean(cell, "probe_upright") for cell in pretext},
         "probe, worst orientation": {cell.method: results.mean(cell, "probe_worst") for cell in pretext},
     }
-    marks = {"pretext": {cell.method: limits(cell)[1] for cell in pretext}}
+    marks = {"pretext": {cell.method: limits(cell, raw["settings"]["data"])[1] for cell in pretext}}
     return {
         raw["name"]: Intervals("Rotation prediction, upright images", panels, marks, "accuracy (dotted: cap)")
     }
@@ -35,7 +44,7 @@ def figures(raw: dict) -> dict[str, Intervals]:
 
 def page(raw: dict) -> str:
     """The whole page, from the raw runs alone."""
-    results = Results(raw, CELLS)
+    results, data = Results(raw, CELLS), raw["settings"]["data"]
     trained = [cell for cell in CELLS if cell.method not in RANDOM]
     pretext = [
         [
@@ -45,9 +54,9 @@ def page(raw: dict) -> str:
             f"{results.of(cell, 'multiplications')[0] / 1e6:.2f} M",
             percent(results.mean(cell, "accuracy")),
             "25.0",
-            f"{100 * limits(cell)[1]:.1f}",
+            f"{100 * limits(cell, data)[1]:.1f}",
             number(results.mean(cell, "loss")),
-            f"{limits(cell)[0]:.3f}",
+            f"{limits(cell, data)[0]:.3f}",
         ]
         for cell in trained
     ]
@@ -98,7 +107,7 @@ By how many quarter turns was the image turned? A C4 network with equivariant la
 and the controls that might do as well: plain CNNs with as many parameters and with as much compute, and the
 *symmetrised* CNN (a plain CNN on the four turned copies), which is an equivariant network too and here costs as much as
 the C4 network. "Upright": images as they come. "Turned": each image was turned at random before the task turned it, so
-that nothing is left to find out.
+that nothing is left to find out.{"" if oriented(data) else UNORIENTED}
 
 {results.setting()} ([raw runs](raw/{raw["name"]}.json))
 

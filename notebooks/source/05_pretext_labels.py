@@ -965,7 +965,7 @@ class Puzzles(PretextModel):
         )
 
 
-def training_of(model, pictures, epochs=8):
+def training_of(model, pictures, epochs=11):
     """20 steps of 48 pictures an epoch."""
     pictures = pictures.repeat(960 // len(pictures), 1, 1, 1)
     return Pretrainer(model, pictures, epochs=epochs, batch_size=48, lr=2e-2, seed=SEED)
