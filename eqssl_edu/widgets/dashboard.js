@@ -41,8 +41,8 @@ function lossRange(values) {
   return [Math.floor(bottom / step) * step, (Math.floor(high / step) + 1) * step];
 }
 
-/** One chart; draw(curves, range) with curves = [[[step, value], ...], ...]. */
-function makeChart({ name, unit, steps, guides = [] }) {
+/** One chart; draw(curves, range, label, spoken) with curves = [[[step, value], ...], ...]. */
+function makeChart({ steps, guides = [] }) {
   const { width, height, left, right, top, bottom } = CHART;
   const x = (step) => left + (step / steps) * (width - left - right);
   const svg = makeSvg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "eqssl-live-chart" });
@@ -51,7 +51,7 @@ function makeChart({ name, unit, steps, guides = [] }) {
   const words = makeSvg("g", { class: "eqssl-live-guides" });
   svg.append(axes, lines, words);
 
-  const draw = (curves, [low, high], spoken) => {
+  const draw = (curves, [low, high], label, spoken) => {
     const y = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
     const text = (content, attributes) => makeSvg("text", attributes, content);
     const rows = ticks(low, high);
@@ -65,7 +65,7 @@ function makeChart({ name, unit, steps, guides = [] }) {
         .filter(Number.isInteger)
         .map((value) => text(String(value), { x: x(value), y: height - bottom + 17, "text-anchor": "middle" })),
       text("step", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle", class: "eqssl-live-name" }),
-      text(`${name} (${unit})`, {
+      text(label, {
         transform: `translate(13 ${(top + height - bottom) / 2}) rotate(-90)`,
         "text-anchor": "middle",
         class: "eqssl-live-name",
@@ -167,8 +167,8 @@ function render({ model, el, signal }) {
   const facts = model.get("facts");
   const steps = Math.max(...facts.runs.map((run) => run.total));
   const total = facts.runs.reduce((sum, run) => sum + run.total, 0);
-  const loss = makeChart({ name: "loss", unit: "nats", steps });
-  const accuracy = makeChart({ name: "accuracy", unit: "%", steps, guides: facts.guides });
+  const loss = makeChart({ steps });
+  const accuracy = makeChart({ steps, guides: facts.guides });
 
   const swatch = (i) =>
     makeSvg(
@@ -211,14 +211,17 @@ function render({ model, el, signal }) {
     const { status } = values;
     const done = values.runs.reduce((sum, run) => sum + run.step, 0);
     const curves = values.runs.map((run) => run.points);
+    const rates = curves.map((points) => points.filter((point) => point[2] !== null).map(([step, , rate]) => [step, rate]));
+    const guesses = facts.guides.length > 0 || rates.some((points) => points.length);
+    accuracy.svg.parentElement.hidden = !guesses;
+    accuracy.draw(rates, [0, 113], "accuracy (%)", `Accuracy in percent against step. ${model.get("readout")}`);
+    // What has an accuracy is a cross entropy. Other losses have no unit.
     loss.draw(
       curves.map((points) => points.map(([step, value]) => [step, value])),
       lossRange(curves.flat().map(([, value]) => value)),
-      `Loss in nats against step. ${model.get("readout")}`,
+      guesses ? "loss (nats)" : "loss",
+      `Loss${guesses ? " in nats" : ""} against step. ${model.get("readout")}`,
     );
-    const rates = curves.map((points) => points.filter((point) => point[2] !== null).map(([step, , rate]) => [step, rate]));
-    accuracy.svg.parentElement.hidden = !facts.guides.length && rates.every((points) => !points.length);
-    accuracy.draw(rates, [0, 113], `Accuracy in percent against step. ${model.get("readout")}`);
     curves.forEach((points, i) => {
       const [, value, rate] = points[points.length - 1] ?? [];
       const parts = [value !== undefined && `loss ${value.toFixed(3)}`, rate != null && `accuracy ${rate.toFixed(1)} %`];

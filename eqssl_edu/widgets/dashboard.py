@@ -305,8 +305,9 @@ class LiveTraining(anywidget.AnyWidget):
             sentence = f"{name}: step {run.step} of {run.total_steps}"
             if shown["points"]:
                 _, loss, accuracy = shown["points"][-1]
-                sentence += f", loss {loss:.3f} nats"
-                sentence += "" if accuracy is None else f", accuracy {accuracy:.1f} %"
+                # What has an accuracy is a cross entropy. Other losses have no unit.
+                told = f"{loss:.3f}" if accuracy is None else f"{loss:.3f} nats, accuracy {accuracy:.1f} %"
+                sentence += f", loss {told}"
             sentence += "".join(f", {kind} {_text(last[name].get(kind))}" for kind in kinds)
             sentences.append(sentence + ".")
         return {

@@ -92,6 +92,8 @@ def test_it_trains_every_run_to_the_end_and_shows_the_last_state():
     assert live.facts["title"] == "Two coins" and live.facts["device"].startswith("CPU")
     assert live.facts["runs"] == [{"name": "a", "total": 20}, {"name": "b", "total": 10}]
     assert "a: step 20 of 20, loss 0." in live.readout and "accuracy 75.0 %" in live.readout
+    told, quiet = live.readout.split("b: ")
+    assert "nats" in told and "loss" in quiet and "nats" not in quiet  # no accuracy: no cross entropy
     assert repr(live) == f"LiveTraining: {live.readout}"
 
 
