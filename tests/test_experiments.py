@@ -310,3 +310,15 @@ def test_labels_of_all_jigsaw_methods_are_the_same_permutations():
     tables = [jigsaw_actions.build(method).task.labels.permutations for method in jigsaw_actions.METHODS]
     assert all(torch.equal(table, tables[0]) for table in tables)
     assert len(tables[0]) == GSet.jigsaw(jigsaw_actions.GROUP, 2).size == 24
+
+
+def test_the_list_of_pages_is_complete():
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", (RESULTS / "README.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(page.name for page in RESULTS.glob("*.md") if page.name != "README.md")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/results/README.md"])
+def test_links_lead_somewhere(name):
+    text = RESULTS.parents[1] / name
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text.read_text(encoding="utf-8"))
+    assert links and [link for link in links if not (text.parent / link).exists()] == []
