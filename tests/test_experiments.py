@@ -13,7 +13,7 @@ from eqssl_edu.experiments import contrastive, jigsaw_actions, pretraining, rota
 from eqssl_edu.experiments.__main__ import main, publish
 from eqssl_edu.experiments.catalogue import EXPERIMENTS
 from eqssl_edu.experiments.figures import Curves, Intervals, write_figure
-from eqssl_edu.experiments.pages import percent, points, table, verdict
+from eqssl_edu.experiments.pages import Results, percent, points, table, verdict
 from eqssl_edu.experiments.runs import Cell, Experiment, Settings, complete_seeds, perform, values
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead
@@ -322,3 +322,28 @@ def test_links_lead_somewhere(name):
     text = RESULTS.parents[1] / name
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text.read_text(encoding="utf-8"))
     assert links and [link for link in links if not (text.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [
+        ("contrastive", "4.8"),
+        ("contrastive-mnist", "1.3"),
+        ("contrastive-digits", None),
+        ("contrastive-cifar10", None),
+    ],
+)
+def test_what_the_readme_says_of_turned_views_follows_from_the_runs(name, cost):
+    raw = json.loads((RESULTS / "raw" / f"{name}.json").read_text(encoding="utf-8"))
+    results = Results(raw, contrastive.CELLS)
+    turned, upright = contrastive.CONDITIONS
+    change = {
+        method: results.difference(Cell(turned, method), Cell(upright, method), "probe_upright")
+        for method in ("plain", "max", "soft", "power3")
+    }
+    text = " ".join((RESULTS.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    assert change["plain"].excludes_zero == (cost is not None)
+    if cost:
+        assert f"{-100 * change['plain'].mean:.1f}" == cost
+        assert re.search(rf"{cost} (points )?on \[[^]]+\]\(docs/results/{name}\.md\)", text)
+    assert not any(change[method].excludes_zero for method in ("max", "soft", "power3"))
