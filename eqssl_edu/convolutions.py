@@ -22,17 +22,15 @@ class _TransformedCopies(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, weight: Tensor, table: Tensor) -> Tensor:
-        ctx.save_for_backward(table)
+    def forward(ctx, weight: Tensor, table: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
         return weight.index_select(1, table.flatten()).unflatten(1, table.shape)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (table,) = ctx.saved_tensors
-        size = table.shape[1]
-        inverse = table.argsort(dim=1) + size * torch.arange(len(table), device=table.device)[:, None]
-        copies = gradient.flatten(1).index_select(1, inverse.flatten()).unflatten(1, table.shape)
-        return copies.sum(dim=1), None
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (places,) = ctx.saved_tensors
+        copies = gradient.flatten(1).index_select(1, places.flatten()).unflatten(1, places.shape)
+        return copies.sum(dim=1), None, None
 
 
 class _ExpandedConv2d(nn.Module):
@@ -63,6 +61,9 @@ class _ExpandedConv2d(nn.Module):
         move = group.transform_maps if kernel_axes else group.transform
         table = torch.stack([move(entries, g).flatten() for g in group.elements])
         self.register_buffer("table", table, persistent=False)
+        # places[g, j]: where entry j is found among all copies laid end to end, in copy g
+        starts = table.shape[1] * torch.arange(len(table))[:, None]
+        self.register_buffer("places", table.argsort(dim=1) + starts, persistent=False)
 
     def extra_repr(self) -> str:
         return (
@@ -72,7 +73,7 @@ class _ExpandedConv2d(nn.Module):
 
     def _copies(self) -> Tensor:
         """(C', |G|, entries): the base kernels, each turned by every element."""
-        return _TransformedCopies.apply(self.weight.flatten(1), self.table)
+        return _TransformedCopies.apply(self.weight.flatten(1), self.table, self.places)
 
     def _convolve(self, planes: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)

@@ -233,14 +233,15 @@ def test_e2_a_wrong_index_can_be_equivariant_and_still_lose_rank():
 
 @pytest.mark.parametrize("group", [cyclic(2), C4, D4], **by_name)
 def test_gradient_of_the_copies_is_that_of_plain_indexing(group):
-    table = GroupConv2d(group, 2, 1, 2).table
+    layer = GroupConv2d(group, 2, 1, 2)
+    table, places = layer.table, layer.places
     weight = noise(2, table.shape[1]).requires_grad_()
 
     def indexed(weight):
         return weight[:, table]
 
     def gathered(weight):
-        return _TransformedCopies.apply(weight, table)
+        return _TransformedCopies.apply(weight, table, places)
 
     assert torch.equal(gathered(weight), indexed(weight))
     loss = noise(*indexed(weight).shape)
