@@ -96,11 +96,11 @@ def test_a_run_is_decided_by_its_seed(name, number, monkeypatch):
     assert first["curve"] != other["curve"]
 
 
-@pytest.mark.parametrize("name", ["digits", "glyphs", "glyphs-pose"])
+@pytest.mark.parametrize("name", ["digits", "glyphs", "glyphs-pose", "glyphs-pose-even"])
 def test_data_by_name(name):
     splits = pretraining.load(name)
     assert all(part.images.shape[1:] == (1, 16, 16) for part in splits)
-    assert int(splits.train.labels.max()) + 1 == {"digits": 10, "glyphs": 26, "glyphs-pose": 4}[name]
+    assert int(splits.train.labels.max()) + 1 == {"digits": 10, "glyphs": 26}.get(name, 4)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("mnist", (28, 28)), ("cifar10", (32, 32, 3))])
@@ -347,3 +347,25 @@ def test_what_the_readme_says_of_turned_views_follows_from_the_runs(name, cost):
         assert f"{-100 * change['plain'].mean:.1f}" == cost
         assert re.search(rf"{cost} (points )?on \[[^]]+\]\(docs/results/{name}\.md\)", text)
     assert not any(change[method].excludes_zero for method in ("max", "soft", "power3"))
+
+
+def test_what_the_readme_says_of_relative_poses_follows_from_the_runs():
+    raw = json.loads((RESULTS / "raw" / "contrastive-glyphs-pose-even.json").read_text(encoding="utf-8"))
+    results = Results(raw, contrastive.CELLS)
+    turned, upright = contrastive.CONDITIONS
+    text = " ".join((RESULTS.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    text = text[text.index("**Relative poses") : text.index("**The orbit is free")]
+    told = {name: results.mean(Cell(turned, name), "orbit_knn") for name in contrastive.METHODS}
+    told |= {"random": results.mean(contrastive.CELLS[-1], "orbit_knn")}
+    told |= {"plain, unturned": results.mean(Cell(upright, "plain"), "orbit_knn")}
+    assert sorted(re.findall(r"\d+\.\d", text)) == sorted(
+        f"{100 * value.mean:.1f}" for value in told.values()
+    )
+    for method, low in (("max", 0.05), ("power3", 0.0)):
+        assert results.difference(Cell(turned, method), Cell(turned, "mean"), "orbit_knn").low > low
+    assert not results.difference(Cell(turned, "soft"), Cell(turned, "mean"), "orbit_knn").excludes_zero
+    for method in contrastive.METHODS[1:]:
+        assert results.difference(Cell(upright, "plain"), Cell(upright, method), "orbit_knn").low > 0.03
+        for condition in contrastive.CONDITIONS:
+            gain = results.difference(Cell(condition, method), Cell(condition, "mean"), "probe_upright")
+            assert method == "mean" or gain.low <= 0

@@ -171,6 +171,16 @@ def test_dark_and_light_letters_are_equally_frequent(standard):
     assert 0.45 < lighter < 0.55
 
 
+def test_without_a_texture_only_the_letter_differs_from_the_ground():
+    bare, usual = (glyphs("pose", counts=(400, 4, 4), textured=textured).train for textured in (False, True))
+    darkest, brightest = bare.images.flatten(1).min(dim=1).values, bare.images.flatten(1).max(dim=1).values
+    assert torch.equal(darkest, torch.full((400,), 0.2))
+    assert 0.5 < brightest.min() <= brightest.max() <= 0.8 + 1e-6  # always light on dark
+    ground = (bare.images == 0.2).flatten(1).float().mean(dim=1)
+    assert ground.min() > 0.5
+    assert (usual.images == 0.2).float().mean() < 0.01  # the must-fail twin
+
+
 def class_means(upright, mirrored):
     """The mean absolute deviation from the mean grey, class by class: where the ink is."""
     sets = glyphs("C1", counts=(6000, 1, 1), upright=upright, mirrored=mirrored)
@@ -223,6 +233,7 @@ MALFORMED = {
     "count": (lambda: glyphs(counts=(3, 0, 3)), ValueError, r"counts\[1\] must be at least 1, got 0"),
     "size": (lambda: glyphs(size=0), ValueError, "size must be at least 1, got 0"),
     "upright": (lambda: glyphs(upright=1), TypeError, "upright must be a bool, got 1"),
+    "textured": (lambda: glyphs(textured="no"), TypeError, "textured must be a bool, got 'no'"),
     "seed": (lambda: glyphs(seed=-1), ValueError, "seed must be an integer of at least 0, got -1"),
     "part": (lambda: glyph_atlas("C1", "exam", 8), ValueError, "part must be one of train, .*, got 'exam'"),
     "odd": (lambda: glyph_atlas("C1", "test", 9), ValueError, "size must be even, .*, got 9"),

@@ -54,6 +54,7 @@ def glyphs(
     size: int = 24,
     upright: bool = True,
     mirrored: bool = False,
+    textured: bool = True,
     seed: int = 0,
 ) -> Splits:
     """Letters on textured grounds, dark on light or light on dark, noisy; values in [0, 1].
@@ -76,6 +77,8 @@ def glyphs(
         upright: True: within 12 degrees of the reader's orientation. False: each image turned by its own angle,
             uniform over the circle, so that no orientation is more likely than another.
         mirrored: every second image, at random, is a mirror image, and its label does not say which.
+        textured: False: light letters on an even dark ground, without noise. A contrastive loss could tell two images
+            apart by a texture that both views of an image keep, and never look at the letters.
         seed: another number gives other images.
 
     Example:
@@ -88,6 +91,7 @@ def glyphs(
     need_positive(size=size, **{f"counts[{i}]": count for i, count in enumerate(counts)})
     need_instance("upright", upright, bool)
     need_instance("mirrored", mirrored, bool)
+    need_instance("textured", textured, bool)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed must be an integer of at least 0, {got(seed)}")
     parts = []
@@ -96,7 +100,9 @@ def glyphs(
         atlas = glyph_atlas(kind, part, 2 * size)
         labels = torch.arange(count) % atlas.shape[1]
         labels = labels[torch.randperm(count, generator=generator)]
-        images = [_draw(atlas, chunk, size, upright, mirrored, generator) for chunk in labels.split(1000)]
+        images = [
+            _draw(atlas, chunk, size, upright, mirrored, textured, generator) for chunk in labels.split(1000)
+        ]
         parts.append(ImageSet(torch.cat(images), labels))
     return Splits(*parts)
 
@@ -181,9 +187,10 @@ def _draw(
     size: int,
     upright: bool,
     mirrored: bool,
+    textured: bool,
     generator: torch.Generator,
 ) -> Float[Tensor, "batch 1 size size"]:
-    """One random image for each label: the drawing is moved a little, put on a texture, and made noisy."""
+    """One random image for each label: the drawing is moved a little; with a texture it is made noisy as well."""
     count = len(labels)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -200,6 +207,8 @@ def _draw(
     grid = F.affine_grid(frame, [count, 1, 2 * size, 2 * size], align_corners=False)
     # Drawn at twice the size and averaged: thin strokes would break in a single bilinear sample.
     ink = F.avg_pool2d(F.grid_sample(atlas[variant, labels][:, None], grid, align_corners=False), 2)
+    if not textured:
+        return 0.2 + 0.6 * ink
     ground = uniform(0.4, 0.6, 1, 1, 1) + uniform(0.06, 0.14, 1, 1, 1) * textures(count, size, generator)
     dark_or_light = 1 - 2 * torch.randint(2, (count, 1, 1, 1), generator=generator)
     images = ground + dark_or_light * uniform(0.3, 0.5, 1, 1, 1) * ink

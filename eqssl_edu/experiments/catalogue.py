@@ -31,7 +31,7 @@ EXPERIMENTS = {
         _entry("free-orbit", IMAGES, 1, free_orbit, free_orbit_page),
         _entry(
             "contrastive",
-            ("glyphs", "glyphs-pose", "digits", "mnist", "rotated-mnist", "cifar10"),
+            ("glyphs", "glyphs-pose", "glyphs-pose-even", "digits", "mnist", "rotated-mnist", "cifar10"),
             6,
             contrastive,
             contrastive_page,

@@ -33,6 +33,8 @@ CHANGES = {
     "contrast": 0.3,
     "noise": 0.05,
 }
+# Two letters share the 16 pixels, light on an even ground: little texture, and no inversion.
+CHANGES_OF_PAIRS = CHANGES | {"texture": 0.1, "inversion": 0.0}
 # In a photograph the ground is part of the picture: other parts of it, and other colours.
 CHANGES_OF_PHOTOGRAPHS = {
     "crop": 0.4,
@@ -55,7 +57,7 @@ def matched(similarity: str) -> float:
 
 def changes(data: str) -> dict[str, float]:
     """How a view of such images may differ from another one, as arguments of ``RandomView``."""
-    return CHANGES_OF_PHOTOGRAPHS if data == "cifar10" else CHANGES
+    return {"cifar10": CHANGES_OF_PHOTOGRAPHS, "glyphs-pose-even": CHANGES_OF_PAIRS}.get(data, CHANGES)
 
 
 def run(cell: Cell, seed: int, settings: Settings) -> dict:

@@ -30,15 +30,16 @@ def load(name: str) -> Splits:
     """The images of an experiment.
 
     Arguments:
-        name: "digits"; "glyphs" (capitals) or "glyphs-pose" (relative poses of a pair of letters); "mnist",
-            "rotated-mnist" or "cifar10" (from the folders ``mnist`` and ``cifar10`` in the environment variable
-            EQSSL_DATA, else from the hub). All are 16 x 16 pixels: ten seeds have to end in an hour on one core.
+        name: "digits"; "glyphs" (capitals), "glyphs-pose" (relative poses of a pair of letters) or "glyphs-pose-even"
+            (the same without textures); "mnist", "rotated-mnist" or "cifar10" (from the folders ``mnist`` and
+            ``cifar10`` in the environment variable EQSSL_DATA, else from the hub). All are 16 x 16 pixels: ten seeds
+            have to end in an hour on one core.
     """
     if name == "digits":
         return digits(SIDE)
     if name.startswith("glyphs"):
-        kind = "pose" if name == "glyphs-pose" else "capitals"
-        return glyphs(kind, counts=(4000, 1000, 1000), size=SIDE)
+        kind = "pose" if "pose" in name else "capitals"
+        return glyphs(kind, counts=(4000, 1000, 1000), size=SIDE, textured=not name.endswith("even"))
     folder, kind = os.environ.get("EQSSL_DATA"), "cifar10" if name == "cifar10" else "mnist"
     source = Path(folder, kind) if folder else HUB[kind]
     limits = {"train": 5000, "test": 2000}
