@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import math
 import threading
@@ -16,6 +17,16 @@ from torch import Tensor, nn
 from eqssl_edu.errors import got, need_positive
 
 __all__ = ["Pretrainer", "cosine_with_warmup"]
+
+
+def _end_process_group() -> None:
+    """Let go of the other processes while Python is whole; Fabric does it for NCCL alone.
+
+    Gloo's threads may still hold tensors. If they drop them while the interpreter shuts down, the program aborts with
+    "terminate called without an active exception", after all its work is done.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def cosine_with_warmup(step: int, total_steps: int) -> float:
@@ -107,6 +118,8 @@ class Pretrainer:
             precision = "bf16-mixed" if bfloat16 else "32-true"
         self.fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
         self.fabric.launch()
+        if self.fabric.world_size > 1:
+            atexit.register(_end_process_group)
         if batch_size % self.fabric.world_size:
             raise ValueError(
                 f"batch_size must be a multiple of the {self.fabric.world_size} processes, {got(batch_size)}"
