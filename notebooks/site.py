@@ -48,7 +48,7 @@ pre { overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; margin: 0; }
 .highlight { padding: 8px 12px; border-left: 3px solid var(--line); }
 .prompt { display: none; }
 .output_subarea { margin: 10px 0; overflow-x: auto; }
-iframe { width: 100%; height: 620px; border: 1px solid var(--line); border-radius: 6px; }
+iframe { box-sizing: border-box; width: 100%; height: 620px; border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: 3px 10px; text-align: left; }
 img { max-width: 100%; }
