@@ -7,30 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from eqssl_edu.copies import places_of, transformed_copies
 from eqssl_edu.errors import got, need_positive
 from eqssl_edu.groups import FiniteGroup, need_exact, need_regular
 
 __all__ = ["GroupConv2d", "LiftingConv2d"]
-
-
-class _TransformedCopies(torch.autograd.Function):
-    """Gather the |G| transformed copies of each kernel; scatter their gradients back by a gather.
-
-    Row g of ``table`` is a permutation of the kernel's entries, so the gradient of entry j is the sum over g
-    of the gradient at the place where g has put j: a gather with the inverse permutations. PyTorch's own
-    backward of an indexing accumulates entry by entry, which is several times slower.
-    """
-
-    @staticmethod
-    def forward(ctx, weight: Tensor, table: Tensor, places: Tensor) -> Tensor:
-        ctx.save_for_backward(places)
-        return weight.index_select(1, table.flatten()).unflatten(1, table.shape)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (places,) = ctx.saved_tensors
-        copies = gradient.flatten(1).index_select(1, places.flatten()).unflatten(1, places.shape)
-        return copies.sum(dim=1), None, None
 
 
 class _ExpandedConv2d(nn.Module):
@@ -61,9 +42,7 @@ class _ExpandedConv2d(nn.Module):
         move = group.transform_maps if kernel_axes else group.transform
         table = torch.stack([move(entries, g).flatten() for g in group.elements])
         self.register_buffer("table", table, persistent=False)
-        # places[g, j]: where entry j is found among all copies laid end to end, in copy g
-        starts = table.shape[1] * torch.arange(len(table))[:, None]
-        self.register_buffer("places", table.argsort(dim=1) + starts, persistent=False)
+        self.register_buffer("places", places_of(table), persistent=False)
 
     def extra_repr(self) -> str:
         return (
@@ -73,7 +52,7 @@ class _ExpandedConv2d(nn.Module):
 
     def _copies(self) -> Tensor:
         """(C', |G|, entries): the base kernels, each turned by every element."""
-        return _TransformedCopies.apply(self.weight.flatten(1), self.table, self.places)
+        return transformed_copies(self.weight.flatten(1), self.table, self.places)
 
     def _convolve(self, planes: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from eqssl_edu.copies import places_of, transformed_copies
 from eqssl_edu.errors import got, need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup, need_regular
 
@@ -48,18 +49,18 @@ class GroupLinear(nn.Module):
         scale = math.sqrt(2 / (in_channels * group.order))
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, group.order) * scale)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        # z[c, j] enters y[c', h] through W[c', c, h^-1 j].
-        self.register_buffer("table", group.product[group.inverse], persistent=False)
+        # z[c, j] enters y[c', h] through W[c', c, h^-1 j]: copy h of the weights is their regular action.
+        entries = torch.arange(in_channels * group.order).view(in_channels, group.order)
+        table = torch.stack([group.transform_features(entries, h).flatten() for h in group.elements])
+        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("places", places_of(table), persistent=False)
 
     def extra_repr(self) -> str:
         return f"{self.group.name}, {self.in_channels}, {self.out_channels}, bias={self.bias is not None}"
 
     def expanded_weight(self) -> Float[Tensor, "out_width in_width"]:
         """The matrix of the plain linear map on flattened features that this layer is, (C'|G|, C|G|)."""
-        order = self.group.order
-        copies = self.weight.index_select(2, self.table.flatten())  # (C', C, h * j)
-        copies = copies.unflatten(2, (order, order)).transpose(1, 2)  # (C', h, C, j)
-        return copies.reshape(self.out_channels * order, self.in_channels * order)
+        return transformed_copies(self.weight.flatten(1), self.table, self.places).flatten(0, 1)
 
     def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch out group"]:
         need_regular(features, self.group, self.in_channels, grid=False)

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eqssl_edu.convolutions import _TransformedCopies
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import (
@@ -229,26 +228,6 @@ def test_e2_a_wrong_index_can_be_equivariant_and_still_lose_rank():
     layer = WrongIndex(C4, 1, 1, 5, bias=False).double()
     assert layer.weight.numel() == 100
     assert rank_of_weights(expansion_of(layer), layer.weight.shape) == 75
-
-
-@pytest.mark.parametrize("group", [cyclic(2), C4, D4], **by_name)
-def test_gradient_of_the_copies_is_that_of_plain_indexing(group):
-    layer = GroupConv2d(group, 2, 1, 2)
-    table, places = layer.table, layer.places
-    weight = noise(2, table.shape[1]).requires_grad_()
-
-    def indexed(weight):
-        return weight[:, table]
-
-    def gathered(weight):
-        return _TransformedCopies.apply(weight, table, places)
-
-    assert torch.equal(gathered(weight), indexed(weight))
-    loss = noise(*indexed(weight).shape)
-    first, second = (torch.autograd.grad((f(weight) * loss).sum(), weight)[0] for f in (gathered, indexed))
-    assert (first - second).abs().max() < 1e-12
-    assert torch.autograd.gradcheck(gathered, weight)
-    assert torch.autograd.gradgradcheck(lambda weight: gathered(weight).pow(3), weight)
 
 
 @pytest.mark.parametrize("kind", [LiftingConv2d, GroupConv2d])

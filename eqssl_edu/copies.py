@@ -1,0 +1,57 @@
+"""The |G| transformed copies of a weight: what a layer on a group is made of."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+__all__ = ["places_of", "transformed_copies"]
+
+
+def transformed_copies(
+    weight: Float[Tensor, "out entries"],
+    table: Int64[Tensor, "group entries"],
+    places: Int64[Tensor, "group entries"],
+) -> Float[Tensor, "out group entries"]:
+    """Every row of ``weight`` as each element of the group moves it, in the precision that autocast asks for.
+
+    Arguments:
+        weight: C' rows of entries.
+        table: ``table[g, j]`` is the entry that copy g holds at j; each row a permutation.
+        places: ``places_of(table)``, kept by the layer, since it takes a sort.
+    """
+    device, dtype = weight.device.type, weight.dtype
+    if torch.is_autocast_enabled(device) and dtype != torch.float64:  # autocast leaves float64 alone
+        dtype = torch.get_autocast_dtype(device)
+    return _TransformedCopies.apply(weight, table, places, dtype)
+
+
+def places_of(table: Int64[Tensor, "group entries"]) -> Int64[Tensor, "group entries"]:
+    """``places_of(table)[g, j]``: where entry j is found in copy g, among all copies laid end to end."""
+    starts = table.shape[1] * torch.arange(len(table), device=table.device)
+    return table.argsort(dim=1) + starts[:, None]
+
+
+class _TransformedCopies(torch.autograd.Function):
+    """Gather the copies; bring their gradients back by a gather as well.
+
+    Row g of ``table`` is a permutation, so the gradient of entry j is the sum over g of the gradient at the place
+    where g has put j: a gather with the inverse permutations. PyTorch's own backward of an indexing accumulates entry
+    by entry, which is several times slower.
+
+    The weight is rounded before it is copied, which is |G| times less work than rounding the copies. Their gradients
+    are added up in the weight's own precision.
+    """
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, table: Tensor, places: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.save_for_backward(places)
+        ctx.dtype = weight.dtype
+        return weight.to(dtype).index_select(1, table.flatten()).unflatten(1, table.shape)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (places,) = ctx.saved_tensors
+        copies = gradient.flatten(1).index_select(1, places.flatten()).unflatten(1, places.shape)
+        return copies.sum(dim=1, dtype=ctx.dtype), None, None, None

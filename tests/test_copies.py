@@ -1,0 +1,58 @@
+"""The |G| transformed copies of a weight, in every layer that is made of them: values, gradients, precision."""
+
+import pytest
+import torch
+from families import by_name
+
+from eqssl_edu.contrastive import GroupLinear
+from eqssl_edu.copies import transformed_copies
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.layers import GroupConv2d, LiftingConv2d
+
+GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(4)]
+LAYERS = {
+    "lifting": lambda group: LiftingConv2d(group, 2, 3, 2),
+    "convolution": lambda group: GroupConv2d(group, 2, 3, 2),
+    "linear": lambda group: GroupLinear(group, 2, 3),
+}
+
+
+@pytest.fixture(params=LAYERS)
+def kind(request):
+    return request.param
+
+
+def copies_of(layer, weight):
+    return transformed_copies(weight, layer.table, layer.places)
+
+
+@pytest.mark.parametrize("group", GROUPS, **by_name)
+def test_copies_and_their_gradient_are_those_of_plain_indexing(group, kind):
+    layer = LAYERS[kind](group).double()
+    weight = layer.weight.flatten(1).detach().requires_grad_()
+    indexed, gathered = weight[:, layer.table], copies_of(layer, weight)
+    assert torch.equal(gathered, indexed)
+    slope = torch.randn_like(indexed)
+    first, second = (torch.autograd.grad((y * slope).sum(), weight)[0] for y in (gathered, indexed))
+    assert (first - second).abs().max() < 1e-12
+    assert torch.autograd.gradcheck(lambda weight: copies_of(layer, weight), weight)
+    assert torch.autograd.gradgradcheck(lambda weight: copies_of(layer, weight).pow(3), weight)
+
+
+def test_autocast_rounds_the_weight_and_adds_up_its_gradient_in_full(kind):
+    layer = LAYERS[kind](dihedral(4))
+    exact = layer.expanded_weight()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = layer.expanded_weight()
+    assert torch.equal(rounded, exact.to(torch.bfloat16)) and not torch.equal(rounded.float(), exact)
+    slope = torch.randn_like(rounded)  # eight different numbers meet in one entry: their sum needs more digits
+    (gradient,) = torch.autograd.grad(rounded, layer.weight, slope)
+    (wanted,) = torch.autograd.grad(exact, layer.weight, slope.float())
+    assert gradient.dtype == torch.float32
+    assert (gradient - wanted).abs().max() < 1e-5 < (wanted.bfloat16() - wanted).abs().max()
+
+
+def test_autocast_leaves_double_precision_alone(kind):
+    layer = LAYERS[kind](cyclic(4)).double()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer.expanded_weight().dtype == torch.float64
