@@ -40,7 +40,7 @@ def main() -> None:
         return
     lines = [
         f"Forward + backward, {str(precision(device)).removeprefix('torch.')}, C |G| = {DIMENSION}. Each round runs "
-        "all candidates once; ratios are medians of the ratios within a round.",
+        "all candidates; ratios are medians of the ratios within a round.",
         "",
         *pair_table(options.views, device),
         "",
@@ -61,9 +61,7 @@ def pair_table(sizes: list[int], device: torch.device) -> list[str]:
     for name, group in GROUPS.items():
         for count in sizes:
             rounds = ROUNDS.get(count, 5)
-            seconds = paired_seconds(
-                candidates(group, count, device), rounds, device, warmup=1 if rounds > 2 else 0
-            )
+            seconds = paired_seconds(candidates(group, count, device), rounds, device)
             ratios = [f"{median_ratio(seconds[each], seconds['product']):.2f}" for each in names]
             streamed = median_ratio(seconds["soft"], seconds["soft, at once"])
             milliseconds = 1e3 * statistics.median(seconds["product"])
@@ -176,7 +174,7 @@ def step_table(device: torch.device) -> list[str]:
             torch.autograd.grad(loss, list(encoder.parameters()))
 
         runs = {kind: (lambda kind=kind: step(kind)) for kind in ("plain", *KINDS)}
-        seconds = paired_seconds(runs, 7, device, warmup=1)
+        seconds = paired_seconds(runs, 7, device)
         ratios = [f"{median_ratio(seconds[kind], seconds['plain']):.2f}" for kind in KINDS]
         milliseconds = 1e3 * statistics.median(seconds["plain"])
         rows.append(

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+LEAST_SECONDS = 0.02  # that a candidate works in each round
 
 
 def machine(device: torch.device) -> str:
@@ -34,21 +35,24 @@ def machine(device: torch.device) -> str:
 
 
 def paired_seconds(
-    candidates: dict[str, Callable[[], object]], rounds: int, device: torch.device, warmup: int = 2
+    candidates: dict[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, list[float]]:
-    """Seconds of each candidate in each round; entry i of all lists belongs to one and the same round."""
+    """Seconds of each candidate in each round; entry i of all lists belongs to one and the same round.
+
+    A candidate that takes less than ``LEAST_SECONDS`` is called several times in each round, one call after the other:
+    waiting for a single short one would, on an accelerator, measure the waiting.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
-    for round_ in range(warmup + rounds):
+    calls: dict[str, int] = {}
+    for name, candidate in candidates.items():
+        candidate()  # the first call loads and chooses what the later ones find ready
+        calls[name] = max(1, round(LEAST_SECONDS / _seconds(candidate, 1, device)))
+    for round_ in range(rounds):
         # Start with another candidate each round: no one always follows the same neighbour.
         start = round_ % len(names)
         for name in names[start:] + names[:start]:
-            _wait(device)
-            begin = time.perf_counter()
-            candidates[name]()
-            _wait(device)
-            if round_ >= warmup:
-                seconds[name].append(time.perf_counter() - begin)
+            seconds[name].append(_seconds(candidates[name], calls[name], device))
     return seconds
 
 
@@ -80,6 +84,16 @@ def write(name: str, title: str, device: torch.device, lines: list[str]) -> Path
     path = RESULTS / f"{name}-{device.type}.md"
     path.write_text(text)
     return path
+
+
+def _seconds(candidate: Callable[[], object], calls: int, device: torch.device) -> float:
+    """Of one call, the mean over ``calls``."""
+    _wait(device)
+    begin = time.perf_counter()
+    for _ in range(calls):
+        candidate()
+    _wait(device)
+    return (time.perf_counter() - begin) / calls
 
 
 def _wait(device: torch.device) -> None:
