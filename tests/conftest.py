@@ -8,10 +8,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 from jaxtyping import config, install_import_hook
 
 sys.path.insert(0, str(Path(__file__).parent))
 install_import_hook("eqssl_edu", "typechecker.check")
+no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 
 
 @pytest.fixture
@@ -20,3 +22,15 @@ def as_a_user():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=no_gpu)])
+def device(request):
+    """A device that is not the CPU: a pretended one, and a GPU where there is one."""
+    from elsewhere import elsewhere
+
+    if request.param == "cuda":
+        yield torch.device("cuda")
+    else:
+        with elsewhere() as pretended:
+            yield pretended

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -102,8 +103,17 @@ def _with_tensors(index: object) -> object:
     return torch.tensor(index) if isinstance(index, list) else index
 
 
+def _without_autocast(function, answer):
+    """A function of torch.autocast: the pretended device's is off, where torch's meta device has none at all."""
+    return lambda device, *rest, **named: (
+        answer() if str(device) == DEVICE.type else function(device, *rest, **named)
+    )
+
+
 @contextlib.contextmanager
 def elsewhere() -> Iterator[torch.device]:
     """Inside, tensors and modules can be moved to the pretended device."""
-    with _Factories(), _Numbers():
+    off = {"autocast": contextlib.nullcontext, "is_autocast_enabled": lambda: False}
+    patched = {name: _without_autocast(getattr(torch, name), answer) for name, answer in off.items()}
+    with _Factories(), _Numbers(), mock.patch.multiple(torch, **patched):
         yield DEVICE

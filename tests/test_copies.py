@@ -45,7 +45,9 @@ def test_autocast_rounds_the_weight_and_adds_up_its_gradient_in_full(kind):
     with torch.autocast("cpu", torch.bfloat16):
         rounded = layer.expanded_weight()
     assert torch.equal(rounded, exact.to(torch.bfloat16)) and not torch.equal(rounded.float(), exact)
-    slope = torch.randn_like(rounded)  # eight different numbers meet in one entry: their sum needs more digits
+    slope = torch.randn_like(
+        rounded
+    )  # eight different numbers meet in one entry: their sum needs more digits
     (gradient,) = torch.autograd.grad(rounded, layer.weight, slope)
     (wanted,) = torch.autograd.grad(exact, layer.weight, slope.float())
     assert gradient.dtype == torch.float32

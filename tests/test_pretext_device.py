@@ -2,24 +2,12 @@
 
 import pytest
 import torch
-from elsewhere import elsewhere
 
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead, InvariantHead
 from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask, Task, verify
-
-no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
-
-
-@pytest.fixture(params=["pretended", pytest.param("cuda", marks=no_gpu)])
-def device(request):
-    if request.param == "cuda":
-        yield torch.device("cuda")
-    else:
-        with elsewhere() as pretended:
-            yield pretended
 
 
 def shifted(images, labels):

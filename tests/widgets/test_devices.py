@@ -24,18 +24,12 @@ from eqssl_edu.widgets import (
 
 IMAGES = torch.rand(12, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 ROUNDING = 1e-3 if torch.cuda.is_available() else 1e-5  # a GPU may round convolutions to TF32
-no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 
 
-@pytest.fixture(params=["pretended", pytest.param("cuda", marks=no_gpu)])
-def device(request, monkeypatch):
+@pytest.fixture(autouse=True)
+def errors_are_raised(monkeypatch):
     monkeypatch.setattr(base, "RAISE_ERRORS", True)
     torch.manual_seed(0)
-    if request.param == "cuda":
-        yield torch.device("cuda")
-    else:
-        with elsewhere() as pretended:
-            yield pretended
 
 
 @pytest.fixture(params=["images on the CPU", "images elsewhere"])
