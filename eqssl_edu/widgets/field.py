@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 1.0  # networks that need longer for the coarse angles get no
 
 @dataclass
 class Curve:
-    """The errors at the angles that are known by now, and how long they took."""
+    """The errors at the angles that are known by now, and how long the coarse ones took."""
 
     errors: dict[int, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -200,9 +200,10 @@ class FieldExplorer(FieldPage, Explorer):
         image = self.sources.get(self._state["source"], self._state["picture"]).image
         for angle in [angle for angle in CURVE_ANGLES if angle not in known.errors]:
             known.errors[angle] = errors_at(self.networks, image, self._state, angle)
-            if time.perf_counter() - start > SLICE_SECONDS:
+            if len(known.errors) == COARSE_ANGLES or time.perf_counter() - start > SLICE_SECONDS:
                 break
-        known.seconds += time.perf_counter() - start
+        if len(known.errors) <= COARSE_ANGLES:  # once begun, the finer ones are finished
+            known.seconds += time.perf_counter() - start
         self._show_curve()
 
     def known_curve(self, state: dict[str, Any]) -> Curve:

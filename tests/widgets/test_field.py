@@ -15,7 +15,7 @@ from torch import nn
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN, GroupResNet, matched_cnn
 from eqssl_edu.groups import cyclic, dihedral, rotate
-from eqssl_edu.widgets import FieldExplorer, base
+from eqssl_edu.widgets import FieldExplorer, base, field
 from eqssl_edu.widgets.field import CURVE_ANGLES
 from eqssl_edu.widgets.field_values import error_text
 
@@ -159,6 +159,22 @@ def test_the_curve_comes_coarse_first_and_touches_zero_at_the_elements(pair):
     assert min(error for angle, error in zip(angles, plain_errors, strict=True) if 30 <= angle <= 330) > 0.05
     pair.set_state(angle=45)
     assert pair.errors()["plain CNN"] == pytest.approx(plain_errors[angles.index(45)])
+
+
+@pytest.mark.parametrize(("seconds", "step"), [(0.03, 5), (0.05, 15)])
+def test_the_curve_is_coarse_or_fine_and_never_half_of_each(pair, monkeypatch, seconds, step):
+    """The coarse angles decide: at 0.03 s each they take less than the second that is waited, at 0.05 s more."""
+    clock = [0.0]
+
+    def slow(*arguments):
+        clock[0] += seconds
+        return [0.1, 0.2]
+
+    monkeypatch.setattr(field, "errors_at", slow)
+    monkeypatch.setattr(field.time, "perf_counter", lambda: clock[0])
+    while pair.unfinished:
+        pair.refine()
+    assert pair.curve["angles"] == list(range(0, 361, step))
 
 
 def test_the_curve_belongs_to_the_layer_and_to_the_weights(pair):
