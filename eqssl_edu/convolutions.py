@@ -7,17 +7,18 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.copies import places_of, transformed_copies
-from eqssl_edu.errors import got, need_positive
+from eqssl_edu.copies import moved_entries, places_of, transformed_copies
+from eqssl_edu.errors import need_images, need_instance, need_padding, need_positive
 from eqssl_edu.groups import FiniteGroup, need_exact, need_regular
 
 __all__ = ["GroupConv2d", "LiftingConv2d"]
 
 
 class _ExpandedConv2d(nn.Module):
-    """A convolution whose kernel is the |G| transformed copies of one base kernel."""
+    """A convolution whose kernel is the |G| transformed copies of one base kernel.
 
-    kernel_axes: tuple[int, ...]  # the axes of a base kernel that the group moves
+    ``kernel_axes`` are the sizes of the axes of a base kernel that the group permutes: none, or (|G|,).
+    """
 
     def __init__(
         self, group, in_channels, out_channels, kernel_size, stride, padding, bias, kernel_axes
@@ -26,8 +27,8 @@ class _ExpandedConv2d(nn.Module):
         need_positive(
             in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride
         )
-        if not isinstance(padding, int) or padding < 0:
-            raise ValueError(f"padding must be an integer of at least 0, {got(padding)}")
+        need_padding(padding)
+        need_instance("bias", bias, bool)
         need_exact(group)
         self.group = group
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -38,11 +39,10 @@ class _ExpandedConv2d(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
         # table[g, j]: the entry of a kernel that its copy g holds at j; a kernel is flattened, channels and all,
         # so that one gather writes the copies where the convolution wants them.
-        entries = torch.arange(self.weight[0].numel()).reshape(in_channels, *shape)
         move = group.transform_maps if kernel_axes else group.transform
-        table = torch.stack([move(entries, g).flatten() for g in group.elements])
-        self.register_buffer("table", table, persistent=False)
-        self.register_buffer("places", places_of(table), persistent=False)
+        moved = moved_entries(move, group, (in_channels, *shape))
+        self.register_buffer("table", moved, persistent=False)
+        self.register_buffer("places", places_of(moved), persistent=False)
 
     def extra_repr(self) -> str:
         return (
@@ -107,8 +107,7 @@ class LiftingConv2d(_ExpandedConv2d):
     def forward(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group out_height out_width"]:
-        if images.ndim != 4 or images.shape[1] != self.in_channels:
-            raise ValueError(f"images must have shape (B, {self.in_channels}, H, W), {got(images)}")
+        need_images(images, self.in_channels)
         return self._convolve(images)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.errors import got, need_images, need_instance, need_positive
 from eqssl_edu.exactness import eval_mode
 from eqssl_edu.groups import FiniteGroup, cyclic, need_exact
 from eqssl_edu.layers import (
@@ -48,8 +48,7 @@ class Encoder(nn.Module):
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group"]:
         """Regular features: the mean of the last feature maps over the grid."""
-        if images.ndim != 4 or images.shape[1] != self.in_channels:
-            raise ValueError(f"images must have shape (B, {self.in_channels}, H, W), {got(images)}")
+        need_images(images, self.in_channels)
         return self.feature_maps(images).mean(dim=(-2, -1))
 
 
@@ -265,21 +264,21 @@ class SymmetrizedEncoder(nn.Module):
         if not widths:
             raise ValueError("module must hold a layer with out_features or out_channels, got none")
         self.group, self.module = group, module
-        # A module that names its own width comes first in modules(); else the last layer's width counts.
-        self.out_channels = widths[0] if hasattr(module, "out_channels") else widths[-1]
+        # A module that names its own width is believed; else the last layer's width counts.
+        own = getattr(module, "out_channels", None)
+        self.out_channels = own if isinstance(own, int) else widths[-1]
 
     def forward(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group"]:
-        if images.ndim != 4:
-            raise ValueError(f"images must have shape (B, C, H, W), {got(images)}")
+        need_images(images, None)
         turned_back = [self.group.transform(images, int(self.group.inverse[g])) for g in self.group.elements]
         # One batch, so that a batch norm inside sees all copies and shares its statistics over the group.
         vectors = self.module(torch.cat(turned_back)).flatten(1)
         if vectors.shape[1] != self.out_channels:
             raise ValueError(
                 f"module must give {self.out_channels} numbers per image, the width of its last layer, "
-                f"got {vectors.shape[1]}"
+                f"got {vectors.shape[1]}; if that is right, say so before: module.out_channels = {vectors.shape[1]}"
             )
         return vectors.unflatten(0, (self.group.order, len(images))).permute(1, 2, 0)
 
@@ -288,7 +287,8 @@ def matched_cnn(encoder: GroupCNN | GroupResNet, by: str = "parameters") -> Grou
     """The plain CNN (group C1) of the same architecture with as many parameters, or as many multiplications.
 
     By compute, the plain network simply has the expanded widths, |G| times the channels. By parameters, the
-    widths grow by about sqrt(|G|); the nearest network is searched for.
+    widths grow by about sqrt(|G|); the nearest network is searched for. One factor scales all widths, so networks with
+    stages of one to three channels can miss by tens of per cent: print ``count_parameters`` of both.
 
     Arguments:
         encoder: the group network to match.

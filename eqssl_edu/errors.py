@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["got", "need_instance", "need_integers", "need_positive"]
+__all__ = ["got", "need_images", "need_instance", "need_integers", "need_padding", "need_positive"]
 
 
 def got(value: object) -> str:
@@ -34,3 +34,16 @@ def need_positive(**sizes: object) -> None:
             raise TypeError(f"{name} must be an integer, {got(value)}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, {got(value)}")
+
+
+def need_padding(padding: object) -> None:
+    """Raise ValueError unless ``padding`` is an integer of at least 0."""
+    if not isinstance(padding, int) or isinstance(padding, bool) or padding < 0:
+        raise ValueError(f"padding must be an integer of at least 0, {got(padding)}")
+
+
+def need_images(images: object, channels: int | None) -> None:
+    """Raise unless ``images`` is a tensor (B, C, H, W), with this C if it is given."""
+    need_instance("images", images, Tensor)
+    if images.ndim != 4 or channels not in (None, images.shape[1]):
+        raise ValueError(f"images must have shape (B, {channels or 'C'}, H, W), {got(images)}")

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.errors import got, need_instance, need_padding, need_positive
 
 __all__ = ["eval_mode", "exactness_violations", "is_exact"]
+
+# Left, right, top and bottom each have a padding of their own.
+PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
 
 
 def is_exact(size: int, kernel_size: int, stride: int, padding: int) -> bool:
@@ -30,8 +33,7 @@ def is_exact(size: int, kernel_size: int, stride: int, padding: int) -> bool:
         (False, True)
     """
     need_positive(size=size, kernel_size=kernel_size, stride=stride)
-    if not isinstance(padding, int) or padding < 0:
-        raise ValueError(f"padding must be an integer of at least 0, {got(padding)}")
+    need_padding(padding)
     if kernel_size > size + 2 * padding:
         raise ValueError(
             f"kernel_size must fit into size + 2 * padding = {size + 2 * padding}, {got(kernel_size)}"
@@ -55,7 +57,8 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
     """The layers of a torch module that break rule E1 at this image size, each with the nearest legal sizes.
 
     Runs the model once on a square of zeros and looks at every layer that has a window, a stride and a
-    padding (convolution and pooling, plain or on a group). Functional calls in a ``forward`` are not seen.
+    padding (convolution and pooling, plain or on a group), and at every layer that pads. Not seen are functional calls
+    in a ``forward``, and layers without a window: ``Upsample``, ``PixelUnshuffle``, ``FractionalMaxPool2d``.
 
     Arguments:
         model: any module on images (B, C, S, S); C is read off its first convolution (1 if it has none).
@@ -63,8 +66,11 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
 
     Returns:
         name of the layer -> the nearest sizes *of that layer's input* that keep the rule; empty if nothing is
-        wrong. A layer that no size can mend (windows that are not square, a transposed convolution with
-        output padding) has no sizes.
+        wrong. A layer that no size can mend (windows that are not square, more padding on one side than on
+        another, a transposed convolution with output padding) has no sizes.
+
+    Raises:
+        ValueError: if the model cannot run on such images.
 
     Example:
         >>> list(exactness_violations(nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1)), 32).items())
@@ -72,7 +78,11 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
     """
     need_instance("model", model, nn.Module)
     need_positive(input_size=input_size)
-    widths = [getattr(layer, "in_channels", None) for layer in model.modules()]
+    widths = [
+        # escnn's layers name the type of their input, whose size counts its planes
+        getattr(getattr(layer, "in_type", None), "size", getattr(layer, "in_channels", None))
+        for layer in model.modules()
+    ]
     channels = next((width for width in widths if isinstance(width, int)), 1)
     found: dict[str, tuple[int, ...]] = {}
 
@@ -93,6 +103,9 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
     try:
         with eval_mode(model), torch.no_grad():  # batch norm must not learn from zeros
             model(parameter.new_zeros(1, channels, input_size, input_size))
+    except Exception as problem:
+        shape = (1, channels, input_size, input_size)
+        raise ValueError(f"model must run on images of shape {shape}, got {problem}") from problem
     finally:
         for handle in handles:
             handle.remove()
@@ -100,13 +113,17 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
 
 
 def _is_window(layer: nn.Module) -> bool:
-    """True for a layer that moves a window; a network that remembers its layers' settings is none."""
+    """True for a layer that moves a window or pads; a network that remembers its layers' settings is none."""
+    if isinstance(layer, PADS):
+        return True
     children = any(_is_window(child) for child in layer.children())
     return hasattr(layer, "kernel_size") and hasattr(layer, "stride") and not children
 
 
 def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None:
     """None if the layer keeps the rule at this input, else the sizes nearest to it that do."""
+    if isinstance(layer, PADS):
+        return None if len(set(layer.padding)) == 1 else ()
     if not isinstance(features, Tensor) or features.ndim < 4:
         return None
     windows = [
@@ -118,8 +135,9 @@ def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None
     if any(a != b for a, b in windows) or features.shape[-2] != features.shape[-1]:
         return ()
     kernel, stride, padding, dilation = (a for a, _ in windows)
-    if isinstance(layer, nn.modules.conv._ConvTransposeNd):
-        return () if any(layer.output_padding) else None
+    # escnn has transposed convolutions of its own, which are no subclass of torch's.
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd) or type(layer).__name__.endswith("ConvTransposed"):
+        return () if any(_two_axes(layer.output_padding)) else None
     window = dilation * (kernel - 1) + 1
     if padding == "same":  # torch pads an even window by one more on one side
         return None if window % 2 else ()

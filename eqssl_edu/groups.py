@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_integers, need_positive
 from eqssl_edu.rotation import disc_mask, rotate
+from eqssl_edu.tables import table
 
 __all__ = ["FiniteGroup", "cyclic", "dihedral", "disc_mask", "rotate"]
 
@@ -74,13 +75,15 @@ class FiniteGroup:
             for g in self.elements
         )
         caption = (
-            f"<caption>{self.name}: row g, column h, entry gh. Reflections have a dashed edge.</caption>"
+            f"<caption>{self.name}: row g, column h, entry gh. A colour for each rotation part; reflections have "
+            "a dashed edge.</caption>"
         )
         return f"<table>{caption}<tr><th></th>{head}</tr>{rows}</table>"
 
     # -- the tables ---------------------------------------------------------------------------------------
 
     @cached_property
+    @table
     def product(self) -> Int64[Tensor, "group group"]:
         """Cayley table: ``product[g, h] = gh`` (first h, then g)."""
         g = torch.arange(self.order)
@@ -91,14 +94,21 @@ class FiniteGroup:
         return turns + self.rotations * ((flip[:, None] + flip[None, :]) % 2)
 
     @cached_property
+    @table
     def inverse(self) -> Int64[Tensor, " group"]:
         """``inverse[g]`` is the element with ``product[g, inverse[g]] == 0``."""
         return (self.product == 0).long().argmax(dim=1)
 
     @cached_property
+    @table
     def _shift(self) -> Int64[Tensor, "group group"]:
         """``_shift[g, h] = g^-1 h``: where the regular action of g reads entry h from."""
         return self.product[self.inverse]
+
+    @cached_property
+    def _rows(self) -> list[list[int]]:
+        """The product table as lists: a closure asks it for single entries, many times."""
+        return self.product.tolist()
 
     def degrees(self, g: int) -> float:
         """The angle of rotation in element g, in degrees (for a reflection: of the turn after the flip)."""
@@ -122,9 +132,10 @@ class FiniteGroup:
     def generate(self, generators: Sequence[int]) -> tuple[int, ...]:
         """The smallest subgroup that contains ``generators``, as a sorted tuple."""
         generators = self._elements("generators", generators)
+        product = self._rows
         found, new = {0}, {0}
         while new:
-            new = {int(self.product[g, h]) for g in generators for h in new} - found
+            new = {product[g][h] for g in generators for h in new} - found
             found |= new
         return tuple(sorted(found))
 
@@ -225,6 +236,8 @@ class FiniteGroup:
 
     def _element(self, g: int) -> int:
         try:
+            if isinstance(g, bool):
+                raise TypeError
             index = g.__index__()
         except (AttributeError, TypeError):
             raise TypeError(
@@ -306,6 +319,7 @@ def need_exact(group: FiniteGroup) -> None:
 
 def need_regular(features: Tensor, group: FiniteGroup, channels: int | None, grid: bool) -> None:
     """Raise ValueError unless ``features`` are regular features (or maps) of this group."""
+    need_instance("maps" if grid else "features", features, Tensor)
     shape = f"(B, {channels or 'C'}, {group.order}{', H, W' if grid else ''})"
     wrong_channels = channels is not None and features.ndim > 1 and features.shape[1] != channels
     if features.ndim != (5 if grid else 3) or features.shape[2] != group.order or wrong_channels:
@@ -319,11 +333,13 @@ def _group(rotations: int, reflections: bool) -> FiniteGroup:
 
 
 @lru_cache(maxsize=64)
+@table
 def _on_device(group: FiniteGroup, device: torch.device) -> Tensor:
     return group._shift.to(device)
 
 
 @lru_cache(maxsize=64)
+@table
 def _pixel_table(group: FiniteGroup, height: int, width: int, device: torch.device) -> Tensor:
     """[g, p] = the pixel that lands on pixel p under g; rows of elements that do not fit the grid are 0."""
     pixels = torch.arange(height * width).reshape(height, width)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_integers, need_positive
 from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.tables import table
 
 __all__ = ["GSet"]
 
@@ -36,11 +37,13 @@ class GSet:
         (0, 1, 2, 3, 4, 5, 6, 7)
     """
 
+    @table
     def __init__(
         self, group: FiniteGroup, action: Int64[Tensor, "group size"], names: Iterable[str] | None = None
     ) -> None:
         need_instance("group", group, FiniteGroup)
         need_integers("action", action)
+        action = action.detach().cpu().clone()  # nobody else can change it once it is checked
         if action.ndim != 2 or action.shape[0] != group.order or action.shape[1] < 1:
             raise ValueError(f"action must have shape ({group.order}, n) for {group.name}, {got(action)}")
         size = action.shape[1]
@@ -63,6 +66,8 @@ class GSet:
         self.group = group
         self.action = action
         self.size = size
+        if names is not None and not isinstance(names, Iterable):
+            raise TypeError(f"names must hold {size} names, {got(names)}")
         self.names = [str(label) for label in range(size)] if names is None else [str(name) for name in names]
         if len(self.names) != size:
             raise ValueError(f"names must hold {size} names, got {len(self.names)}")
@@ -116,6 +121,10 @@ class GSet:
         if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < self.size:
             raise ValueError(f"labels must hold labels 0 .. {self.size - 1}, {got(labels.tolist())}")
         if isinstance(g, Tensor):
+            if labels.ndim != 1:
+                raise ValueError(
+                    f"labels must have one axis where g holds an element for each, {got(labels)}"
+                )
             self.group._per_sample(g, labels, "labels", minimum_axes=1)
         else:
             g = self.group._element(g)
@@ -133,12 +142,14 @@ class GSet:
     # -- the standard sets --------------------------------------------------------------------------------
 
     @classmethod
+    @table
     def regular(cls, group: FiniteGroup) -> GSet:
         """G acting on itself from the left: one orbit, trivial stabilisers."""
         need_instance("group", group, FiniteGroup)
         return cls(group, group.product, [group.element_name(g) for g in group.elements])
 
     @classmethod
+    @table
     def trivial(cls, group: FiniteGroup, n: int) -> GSet:
         """n labels that no element moves."""
         need_instance("group", group, FiniteGroup)
@@ -146,6 +157,7 @@ class GSet:
         return cls(group, torch.arange(n).repeat(group.order, 1))
 
     @classmethod
+    @table
     def quotient(cls, group: FiniteGroup, subgroup: Sequence[int]) -> GSet:
         """The left cosets G/H: label i is ``group.left_cosets(subgroup)[i]``; g.(tH) = (gt)H."""
         need_instance("group", group, FiniteGroup)
@@ -158,6 +170,7 @@ class GSet:
         return cls(group, coset_of[group.product[:, representatives]], names)
 
     @classmethod
+    @table
     def grid(cls, group: FiniteGroup, n: int) -> GSet:
         """The positions of an n x n grid, row-major; g moves them as it moves the tiles of an image."""
         need_exact(group)
@@ -168,6 +181,7 @@ class GSet:
         return cls(group, arrives.argsort(dim=1), [f"row {p // n}, column {p % n}" for p in range(n * n)])
 
     @classmethod
+    @table
     def neighbours(cls, group: FiniteGroup) -> GSet:
         """The eight neighbours of a grid position, row-major without the centre (relative patch location)."""
         around = [0, 1, 2, 3, 5, 6, 7, 8]
@@ -175,6 +189,7 @@ class GSet:
         return cls(group, action - (action > 4).long(), NEIGHBOUR_NAMES)
 
     @classmethod
+    @table
     def jigsaw(
         cls,
         group: FiniteGroup,
@@ -226,7 +241,7 @@ class GSet:
     # -- checks -------------------------------------------------------------------------------------------
 
     def _label(self, label: int) -> int:
-        if not isinstance(label, int):
+        if not isinstance(label, int) or isinstance(label, bool):
             raise TypeError(f"label must be an integer, {got(label)}")
         if not 0 <= label < self.size:
             raise ValueError(f"label must be one of 0 .. {self.size - 1}, {got(label)}")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import got, need_integers, need_positive
 from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.tables import table
 
 __all__ = ["ACTIONS", "action_table", "choose", "move"]
 
@@ -65,7 +66,7 @@ def choose(
     The Hamming distance does not change when both permutations are moved by g, on either side. So the
     distance of one member to a closed set is that of its whole orbit: one representative of each is enough.
     """
-    if n not in (2, 3):
+    if not isinstance(n, int) or n not in (2, 3):
         raise ValueError(f"n must be 2 or 3 (a 2 x 2 or 3 x 3 jigsaw), {got(n)}")
     _need_action(group, action)
     candidates = _all_permutations(n * n)
@@ -110,6 +111,7 @@ def _need_action(group: FiniteGroup, action: str) -> None:
 
 
 @lru_cache(maxsize=16)
+@table
 def _positions(group: FiniteGroup, n: int) -> Tensor:
     from eqssl_edu.gsets import GSet
 
@@ -117,6 +119,7 @@ def _positions(group: FiniteGroup, n: int) -> Tensor:
 
 
 @lru_cache(maxsize=2)
+@table
 def _all_permutations(tiles: int) -> Tensor:
     return torch.tensor(list(all_orders(range(tiles))))
 

@@ -75,6 +75,7 @@ class GroupPool(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch channel group *grid"]
     ) -> Float[Tensor, "batch channel *grid"]:
+        need_instance("features", features, Tensor)
         need_regular(features, self.group, None, grid=features.ndim == 5)
         return features.amax(dim=2) if self.kind == "max" else features.mean(dim=2)
 
@@ -89,6 +90,7 @@ class HalvingPool2d(nn.Module):
     def forward(
         self, maps: Float[Tensor, "batch channel group height width"]
     ) -> Float[Tensor, "batch channel group half_height half_width"]:
+        need_instance("maps", maps, Tensor)
         if maps.ndim != 5:
             raise ValueError(f"maps must have shape (B, C, |G|, H, W), {got(maps)}")
         odd = [size % 2 for size in maps.shape[-2:]]
@@ -176,6 +178,7 @@ class FreeHead(nn.Linear):
         self.in_channels, self.order = in_channels, order
 
     def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
+        need_instance("features", features, Tensor)
         if features.ndim != 3 or features.shape[1:] != (self.in_channels, self.order):
             raise ValueError(
                 f"features must have shape (B, {self.in_channels}, {self.order}), {got(features)}"

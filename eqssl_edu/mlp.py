@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.copies import places_of, transformed_copies
+from eqssl_edu.copies import moved_entries, places_of, transformed_copies
 from eqssl_edu.errors import got, need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup, need_regular
 
@@ -44,16 +44,16 @@ class GroupLinear(nn.Module):
         super().__init__()
         need_instance("group", group, FiniteGroup)
         need_positive(in_channels=in_channels, out_channels=out_channels)
+        need_instance("bias", bias, bool)
         self.group, self.in_channels, self.out_channels = group, in_channels, out_channels
         # The variance that keeps a signal's size through a ReLU.
         scale = math.sqrt(2 / (in_channels * group.order))
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, group.order) * scale)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         # z[c, j] enters y[c', h] through W[c', c, h^-1 j]: copy h of the weights is their regular action.
-        entries = torch.arange(in_channels * group.order).view(in_channels, group.order)
-        table = torch.stack([group.transform_features(entries, h).flatten() for h in group.elements])
-        self.register_buffer("table", table, persistent=False)
-        self.register_buffer("places", places_of(table), persistent=False)
+        moved = moved_entries(group.transform_features, group, (in_channels, group.order))
+        self.register_buffer("table", moved, persistent=False)
+        self.register_buffer("places", places_of(moved), persistent=False)
 
     def extra_repr(self) -> str:
         return f"{self.group.name}, {self.in_channels}, {self.out_channels}, bias={self.bias is not None}"
@@ -90,6 +90,7 @@ class GroupMLP(nn.Sequential):
     def __init__(self, group: FiniteGroup, channels: Sequence[int], norm_output: bool = False) -> None:
         need_instance("group", group, FiniteGroup)
         need_widths(channels)
+        need_instance("norm_output", norm_output, bool)
         layers: list[nn.Module] = []
         for width, next_width in itertools.pairwise(channels[:-1]):
             # No bias: the batch norm behind it has one.

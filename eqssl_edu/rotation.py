@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.tables import table
 
 __all__ = ["disc_mask", "rotate"]
 
@@ -80,11 +81,13 @@ def _grid(
     # normalisation of both axes to [-1, 1].
     rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
     theta = torch.stack(rows, dim=1).reshape(-1, 2, 3)
+    if not len(angle):  # affine_grid wants at least one
+        return theta.new_zeros(0, height, width, 2)
     return F.affine_grid(theta, [len(angle), 1, height, width], align_corners=False)
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)  # or nobody could differentiate through what inference mode had cached
+@table
 def _grid_of_one(
     degrees: float, height: int, width: int, dtype: torch.dtype, device: torch.device
 ) -> Float[Tensor, "1 height width 2"]:
@@ -109,6 +112,7 @@ def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
 
 
 @lru_cache(maxsize=16)
+@table
 def _disc(size: int, radius: float) -> Bool[Tensor, "size size"]:
     offset = torch.arange(size) - (size - 1) / 2
     return offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2 + 1e-9

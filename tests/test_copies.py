@@ -35,8 +35,33 @@ def test_copies_and_their_gradient_are_those_of_plain_indexing(group, kind):
     slope = torch.randn_like(indexed)
     first, second = (torch.autograd.grad((y * slope).sum(), weight)[0] for y in (gathered, indexed))
     assert (first - second).abs().max() < 1e-12
-    assert torch.autograd.gradcheck(lambda weight: copies_of(layer, weight), weight)
+    assert torch.autograd.gradcheck(lambda weight: copies_of(layer, weight), weight, check_forward_ad=True)
     assert torch.autograd.gradgradcheck(lambda weight: copies_of(layer, weight).pow(3), weight)
+
+
+def test_functions_of_torch_func_work_as_for_plain_indexing(kind):
+    """Gradients of each sample, and second derivatives."""
+    layer = LAYERS[kind](cyclic(4)).double()
+    shape = {"lifting": (5, 2, 4, 4), "convolution": (5, 2, 4, 4, 4), "linear": (5, 2, 4)}[kind]
+    x = torch.randn(shape, dtype=torch.float64)
+
+    def loss(weight, sample):
+        return torch.func.functional_call(layer, {"weight": weight}, (sample[None],)).pow(3).sum()
+
+    weight = layer.weight.detach()
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(weight, x)
+    for gradient, sample in zip(each, x, strict=True):
+        (wanted,) = torch.autograd.grad(loss(layer.weight, sample), layer.weight)
+        assert (gradient - wanted).abs().max() < 1e-10 * wanted.abs().max()
+    hessian = torch.func.hessian(loss)(weight, x[0]).flatten(0, weight.ndim - 1).flatten(1)
+    wanted = torch.autograd.functional.hessian(lambda w: loss(w, x[0]), weight).reshape(hessian.shape)
+    assert (hessian - wanted).abs().max() < 1e-10 * wanted.abs().max()
+
+
+def test_shapes_can_be_computed_without_numbers(kind):
+    layer = LAYERS[kind](cyclic(4)).to("meta")
+    shape = {"lifting": (5, 2, 4, 4), "convolution": (5, 2, 4, 4, 4), "linear": (5, 2, 4)}[kind]
+    assert layer(torch.rand(shape, device="meta")).shape[:3] == (5, 3, 4)
 
 
 def test_autocast_rounds_the_weight_and_adds_up_its_gradient_in_full(kind):

@@ -10,6 +10,7 @@ from torch import nn
 from eqssl_edu.encoders import (
     GroupCNN,
     GroupResNet,
+    ResidualBlock,
     SymmetrizedEncoder,
     count_multiplications,
     count_parameters,
@@ -409,3 +410,57 @@ def test_malformed_input_is_named(as_a_user, case):
     call, error_type, message = MALFORMED[case]
     with pytest.raises(error_type, match=message):
         call()
+
+
+def same_weights(mine, theirs):
+    """The parameters of one network in another with the same ones in the same order."""
+    pairs = zip(mine.parameters(), theirs.parameters(), strict=True)
+    with torch.no_grad():
+        for own, other in pairs:
+            other.copy_(torch.randn_like(other)), own.copy_(other.view_as(own))
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_over_the_trivial_group_it_is_the_ordinary_network(training):
+    """Convolution, batch norm, ReLU and average pooling, written with torch's own layers."""
+    mine = GroupCNN(cyclic(1), 2, (3, 4)).double()
+    theirs = nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.AvgPool2d(2),
+        nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
+    ).double()  # fmt: skip
+    same_weights(mine, theirs)
+    x = torch.randn(5, 2, 12, 12, dtype=torch.float64)
+    wanted = theirs.train(training)(x).mean(dim=(2, 3))
+    assert (mine.train(training)(x)[..., 0] - wanted).abs().max() < 1e-12
+
+
+def test_a_residual_block_over_the_trivial_group_is_the_ordinary_one():
+    mine = ResidualBlock(cyclic(1), 3, 3, stride=1, downsample_kernel=4).double()
+    theirs = nn.Sequential(
+        nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(),
+        nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3),
+    ).double()  # fmt: skip
+    same_weights(mine, theirs)
+    x = torch.randn(5, 3, 8, 8, dtype=torch.float64)
+    out = mine(x[:, :, None])
+    assert (out[:, :, 0] - torch.relu(theirs(x) + x)).abs().max() < 1e-12 and out.min() == 0
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten()),
+        nn.Sequential(nn.Flatten(), nn.Linear(144, 7), nn.ReLU()),
+    ],
+    ids=["flattened maps", "vectors"],
+)
+def test_a_symmetrised_module_may_name_its_own_width(module):
+    x = torch.rand(2, 1, 12, 12)
+    width = module(x).shape[1]
+    if isinstance(module[-1], nn.Flatten):
+        with pytest.raises(ValueError, match=f"say so before: module.out_channels = {width}"):
+            SymmetrizedEncoder(cyclic(4), module)(x)
+    module.out_channels = width
+    assert SymmetrizedEncoder(cyclic(4), module)(x).shape == (2, width, 4)
+    module.out_channels = [1, 2]  # a list of the stages' widths says nothing of the last layer
+    assert SymmetrizedEncoder(cyclic(4), module).out_channels == (4 if width == 400 else 7)

@@ -205,7 +205,7 @@ def test_the_model_is_left_as_it_was(training):
 
 def test_the_model_is_left_as_it_was_after_an_error_too():
     model = nn.Sequential(nn.Conv2d(1, 1, 9), nn.Dropout())
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="model must run on images of shape"):
         exactness_violations(model, 4)  # the window does not fit
     assert model.training
     assert model[1].training
@@ -295,3 +295,78 @@ def test_malformed_input_is_named(as_a_user, case):
     call, error, message = MALFORMED[case]
     with pytest.raises(error, match=message):
         call()
+
+
+class Pads(nn.Module):
+    """Pads one side more than the other, as many networks do before a stride."""
+
+    def __init__(self, padding):
+        super().__init__()
+        self.layers = nn.Sequential(nn.ZeroPad2d(padding), nn.Conv2d(1, 2, 3, stride=2))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def test_padding_of_one_side_alone_is_a_violation_that_no_size_mends():
+    assert exactness_violations(Pads((0, 1, 0, 1)), 32) == {"layers.0": ()}
+    assert exactness_violations(Pads(1), 31) == {}
+    symmetric = nn.Sequential(nn.ReflectionPad2d((1, 1, 1, 1)), nn.Conv2d(3, 2, 3))
+    assert exactness_violations(symmetric, 32) == {}
+
+
+def test_maps_that_are_not_square_break_the_rule():
+    class Narrow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(1, 1, 3)
+
+        def forward(self, images):
+            return self.layer(images[..., 2:])
+
+    assert exactness_violations(Narrow(), 16) == {"layer": ()}
+
+
+def test_a_layer_used_twice_is_looked_at_twice():
+    """The first use keeps the rule, the second breaks it; and the other way round."""
+    pool = nn.MaxPool2d(2)
+    assert list(exactness_violations(nn.Sequential(pool, pool), 30)) == ["0"]  # 30, then 15
+
+    class Later(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool = nn.MaxPool2d(2)
+
+        def forward(self, images):
+            return self.pool(images), self.pool(images[..., 1:, 1:])
+
+    assert exactness_violations(Later(), 33) == {"pool": (32, 34)}
+    assert exactness_violations(Later(), 32) == {"pool": (30, 32)}
+
+
+def test_the_run_keeps_no_graph(monkeypatch):
+    grads = []
+    model = nn.Conv2d(1, 1, 3)
+    model.register_forward_hook(lambda *_: grads.append(torch.is_grad_enabled()))
+    exactness_violations(model, 8)
+    assert grads == [False]
+
+
+def test_images_of_an_escnn_network_have_the_channels_of_its_type():
+    steerable = pytest.importorskip("eqssl_edu.steerable", exc_type=ImportError)
+    enn, plane = steerable.enn, steerable.gspaces.rot2dOnR2(4)
+    rgb, regular = enn.FieldType(plane, 3 * [plane.trivial_repr]), enn.FieldType(plane, [plane.regular_repr])
+
+    class Holder(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, images):
+            return self.layer(self.layer.in_type(images)).tensor
+
+    convolution = enn.R2Conv(rgb, regular, 3, stride=2, padding=1)
+    assert exactness_violations(Holder(convolution), 16) == {"layer": (15, 17)}
+    for output_padding, found in ((0, {}), (1, {"layer": ()})):
+        back = enn.R2ConvTransposed(rgb, regular, 3, stride=2, padding=1, output_padding=output_padding)
+        assert exactness_violations(Holder(back), 16) == found

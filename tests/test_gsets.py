@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import time
 from itertools import permutations as all_orders
 
 import pytest
@@ -444,3 +445,54 @@ def test_malformed_input_is_named(as_a_user, case):
 
 def test_an_empty_batch_of_labels_passes():
     assert GSet.regular(C4).act(1, torch.zeros(0, dtype=torch.long)).shape == (0,)
+
+
+def test_every_single_change_of_a_table_is_noticed():
+    """The must-fail twin of the check: no row is left out."""
+    group = dihedral(4)
+    table = GSet.regular(group).action
+    for g in group.elements:
+        for label in range(8):
+            changed = table.clone()
+            changed[g, label] = (table[g, label] + 1) % 8
+            with pytest.raises(ValueError, match="action must"):
+                GSet(group, changed)
+
+
+def test_names_of_neighbours_products_and_restrictions_are_those_of_their_members():
+    group = dihedral(4)
+    around = GSet.neighbours(group)
+    north_west = ["north-west", "north", "north-east", "west", "east", "south-west", "south", "south-east"]
+    assert around.names == north_west
+    # A quarter turn counter-clockwise: north becomes west, north-west south-west.
+    moved = {around.names[i]: around.names[int(around.action[1, i])] for i in range(8)}
+    assert moved["north"] == "west" and moved["north-west"] == "south-west" and moved["east"] == "north"
+    product = GSet.trivial(group, 2).times(around)
+    assert product.names[8 + 1] == "1; north" and len(product.names) == 16
+    assert around.restrict((0, 1, 2, 3)).names == north_west
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: GSet.regular(cyclic(4)).stabilizer(True), TypeError, "label must be an integer, got True"),
+        (lambda: GSet.regular(cyclic(4)).act(torch.tensor([0, 1]), torch.zeros(2, 2, dtype=torch.long)),
+         ValueError, "labels must have one axis"),
+        (lambda: GSet(cyclic(2), torch.zeros(2, 1, dtype=torch.long), names=5),
+         TypeError, "names must hold 1 names, got 5"),
+        (lambda: GSet.jigsaw(cyclic(4), 2.0), ValueError, r"n must be 2 or 3 .*got 2.0"),
+        (lambda: cyclic(4).transform(torch.rand(4, 4), True), TypeError, "g must be an integer"),
+        (lambda: cyclic(4).transform(torch.rand(2, 4, 4), torch.tensor([-1, 0])),
+         ValueError, "g must hold elements 0 .. 3"),
+    ],
+)  # fmt: skip
+def test_what_would_be_a_silent_wrong_answer_is_refused(make, error, words, as_a_user):
+    with pytest.raises(error, match=words):
+        make()
+
+
+def test_a_selection_of_104_labels_takes_less_than_5_seconds():
+    """Of computing time: other programs of the machine do not count."""
+    start = time.process_time()
+    labels = GSet.jigsaw(dihedral(4), 3, "left", count=104)
+    assert labels.size == 104 and time.process_time() - start < 5

@@ -8,9 +8,15 @@ import pytest
 
 LIGHT = [
     "errors",
+    "copies",
+    "convolutions",
     "groups",
     "gsets",
     "jigsaw",
+    "mlp",
+    "rotation",
+    "tables",
+    "theory",
     "layers",
     "exactness",
     "encoders",

@@ -638,3 +638,27 @@ def test_dilation_and_channel_groups_do_not_exist():
     for setting in ("dilation", "groups"):
         with pytest.raises(TypeError, match=setting):
             GroupConv2d(C4, 2, 2, 3, **{setting: 2})
+
+
+def test_the_naive_head_pools_by_the_maximum():
+    head, z = seeded(lambda: InvariantHead(GSet.regular(C4), 3)), noise(5, 3, 4)
+    wanted = z.amax(dim=2) @ head.linear.weight.T + head.linear.bias
+    assert (head(z) - wanted).abs().max() < 1e-12
+
+
+def test_logits_of_a_new_head_have_about_the_variance_of_the_features():
+    torch.manual_seed(0)
+    head = GSetHead(GSet.jigsaw(D4, 2), 64).double()
+    assert 0.8 < head(noise(400, 64, 8)).std() < 1.25
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [LiftingConv2d(C4, 1, 1, 3), GroupConv2d(C4, 1, 1, 3), GroupPool(C4), GroupBatchNorm2d(C4, 1), HalvingPool2d(),
+     GSetHead(GSet.regular(C4), 1), InvariantHead(GSet.regular(C4), 1), FreeHead(GSet.regular(C4), 1, 4)],
+    ids=lambda layer: type(layer).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("wrong", [[[1.0]], None, 3, "maps"])
+def test_what_is_no_tensor_is_named(layer, wrong, as_a_user):
+    with pytest.raises(TypeError, match=r"(images|maps|features) must be a Tensor"):
+        layer(wrong)

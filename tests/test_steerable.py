@@ -190,6 +190,35 @@ def test_escnn_kernel_loads_into_ours(group, kind, ours, options, evaluating):
     assert (layer(inputs).flatten(1, 2) - expected).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        ("stride", {"stride": 2}),
+        ("padding", {"padding": 1}),
+        ("dilation", {"dilation": 2}),
+        ("padding_mode", {"padding_mode": "circular"}),
+        ("kernel_size", {"kernel_size": 5}),
+    ],
+)
+def test_a_convolution_of_other_settings_is_not_loaded(key, options):
+    layer = LiftingConv2d(cyclic(4), 2, 3, 3)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    with pytest.raises(ValueError, match=f"r2conv must have {key} = "):
+        load_r2conv(layer, convolution(cyclic(4), "trivial", (2, 3), **{"kernel_size": 3, **options}))
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
+def test_a_refused_convolution_leaves_the_layer_as_it_was():
+    """8 trivial fields have as many planes as 2 regular ones of C4: the mistake is noticed last."""
+    plane = gspaces.rot2dOnR2(4)
+    fields = [enn.FieldType(plane, n * [r]) for n, r in ((8, plane.trivial_repr), (3, plane.regular_repr))]
+    layer = GroupConv2d(cyclic(4), 2, 3, 3)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    with pytest.raises(ValueError, match="r2conv must lead from regular fields"):
+        load_r2conv(layer, enn.R2Conv(*fields, 3))
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
 def test_whole_network_carries_over():
     """The maps of a SteerableCNN over C4 are those of a GroupCNN with its kernels."""
     theirs = trained(cyclic(4)).eval()

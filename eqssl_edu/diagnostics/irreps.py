@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.tables import table
 
 __all__ = ["irrep_energy", "irrep_projectors"]
 
@@ -47,7 +48,7 @@ def irrep_energy(group: FiniteGroup, z: Float[Tensor, "*batch group"]) -> dict[s
 
 
 @lru_cache(maxsize=64)
-@torch.inference_mode(False)  # or nobody could differentiate through what inference mode had cached
+@table
 def irrep_projectors(group: FiniteGroup) -> dict[str, Float[Tensor, "group group"]]:
     r"""The orthogonal projectors of the regular representation onto its irreducible parts (real, in float64).
 

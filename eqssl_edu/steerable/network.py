@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.encoders import Encoder
-from eqssl_edu.errors import got, need_positive
+from eqssl_edu.errors import got, need_images, need_positive
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import HalvingPool2d
 from eqssl_edu.steerable.escnn_import import enn, gspaces
@@ -86,8 +88,8 @@ class SteerableCNN(Encoder):
     ) -> None:
         super().__init__()
         need_positive(in_channels=in_channels, kernel_size=kernel_size, frequency=frequency)
-        if not channels:
-            raise ValueError(f"channels must name at least one stage, {got(channels)}")
+        if not isinstance(channels, Sequence) or not channels:
+            raise ValueError(f"channels must hold the width of at least one stage, {got(channels)}")
         for width in channels:
             need_positive(channels=width)
         if kernel_size % 2 == 0:
@@ -97,7 +99,7 @@ class SteerableCNN(Encoder):
         continuous = {"SO(2)": cyclic, "O(2)": dihedral}
         if isinstance(symmetry, FiniteGroup):
             self.group, order = symmetry, symmetry.rotations
-        elif symmetry in continuous:
+        elif isinstance(symmetry, str) and symmetry in continuous:
             self.group, order = continuous[symmetry](2 * frequency + 2), -1
         else:
             raise ValueError(f"symmetry must be a FiniteGroup, 'SO(2)' or 'O(2)', {got(symmetry)}")
@@ -130,8 +132,7 @@ class SteerableCNN(Encoder):
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group"]:
         """Regular features: the mean of the last feature maps over the inscribed disc."""
-        if images.ndim != 4 or images.shape[1] != self.in_channels:
-            raise ValueError(f"images must have shape (B, {self.in_channels}, H, W), {got(images)}")
+        need_images(images, self.in_channels)
         maps = self.feature_maps(images)
         # Without the corners: at other angles than quarter turns, what is there comes from outside the picture.
         size = maps.shape[-1]

@@ -66,11 +66,13 @@ def load_r2conv(layer: LiftingConv2d | GroupConv2d, r2conv: enn.R2Conv) -> None:
             )
         if layer.bias is None and bias.any():
             raise ValueError("layer must have a bias, since r2conv has one that is not zero")
+        before = layer.weight.clone()
         layer.weight.copy_(kernel[:: group.order].reshape(layer.weight.shape))
-        if layer.bias is not None:
-            layer.bias.copy_(bias[:: group.order])
         if not torch.allclose(
             layer.expanded_weight(), kernel.to(layer.weight), atol=1e-4 * float(kernel.abs().max())
         ):
+            layer.weight.copy_(before)
             wanted = f"{'trivial' if lifts else 'regular'} fields to regular fields"
             raise ValueError(f"r2conv must lead from {wanted}, got {r2conv.in_type} to {r2conv.out_type}")
+        if layer.bias is not None:
+            layer.bias.copy_(bias[:: group.order])

@@ -1,0 +1,25 @@
+"""Tables of integers that are computed once and kept: of groups, of sets, of layers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+
+__all__ = ["table"]
+
+
+def table(function: Callable) -> Callable:
+    """Decorate what computes a table: on the CPU, and fit for gradients.
+
+    A table outlives the block in which it is first asked for. Such a block may be in inference mode, whose tensors no
+    gradient may meet, or have another default device, such as ``meta``, whose tensors hold no numbers.
+    """
+
+    @functools.wraps(function)
+    def computed(*arguments, **named):
+        with torch.inference_mode(False), torch.device("cpu"):
+            return function(*arguments, **named)
+
+    return computed
