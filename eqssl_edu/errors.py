@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from torch import Tensor
 
-__all__ = ["got", "need_images", "need_instance", "need_integers", "need_padding", "need_positive"]
+__all__ = [
+    "got",
+    "need_images",
+    "need_instance",
+    "need_integers",
+    "need_not_negative",
+    "need_padding",
+    "need_positive",
+]
 
 
 def got(value: object) -> str:
@@ -34,6 +44,15 @@ def need_positive(**sizes: object) -> None:
             raise TypeError(f"{name} must be an integer, {got(value)}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, {got(value)}")
+
+
+def need_not_negative(**numbers: object) -> None:
+    """Raise unless each named value is a number of at least 0."""
+    for name, value in numbers.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a number, {got(value)}")
+        if not value >= 0:
+            raise ValueError(f"{name} must be at least 0, {got(value)}")
 
 
 def need_padding(padding: object) -> None:

@@ -27,7 +27,7 @@ class GroupLinear(nn.Module):
     weights than ``nn.Linear`` on the flattened features; with |G| = 1 it is ``nn.Linear``.
 
     Arguments:
-        group: any finite group.
+        group: C_n or D_n, any n.
         in_channels: C of the features (B, C, |G|).
         out_channels: C' of the output (B, C', |G|).
         bias: one number per output channel, shared along the group axis.
@@ -77,7 +77,7 @@ class GroupMLP(nn.Sequential):
     well; on the flattened features it would not be (``FlatMLP``).
 
     Arguments:
-        group: any finite group.
+        group: C_n or D_n, any n.
         channels: widths C of input, hidden layers and output; at least two.
         norm_output: batch norm, without a learned scale, after the last map.
 
@@ -113,7 +113,7 @@ class FlatMLP(nn.Module):
     different for each copy. A contrastive loss behind it does not absorb the turns of its inputs any more.
 
     Arguments:
-        group: any finite group.
+        group: C_n or D_n, any n.
         channels: widths C of input, hidden layers and output, each times |G| numbers.
     """
 

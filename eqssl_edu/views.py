@@ -99,6 +99,8 @@ class RandomView:
         Whoever knows the element can turn the view back, or its features; an invariant loss need not know it.
         """
         need_instance("images", images, Tensor)
+        if generator is not None:
+            need_instance("generator", generator, torch.Generator)
         if images.ndim != 4 or not images.is_floating_point():
             raise ValueError(f"images must be floating point of shape (B, C, H, W), {got(images)}")
         draws = _Draws(images, generator)

@@ -88,9 +88,10 @@ def test_only_the_usual_monitor_and_the_rank_see_turns(group):
     z = features(group, 60)
     (moved,) = turned(group, z)
     before, after = orbit_collapse(group, z), orbit_collapse(group, moved)
-    for name in ("orbit_spread", "pooled_spread", "trivial_energy"):
+    for name in ("orbit_spread", "pooled_spread"):
         assert abs(getattr(before, name) - getattr(after, name)) < 1e-12
     if group.order > 1:
+        assert abs(before.trivial_energy - after.trivial_energy) < 1e-12
         assert before.spread != after.spread
     assert before.orbit_spread <= before.spread + 1e-12
 
@@ -139,7 +140,7 @@ MALFORMED = {
         TypeError,
         "group must be a FiniteGroup, got 'C4'",
     ),
-    "empty": (lambda: orbit_collapse(cyclic(4), torch.randn(0, 3, 4)), ValueError, "of at least 1 images"),
+    "empty": (lambda: orbit_collapse(cyclic(4), torch.randn(0, 3, 4)), ValueError, "of at least 2 images"),
     "vector": (lambda: rank_me(torch.randn(5)), ValueError, "z must have one row for each image"),
     "list": (lambda: rank_me([1.0]), TypeError, r"z must be a Tensor, got \[1.0\]"),
 }
@@ -150,3 +151,52 @@ def test_malformed_input_is_named(as_a_user, case):
     call, error, message = MALFORMED[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_without_a_group_there_is_no_group_collapse():
+    healthy = orbit_collapse(cyclic(1), features(cyclic(1), 100, 32))
+    assert healthy.verdict == "none" and math.isnan(healthy.trivial_energy)
+    assert (
+        orbit_collapse(cyclic(1), features(cyclic(1), 1, 32).expand(9, -1, -1)).verdict == "complete collapse"
+    )
+
+
+@pytest.mark.parametrize("group", SEVERAL, **by_name)
+def test_features_of_length_zero_are_not_taken_for_unit_vectors(group):
+    zero = torch.zeros(20, 6, group.order, dtype=torch.float64)
+    assert spread(zero) == orbit_spread(group, zero) == alignment(group, zero, zero) == 0
+    assert uniformity(group, zero) == 0  # all in one orbit
+    z = features(group, 20, 6)
+    z[3] = 0
+    assert orbit_spread(group, z) <= spread(z) and alignment(group, z, z) < 1e-12
+
+
+def test_features_that_are_not_finite_are_said_to_be_so():
+    """A readout has to live through a training that went wrong."""
+    z = features(cyclic(4), 20, 6)
+    z[3, 2, 1] = math.nan
+    assert math.isnan(rank_me(z)) and orbit_collapse(cyclic(4), z).verdict == "not finite"
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.9, "none"), (0.999, "group collapse")])
+def test_nearly_all_energy_is_not_all(share, verdict):
+    """The limits of the verdicts are those that the module names."""
+    group = cyclic(4)
+    z = features(group, 200, 6)
+    trivial = z.mean(dim=2, keepdim=True).expand_as(z)
+    rest = z - trivial
+    rest = rest * (trivial.norm() / rest.norm() * math.sqrt((1 - share) / share))
+    result = orbit_collapse(group, trivial + rest)
+    assert abs(result.trivial_energy - share) < 1e-3 and result.verdict == verdict
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(0.05, "orbit collapse"), (0.2, "none")])
+def test_a_small_orbit_spread_is_one_below_a_tenth(size, verdict):
+    group = cyclic(4)
+    z = one_orbit(group, 200)
+    noise = features(group, 200, 6, seed=3)
+    z = (
+        z / z.flatten(1).norm(dim=1)[:, None, None]
+        + size * noise / noise.flatten(1).norm(dim=1)[:, None, None]
+    )
+    assert orbit_collapse(group, z).verdict == verdict

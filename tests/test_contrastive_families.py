@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy
 import pytest
 import torch
 from families import GROUPS, by_name, features, own_elements, turned, two_views
@@ -192,3 +193,67 @@ def test_errors_name_the_argument(as_a_user, loss):
         loss(group)(torch.randn(4, 3, 5), z)
     with pytest.raises(ValueError, match="z1 and z2 must have one shape"):
         loss(group)(z, z[:2])
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 20.0, 60.0])
+@pytest.mark.parametrize("name", LOSSES)
+def test_half_precision_at_every_size(name, size):
+    """In float16 squares overflow above 256 and vanish below 2e-4: lengths are taken in single precision."""
+    if size != 1 and name in ("VICReg", "BarlowTwins"):
+        pytest.skip("the size of the features is what these losses count")
+    group = cyclic(4)
+    torch.manual_seed(0)
+    loss = LOSSES[name](group)
+    views = (size * torch.stack(two_views(group, 32, 64))).half().float().requires_grad_()
+    loss(*views)
+    expected = loss(*views)
+    (gradient,) = torch.autograd.grad(expected, views)
+    with torch.autocast("cpu", torch.float16):
+        value = loss(*views.half())
+        (found,) = torch.autograd.grad(value, views)
+    assert abs(value - expected) < 2e-2 * max(1, abs(expected))
+    assert (found - gradient).norm() < 0.3 * gradient.norm()
+
+
+NAMED = {
+    "list": (lambda loss, z: loss([1.0], z), TypeError, "z1 must be a Tensor, got"),
+    "none": (lambda loss, z: loss(z, None), TypeError, "z2 must be a Tensor, got None"),
+    "integers": (lambda loss, z: loss(z.long(), z.long()), TypeError, "z1 must hold floating-point numbers"),
+    "types": (lambda loss, z: loss(z, z.double()), ValueError, "z1 and z2 must have one dtype on one device"),
+    "targets": (
+        lambda loss, z: loss(z, z, z[:, :2], z) if hasattr(loss, "momentum") else loss(z, z[:, :2]),
+        ValueError,
+        "(z1 and target1|z1 and z2) must have one shape",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+@pytest.mark.parametrize("loss", [InfoNCE, SimSiam, BYOL, MoCo, VICReg, BarlowTwins])
+def test_wrong_features_are_named(as_a_user, loss, case):
+    call, error, words = NAMED[case]
+    made, z = loss(cyclic(4)), torch.randn(4, 3, 4)
+    made(z, z)
+    with pytest.raises(error, match=words):
+        call(made, z)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: VICReg(cyclic(4), invariance="x"), TypeError, "invariance must be a number, got 'x'"),
+        (lambda: BarlowTwins(cyclic(4), redundancy=None), TypeError, "redundancy must be a number, got None"),
+        (lambda: BYOL(cyclic(4), momentum="x"), ValueError, "momentum must be at least 0 and below 1, got 'x'"),
+        (lambda: InfoNCE(cyclic(4), temperature=True), ValueError, "temperature must be a positive number, got True"),
+        (lambda: InfoNCE(cyclic(4), temperature=float("inf")), ValueError, "temperature must be a positive number"),
+        (lambda: SimSiam(cyclic(4), predictor=GroupMLP(cyclic(4), (3, 4, 2)))(*[torch.randn(4, 3, 4)] * 2),
+         ValueError, r"predictor must keep the shape \(4, 3, 4\)"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_named(as_a_user, make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+def test_numbers_of_numpy_are_numbers(as_a_user):
+    assert InfoNCE(cyclic(4), temperature=numpy.float32(0.5)).temperature == 0.5

@@ -257,3 +257,21 @@ def test_errors_name_the_argument(as_a_user):
     for views in (lambda images, generator: images, RandomView(dihedral(4))):
         with pytest.raises(ValueError, match="views must be able to sample known elements of C4"):
             ContrastiveModel(encoder, InfoNCE(GROUP), views, known=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: ContrastiveModel(nn.Linear(3, 3), InfoNCE(cyclic(4)), RandomView()),
+         TypeError, "encoder must have a group"),
+        (lambda: ContrastiveModel(GroupCNN(cyclic(4)), nn.MSELoss(), RandomView()),
+         TypeError, "loss must have a group"),
+        (lambda: ContrastiveModel(GroupCNN(cyclic(4)), InfoNCE(cyclic(4)), RandomView(), GroupMLP(cyclic(2), (32, 8))),
+         ValueError, "projector must be over the encoder's group C4, got C2"),
+        (lambda: ContrastiveModel(GroupCNN(cyclic(4)), InfoNCE(cyclic(4)), RandomView(), GroupMLP(cyclic(4), (16, 8))),
+         ValueError, "projector must take the encoder's 32 channels, got 16"),
+    ],
+)  # fmt: skip
+def test_parts_that_do_not_fit_are_named_at_once(as_a_user, make, error, words):
+    with pytest.raises(error, match=words):
+        make()

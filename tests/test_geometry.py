@@ -76,12 +76,11 @@ def test_C7_the_maximum_needs_a_lower_temperature(channels, mean):
 
 def test_no_temperature_matches_collapsed_features():
     group = cyclic(4)
-    with pytest.raises(ValueError, match="z must differ between images for the similarity 'max'"):
-        matched_temperature(group, features(group, 1).expand(5, -1, -1), "max")
+    assert math.isnan(matched_temperature(group, features(group, 1).expand(5, -1, -1), "max"))
     z = features(group, 5)
     without_mean = z - z.mean(dim=2, keepdim=True)
-    with pytest.raises(ValueError, match="z must differ between images for the similarity 'mean'"):
-        matched_temperature(group, without_mean, "mean")
+    assert math.isnan(matched_temperature(group, without_mean, "mean"))
+    assert matched_temperature(group, without_mean, "max") > 0
 
 
 def test_malformed_input_is_named(as_a_user):

@@ -187,3 +187,37 @@ def test_errors_name_the_argument(as_a_user):
         InfoNCE(group)(z, z[:2])
     with pytest.raises(ValueError, match=r"features must have shape \(B, C, 4\)"):
         InfoNCE(group)(torch.randn(3, 2, 5), torch.randn(3, 2, 5))
+
+
+def test_a_second_derivative_is_refused_and_the_formula_has_it():
+    """The gradient is made in the forward pass: it has no graph, and must not pretend to have one."""
+    group = cyclic(4)
+    views = [view.requires_grad_() for view in two_views(group, 3, channels=2)]
+    with pytest.raises(RuntimeError, match="InfoNCE has no second derivative"):
+        torch.autograd.grad(InfoNCE(group)(*views), views, create_graph=True)
+    assert torch.autograd.gradgradcheck(lambda *z: F.cross_entropy(*InfoNCE(group).logits(*z)), views)
+
+
+def test_a_view_of_length_zero_keeps_the_gradient_in_bounds():
+    group = cyclic(4)
+    views = [view.float().requires_grad_() for view in two_views(group)]
+    with torch.no_grad():
+        views[0][2] = 0
+    gradients = torch.autograd.grad(InfoNCE(group, "max")(*views), views)
+    assert all(gradient.isfinite().all() and gradient.abs().max() < 1e13 for gradient in gradients)
+
+
+def test_there_is_at_least_one_row_in_a_chunk(monkeypatch):
+    monkeypatch.setattr(module, "CPU_ENTRIES", 7)  # fewer than one view has correlations
+    group, views = cyclic(4), two_views(cyclic(4))
+    assert abs(InfoNCE(group, "max")(*views) - F.cross_entropy(*InfoNCE(group, "max").logits(*views))) < 1e-12
+
+
+def test_autocast_computes_in_its_precision():
+    group = cyclic(4)
+    views = [view.float() for view in two_views(group)]
+    exact = InfoNCE(group, "max")(*views)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = InfoNCE(group, "max")(*views)
+        double = InfoNCE(group, "max")(*(view.double() for view in views))
+    assert 1e-7 < abs(rounded - exact) < 1e-2 and double.dtype == torch.float64

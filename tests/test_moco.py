@@ -157,3 +157,30 @@ def test_errors_name_the_argument(as_a_user):
         MoCo(cyclic(4), "best")
     with pytest.raises(ValueError, match="temperature must be a positive number"):
         MoCo(cyclic(4), temperature=-1.0)
+
+
+def test_keys_can_be_put_into_a_queue_that_was_never_called(as_a_user):
+    loss, keys = MoCo(cyclic(4), size=8), torch.randn(2, 3, 4)
+    loss.enqueue(keys, keys)
+    assert loss.queue.shape == (8, 3, 4)
+    with pytest.raises(ValueError, match="target1 must have the 3 channels of the queue"):
+        loss.enqueue(torch.randn(2, 5, 4), torch.randn(2, 5, 4))
+
+
+def test_a_queue_that_is_there_is_not_filled_again():
+    loss, keys = MoCo(cyclic(4), size=8), torch.randn(2, 3, 4)
+    loss.enqueue(keys, keys)
+    before = loss.queue.clone()
+    loss.build(3)
+    assert torch.equal(loss.queue, before)
+    loss.enqueue(keys.double(), keys.double())
+    assert loss.queue.dtype == before.dtype
+
+
+def test_a_loss_of_its_own_loads_its_state_after_build():
+    saved = MoCo(cyclic(4), size=8)
+    saved.enqueue(torch.randn(2, 3, 4), torch.randn(2, 3, 4))
+    loss = MoCo(cyclic(4), size=8)
+    loss.build(3)
+    loss.load_state_dict(saved.state_dict())
+    assert torch.equal(loss.queue, saved.queue)

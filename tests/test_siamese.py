@@ -104,3 +104,16 @@ def test_errors_name_the_argument(as_a_user):
         BYOL(cyclic(4), temperature=0)
     with pytest.raises(ValueError, match=r"momentum must be at least 0 and below 1, got 1.0"):
         BYOL(cyclic(4), momentum=1.0)
+
+
+def test_the_hidden_layer_is_never_narrower_than_4_and_a_state_loads_after_build():
+    """A single hidden unit would give predictions of one direction only."""
+    for channels, hidden in ((3, 4), (64, 16)):
+        loss = SimSiam(cyclic(4))
+        loss.build(channels)
+        assert loss.predictor.channels == (channels, hidden, channels)
+    other = SimSiam(cyclic(4))
+    other.build(64)
+    other.load_state_dict(loss.state_dict())
+    with pytest.raises(ValueError, match="B >= 2"):
+        loss(torch.randn(1, 64, 4), torch.randn(1, 64, 4))

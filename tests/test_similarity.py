@@ -15,6 +15,7 @@ from eqssl_edu.contrastive import (
     orbit_distance,
     orbit_similarity,
 )
+from eqssl_edu.contrastive import similarity as module
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupPool
 
@@ -278,3 +279,71 @@ def test_errors_name_the_argument(as_a_user):
 def test_own_elements_are_not_all_the_same():
     """The tests above turn by elements that differ."""
     assert len(set(own_elements(cyclic(4), 8).tolist())) > 2
+
+
+@pytest.mark.parametrize("group", [dihedral(4), dihedral(3)], **by_name)
+def test_C3_fourier_blocks_need_fewer_products(group):
+    r"""C3: in the Fourier basis kappa is one small matrix product for each irreducible representation.
+
+    With z^(rho) = sum_h z[h] rho(h): kappa^(rho) = z^(rho) w^(rho)^T for real orthogonal rho. A block of size d takes
+    d^3 multiplies for each pair of channels. The transforms themselves are not counted.
+    """
+    n, blocks = group.rotations, []
+    for j in range(n // 2 + 1):
+        angle = 2 * math.pi * j / n
+        if 2 * j % n:
+            cos, sin = math.cos(angle), math.sin(angle)
+            turn = torch.tensor([[cos, -sin], [sin, cos]], dtype=torch.float64)
+            flip = torch.diag(torch.tensor([1.0, -1], dtype=torch.float64))
+            powers = [torch.linalg.matrix_power(turn, g % n) for g in group.elements]
+            blocks.append(torch.stack([p @ flip if g >= n else p for g, p in enumerate(powers)]))
+            continue
+        elements = torch.arange(group.order, dtype=torch.float64).view(-1, 1, 1)
+        wave, signs = torch.cos(angle * (elements % n)), 1 - 2 * (elements >= n).double()
+        blocks += [wave, wave * signs]
+    multiplies = sum(block.shape[1] ** 3 for block in blocks)
+    assert {"D4": (64, 12), "D3": (36, 10)}[group.name] == (group.order**2, multiplies)
+    z, w = features(group, 4), features(group, 5, seed=1)
+    kappa = torch.zeros(4, 5, group.order, dtype=torch.float64)
+    for block in blocks:
+        d = block.shape[1]
+        z_hat, w_hat = (torch.einsum("bch,hij->bcij", x, block) for x in (z, w))
+        product = torch.einsum("acij,bckj->abik", z_hat, w_hat)
+        kappa += d / group.order * torch.einsum("abij,gij->abg", product, block)
+    assert (kappa - orbit_correlation(group, z, w)).abs().max() < 1e-12
+
+
+def test_C3_the_smaller_side_is_turned(monkeypatch):
+    turned = []
+
+    def watched(z, table):
+        turned.append(len(z))
+        return turned_copies(z, table)
+
+    turned_copies = module.turned_copies
+    monkeypatch.setattr(module, "turned_copies", watched)
+    group = cyclic(4)
+    for count, other in ((3, 8), (8, 3), (5, 5)):
+        orbit_correlation(group, features(group, count), features(group, other))
+    assert turned == [3, 3, 5]
+
+
+def test_distances_of_half_precision_are_finite():
+    group = cyclic(4)
+    z = (60 * features(group, 4, 64)).half()
+    exact = orbit_distance(group, z.double(), z.double())
+    assert (orbit_distance(group, z, z) - exact).abs().max() < 0.02 * exact.max()
+
+
+@pytest.mark.parametrize("function", [orbit_correlation, orbit_similarity, orbit_distance])
+def test_wrong_features_are_named(as_a_user, function):
+    z = torch.randn(2, 3, 4)
+    for arguments, error, words in (
+        (("C4", z, z), TypeError, "group must be a FiniteGroup, got 'C4'"),
+        ((cyclic(4), [1.0], z), TypeError, "z must be a Tensor"),
+        ((cyclic(4), z, None), TypeError, "w must be a Tensor, got None"),
+        ((cyclic(4), z.long(), z), TypeError, "z must hold floating-point numbers"),
+        ((cyclic(4), z, z.double()), ValueError, "z and w must have one dtype on one device"),
+    ):
+        with pytest.raises(error, match=words):
+            function(*arguments)

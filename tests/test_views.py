@@ -231,3 +231,34 @@ def test_malformed_input_is_named(as_a_user, case):
     call, error, message = MALFORMED[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_generator_that_is_none_is_named(as_a_user):
+    with pytest.raises(TypeError, match="generator must be a Generator, got 3"):
+        RandomView()(torch.rand(2, 1, 8, 8), 3)
+
+
+@pytest.mark.parametrize("shape", [(33, 65), (65, 33)])
+def test_oblong_pictures_are_turned_and_not_sheared(shape):
+    """A round spot stays round, and two spots keep their distance in pixels. (Mirror images do not count.)"""
+    y, x = torch.meshgrid(*(torch.arange(side) - side // 2 for side in shape), indexing="ij")
+    spots = [torch.exp(-((y - a) ** 2 + (x - b) ** 2) / 8.0) for a, b in ((0, 0), (8, 8))]
+    picture = torch.stack(spots)[None]  # one channel for each spot
+    view = RandomView(scale=0, shift=0, contrast=0, noise=0, rotation=90)
+    turned = view(picture, torch.Generator().manual_seed(3))[0]
+    centres, widths = [], []
+    for spot in turned:
+        near = y**2 + x**2 < 17**2
+        weight = spot * near / (spot * near).sum()
+        centre = torch.stack([(weight * y).sum(), (weight * x).sum()])
+        spread = [(weight * (axis - c) ** 2).sum() for axis, c in zip((y, x), centre, strict=True)]
+        centres.append(centre), widths.append(spread)
+    assert abs((centres[1] - centres[0]).norm() - 8 * 2**0.5) < 0.3
+    assert (centres[1] - centres[0] - 8).abs().max() > 1  # it has turned
+    assert all(abs(a - b) < 0.2 for a, b in widths)
+
+
+def test_surroundings_are_the_picture_mirrored():
+    view = RandomView(scale=0.9, shift=0.5, contrast=0, noise=0)
+    views = view(torch.ones(64, 1, 16, 16), torch.Generator().manual_seed(0))
+    assert (views - 1).abs().max() < 1e-6  # zeros would enter from outside

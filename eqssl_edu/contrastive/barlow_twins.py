@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.contrastive.pairs import align, need_pairs
 from eqssl_edu.contrastive.statistics import precise, relative_products, standardize
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import need_instance, need_not_negative
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["BarlowTwins"]
@@ -42,8 +42,7 @@ class BarlowTwins(nn.Module):
     def __init__(self, group: FiniteGroup, redundancy: float = 5e-3) -> None:
         super().__init__()
         need_instance("group", group, FiniteGroup)
-        if not redundancy >= 0:
-            raise ValueError(f"redundancy must be at least 0, {got(redundancy)}")
+        need_not_negative(redundancy=redundancy)
         self.group, self.redundancy = group, redundancy
 
     def forward(

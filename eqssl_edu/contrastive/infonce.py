@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from eqssl_edu.contrastive.pairs import need_pairs
 from eqssl_edu.contrastive.similarity import (
     need_similarity,
     need_temperature,
@@ -17,8 +18,10 @@ from eqssl_edu.contrastive.similarity import (
     reduced,
     turned_copies,
 )
+from eqssl_edu.contrastive.statistics import precise
+from eqssl_edu.copies import autocast_dtype
 from eqssl_edu.errors import need_instance, need_positive
-from eqssl_edu.groups import FiniteGroup, need_regular
+from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["Contrast", "InfoNCE"]
 
@@ -84,8 +87,7 @@ class InfoNCE(nn.Module):
         """The loss, and the accuracy with which each view's partner is found among all others."""
         views, partner = _views(self.group, z1, z2)
         group, views = prepared(self.group, views, self.similarity)
-        if torch.is_autocast_enabled(views.device.type):
-            views = views.to(torch.get_autocast_dtype(views.device.type))
+        views = views.to(autocast_dtype(views))
         chunk = self.chunk or _rows(len(views), group.order, views.device)
         return Contrast(*_AllPairs.apply(views, group, partner, self.similarity, self.temperature, chunk))
 
@@ -102,19 +104,15 @@ class InfoNCE(nn.Module):
 
 def _views(group: FiniteGroup, z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
     """All 2B views, normalised, and the index of each one's partner."""
-    need_regular(z1, group, None, grid=False)
-    if z1.shape != z2.shape or len(z1) < 2:
-        raise ValueError(
-            f"z1 and z2 must have one shape with B >= 2 (one image has no negatives), got {tuple(z1.shape)} and "
-            f"{tuple(z2.shape)}"
-        )
+    need_pairs(group, z1, z2, least=2)  # one image has no negatives
     # Scaled one by one, and times the inverse length: the backward pass then holds the fewest copies.
-    views = torch.cat([z * _inverse_length(z) for z in (z1, z2)])
+    views = torch.cat([(z * _inverse_length(z)).to(z.dtype) for z in (z1, z2)])
     return views, torch.arange(len(views), device=views.device).roll(len(z1))
 
 
 def _inverse_length(z: Tensor) -> Tensor:
-    squares = z.flatten(1).square().sum(dim=1).clamp_min(torch.finfo(z.dtype).tiny)
+    # In half precision squares overflow, or vanish. A zero vector has no direction: it stays about zero.
+    squares = precise(z).flatten(1).square().sum(dim=1).clamp_min(1e-24)
     return squares.rsqrt()[:, None, None]
 
 
@@ -204,7 +202,10 @@ class _AllPairs(torch.autograd.Function):
         return (norm.sum() - positive) / count, accuracy
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, grad_loss, _):
+        if torch.is_grad_enabled():  # the gradient is there as a number, without a graph of its own
+            raise RuntimeError(
+                "InfoNCE has no second derivative; take F.cross_entropy(*loss.logits(z1, z2)), which has"
+            )
         (gradient,) = ctx.saved_tensors
         return (gradient * grad_loss, *[None] * 5)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from eqssl_edu.contrastive.infonce import Contrast
 from eqssl_edu.contrastive.pairs import need_pairs, pair_similarity, unit
-from eqssl_edu.contrastive.siamese import need_momentum
+from eqssl_edu.contrastive.siamese import need_momentum, need_targets
 from eqssl_edu.contrastive.similarity import need_similarity, need_temperature, orbit_similarity
 from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.errors import need_instance, need_positive
+from eqssl_edu.errors import got, need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["MoCo"]
@@ -28,7 +28,8 @@ class MoCo(nn.Module):
     version. Keys are stored once, as regular features: the queries, which are fewer, are turned, not the keys, so
     the queue costs no more memory than without a group. With |G| = 1 it is the standard loss.
 
-    Calling the loss changes nothing: ``enqueue`` does, and ``ContrastiveModel`` calls it in each training step.
+    Calling the loss changes nothing: ``enqueue`` does, and ``ContrastiveModel`` calls it in each training step. Call
+    ``build(channels)`` before ``load_state_dict``: the queue has the width of the features.
 
     Arguments:
         group: G.
@@ -90,6 +91,7 @@ class MoCo(nn.Module):
             self.build(z1.shape[1])
             self.queue = unit(self.queue.to(z1))
         target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
+        need_targets(self.group, z1, target1, target2)
         queries = unit(precise(torch.cat([z1, z2])))
         keys = unit(precise(torch.cat([target2, target1]).detach()))
         kind = (self.similarity, self.temperature)
@@ -127,6 +129,13 @@ class MoCo(nn.Module):
         self, target1: Float[Tensor, "batch channel group"], target2: Float[Tensor, "batch channel group"]
     ) -> None:
         """Put the keys of both views into the queue; the oldest leave it."""
+        need_pairs(self.group, target1, target2, names=("target1", "target2"))
+        if self.queue is None:
+            self.build(target1.shape[1])
+        if target1.shape[1] != self.queue.shape[1]:
+            raise ValueError(
+                f"target1 must have the {self.queue.shape[1]} channels of the queue, {got(target1)}"
+            )
         keys = unit(precise(torch.cat([target1, target2])))
         # A new tensor and not a change in place: the backward pass of this step still needs the old one.
         self.queue = torch.cat([self.queue, keys.to(self.queue)])[-self.size :]

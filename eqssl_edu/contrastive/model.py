@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.contrastive.processes import gather
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_instance
 
 __all__ = ["ContrastiveModel"]
 
@@ -28,7 +28,8 @@ class ContrastiveModel(nn.Module):
     - ``enqueue(target1, target2)``: takes the keys of a step that is over (``MoCo``).
 
     All of that moves inside ``training_step`` and lies in ``state_dict``: any training loop will do, and a run can
-    be resumed. The slow copy follows at the *start* of a step, when the optimiser has moved the weights.
+    be resumed. The slow copy follows at the *start* of a step, when the optimiser has moved the weights. If the
+    gradients of k calls are added up before it moves, take the momentum to the power 1/k.
 
     With several processes the features of all are gathered, with gradients: the loss is that of the joined batch, and
     so are its own statistics (covariances, the batch norm of a predictor). Batch norms of encoder and projector see
@@ -52,6 +53,10 @@ class ContrastiveModel(nn.Module):
         known: bool = False,
     ) -> None:
         super().__init__()
+        for name, module in (("encoder", encoder), ("loss", loss)):
+            need_instance(name, module, nn.Module)
+            if not hasattr(module, "group"):
+                raise TypeError(f"{name} must have a group, such as a GroupCNN or InfoNCE has, {got(module)}")
         if encoder.group != loss.group:
             raise ValueError(
                 f"loss must be over the encoder's group {encoder.group.name}, got {loss.group.name}"
@@ -62,6 +67,15 @@ class ContrastiveModel(nn.Module):
             )
         if projector is not None and not hasattr(projector, "out_channels"):
             raise ValueError(f"projector must have out_channels, {got(projector)}")
+        if getattr(projector, "group", encoder.group) != encoder.group:
+            raise ValueError(
+                f"projector must be over the encoder's group {encoder.group.name}, got {projector.group.name}"
+            )
+        width = getattr(projector, "channels", [encoder.out_channels])[0]
+        if width != encoder.out_channels:
+            raise ValueError(
+                f"projector must take the encoder's {encoder.out_channels} channels, got {width}"
+            )
         self.encoder, self.loss, self.views, self.known = encoder, loss, views, known
         self.projector = nn.Identity() if projector is None else projector
         if hasattr(loss, "build"):

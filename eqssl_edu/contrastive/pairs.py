@@ -6,9 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.similarity import need_similarity, need_temperature, prepared, reduced
+from eqssl_edu.contrastive.similarity import (
+    need_features_of,
+    need_similarity,
+    need_temperature,
+    prepared,
+    reduced,
+)
 from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.groups import FiniteGroup, need_regular
+from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["align", "need_pairs", "pair_correlation", "pair_similarity", "unit"]
 
@@ -66,10 +72,19 @@ def align(
     return group.transform_features(w, best)
 
 
-def need_pairs(group: FiniteGroup, z1: Tensor, z2: Tensor, least: int = 1) -> None:
-    """Raise ValueError unless z1 and z2 are regular features of one shape with a batch of at least ``least``."""
-    need_regular(z1, group, None, grid=False)
+def need_pairs(
+    group: FiniteGroup, z1: Tensor, z2: Tensor, least: int = 1, names: tuple[str, str] = ("z1", "z2")
+) -> None:
+    """Raise unless z1 and z2 are regular features of one shape, type and device with B >= ``least``."""
+    need_features_of(group, z1, names[0])
+    need_features_of(group, z2, names[1])
     if z1.shape != z2.shape or len(z1) < least:
         raise ValueError(
-            f"z1 and z2 must have one shape with B >= {least}, got {tuple(z1.shape)} and {tuple(z2.shape)}"
+            f"{names[0]} and {names[1]} must have one shape with B >= {least}, got {tuple(z1.shape)} and "
+            f"{tuple(z2.shape)}"
+        )
+    if z1.dtype != z2.dtype or z1.device != z2.device:
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have one dtype on one device, got {z1.dtype} on {z1.device} and "
+            f"{z2.dtype} on {z2.device}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ from eqssl_edu.errors import got, need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.mlp import GroupMLP
 
-__all__ = ["BYOL", "SimSiam", "need_momentum"]
+__all__ = ["BYOL", "SimSiam", "need_momentum", "need_targets"]
 
 
 class _Siamese(nn.Module):
@@ -53,9 +55,15 @@ class _Siamese(nn.Module):
             self.build(z1.shape[1])
             self.predictor.to(z1)
         targets = [z.detach() if t is None else t.detach() for z, t in ((z1, target1), (z2, target2))]
+        need_targets(self.group, z1, *targets)
         both = 0.0
         for z, target in zip((z1, z2), reversed(targets), strict=True):
-            prediction = unit(precise(self.predictor(z)))
+            prediction = self.predictor(z)
+            if prediction.shape != z.shape:
+                raise ValueError(
+                    f"predictor must keep the shape {tuple(z.shape)} of the features, {got(prediction)}"
+                )
+            prediction = unit(precise(prediction))
             both = both + pair_similarity(
                 self.group, prediction, unit(precise(target)), self.similarity, self.temperature
             )
@@ -73,7 +81,8 @@ class SimSiam(_Siamese):
         similarity: a kind of ``orbit_similarity``.
         temperature: of the soft similarity.
         predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of a quarter of the
-            width, at least 4, made for the width of the first features.
+            width, at least 4, made for the width of the first features, or by ``build(channels)``, which a loss needs
+            before ``load_state_dict``.
 
     References:
         Chen and He, Exploring Simple Siamese Representation Learning (arXiv 2011.10566), algorithm 1.
@@ -115,7 +124,8 @@ class BYOL(_Siamese):
         similarity: a kind of ``orbit_similarity``.
         temperature: of the soft similarity.
         predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of twice the width,
-            made for the width of the first features.
+            made for the width of the first features, or by ``build(channels)``, which a loss needs before
+            ``load_state_dict``.
         momentum: of the slow copy, which ``ContrastiveModel`` keeps: its weights move by 1 - momentum towards the
             network's in each step.
 
@@ -156,7 +166,13 @@ class BYOL(_Siamese):
         return 4 - 4 * self.agreement(z1, z2, target1, target2)
 
 
+def need_targets(group: FiniteGroup, z1: Tensor, target1: Tensor, target2: Tensor) -> None:
+    """Raise unless both targets are regular features like z1."""
+    for name, target in (("target1", target1), ("target2", target2)):
+        need_pairs(group, z1, target, names=("z1", name))
+
+
 def need_momentum(momentum: float) -> None:
-    """Raise ValueError unless the momentum is in [0, 1)."""
-    if not 0 <= momentum < 1:
+    """Raise ValueError unless the momentum is a number in [0, 1)."""
+    if not isinstance(momentum, Real) or not 0 <= momentum < 1:
         raise ValueError(f"momentum must be at least 0 and below 1, {got(momentum)}")

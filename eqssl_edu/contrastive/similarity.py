@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic, need_regular
 
 __all__ = [
@@ -108,6 +109,9 @@ def orbit_distance(
         True
     """
     need_comparable(group, z, w)
+    z, w = (
+        x.to(torch.promote_types(x.dtype, torch.float32)) for x in (z, w)
+    )  # squares overflow in half precision
     squares = z.flatten(1).square().sum(dim=1)[:, None] + w.flatten(1).square().sum(dim=1)
     return (squares - 2 * orbit_similarity(group, z, w, "max")).clamp_min(0).sqrt()
 
@@ -169,9 +173,23 @@ def turned_copies(
 
 
 def need_comparable(group: FiniteGroup, z: Tensor, w: Tensor) -> None:
-    """Raise ValueError unless z and w are regular features of G with the same channels."""
-    need_regular(z, group, None, grid=False)
+    """Raise unless z and w are regular features of G with the same channels, of one type and on one device."""
+    need_features_of(group, z, "z")
+    need_features_of(group, w, "w")
     need_regular(w, group, z.shape[1], grid=False)
+    if z.dtype != w.dtype or z.device != w.device:
+        raise ValueError(
+            f"z and w must have one dtype on one device, got {z.dtype} on {z.device} and {w.dtype} on {w.device}"
+        )
+
+
+def need_features_of(group: FiniteGroup, z: Tensor, name: str) -> None:
+    """Raise unless z are regular features (B, C, |G|) of G, of floating-point numbers."""
+    need_instance("group", group, FiniteGroup)
+    need_instance(name, z, Tensor)
+    need_regular(z, group, None, grid=False)
+    if not z.is_floating_point():
+        raise TypeError(f"{name} must hold floating-point numbers, {got(z)}")
 
 
 def need_similarity(kind: object, name: str) -> None:
@@ -182,5 +200,6 @@ def need_similarity(kind: object, name: str) -> None:
 
 def need_temperature(temperature: object) -> None:
     """Raise ValueError unless the temperature is a positive number."""
-    if not (isinstance(temperature, (int, float)) and 0 < temperature < math.inf):
+    number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+    if not (number and 0 < temperature < math.inf):
         raise ValueError(f"temperature must be a positive number, {got(temperature)}")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.contrastive.pairs import align, need_pairs
 from eqssl_edu.contrastive.statistics import center, precise, relative_products
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import need_instance, need_not_negative
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["VICReg"]
@@ -50,13 +50,7 @@ class VICReg(nn.Module):
     ) -> None:
         super().__init__()
         need_instance("group", group, FiniteGroup)
-        for name, weight in {
-            "invariance": invariance,
-            "variance": variance,
-            "covariance": covariance,
-        }.items():
-            if not weight >= 0:
-                raise ValueError(f"{name} must be at least 0, {got(weight)}")
+        need_not_negative(invariance=invariance, variance=variance, covariance=covariance)
         self.group = group
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.similarity import orbit_similarity
+from eqssl_edu.contrastive.similarity import orbit_distance
 from eqssl_edu.diagnostics.irreps import irrep_energy
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, need_regular
@@ -27,11 +28,14 @@ class Collapse(NamedTuple):
     orbit_spread: float  # the same with the distance of orbits
     pooled_spread: float  # of the features max-pooled over the group
     rank: float  # RankMe of the flattened features; at most |G| in an orbit collapse
-    trivial_energy: float  # share of the energy that is constant along the group axis
+    # Share of the energy that is constant along the group axis; nan for |G| = 1, where nothing else is possible.
+    trivial_energy: float
 
     @property
     def verdict(self) -> str:
-        """ "complete collapse", "orbit collapse", "group collapse" or "none"."""
+        """ "complete collapse", "orbit collapse", "group collapse", "none", or "not finite"."""
+        if not math.isfinite(self.spread):
+            return "not finite"
         if self.spread < SMALL:
             return "complete collapse"
         if self.orbit_spread < SMALL:
@@ -50,7 +54,7 @@ def orbit_collapse(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) 
 
     Arguments:
         group: G.
-        z: regular features, one row for each image; they are normalised first.
+        z: regular features of at least two images; they are normalised first.
 
     Example:
         >>> from eqssl_edu.groups import cyclic
@@ -60,15 +64,14 @@ def orbit_collapse(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) 
         >>> round(result.spread, 3), round(result.orbit_spread, 3), result.verdict
         (1.0, 0.0, 'orbit collapse')
     """
-    need_features(group, z)
-    z = z.detach()
+    need_features(group, z, least=2)
     energy = irrep_energy(group, z)
     return Collapse(
         spread(z),
         orbit_spread(group, z),
         pooled_spread(group, z),
         rank_me(z),
-        energy["trivial"] / max(sum(energy.values()), 1e-300),
+        energy["trivial"] / max(sum(energy.values()), 1e-300) if group.order > 1 else math.nan,
     )
 
 
@@ -93,8 +96,8 @@ def orbit_spread(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) ->
     of orbits $d$ in place of the plain one. At most the ``spread``; 0 if all features lie in one orbit."""
     need_features(group, z)
     unit = F.normalize(z.flatten(1), dim=1).view_as(z)
-    # d^2 / 2 = 1 - max kappa for unit vectors
-    return float((1 - orbit_similarity(group, unit, unit, "max").mean()).clamp_min(0).sqrt())
+    # Not 1 - max kappa: features of length zero are no unit vectors.
+    return float((orbit_distance(group, unit, unit).square().mean() / 2).sqrt())
 
 
 def pooled_spread(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> float:
@@ -109,7 +112,8 @@ def pooled_spread(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -
 @torch.no_grad()
 def rank_me(z: Float[Tensor, "batch ..."]) -> float:
     r"""RankMe, a smooth rank: $\exp\big(-\sum_k p_k \log p_k\big)$ with $p_k = \sigma_k / \sum \sigma$, the singular
-    values of the features. Between 1 and the number of rows or dimensions; zero features have rank 0.
+    values of the features. Between 1 and the number of rows or dimensions; zero features have rank 0, and features that
+    are not finite have none (nan), as a readout of a training that went wrong needs it.
 
     Arguments:
         z: one row for each image; more axes are flattened. Regular features as they are, or pooled: ``z.mean(2)``.
@@ -124,6 +128,8 @@ def rank_me(z: Float[Tensor, "batch ..."]) -> float:
     need_instance("z", z, Tensor)
     if z.ndim < 2 or not len(z):
         raise ValueError(f"z must have one row for each image and at least one of them, {got(z)}")
+    if not z.isfinite().all():
+        return math.nan
     values = torch.linalg.svdvals(z.flatten(1).to(torch.promote_types(z.dtype, torch.float32)))
     if values.sum() == 0:
         return 0.0

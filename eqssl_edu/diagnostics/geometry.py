@@ -10,7 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.contrastive.pairs import pair_similarity
-from eqssl_edu.contrastive.similarity import need_similarity, need_temperature, orbit_similarity
+from eqssl_edu.contrastive.similarity import (
+    need_similarity,
+    need_temperature,
+    orbit_distance,
+    orbit_similarity,
+)
 from eqssl_edu.diagnostics.collapse import need_features
 from eqssl_edu.errors import got
 from eqssl_edu.groups import FiniteGroup
@@ -32,7 +37,11 @@ def alignment(
     need_features(group, z1)
     if z2.shape != z1.shape:
         raise ValueError(f"z2 must have the shape of z1, {tuple(z1.shape)}, {got(z2)}")
-    return float((2 - 2 * pair_similarity(group, _unit(z1), _unit(z2), "max")).clamp_min(0).mean())
+    first, second = _unit(z1), _unit(z2)
+    lengths = first.flatten(1).square().sum(dim=1) + second.flatten(1).square().sum(
+        dim=1
+    )  # 2, or less at zero
+    return float((lengths - 2 * pair_similarity(group, first, second, "max")).clamp_min(0).mean())
 
 
 @torch.no_grad()
@@ -45,7 +54,7 @@ def uniformity(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> f
     """
     need_features(group, z, least=2)
     unit = _unit(z)
-    squares = (2 - 2 * orbit_similarity(group, unit, unit, "max")).clamp_min(0)
+    squares = orbit_distance(group, unit, unit).square()
     others = squares[~torch.eye(len(z), dtype=torch.bool, device=z.device)]
     return float((-2 * others).logsumexp(dim=0) - math.log(len(others)))
 
@@ -63,6 +72,7 @@ def matched_temperature(
     $(\mathrm{mean}_i\, s(z_i, z_i) - \mathrm{mean}_{i \neq j} s(z_i, z_j)) / t$. The maximum over G raises the
     similarity of unrelated images, the mean lowers that of an image with itself: at one temperature they see
     different gaps. To compare similarities fairly give each the temperature that makes its gap the plain one's.
+    Where a similarity tells no image from another (in a collapse, say) none does that: nan.
 
     Arguments:
         group: G.
@@ -90,9 +100,7 @@ def matched_temperature(
     low, high = 1e-3 * temperature, 1e3 * temperature
     # Up to rounding (1e-9) every image may be the same, for the plain similarity or for this kind.
     if not (wanted * temperature > 1e-9 and gap(kind, low) > wanted > gap(kind, high)):
-        raise ValueError(
-            f"z must differ between images for the similarity {kind!r}, else no temperature matches; {got(z)}"
-        )
+        return math.nan
     while high / low > 1 + 1e-9:  # the gap falls as t grows
         middle = math.sqrt(low * high)
         low, high = (middle, high) if gap(kind, middle) > wanted else (low, middle)

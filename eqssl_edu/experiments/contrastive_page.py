@@ -78,7 +78,14 @@ def page(raw: dict) -> str:
         for key, label in MEASURES.items()
         for method in METHODS
     ]
+    trained = [
+        (label, condition, method, results.difference(Cell(condition, method), CELLS[-1], key))
+        for key, label in MEASURES.items()
+        for condition in CONDITIONS
+        for method in METHODS
+    ]
     equal = [f"{k}, {c}: {m} and {o}" for k, c, m, o, d in between if not d.excludes_zero]
+    equal += [f"{k}, {c}: {m} and no training" for k, c, m, d in trained if not d.excludes_zero]
     equal += [f"{k}: {m} with turned views and without" for k, m, d in turning if not d.excludes_zero]
     seen = "; ".join(
         f"{condition}: " + ", ".join(f"{m} {100 * value.mean:.1f} %" for m, value in rows_.items())
@@ -88,19 +95,25 @@ def page(raw: dict) -> str:
     return f"""# Which similarity in the contrastive loss?
 
 InfoNCE asks two views of one image to be more similar than views of two images. Plain similarity compares the
-features as they are; if each view was turned by its own element, it asks for features that no turn changes. The
+features as they are; if each view was turned by its own element, it asks for features that no turn changes. Four
 others are symmetric in the orbit correlation and absorb the turns: mean (pooling first), max, soft (log-sum-exp) and
-power3 (triple correlation). Does it matter for what is learned?
+power3 (triple correlation). Does it matter for what is learned? (The library's power2, canonical and maxpool were not
+run.)
 
 A C4 network with an equivariant projector. Views: {
         viewed
     }; "turned": each view by its own quarter turn as well. Each
 similarity has the temperature that gives it the contrast of the plain one at {
         TEMPERATURE
-    } on random features, so that
-the losses see equal gaps.
+    } on random features; on
+those the losses see equal gaps, on others they need not.
 
-{results.setting()} ([raw runs](raw/{raw["name"]}.json))
+{
+        results.setting()
+    } Runs with turned and with unturned views share network and batches; their second views draw other
+random numbers, since the elements of the first ones are drawn in between. ([raw runs](raw/{
+        raw["name"]
+    }.json))
 
 {summary(results)}
 
@@ -109,6 +122,8 @@ the losses see equal gaps.
 "Task": how often the partner is the most similar view, at the end of training (turned or unturned views; not to be
 compared between the two). A linear probe for the classes on 32 principal components of pooled features, trained on
 upright images; and nearest neighbours in the metric of orbits, which see relative orientations too. Accuracies in %.
+The pooled features of a C4 network do not change by a quarter turn, so a probe reads all orientations alike, up to
+rounding.
 
 {table(HEADER, rows)}
 
@@ -123,6 +138,15 @@ Between similarities, in percentage points:
         table(
             ["measure", "views", "similarity", "against", "difference", "verdict"],
             [[*names, points(d), verdict(d)] for *names, d in between],
+        )
+    }
+
+Trained against the same network without any training:
+
+{
+        table(
+            ["measure", "views", "similarity", "difference", "verdict"],
+            [[*names, points(d), verdict(d)] for *names, d in trained],
         )
     }
 
