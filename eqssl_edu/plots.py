@@ -1,7 +1,7 @@
-"""Pictures of images, feature maps and matrices, and a way to turn them by hand.
+"""Pictures of images, feature maps and matrices.
 
 ``image_grid`` returns a plotly figure with a labelled colour scale. ``picture`` and ``row`` return small HTML, light
-enough to be drawn again while a slider moves: ``ByHand(draw, ...)`` shows ``draw(...)`` below its sliders.
+enough to be drawn again while a slider moves: ``widgets.ByHand(draw, ...)`` shows ``draw(...)`` below its sliders.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
-import ipywidgets
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
@@ -26,7 +24,6 @@ __all__ = [
     "BLUE_WHITE_ORANGE",
     "COLOURS",
     "TEMPLATE",
-    "ByHand",
     "image_grid",
     "picture",
     "row",
@@ -108,7 +105,7 @@ def image_grid(
     figure.update_xaxes(showticklabels=False, **frame)
     figure.update_yaxes(showticklabels=False, autorange="reversed", **frame)
     low, high = _limits(pixels, signed)
-    colorbar = {"title": {"text": value, "side": "right"}, "thickness": 14}
+    colorbar = {"title": {"text": value, "side": "top", "font": {"size": 13}}, "thickness": 14}
     figure.update_layout(
         template=TEMPLATE,
         title=title,
@@ -163,58 +160,6 @@ def row(pictures: Sequence[str], text: str = "") -> str:
     boxes = "".join(pictures)
     line = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start"
     return f'<div style="margin-bottom:14px"><div style="{line}">{boxes}</div>{words}</div>'
-
-
-class ByHand(ipywidgets.VBox):
-    """A drawing with a slider or a menu for each of its arguments.
-
-    ``draw`` is a plain function that returns HTML. It can be called, read and tested without this class.
-
-    Arguments:
-        draw: keyword arguments in, HTML out.
-        start: the first values of the controls; otherwise each control starts with its first choice.
-        choices: for each argument of ``draw`` a ``range`` (a slider) or a list (a menu).
-
-    Example:
-        >>> square = ByHand(lambda n: f"{n * n}", n=range(1, 9), start={"n": 3})
-        >>> square.picture.value
-        '9'
-    """
-
-    def __init__(
-        self, draw: Callable[..., str], start: dict[str, Any] | None = None, **choices: range | Sequence[Any]
-    ) -> None:
-        start = start or {}
-        self.draw, self.choices = draw, choices
-        self.controls = {
-            name: _control(name, values, start.get(name, values[0])) for name, values in choices.items()
-        }
-        self.picture = ipywidgets.HTML(draw(**self.state()), layout={"width": "100%"})
-        for control in self.controls.values():
-            control.observe(self._redraw, names="value")
-        super().__init__([*self.controls.values(), self.picture])
-
-    def state(self) -> dict[str, Any]:
-        """The values of the controls, by name."""
-        return {name: control.value for name, control in self.controls.items()}
-
-    def _redraw(self, change: dict[str, Any]) -> None:
-        # An exception in an observer vanishes in JupyterLab: say it where the picture was.
-        try:
-            self.picture.value = self.draw(**self.state())
-        except Exception as problem:
-            self.picture.value = f"<b>{type(problem).__name__}</b>: {escape(str(problem))}"
-            raise
-
-
-def _control(name: str, choices: range | Sequence[Any], value: Any) -> ipywidgets.Widget:
-    words = name.replace("_", " ")
-    looks = {"description": words, "tooltip": words, "style": {"description_width": "110px"}}
-    if isinstance(choices, range):
-        return ipywidgets.IntSlider(
-            value, choices[0], choices[-1], choices.step, layout={"width": "440px"}, **looks
-        )
-    return ipywidgets.Dropdown(options=choices, value=value, layout={"width": "300px"}, **looks)
 
 
 def _limits(pixels: np.ndarray, signed: bool) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The checks are checked: the student's stub is not done, the solution passes, typical mistakes get their own hint."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,11 @@ def lift(first, second, dim=2):
     return answer
 
 
+def lift_by_turning_kernels(x, kernel, group):
+    """The right maps, but not the way that was asked for."""
+    return torch.stack([F.conv2d(x, group.transform(kernel, g)) for g in group.elements], dim=2)
+
+
 def relative(difference, y):
     return difference.norm() / y.norm()
 
@@ -55,6 +61,7 @@ MISTAKES = {
         ({**RIGHT_WAYS, "H to I": 1}, "as many ways as the stabiliser has elements"),
         ({**RIGHT_WAYS, "M to W": (2, 5)}, "Set the slider to 5"),
         ({**RIGHT_WAYS, "b to q": (8,)}, "integers 0 .. 7"),
+        ({**RIGHT_WAYS, "b to q": (2.0,)}, "integers 0 .. 7"),
         ({"b to q": (2,)}, "Keep the keys"),
     ],
     "01.count_orbits": [
@@ -64,10 +71,11 @@ MISTAKES = {
         (lambda action: 3, "action[g, l] == l"),
     ],
     "01.same_set": [
-        (ROTATIONS[1:], "keeps no edge and no corner"),
+        (ROTATIONS[1:], "no element but the identity keeps an edge or a corner"),
         ([*ROTATIONS, (0, 4)], "element 4 (m) keeps 2 of the four edges in place, but 0 of the corners"),
         ([(0, 1)], "lists the ten"),
         ((0, 1, 2, 3), "Each is a tuple"),
+        ([(0), (0, 2)], "One element alone needs a comma"),
     ],
     "02.equivariance_error": [
         (error(lambda y, turned, group, g: turned - y, relative), "turn f(x) as well"),
@@ -80,6 +88,14 @@ MISTAKES = {
             "use g, not its inverse",
         ),
         (error(lambda y, turned, group, g: turned - group.transform(y, g), lambda d, y: d.mean()), "cancel"),
+        (
+            error(
+                lambda y, turned, group, g: turned - group.transform(y, g),
+                lambda d, y: d.flatten(1).norm(dim=1) / y.flatten(1).norm(dim=1),
+            ),
+            "One number for the whole batch",
+        ),
+        (lambda f, x, group, g: "0.5", "quotient of the two norms"),
     ],
     "02.exact_size": [
         (32, "one column over"),
@@ -94,6 +110,7 @@ MISTAKES = {
         (lift("inverse", "g", dim=1), "look at the dim of torch.stack"),
         (lift("nothing", "nothing"), "nothing depends on g"),
         (lift("nothing", "g"), "turn x by the inverse of g"),
+        (lift_by_turning_kernels, "Here the kernel stays as it is"),
     ],
     "02.harmless": [
         (HARMLESS | {"sort along the group axis"}, "forget which element"),
@@ -109,6 +126,30 @@ class TestChecks(ExerciseChecks):
     notebooks = ("01_groups_and_images", "02_group_convolutions")
     names = NAMES
     mistakes = MISTAKES
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.array, list, lambda named: tuple(np.array(named))])
+def test_elements_may_come_in_other_containers(kind):
+    assert check("01.ways", {pair: kind(named) for pair, named in RIGHT_WAYS.items()}).ok
+    assert check("01.ways", {**RIGHT_WAYS, "b to q": torch.tensor(2)}).ok
+    assert check("01.same_set", [tuple(torch.tensor(part)) for part in ROTATIONS]).ok
+
+
+def test_the_hints_of_same_set_give_no_answer_away():
+    for named in ([(0), (0, 4)], ROTATIONS[:1], ROTATIONS[1:], []):
+        verdict = check("01.same_set", named)
+        said = verdict.reason.replace(str(named), "") + verdict.hint
+        assert not any(str(part) in said for part in ROTATIONS), verdict
+    assert "that is 1 of 3" in check("01.same_set", ROTATIONS[:1]).reason
+
+
+def test_lifting_may_name_the_arguments_of_the_convolution():
+    def answer(x, kernel, group):
+        turned = ((g, group.transform(x, int(group.inverse[g]))) for g in group.elements)
+        maps = [group.transform(F.conv2d(input=image, weight=kernel.clone()), g) for g, image in turned]
+        return torch.stack(maps, dim=2)
+
+    assert check("02.lifting", answer).ok
 
 
 def test_what_the_answer_raises_is_shown_with_its_line():

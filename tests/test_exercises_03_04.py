@@ -27,6 +27,18 @@ def error(numerator, denominator):
     return answer
 
 
+def one_error_per_image(f, x, degrees):
+    y_turned, expected = f(rotate(x, degrees)), rotate(f(x), degrees)
+    mask = disc_mask(expected.shape[-1])
+    difference, size = (y_turned - expected) * mask, expected * mask
+    return difference.flatten(1).norm(dim=1) / size.flatten(1).norm(dim=1)
+
+
+def mask_of_the_images(f, x, degrees):
+    expected, mask = rotate(f(x), degrees), disc_mask(x.shape[-1])
+    return ((f(rotate(x, degrees)) - expected) * mask).norm() / (expected * mask).norm()
+
+
 def stabilised(angle, element, group_axis=True, grid=True):
     """A function with the signature of 03.stabilised that turns by ``angle`` and moves by ``element`` times degrees."""
 
@@ -40,21 +52,33 @@ def stabilised(angle, element, group_axis=True, grid=True):
 
 
 def steered(cosine_weight, sine_weight):
-    """A function with the signature of 04.steer; the weights are functions of k and the angle in radians."""
+    """A function with the signature of 04.steer; the weights are functions of m and the angle in radians."""
 
-    def answer(cosine, sine, k, degrees):
+    def answer(cosine, sine, m, degrees):
         turn = math.radians(degrees)
-        return cosine_weight(k, turn) * cosine + sine_weight(k, turn) * sine
+        return cosine_weight(m, turn) * cosine + sine_weight(m, turn) * sine
 
     return answer
 
 
-def cos(k, turn):
-    return math.cos(k * turn)
+def cos(m, turn):
+    return math.cos(m * turn)
 
 
-def sin(k, turn):
-    return math.sin(k * turn)
+def sin(m, turn):
+    return math.sin(m * turn)
+
+
+def shifted(phase, n=lambda z: z.shape[-1]):
+    """A function with the signature of 04.shift; the phase is a function of all m and the angle in radians."""
+
+    def answer(z, degrees):
+        coefficients = torch.fft.rfft(z)
+        m = torch.arange(coefficients.shape[-1])
+        factors = torch.exp(1j * torch.as_tensor(phase(m, math.radians(degrees))))
+        return torch.fft.irfft(factors * coefficients, n=n(z))
+
+    return answer
 
 
 def size_of_expected(y, expected, mask):
@@ -80,11 +104,17 @@ MISTAKES = {
         ),
         (error(lambda t, y, e, m: (t - e) * m, lambda y, e, m: 1.0), "Divide by the size"),
         (error(lambda t, y, e, m: t, size_of_expected), "mask both norms"),
+        (error(lambda t, y, e, m: (t - e) * m, lambda y, e, m: (y * m).norm()), "stands R f(x), not f(x)"),
+        (one_error_per_image, "one number for the whole batch"),
+        (mask_of_the_images, "make the mask for f(x)"),
     ],
     "03.smooth_enough": [
         (1, "one pixel is 10"),
         (5, "Move on"),
         (20, "Move the slider back"),
+        (8, "The slider stops at"),
+        (9.5, "The slider stops at"),
+        (35, "The slider stops at"),
         ("10", "number beside the slider"),
     ],
     "03.stabilised": [
@@ -104,12 +134,12 @@ MISTAKES = {
         ({**ZEROS, "C1": (360,)}, "The angles are"),
     ],
     "04.steer": [
-        (steered(cos, lambda k, turn: -sin(k, turn)), "sign of the sine"),
-        (steered(lambda k, turn: cos(1, turn), lambda k, turn: sin(1, turn)), "turns k-fold"),
+        (steered(cos, lambda m, turn: -sin(m, turn)), "sign of the sine"),
+        (steered(lambda m, turn: cos(1, turn), lambda m, turn: sin(1, turn)), "turns m-fold"),
         (
             steered(
-                lambda k, turn: cos(k, math.degrees(turn)),
-                lambda k, turn: sin(k, math.degrees(turn)),
+                lambda m, turn: cos(m, math.degrees(turn)),
+                lambda m, turn: sin(m, math.degrees(turn)),
             ),
             "want radians",
         ),
@@ -118,24 +148,27 @@ MISTAKES = {
     "04.alias": [
         (5, "until the sentence says it again"),
         (3, "Read the sentence"),
+        (4, "its sine is lost"),
         (8, "Count upwards"),
         (6.5, "number beside the slider"),
     ],
-    "04.base_kernel": [
-        (lambda k, group: k[: len(k) // group.order].unflatten(1, (-1, group.order)), "take every |G|-th"),
-        (
-            lambda k, group: k[:: group.order].unflatten(1, (group.order, -1)).transpose(1, 2),
-            "unflatten to (C, |G|)",
-        ),
-        (lambda k, group: k[1 :: group.order].unflatten(1, (-1, group.order)), "The identity is element 0"),
-        (lambda k, group: k[:: group.order], "The axes are"),
+    "04.shift": [
+        (shifted(lambda m, turn: m * turn), "the exponent has a minus sign"),
+        (shifted(lambda m, turn: -turn), "Every frequency has its own factor"),
+        (shifted(lambda m, turn: -turn * (m > 0)), "Every frequency has its own factor"),
+        (shifted(lambda m, turn: -m * math.degrees(turn)), "must be in radians"),
+        (lambda z, degrees: z.roll(round(degrees * z.shape[-1] / 360), dims=-1), "moves whole places only"),
+        (shifted(lambda m, turn: -m * turn, n=lambda z: None), "takes the number for even"),
+        (lambda z, degrees: torch.fft.ifft(torch.fft.fft(z)), "torch.fft.irfft"),
+        (lambda z, degrees: torch.fft.rfft(z), "The axes are"),
+        (lambda z, degrees: z, "rfft, each coefficient"),
     ],
     "04.within_reach": [
         (["blur", "edge", "saddle", "one corner"], "to be zero at its neighbours"),
-        (["blur", "edge", "saddle", "checkerboard"], "changes its sign eight times"),
+        (["blur", "edge", "saddle", "four corners"], "goes up and down four times"),
         (["blur", "edge"], "(almost) frequency 2"),
         (["Sobel"], "The kernels are"),
-        ("blur", "Keep the list"),
+        ("blur", "Write the names in brackets"),
     ],
 }
 

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from exercise_checks import ExerciseChecks
 
-from eqssl_edu.contrastive import orbit_correlation
-from eqssl_edu.exercises import notebook_07, notebook_08
+from eqssl_edu.contrastive import GroupMLP, orbit_correlation
+from eqssl_edu.exercises import check, notebook_07, notebook_08
 from eqssl_edu.groups import cyclic
 
 CHECKS = {"07": notebook_07, "08": notebook_08}
@@ -25,6 +25,16 @@ def element(formula):
 def spread(features):
     """A spread of the normalised rows."""
     rows = F.normalize(features.flatten(1), dim=1)
+    return (rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt()
+
+
+def lengths(z):
+    """The length of each feature."""
+    return z.flatten(1).norm(dim=1)
+
+
+def total_spread(rows):
+    """A spread of the rows as they are."""
     return (rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt()
 
 
@@ -73,9 +83,59 @@ def turned_by(what):
             "second": (none, b),
             "none": (none, none),
         }[what]
-        return loss(group.transform_features(z1, first), group.transform_features(z2, second)) - loss(z1, z2)
+        moved = loss(group.transform_features(z1, first), group.transform_features(z2, second))
+        return float((moved - loss(z1, z2)).abs())
 
     return answer
+
+
+def drawn_from(order, sign=abs):
+    """A function with the signature of 08.change_under_turns that draws from the first `order` elements."""
+
+    def answer(loss, group, z1, z2, draws):
+        a, b = (torch.randint(order or group.order, (len(z1),), generator=draws) for _ in range(2))
+        moved = loss(group.transform_features(z1, a), group.transform_features(z2, b))
+        return sign(float(moved - loss(z1, z2)))
+
+    return answer
+
+
+class FlatNorm(torch.nn.BatchNorm1d):
+    """Batch norm over flattened features (B, C, |G|)."""
+
+    def forward(self, z):
+        return super().forward(z.flatten(1)).view_as(z)
+
+
+class Flat(torch.nn.Sequential):
+    """Layers on flattened features (B, C, |G|)."""
+
+    def forward(self, z):
+        return super().forward(z.flatten(1)).view_as(z)
+
+
+class Pooled(torch.nn.Sequential):
+    """Layers on (B, C, |G|), averaged over the group and copied back."""
+
+    def forward(self, z):
+        return super().forward(z).mean(dim=2, keepdim=True).expand_as(z)
+
+
+def layers(*middle, kind=torch.nn.Sequential):
+    """A function with the signature of 08.predictor: some modules between two linear maps of the channels."""
+    return lambda group, channels: kind(
+        torch.nn.Conv1d(channels, 8, 1),
+        *(module(group) for module in middle),
+        torch.nn.Conv1d(8, channels, 1),
+    )
+
+
+def batch_norm(group):
+    return torch.nn.BatchNorm1d(8)
+
+
+def relu(group):
+    return torch.nn.ReLU()
 
 
 # Typical mistakes, each with words of the hint that is made for it.
@@ -108,6 +168,9 @@ MISTAKES = {
             "Subtract the mean over the batch",
         ),
         (lambda z: F.normalize(z.amax(dim=2), dim=1).std(dim=0), "Sum or average"),
+        (lambda z: lengths(z).std() / lengths(z).mean(), "its own length"),
+        (lambda z: total_spread(z.amax(dim=2) / z.amax(dim=2).norm(dim=1).mean()), "its own length"),
+        (lambda z: z.amax(dim=2).std(dim=0).mean() / z.amax(dim=2).abs().mean(), "its own length"),
     ],
     "07.power2": [
         (spectrum(power=1), "n times too large"),
@@ -115,6 +178,10 @@ MISTAKES = {
         (spectrum(channels_first=False), "Sum over the channels first"),
         (spectrum(conjugate=False), "has to be conjugated"),
         (lambda z, w: orbit_correlation(cyclic(z.shape[1]), z[None], w[None]).mean(), "Transform both"),
+        (
+            lambda z, w: orbit_correlation(cyclic(z.shape[1]), z[None], w[None]).square().mean(),
+            "turn nothing",
+        ),
     ],
     "07.all_at_home": [
         ((0, 0), "one more setting"),
@@ -154,6 +221,10 @@ MISTAKES |= {
         (turned_by("first"), "Turn z2 as well"),
         (turned_by("second"), "Turn z1 as well"),
         (turned_by("none"), "before the second loss"),
+        (drawn_from(None, sign=float), "Take the absolute value"),
+        (drawn_from(None, sign=lambda value: -value), "Take the absolute value"),
+        (drawn_from(4), "whatever the group"),
+        (drawn_from(2), "whatever the group"),
         (lambda loss, group, z1, z2, draws: loss(z1, z2), "with loss(z1, z2)"),
         (lambda loss, group, z1, z2, draws: z1 - z2, "not two sets of features"),
     ],
@@ -164,6 +235,23 @@ MISTAKES |= {
         (0.16, "in hundredths"),
         (100, "at the slider"),
     ],
+    "08.predictor": [
+        (
+            lambda group, channels: Flat(
+                torch.nn.Linear(channels * group.order, 32),
+                torch.nn.BatchNorm1d(32),
+                torch.nn.ReLU(),
+                torch.nn.Linear(32, channels * group.order),
+            ),
+            "nn.Linear of flattened features not",
+        ),
+        (layers(lambda group: FlatNorm(8 * group.order), relu), "one mean for each channel"),
+        (layers(batch_norm, relu, kind=Pooled), "Do not pool"),
+        (layers(batch_norm), "A ReLU has to stand"),
+        (layers(relu), "comes before the ReLU"),
+        (lambda group, channels: torch.nn.Conv1d(channels, 8, 1), "as they came in"),
+        (lambda group, channels: torch.relu, "into nn.Sequential"),
+    ],
     "08.harmless": [
         (["ReLU", "flatten, then a linear map"], "it never looks along the group axis"),
         ([*HARMLESS, "batch norm over the flattened features"], "not the same for all g"),
@@ -172,3 +260,15 @@ MISTAKES |= {
         ("ReLU", "Copy the names"),
     ],
 }
+
+
+def test_other_right_answers_pass():
+    """Equivariant layers of the library do as well as plain ones; a loss may be compared the other way round."""
+    assert check("08.predictor", lambda group, channels: GroupMLP(group, (channels, 8, channels))).ok
+    assert check("08.change_under_turns", drawn_from(None)).ok
+    for right in (
+        lambda z: spread(z.sort(dim=2).values),
+        lambda z: spread(z.amax(dim=2)),
+        lambda z: spread(torch.fft.rfft(z).abs()),
+    ):
+        assert check("07.monitor", right).ok

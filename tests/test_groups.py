@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 from itertools import combinations
 
 import pytest
@@ -101,7 +102,12 @@ def test_cayley_table_view_shows_the_product():
     cells = [cell.split("</td>")[0].split(">")[1] for cell in html.split("<td ")[1:]]
     assert cells == [group.element_name(g) for g in group.product.flatten().tolist()]
     assert html.count('scope="col"') == html.count('scope="row"') == 6
-    assert "D3" in html.split("</caption>")[0]
+    caption = html.split("</caption>")[0]
+    assert "D3" in caption and "colour for each rotation part" in caption and "dashed edge" in caption
+    backgrounds = re.findall("background:([^;]*);", html)
+    turns = (group.product.flatten() % 3).tolist()
+    assert len({*zip(backgrounds, turns, strict=True)}) == len(set(backgrounds)) == 3
+    assert html.count("dashed #444") == 18  # half of the products are reflections
 
 
 @pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda group: pickle.loads(pickle.dumps(group))])

@@ -127,6 +127,14 @@ def test_every_notebook_is_the_one_that_its_source_gives():
     )
 
 
+def test_files_of_the_library_that_a_notebook_names_exist():
+    dead = []
+    for source in sorted((build.NOTEBOOKS / "source").glob("*.py")):
+        named = re.findall(r"eqssl_edu/[\w/]*(?:\.\w+)?", source.read_text(encoding="utf-8"))
+        dead += [f"{source.name}: {name}" for name in named if not (build.NOTEBOOKS.parent / name).exists()]
+    assert dead == []
+
+
 @pytest.mark.parametrize("path", BUILT, ids=lambda path: path.relative_to(build.NOTEBOOKS).as_posix())
 class TestNotebook:
     """What holds for each of them."""

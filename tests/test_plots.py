@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from eqssl_edu.plots import BLUE_WHITE_ORANGE, CIVIDIS, ByHand, image_grid, picture, row
+from eqssl_edu.plots import BLUE_WHITE_ORANGE, CIVIDIS, image_grid, picture, row
 
 
 def pixels_of(html):
@@ -78,20 +78,3 @@ def test_image_grid_keeps_the_proportions_of_the_pictures():
 def test_image_grid_refuses_a_single_picture(as_a_user):
     with pytest.raises(ValueError, match=r"images must have shape \(count, height, width\)"):
         image_grid(torch.zeros(3, 3))
-
-
-def test_by_hand_draws_again_when_a_control_moves():
-    shown = ByHand(lambda n, word: f"{word} {n}", n=range(2, 10, 2), word=["a", "b"], start={"word": "b"})
-    assert shown.picture.value == "b 2" and shown.state() == {"n": 2, "word": "b"}
-    shown.controls["n"].value = 8
-    assert shown.picture.value == "b 8"
-    assert (shown.controls["n"].max, shown.controls["n"].step) == (8, 2)
-
-
-def test_by_hand_shows_and_raises_what_goes_wrong():
-    shown = ByHand(lambda n: f"{1 / n}", n=range(0, 3), start={"n": 1})
-    with pytest.raises(ZeroDivisionError):
-        shown.controls["n"].value = 0
-    assert "ZeroDivisionError" in shown.picture.value
-    shown.controls["n"].value = 2
-    assert shown.picture.value == "0.5"

@@ -1,13 +1,10 @@
 """The site's parts: formulas, drawings with controls, titles. (That its pages work is seen in tests/browser.)"""
 
-import json
 import re
 
 import nbformat
 import pytest
 
-from eqssl_edu.plots import ByHand
-from eqssl_edu.widgets.pages import by_hand_page
 from notebooks import site
 
 
@@ -29,22 +26,6 @@ def test_every_formula_of_the_course_can_be_drawn():
                 assert "$" not in plain, f"{path.name}: a formula is left in {plain!r}"
                 assert "\\" not in "".join(re.findall(r"<math.*?</math>", text, flags=re.DOTALL)), path.name
     assert formulas > 20
-
-
-def test_a_drawing_is_there_for_every_choice():
-    drawing = ByHand(
-        lambda n, word: f"<b>{n} {word}</b>", n=range(1, 4), word=["a", "</script>"], start={"n": 2}
-    )
-    page = by_hand_page(drawing, "A & B")
-    states = json.loads(re.search(r'id="states">(.*?)</script>', page, re.DOTALL)[1])
-    assert states["pictures"][3] == "<b>2 </script></b>" and len(states["pictures"]) == 6
-    assert states["start"] == {"n": 1, "word": 0}
-    assert "<title>A &amp; B</title>" in page
-
-
-def test_a_drawing_that_is_too_large_is_refused():
-    with pytest.raises(ValueError, match="drawing must fit into 2 MB"):
-        by_hand_page(ByHand(lambda n: "x" * 1_000_000, n=range(5)), "large")
 
 
 def test_a_notebook_that_is_not_there_is_named(tmp_path):

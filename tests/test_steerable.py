@@ -400,10 +400,11 @@ def test_e4_at_45_degrees_the_band_limit_sets_the_error():
         with torch.no_grad():
             return rotation_error(network(rotate(images, 45.0)), network(images), 45.0, group, margin=4)
 
-    assert error(steerable, smooth, group) < 0.03
-    assert error(steerable, sharp, group) > 0.2
+    # THEORY has .35 and .010, for its own noise; .2 to .6; .6.
+    assert 0.2 < error(steerable, sharp, group) < 0.5
+    assert 0.005 < error(steerable, smooth, group) < 0.03
     for images in (sharp, smooth):
-        assert error(bilinear, images, group) > 0.2
+        assert 0.2 < error(bilinear, images, group) < 0.8
         assert error(plain, images, None) > 0.4
     # Must fail: the planes turned, but not moved along the group axis.
     assert error(lambda images: steerable(images).flatten(1, 2), smooth, None) > 0.4

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import permutations
+from operator import index
 from typing import Any
 
 import torch
@@ -28,11 +29,11 @@ def ways(answer: Any) -> str:
     group, pictures = dihedral(4), letters()
     for pair in PAIRS:
         first, second = (pictures[name] for name in pair.split(" to "))
-        named = answer[pair]
-        named = {named} if isinstance(named, int) else set(named)
-        if not named <= set(group.elements):
+        named = _elements(answer[pair])
+        if named is None or not named <= set(group.elements):
             raise Wrong(
-                f"{pair}: got {named}.", "Elements of D4 are the integers 0 .. 7, the numbers on the slider."
+                f"{pair}: got {answer[pair]}.",
+                "Elements of D4 are the integers 0 .. 7, the numbers on the slider.",
             )
         right = {g for g in group.elements if torch.equal(group.transform(first, g), second)}
         for g in sorted(named - right):
@@ -100,19 +101,24 @@ def same_set(answer: Any) -> str:
     ):
         raise Wrong(
             f"The answer must be a list of subgroups, {got(answer)}.",
-            "Each is a tuple of elements: [(0,), (0, 2)].",
+            "Each is a tuple of elements: [(0, 4), (0, 2, 4, 6)]. One element alone needs a comma, as in (3,).",
         )
-    named = {tuple(sorted(part)) for part in answer}
-    strangers = named - set(group.subgroups())
-    if strangers:
-        raise Wrong(
-            f"{sorted(strangers)[0]} is not a subgroup of D4.", "G.subgroups() lists the ten that there are."
-        )
+    named = set()
+    for part in answer:
+        elements = _elements(part)
+        subgroup = tuple(sorted(elements)) if elements is not None else None
+        if subgroup not in group.subgroups():
+            raise Wrong(f"{part} is not a subgroup of D4.", "G.subgroups() lists the ten that there are.")
+        named.add(subgroup)
     neighbours = GSet.neighbours(group)
     edges, corners = neighbours.orbits[1], neighbours.orbits[0]
+    right = {
+        subgroup
+        for subgroup in group.subgroups()
+        if _commuting_bijection(neighbours.action[list(subgroup)], edges, corners)
+    }
     for subgroup in group.subgroups():
-        equal = _commuting_bijection(neighbours.action[list(subgroup)], edges, corners)
-        if subgroup in named and not equal:
+        if subgroup in named - right:
             kept = {g: [_kept(neighbours, g, four) for four in (edges, corners)] for g in subgroup}
             g = next(g for g, (on_edges, on_corners) in kept.items() if on_edges != on_corners)
             raise Wrong(
@@ -120,13 +126,23 @@ def same_set(answer: Any) -> str:
                 f"Its element {g} ({group.element_name(g)}) keeps {kept[g][0]} of the four edges in place, "
                 f"but {kept[g][1]} of the corners. A bijection that respects the action keeps that number.",
             )
-        if equal and subgroup not in named:
-            raise Wrong(
-                f"You left out {subgroup}.",
-                "Apart from the identity it keeps no edge and no corner in place, so all its orbits are "
-                "copies of the group itself.",
-            )
+    if named != right:
+        raise Wrong(
+            f"What you named is right, but that is {len(named)} of {len(right)}.",
+            "Look for a subgroup of which no element but the identity keeps an edge or a corner in place: then "
+            "all orbits are copies of the subgroup itself.",
+        )
     return "Exactly the three groups of rotations: a reflection always tells edges from corners."
+
+
+def _elements(named: Any) -> set[int] | None:
+    """The elements that an answer names, one or several, also as tensors; None if something is no integer."""
+    if isinstance(named, torch.Tensor):
+        named = named.tolist()
+    try:
+        return {index(part) for part in (named if isinstance(named, Iterable) else [named])}
+    except TypeError:
+        return None
 
 
 def _kept(labels: GSet, g: int, members: tuple[int, ...]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
@@ -32,9 +33,9 @@ def equivariance_error(answer: Callable[..., Any]) -> str:
         return F.conv2d(images, kernel, padding=1)
 
     for g in (1, 5):
-        value = ask(answer, convolution, x, group, g)
+        value = _one_number(ask(answer, convolution, x, group, g))
         expected = library_error(convolution, x, group, transform_outputs=group.transform)[g]
-        if same(torch.as_tensor(value).squeeze(), expected):
+        if same(value, expected):
             continue
         y, y_turned = convolution(x), convolution(group.transform(x, g))
         difference = y_turned - group.transform(y, g)
@@ -60,11 +61,26 @@ def equivariance_error(answer: Callable[..., Any]) -> str:
         raise Wrong(
             reason, "The formula is norm(f(g x) - g f(x)) / norm(f(x)), with group.transform for both turns."
         )
-    if not same(ask(answer, torch.relu, x, group, 1), 0.0):
+    if not same(_one_number(ask(answer, torch.relu, x, group, 1)), 0.0):
         raise Wrong(
             "ReLU commutes with every turn, but the error is not 0.", "Does the function use its argument f?"
         )
     return "Right for a convolution (it fails) and for ReLU (it passes)."
+
+
+def _one_number(value: Any) -> Tensor:
+    try:
+        numbers = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(
+            f"The error must be a number, {got(value)}.", "Return the quotient of the two norms."
+        ) from None
+    if numbers.numel() != 1:
+        raise Wrong(
+            f"It gave {numbers.numel()} numbers; wanted was one.",
+            "One number for the whole batch: take each norm over all images and pixels together.",
+        )
+    return numbers.detach().squeeze()
 
 
 def exact_size(answer: Any) -> str:
@@ -104,12 +120,15 @@ def lifting(answer: Callable[..., Any]) -> str:
         with torch.no_grad():
             layer.weight.copy_(kernel)
             expected = layer(x)
-        value = need_shape(
-            ask(answer, x.clone(), kernel.clone(), group),
-            tuple(expected.shape),
-            "(B, C', |G|, H', W'), the group third",
-        )
+        with _Convolutions() as used:
+            value = ask(answer, x.clone(), kernel.clone(), group)
+        need_shape(value, tuple(expected.shape), "(B, C', |G|, H', W'), the group third")
         if same(value, expected):
+            if not all(torch.equal(weight, kernel) for weight in used.weights):
+                raise Wrong(
+                    "The maps are right, but a convolution saw another kernel than the one that was given.",
+                    "That is the first way to lift. Here the kernel stays as it is, and only images are turned.",
+                )
             continue
         reason = f"Under {group.name} the maps differ from the library's LiftingConv2d."
         if same(value, _lift(x, kernel, group, forth=False)):
@@ -128,7 +147,21 @@ def lifting(answer: Callable[..., Any]) -> str:
             reason,
             "Map g is: turn x by the inverse of g, convolve with the one kernel, turn the result by g.",
         )
-    return "The same maps as the library's for C4 and D4, and no kernel was turned."
+    return "The same maps as the library's for C4 and D4, and no convolution saw a turned kernel."
+
+
+class _Convolutions(TorchFunctionMode):
+    """Writes down the weights of all convolutions that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[Tensor] = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.conv2d:
+            self.weights.append(kwargs["weight"] if "weight" in kwargs else args[1])
+        return function(*args, **kwargs)
 
 
 def _lift(x: Tensor, kernel: Tensor, group: FiniteGroup, forth: bool = True, swap: bool = False) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,13 @@ def masked_error(answer: Callable[..., Any]) -> str:
     y = convolution(x)
     mask = disc_mask(y.shape[-1])
     for degrees in (30.0, 90.0, 225.0):
-        value = torch.as_tensor(ask(answer, convolution, x, degrees)).squeeze()
+        value = torch.as_tensor(_ask_with_map_size(answer, convolution, x, degrees))
+        if value.numel() != 1:
+            raise Wrong(
+                f"The result has the shape {tuple(value.shape)}.",
+                "Give one number for the whole batch: .norm() without arguments takes all axes together.",
+            )
+        value = value.squeeze()
         wanted = rotation_error(convolution(rotate(x, degrees)), y, degrees)
         if same(value, wanted):
             continue
@@ -45,6 +52,8 @@ def masked_error(answer: Callable[..., Any]) -> str:
             value, (difference * mask).norm() / y.norm()
         ):
             raise Wrong(reason, "The mask has to stand in the denominator as well as in the numerator.")
+        if same(value, (difference * mask).norm() / (y * mask).norm()):
+            raise Wrong(reason, "Below the line stands R f(x), not f(x).")
         if same(value, ((y_turned - y) * mask).norm() / (y * mask).norm()):
             raise Wrong(reason, "You compared f(R x) with f(x). A turned input should give a turned output.")
         if same(value, (difference * mask).norm()):
@@ -57,14 +66,32 @@ def masked_error(answer: Callable[..., Any]) -> str:
     return "Right at three angles, on and off the grid."
 
 
+def _ask_with_map_size(
+    answer: Callable[..., Any], f: Callable[[Tensor], Tensor], x: Tensor, degrees: float
+) -> Any:
+    """What the answer gives; a mask of the wrong size gets its own hint."""
+    try:
+        return ask(answer, f, x, degrees)
+    except RuntimeError as problem:
+        sizes = {str(x.shape[-1]), str(f(x).shape[-1])}
+        if sizes <= set(re.findall(r"\d+", str(problem))):
+            raise Wrong(
+                f"The images have {x.shape[-1]} x {x.shape[-1]} pixels, the maps {f(x).shape[-1]} x {f(x).shape[-1]}.",
+                "f may change the size: make the mask for f(x), disc_mask(f(x).shape[-1]).",
+            ) from problem
+        raise
+
+
 def smooth_enough(answer: Any) -> str:
-    """The first slider position (tenths of a pixel) with an error below 10 %: 10."""
+    """The first position of the slider (tenths of a pixel, steps of 5) with an error below 10 %: 10."""
     if isinstance(answer, bool) or not isinstance(answer, (int, float)):
         raise Wrong(f"The answer must be a number, {got(answer)}.", "It is the number beside the slider.")
     if answer == 10:
         return "One pixel of blur takes the error from more than a quarter to about 6 %."
     if answer in (1, 1.0):
         raise Wrong(f"You said {answer:g}.", "The slider counts tenths of a pixel: one pixel is 10.")
+    if answer not in range(0, 31, 5):
+        raise Wrong(f"{answer:g} is no position of the slider.", "The slider stops at 0, 5, 10, ..., 30.")
     if answer < 10:
         raise Wrong(
             f"At {answer:g} tenths the error is still above 10 %.",

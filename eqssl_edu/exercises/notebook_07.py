@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.errors import got
@@ -122,6 +123,13 @@ def monitor(answer: Callable[..., Any]) -> str:
                 f"For random features it gave {good:.3f}, for the same features times {scale:g} {other:.3f}.",
                 "Divide by the length of each feature before you take the spread.",
             )
+    lengths = noise(count, 1, 1, seed=5).exp()
+    other = number(lengths * healthy)
+    if not same(other, good):
+        raise Wrong(
+            f"For random features it gave {good:.3f}, with a length of its own for each of them {other:.3f}.",
+            "One common length is not enough: divide each feature by its own length (F.normalize) before the spread.",
+        )
     same_everywhere = number(v.expand(count, -1, -1).clone())
     if not abs(same_everywhere) < 0.1 * good:
         raise Wrong(
@@ -145,17 +153,35 @@ def monitor(answer: Callable[..., Any]) -> str:
     return "0 for both collapses, large for random features, and independent of their length."
 
 
+class _Transforms(TorchFunctionMode):
+    """Notes whether a Fourier transform was called."""
+
+    seen = False
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.seen |= "fft" in getattr(func, "__name__", "")
+        return func(*args, **(kwargs or {}))
+
+
 def power2(answer: Callable[..., Any]) -> str:
     """A function (z, w) -> the mean of kappa squared by a Fourier transform, for tables (C, n)."""
     for channels, n in ((1, 4), (3, 5)):
         z, w = noise(channels, n), noise(channels, n, seed=1)
         expected = orbit_correlation(cyclic(n), z[None], w[None])[0, 0].square().mean()
-        value = torch.as_tensor(ask(answer, z.clone(), w.clone()))
+        with _Transforms() as transforms:
+            value = torch.as_tensor(ask(answer, z.clone(), w.clone()))
         if value.numel() != 1:
             raise Wrong(f"It must return one number, {got(value)}.", "Sum over the channels and frequencies.")
         if value.is_complex():
             raise Wrong("It returned a complex number.", "|x|^2 is x.abs().square().")
         if same(value.squeeze(), expected):
+            if not transforms.seen:
+                raise Wrong(
+                    "The number is right, but torch.fft was not called.",
+                    "The point is to turn nothing: find it from torch.fft.fft(z) and torch.fft.fft(w).",
+                )
             continue
         reason = (
             f"For ({channels}, {n}) it gave {float(value):.4f}; the mean of kappa squared is {expected:.4f}."
@@ -176,7 +202,7 @@ def power2(answer: Callable[..., Any]) -> str:
         raise Wrong(
             reason, "Transform both, multiply (one conjugated), sum over c, |x|^2, sum over k, divide by n^2."
         )
-    return "The same numbers as from kappa, and nothing was turned."
+    return "The same numbers as from kappa, by Fourier transforms."
 
 
 def all_at_home(answer: Any) -> str:

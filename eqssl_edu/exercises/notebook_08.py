@@ -1,7 +1,8 @@
-"""The exercises of notebook 08: reading the turn, a test for losses, a matched temperature, harmless heads."""
+"""The exercises of notebook 08: reading the turn, a test for losses, a temperature, a predictor, heads."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from eqssl_edu.contrastive import InfoNCE, canonicalize, orbit_correlation
-from eqssl_edu.diagnostics import matched_temperature
+from eqssl_edu.diagnostics import irrep_energy, matched_temperature
 from eqssl_edu.errors import got
 from eqssl_edu.exercises.verdict import Wrong, ask, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
-__all__ = ["change_under_turns", "harmless", "matched", "relative_turn"]
+__all__ = ["change_under_turns", "harmless", "matched", "predictor", "relative_turn"]
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -58,7 +59,14 @@ def relative_turn(answer: Callable[..., Any]) -> str:
 
 def change_under_turns(answer: Callable[..., Any]) -> str:
     """A function (loss, group, z1, z2, draws) -> how far independent turns of all samples move the loss."""
-    group, z1, z2 = cyclic(4), noise(16, 3, 4), noise(16, 3, 4, seed=1)
+    for group in (cyclic(4), dihedral(4)):
+        _change_under_turns(answer, group)
+    return "It passes InfoNCE with max and catches each loss that absorbs less, for C4 and for D4."
+
+
+def _change_under_turns(answer: Callable[..., Any], group: FiniteGroup) -> None:
+    count = 128  # every element occurs, almost surely
+    z1, z2 = noise(count, 3, group.order), noise(count, 3, group.order, seed=1)
 
     def change(loss: Callable[[Tensor, Tensor], Tensor]) -> float:
         draws = torch.Generator().manual_seed(2)
@@ -67,7 +75,7 @@ def change_under_turns(answer: Callable[..., Any]) -> str:
             raise Wrong(
                 f"It must return one number, {got(value)}.", "Compare two losses, not two sets of features."
             )
-        return abs(float(value))
+        return float(value)
 
     def one_turn_for_all(z1: Tensor, z2: Tensor) -> Tensor:
         """The best common turn of the whole batch: not enough if each sample has its own."""
@@ -84,8 +92,13 @@ def change_under_turns(answer: Callable[..., Any]) -> str:
         """Absorbs the turns that both views of a sample have in common."""
         return -(z1 * z2).mean()
 
+    def turned_by(element: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """Absorbs the turns by all elements but one: the share of first views that this one has turned."""
+        target = group.transform_features(z1, element)
+        return lambda z1, z2: (z1 == target).flatten(1).all(dim=1).double().mean()
+
     invariant = change(InfoNCE(group, "max"))
-    if invariant > 1e-9:
+    if not abs(invariant) < 1e-9:
         raise Wrong(
             f"For InfoNCE with max, which absorbs all turns, it gave {invariant:.1e}.",
             "Compare loss(turned z1, turned z2) with loss(z1, z2).",
@@ -101,14 +114,25 @@ def change_under_turns(answer: Callable[..., Any]) -> str:
         ),
     ]
     values = [change(loss) for loss, _, _ in blind]
-    if max(values) < 1e-9:
+    if max(abs(value) for value in values) < 1e-9:
         raise Wrong(
             "It gives 0 for every loss, also for the naive one.", "Turn the features before the second loss."
         )
     for (_, name, hint), value in zip(blind, values, strict=True):
-        if value < 1e-9:
+        if abs(value) < 1e-9:
             raise Wrong(f"{name} does not absorb what you want it to, but it gave 0.", hint)
-    return "It passes InfoNCE with max and catches four losses that absorb less."
+    opposite = change(lambda z1, z2: -partners_only(z1, z2))
+    if not min(*values, opposite) > 0:
+        raise Wrong(
+            f"For one of the losses it gave {min(*values, opposite):.2g}.",
+            "Take the absolute value: how far the loss moves is never negative.",
+        )
+    for element in group.elements[1:]:
+        if change(turned_by(element)) < 1e-9:
+            raise Wrong(
+                f"Under {group.name} no sample was turned by element {element}.",
+                "Draw from all elements: torch.randint(group.order, ...), whatever the group.",
+            )
 
 
 def matched(answer: Any) -> str:
@@ -136,6 +160,53 @@ def matched(answer: Any) -> str:
             )
         raise Wrong(reason, "The gap / t of max is above that of plain by now: go back a little.")
     return f"The exact value is {exact / 100:.3f}: max needs a lower temperature to be as strict as plain."
+
+
+def predictor(answer: Callable[..., Any]) -> str:
+    """A function (group, channels) -> an equivariant module with batch norm and a nonlinearity."""
+    for group in (cyclic(4), dihedral(4)):
+        z = noise(16, 6, group.order)
+        head = ask(answer, group, 6)
+        if not isinstance(head, nn.Module):
+            raise Wrong(f"It must return a module, {got(head)}.", "Put the layers into nn.Sequential(...).")
+        head = head.double()
+        # A fresh batch norm in eval mode changes nothing: what is wrong then is wrong without it.
+        fixed = copy.deepcopy(head).eval()
+        value = need_shape(head.train()(z.clone()), tuple(z.shape), "(B, channels, |G|), as they came in")
+        if not _turned(fixed, group, z) < 1e-9:
+            raise Wrong(
+                f"Under {group.name} the output does not turn with the features, even in eval mode.",
+                "All elements must be treated alike: nn.Conv1d(a, b, 1) is, nn.Linear of flattened features not.",
+            )
+        if not _turned(head, group, z) < 1e-9:
+            raise Wrong(
+                f"Under {group.name} it is equivariant in eval mode, but not in training mode.",
+                "The batch statistics: nn.BatchNorm1d(b) on (B, b, |G|) has one mean for each channel.",
+            )
+        energy = irrep_energy(group, value.detach())
+        if energy["trivial"] > 0.999 * sum(energy.values()):
+            raise Wrong(
+                "Its output is constant along the group axis.",
+                "Do not pool over the group: the prediction has to turn with the view.",
+            )
+        with torch.no_grad():
+            if (fixed(z) + fixed(-z) - 2 * fixed(0 * z)).abs().max() < 1e-9:
+                raise Wrong("It is one linear map.", "A ReLU has to stand between the two linear maps.")
+            others = torch.cat([z[:1], noise(15, 6, group.order, seed=1)])
+            if (head(others)[0] - head(z)[0]).abs().max() < 1e-9:
+                raise Wrong(
+                    "What it gives for a sample does not depend on the rest of the batch: there is no batch norm.",
+                    "nn.BatchNorm1d comes before the ReLU.",
+                )
+    return "Equivariant under C4 and D4, in training mode as well."
+
+
+@torch.no_grad()
+def _turned(head: nn.Module, group: FiniteGroup, z: Tensor) -> float:
+    """How far a head is from turning with its input, where each sample has its own element."""
+    elements = torch.randint(group.order, (len(z),), generator=torch.Generator().manual_seed(2))
+    difference = head(group.transform_features(z, elements)) - group.transform_features(head(z), elements)
+    return float(difference.abs().max())
 
 
 class FlatBatchNorm(nn.BatchNorm1d):

@@ -1,5 +1,6 @@
 """Explorers: pictures of equivariance that answer the hand, and training that is watched. They need anywidget."""
 
+from eqssl_edu.widgets.by_hand import ByHand
 from eqssl_edu.widgets.dashboard import LiveTraining
 from eqssl_edu.widgets.embedding import EmbeddingExplorer
 from eqssl_edu.widgets.exactness_lab import ExactnessLab
@@ -10,6 +11,7 @@ from eqssl_edu.widgets.orbit import OrbitExplorer
 from eqssl_edu.widgets.orbit_correlation import OrbitCorrelationExplorer
 
 __all__ = [
+    "ByHand",
     "EmbeddingExplorer",
     "ExactnessLab",
     "FieldExplorer",

@@ -35,6 +35,7 @@ function buildLab({ facts, ask }) {
       key("dot", "centre of a window that the layer reads"),
       key("ring", "where the turn has moved it"),
       key("strip", "behind the last window: never read"),
+      key("moved", "where the turn has moved that strip"),
       key("window", "the first window"),
     ),
   );
@@ -63,29 +64,32 @@ function describeError(error) {
 function makeDrawing(title, note) {
   const shapes = {};
   const part = (tag, name) => (shapes[name] = makeSvg(tag, { class: `eqssl-lab-${name}` }));
-  const pattern = makeSvg(
-    "pattern",
-    {
-      id: `eqssl-hatch-${Math.random().toString(36).slice(2)}`,
-      width: 7,
-      height: 7,
-      patternUnits: "userSpaceOnUse",
-      patternTransform: "rotate(45)",
-    },
-    makeSvg("rect", { width: 3, height: 7, class: "eqssl-lab-hatch" }),
-  );
+  const hatch = (kind, angle) =>
+    makeSvg(
+      "pattern",
+      {
+        id: `eqssl-hatch-${Math.random().toString(36).slice(2)}`,
+        width: 7,
+        height: 7,
+        patternUnits: "userSpaceOnUse",
+        patternTransform: `rotate(${angle})`,
+      },
+      makeSvg("rect", { width: 3, height: 7, class: `eqssl-lab-hatch-${kind}` }),
+    );
+  const patterns = { strip: hatch("strip", 45), moved: hatch("moved", -45) };
   const svg = makeSvg(
     "svg",
     { role: "img", viewBox: `-3 -3 ${SIDE + 6} ${SIDE + 6}`, class: "eqssl-lab-drawing" },
-    makeSvg("defs", {}, pattern),
+    makeSvg("defs", {}, ...Object.values(patterns)),
     part("rect", "image"),
     part("path", "strip"),
+    part("path", "moved"),
     part("path", "grid"),
     part("path", "dots"),
     part("path", "rings"),
     part("rect", "window"),
   );
-  shapes.strip.setAttribute("fill", `url(#${pattern.id})`);
+  Object.entries(patterns).forEach(([kind, { id }]) => shapes[kind].setAttribute("fill", `url(#${id})`));
   const element = make(
     "figure",
     {},
@@ -99,9 +103,12 @@ function makeDrawing(title, note) {
     square(shapes.window, 0, kernel * unit);
     const lines = Array.from({ length: side + 1 }, (_, i) => fixed(i * unit));
     shapes.grid.setAttribute("d", lines.map((at) => `M${at} 0V${SIDE}M0 ${at}H${SIDE}`).join(""));
-    const right = `M${fixed(SIDE - rest * unit)} 0H${SIDE}V${SIDE}H${fixed(SIDE - rest * unit)}Z`;
-    const below = `M0 ${fixed(SIDE - rest * unit)}H${SIDE}V${SIDE}H0Z`;
+    const [near, far] = [fixed(rest * unit), fixed(SIDE - rest * unit)];
+    const right = `M${far} 0H${SIDE}V${SIDE}H${far}Z`;
+    const below = `M0 ${far}H${SIDE}V${SIDE}H0Z`;
+    const top = `M0 0H${SIDE}V${near}H0Z`; // where the turn moves the right one; it moves the one below to the right
     shapes.strip.setAttribute("d", rest ? right + below : "");
+    shapes.moved.setAttribute("d", rest && isTurned ? top + right : "");
     const centres = starts.map((start) => (start + kernel / 2) * unit);
     const points = centres.flatMap((y) => centres.map((x) => [x, y]));
     const dot = Math.max(1.3, Math.min(4.5, unit / 6));
@@ -111,7 +118,9 @@ function makeDrawing(title, note) {
     shapes.rings.setAttribute("d", isTurned ? points.map(([x, y]) => circle(y, SIDE - x, ring)).join("") : "");
     shapes.window.style.display = isTurned ? "none" : "";
     const what = `${windows} windows on ${side} by ${side} pixels, ${rest} columns left over on the right`;
-    svg.setAttribute("aria-label", isTurned ? `${title}: ${matched} of ${windows} rings have a dot` : `${title}: ${what}`);
+    const gone = rest ? `; the ${rest} columns from the right are on top now` : "";
+    const dots = `${matched} of ${windows} rings have a dot${gone}`;
+    svg.setAttribute("aria-label", `${title}: ${isTurned ? dots : what}`);
   };
   return { element, paint };
 }

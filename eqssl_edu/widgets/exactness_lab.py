@@ -86,6 +86,11 @@ def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> lis
     return [below, above] if below >= max(1, kernel_size - 2 * padding) else [above]
 
 
+def _said(error: float) -> str:
+    """An error as the lab shows it."""
+    return f"{error:.0e} (rounding)" if error < TOLERANCE else f"{100 * error:.0f} %"
+
+
 # -- the widget ----------------------------------------------------------------------------------------------
 
 
@@ -129,7 +134,7 @@ class ExactnessLab(Explorer):
         values = compute(state, self.rule)
         setting = "Size {size}, kernel {kernel_size}, stride {stride}, padding {padding}".format(**state)
         verdict = "exact" if values["exact"] else "not exact"
-        sentence = f"{setting}: {verdict}. Measured error {values['error']:.1g}. "
+        sentence = f"{setting}: {verdict}. Measured error {_said(values['error'])}. "
         sentence += f"{values['matched']} of {values['windows']} windows are windows again after the turn."
         if self.rule:
             sentence += f" Remainder {values['remainder']}."

@@ -322,14 +322,13 @@ function makeAnswers({ names, channels }) {
     check,
   );
   const paint = (values) => {
-    const { responses, shares, output, map_side: side, map_reach: reach, state, bias } = values;
+    const { responses, best, shares, output, map_side: side, map_reach: reach, state, bias } = values;
     const bytes = asBytes(values.maps);
-    const best = responses.indexOf(Math.max(...responses));
     tiles.forEach(({ canvas, frame, bar, number, share, element: tile }, g) => {
       number.textContent = decimal(responses[g], 3);
       number.dataset.value = responses[g];
       share.textContent = decimal(shares[g], 3);
-      tile.dataset.best = g === best;
+      tile.dataset.best = best.includes(g);
       const length = Math.min(50, (50 * Math.abs(responses[g])) / reach);
       bar.dataset.negative = responses[g] < 0;
       bar.style.width = `${length}%`;

@@ -23,6 +23,7 @@ __all__ = ["KernelExplorer", "compute", "default_image", "round_up"]
 # A move sends at most 60 KB: the planes of the input and of the output, a byte each, and the copies.
 MAX_SIDE = 48  # of the image, with its padding, in pixels
 MAX_KERNEL = 7
+TIE = 5e-4  # responses that are so close look the same, with three decimals
 
 Layer = LiftingConv2d | GroupConv2d
 
@@ -43,8 +44,9 @@ def compute(layer: Layer, image: Float[Tensor, "*axes"], state: dict[str, Any]) 
         "copies": the |G| copies of the chosen filter out of ``expanded_weight()`` as float32, (|G|, planes,
         k, k); "window": row and column of the window's upper left corner in the padded input; "patch": what it
         reads, float32, (planes, k, k); "responses": for each copy its sum with the patch of every channel and
-        the bias, computed by hand; "shares": the part of it that comes from the chosen input channel; "output":
-        the layer's own numbers there; "input" and "maps": the planes of the chosen channels as bytes.
+        the bias, computed by hand; "best": the copies with the largest one, none if all are alike; "shares":
+        the part of it that comes from the chosen input channel; "output": the layer's own numbers there;
+        "input" and "maps": the planes of the chosen channels as bytes.
     """
     order, k = layer.group.order, layer.kernel_size
     lifting = isinstance(layer, LiftingConv2d)
@@ -58,6 +60,8 @@ def compute(layer: Layer, image: Float[Tensor, "*axes"], state: dict[str, Any]) 
     copies = layer.expanded_weight().reshape(shape)[out]  # (|G|, C, planes, k, k)
     products = (copies * patch).flatten(2).sum(dim=2)  # (|G|, C)
     bias = 0.0 if layer.bias is None else float(layer.bias[out])
+    responses = products.sum(dim=1) + bias
+    best = (responses > responses.max() - TIE).nonzero().flatten().tolist()
     maps = layer(image[None])[0, out]
     reach = float(maps.abs().max()) or 1.0
     low, high = float(x.min()), float(x.max())
@@ -66,7 +70,8 @@ def compute(layer: Layer, image: Float[Tensor, "*axes"], state: dict[str, Any]) 
         "copies": _floats(copies[:, into]),
         "window": [top, left],
         "patch": _floats(patch[into]),
-        "responses": (products.sum(dim=1) + bias).tolist(),
+        "responses": responses.tolist(),
+        "best": best if len(best) < order or order == 1 else [],
         "shares": products[:, into].tolist(),
         "output": maps[:, row, column].tolist(),
         "input": to_bytes(x[into], low, high),
@@ -212,13 +217,19 @@ class KernelExplorer(Explorer):
             own.copy_(kernel)
         values = compute(self.layer, self.image, state)
         values["reach"] = max(self._reach, round_up(float(weight.detach().abs().max())))
-        responses, name = values["responses"], self.layer.group.element_name
-        best = max(range(len(responses)), key=responses.__getitem__)
         return values, (
             f"Filter from input channel {state['in_channel'] + 1} to output channel {state['out_channel'] + 1}. "
-            f"Window at row {state['row'] + 1}, column {state['column'] + 1}: copy {name(best)} answers most, "
-            f"{responses[best]:.3f}."
+            f"Window at row {state['row'] + 1}, column {state['column'] + 1}: {self._loudest(values)}."
         )
+
+    def _loudest(self, values: dict[str, Any]) -> str:
+        """Which copies give the largest answer; none where all say the same."""
+        largest = f"{round(max(values['responses']), 3) + 0.0:.3f}"  # + 0.0: no minus sign before zeros
+        names = [self.layer.group.element_name(g) for g in values["best"]]
+        if not names:
+            return f"all {len(values['responses'])} copies answer {largest}"
+        copies, verb = ("copy", "gives") if len(names) == 1 else ("copies", "give")
+        return f"{copies} {' and '.join(names)} {verb} the largest answer, {largest}"
 
     def frozen_states(self) -> list[dict[str, Any]]:
         """Every place of the window, for the filter that is shown now."""

@@ -167,9 +167,12 @@ class OrbitExplorer(Explorer):
         name = self.group.element_name
         number = next(i for i, makers in enumerate(values["makers"]) if state["element"] in makers)
         kept = ", ".join(name(g) for g in values["kept_by"])
+        step = (
+            f" {values['sentence']}." if state["element"] or state["applied"] else ""
+        )  # nothing was applied yet
         return values, (
             f"{state['picture']} under {self.group.name}, moved by {name(state['element'])}: picture {number + 1} "
-            f"of {len(values['makers'])}. {values['sentence']}. This picture is kept by {kept}."
+            f"of {len(values['makers'])}.{step} This picture is kept by {kept}."
         )
 
     def frozen_states(self) -> list[dict[str, Any]]:

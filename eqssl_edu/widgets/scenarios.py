@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from eqssl_edu.errors import got
 from eqssl_edu.widgets.base import Explorer
+from eqssl_edu.widgets.by_hand import ByHand
 from eqssl_edu.widgets.embedding import STILL, EmbeddingExplorer
 from eqssl_edu.widgets.exactness_lab import ExactnessLab
 from eqssl_edu.widgets.field import FieldExplorer
@@ -194,7 +195,16 @@ def _embedding(explorer: EmbeddingExplorer) -> list[Step]:
     ]
 
 
+def _by_hand(explorer: ByHand) -> list[Step]:
+    def drawn() -> bool:
+        return explorer.values["html"] == explorer.draw(**explorer.state())
+
+    ends = [(name, values[end]) for name, values in explorer.choices.items() for end in (-1, 0)]
+    return [Step({name: value}, f"{name} = {value} is drawn", drawn) for name, value in ends]
+
+
 SCENARIOS: dict[type[Explorer], Callable[[Any], list[Step]]] = {
+    ByHand: _by_hand,
     FieldExplorer: _field,
     OrbitExplorer: _orbit,
     KernelExplorer: _kernel,

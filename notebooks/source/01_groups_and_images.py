@@ -26,12 +26,14 @@ from itertools import combinations, permutations
 import torch
 from IPython.display import HTML
 
+from eqssl_edu.diagnostics import irrep_projectors
 from eqssl_edu.exercises import check
 from eqssl_edu.exercises.letters import letters
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.plots import ByHand, image_grid, picture, row
-from eqssl_edu.widgets import OrbitExplorer
+from eqssl_edu.plots import image_grid, picture, row
+from eqssl_edu.widgets import ByHand, OrbitExplorer
+from eqssl_edu.widgets.orbit import orbit_of
 from eqssl_edu.widgets.scenarios import walk
 
 ABC = letters()  # thirty letters, each a tensor (9, 9) of zeros and ones
@@ -107,11 +109,15 @@ def turned_letter(letter, g):
     return row([picture(ABC[letter], letter, side=140), picture(turned, names[g], side=140)], text)
 
 
-assert torch.equal(G.transform(ABC["M"], 2), ABC["W"])
+for before, g, after in (("N", 1, "Z"), ("M", 2, "W"), ("C", 1, "U"), ("H", 1, "I")):
+    assert torch.equal(G.transform(ABC[before], g), ABC[after])
+for after in "dpq":
+    assert any(torch.equal(G.transform(ABC["b"], g), ABC[after]) for g in G.elements)
 ByHand(turned_letter, letter=list(ABC), g=range(8), start={"letter": "N", "g": 1})
 
 # %% [markdown]
-# **Seen:** N lies down and is a Z. M stands on its head and is a W. C opens upwards and is a U, and H is an I.
+# **Seen:** N lies down and is a Z. M stands on its head and is a W. C opens upwards and is a U, and H lies down and is
+# an I.
 # b, d, p and q all become each other. We shall come back to those four.
 #
 # ## 1.3 One after the other
@@ -143,6 +149,9 @@ product = torch.tensor([[which(G.transform(copies[h], g)) for h in G.elements] f
 
 assert product[turn, flip] == which(flip_then_turn) != which(turn_then_flip)
 assert torch.equal(product, G.product)  # the library knows the same table, without any picture
+for line in [*product, *product.T]:
+    assert sorted(line.tolist()) == list(G.elements)  # each row and each column holds every element once
+assert (product[:4, :4] < 4).all() and (product[4:, 4:] < 4).all() and (product[:4, 4:] >= 4).all()
 G
 
 # %% [markdown]
@@ -165,7 +174,7 @@ print("own inverse:", [names[g] for g in G.elements if G.inverse[g] == g])
 # ## 1.4 Groups inside the group
 #
 # Keep some of the eight elements and throw the others away. If products never lead out of what you kept, you hold a
-# **subgroup**. The set {e, r90} is none: r90 twice is r180, and that is missing.
+# **subgroup**. The set {e, r90} is not one: r90 twice is r180, and that is missing.
 #
 # **Predict.** How many subgroups does $D_4$ have? Which sizes can they have?
 
@@ -189,7 +198,8 @@ assert G.generate([1]) == (0, 1, 2, 3)  # whoever keeps r90 has to keep all turn
 # - Which pictures can it become? That list is its **orbit**.
 # - Which elements do *not* change it? They are its **stabiliser**.
 #
-# **Predict.** How many pictures are in the orbit of F? Of A? Of H? Of O?
+# **Predict.** How many pictures are in the orbit of F? Of A? Of H? Of O? How many elements keep each of them? What is
+# the rule that connects the two numbers?
 
 
 # %%
@@ -208,7 +218,7 @@ def stabilizer(drawing, group=G):
     return tuple(g for g in group.elements if torch.equal(group.transform(drawing, g), drawing))
 
 
-HTML(row([picture(drawing, letter, side=54) for letter, drawing in ABC.items()]))
+HTML(row([picture(drawing, letter, side=72) for letter, drawing in ABC.items()]))
 
 # %% [markdown]
 # The **orbit explorer** shows all of it at once. The buttons apply an element to the picture. The map has a place for
@@ -236,10 +246,10 @@ explorer.set_state(picture="A", element=0)
 GROUPS = {"D4": dihedral(4), "C4": cyclic(4), "D2": dihedral(2), "C2": cyclic(2)}
 
 for group in GROUPS.values():
-    for letter, drawing in ABC.items():
-        explored = OrbitExplorer(group, letter)
-        assert len(explored.orbit()) == len(orbit(drawing, group))
-        assert explored.stabilizer() == stabilizer(drawing, group)
+    for drawing in ABC.values():
+        makers = orbit_of(group, drawing[None])  # the explorer's list: which elements make each picture
+        assert len(makers) == len(orbit(drawing, group))
+        assert tuple(makers[0]) == stabilizer(drawing, group)
 
 # %% [markdown]
 # Now all letters at once, sorted by their stabiliser. **Predict:** which letter has a diagonal mirror?
@@ -251,8 +261,19 @@ for letter, drawing in ABC.items():
 
 lines = []
 for kept in sorted(sorted_letters, key=len):
-    drawings = [picture(ABC[letter], letter, side=36) for letter in sorted_letters[kept]]
+    drawings = [picture(ABC[letter], letter, side=72) for letter in sorted_letters[kept]]
     lines.append(row(drawings, "kept by " + ", ".join(names[g] for g in kept)))
+
+assert {kept: "".join(some) for kept, some in sorted_letters.items()} == {
+    (0,): "FGJPRbdpq",
+    (0, 2): "NSZ",
+    (0, 4): "AMTUVWY",
+    (0, 5): "Q",
+    (0, 6): "BCDEK",
+    (0, 7): "L",
+    (0, 2, 4, 6): "HI",
+    tuple(G.elements): "OX",
+}
 HTML("".join(lines))
 
 # %% [markdown]
@@ -262,7 +283,7 @@ HTML("".join(lines))
 #
 # The elements that keep a picture are always one of the ten subgroups. (If g keeps it and h keeps it, so does gh.)
 #
-# **Predict.** T has a stabiliser of two elements. How many pictures are in its orbit? What is the rule?
+# **Predict.** The explorer counted 4 x 2 = 8 for A and 8 x 1 = 8 for F. Can a picture have an orbit of three?
 
 # %%
 assert set(sorted_letters) <= set(G.subgroups())
@@ -283,23 +304,28 @@ HTML(row([picture(drawing, text, side=110) for drawing, text in zip(orbit(A), ca
 # many symmetries, few pictures.
 #
 # **Seen:** every picture of A is made by exactly two elements. If g makes it, then so does gs, where s is one of the
-# two elements that keep A. So the group falls into packets of equal size, one packet a picture. Such a packet $gH$ is
-# called a **coset** of the subgroup H. Packets of equal size fill the group without a rest: that is Lagrange's theorem.
+# two elements that keep A. And if g and g' make the same picture, then $g^{-1}g'$ keeps A: so there are no others. The
+# group falls into packets of equal size, one packet a picture. Such a packet $gH$ is called a **coset** of the subgroup
+# H. Packets of equal size fill the group with nothing left over: that is Lagrange's theorem. Three does not divide
+# eight, so no picture has an orbit of three.
 #
-# **Predict.** A looks the same in the mirror m. Lay it on its side. What is the stabiliser now?
+# **Predict.** L is kept by `r270 m`, a diagonal mirror. Turn L by 90 degrees. What keeps it now? And after any g?
 
 # %%
-lying = G.transform(A, 1)
-print([names[g] for g in stabilizer(A)], "->", [names[g] for g in stabilizer(lying)])
+L = ABC["L"]
+print([names[g] for g in stabilizer(L)], "->", [names[g] for g in stabilizer(G.transform(L, 1))])
 
-for g in G.elements:
-    moved = {int(product[product[g, s], G.inverse[g]]) for s in stabilizer(A)}  # g s g^-1
-    assert moved == set(stabilizer(G.transform(A, g)))
+for drawing in ABC.values():
+    for g in G.elements:
+        moved = {int(product[product[g, s], G.inverse[g]]) for s in stabilizer(drawing)}  # g s g^-1
+        assert moved == set(stabilizer(G.transform(drawing, g)))
+HTML(row([picture(L, "L", side=110), picture(G.transform(L, 1), "L, turned", side=110)]))
 
 # %% [markdown]
 # **Seen:** the mirror turned with the letter. The stabiliser of $g \cdot x$ is $g\,\mathrm{Stab}(x)\,g^{-1}$: undo g,
 # use the old mirror, do g again. Two subgroups that are related in this way are **conjugate**. They are the same kind
-# of symmetry, seen from another side.
+# of symmetry, seen from another side. Two *elements* s and $g\,s\,g^{-1}$ are conjugate as well. They form a
+# **conjugacy class**: `r270 m` and `r90 m`, the two diagonal mirrors, are one.
 #
 # ### b, d, p, q
 #
@@ -338,12 +364,13 @@ def mean_over(subgroup, drawing):
 means = [mean_over(subgroup, ABC["R"]) for subgroup in G.subgroups()]
 captions = [", ".join(names[g] for g in subgroup) for subgroup in G.subgroups()]
 assert [stabilizer(mean) for mean in means] == G.subgroups()
+assert all(len(stabilizer(mean_over(subgroup, ABC["O"]))) == 8 for subgroup in G.subgroups())
 pictures = [picture(mean, text, limits=(0, 1), side=110) for mean, text in zip(means, captions, strict=True)]
 HTML(row(pictures, "The mean of R over each of the ten subgroups. Dark blue is 0, yellow is 1."))
 
 # %% [markdown]
 # **Seen:** the mean over H is kept by H, because H only permutes the terms of the sum. With R it is kept by nothing
-# else. (That is a virtue of R. Try O: its mean over any H keeps all eight.) Averaging over a group is the
+# else. (That is a virtue of R. Try O: its mean over any H is kept by all eight.) Averaging over a group is the
 # simplest way to make something symmetric, and it has a price: look how little is left of R in the last picture.
 #
 # ## 1.6 G-sets: labels that move
@@ -462,10 +489,10 @@ board_labels = GSet(G, torch.stack(turned_boards))
 
 
 def draw_boards(labels, text=""):
-    return row([picture(boards[i].double(), f"{i}", limits=(0, 1), side=36) for i in labels], text)
+    return row([picture(boards[i].double(), f"{i}", limits=(0, 1), side=72) for i in labels], text)
 
 
-assert len(board_labels.orbits) == 6
+assert [len(members) for members in board_labels.orbits] == [1, 4, 4, 2, 4, 1]
 HTML("".join(draw_boards(members, f"an orbit of {len(members)}") for members in board_labels.orbits))
 
 # %% [markdown]
@@ -484,9 +511,12 @@ def kept_boards(g):
 ByHand(kept_boards, g=range(8), start={"g": 4})
 
 # %% [markdown]
-# The mean is (16 + 2 + 4 + 2 + 4 + 8 + 4 + 8) / 8 = 6. The lemma holds for every G-set. One more is worth a look: the
-# **jigsaw**. Cut an image into 2 x 2 tiles and shuffle them: 24 permutations. Turning the shuffled image turns one
-# permutation into another, so they are a G-set.
+# The mean is (16 + 2 + 4 + 2 + 4 + 8 + 4 + 8) / 8 = 6. The lemma holds for every G-set. Count the pairs (g, l) with
+# $g \cdot l = l$. For each l there are |Stab(l)| = |G| / |orbit of l| of them, so each orbit contributes |G|. Divide
+# by |G|.
+#
+# One more G-set is worth a look: the **jigsaw**. Cut an image into 2 x 2 tiles and shuffle them: 24 permutations.
+# Turning the shuffled image turns one permutation into another, so they are a G-set.
 #
 # **Predict.** 24 permutations and 8 symmetries: are there three orbits?
 
@@ -501,6 +531,7 @@ assert kept_counts(board_labels).tolist() == [16, 2, 4, 2, 4, 8, 4, 8]
 for group in (cyclic(4), dihedral(4)):
     jigsaw = GSet.jigsaw(group, 2)
     sizes = [len(members) for members in jigsaw.orbits]
+    assert len(sizes) == {"C4": 10, "D4": 8}[group.name]
     print(f"jigsaw under {group.name}: kept {kept_counts(jigsaw).tolist()}")
     print(f"    {len(sizes)} orbits of sizes {sizes}")
     for labels in (jigsaw, GSet.grid(group, 3), GSet.neighbours(group), GSet.regular(group)):
@@ -530,6 +561,8 @@ for g in G.elements:
 # The trace of a matrix counts the pixels that it keeps. So the mean trace is the number of orbits: Burnside again.
 assert torch.equal(P.diagonal(dim1=1, dim2=2).sum(dim=1).long(), kept_counts(places))
 
+assert set(P.flatten().tolist()) == {0, 1} and (P.sum(dim=1) == 1).all() and (P.sum(dim=2) == 1).all()
+print("entries that are 1:", P.sum(dim=(1, 2)).int().tolist(), " places kept:", kept_counts(places).tolist())
 image_grid(P, names, "The eight matrices of the 3 x 3 grid", value="entry", axes=("from place", "to place"))
 
 # %% [markdown]
@@ -544,7 +577,7 @@ image_grid(P, names, "The eight matrices of the 3 x 3 grid", value="entry", axes
 #
 # $$ (\rho(g)\,z)[h] = z[g^{-1}h] $$
 #
-# In words: the number that stood at h stands at gh afterwards. **Predict.** Move g. Where does the number of `e` go?
+# **Predict.** Which number stands at `r90` after the action of r90? So where does the number of `e` go?
 
 # %%
 z = torch.linspace(-1, 1, 8)  # one number for each element
@@ -552,18 +585,25 @@ z = torch.linspace(-1, 1, 8)  # one number for each element
 
 def regular_action(g):
     moved = G.transform_features(z, g)
-    matrix = picture(G.transform_features(torch.eye(8), g).T, f"rho({names[g]})", side=120)
-    before = picture(z[:, None].expand(8, 2), "z", signed=True, side=30)
-    after = picture(moved[:, None].expand(8, 2), "after", signed=True, side=30)
-    numbers = ", ".join(f"{name}: {value:.2f}" for name, value in zip(names, moved, strict=True))
-    text = f"The number of <b>e</b> now stands at <b>{names[g]}</b>.<br>{numbers}"
-    return row([matrix, before, after], text)
+    lines = []
+    for vector, text in ((z, "z, before"), (moved, f"rho({names[g]}) z, after")):
+        captions = [f"{name}: {value:.2f}" for name, value in zip(names, vector, strict=True)]
+        places = vector.reshape(8, 1, 1)
+        boxes = [picture(v, c, True, (-1, 1), side=72) for v, c in zip(places, captions, strict=True)]
+        lines.append(row(boxes, text))
+    matrix = picture(G.transform_features(torch.eye(8), g).T, f"rho({names[g]})", side=180)
+    order = f"Its rows and its columns stand for {', '.join(names)}."
+    return "".join(lines) + row([matrix], f"The number of <b>e</b> now stands at <b>{names[g]}</b>. {order}")
 
 
+for g in G.elements:
+    assert all(G.transform_features(z, g)[product[g, h]] == z[h] for h in G.elements)
 ByHand(regular_action, g=range(8), start={"g": 1})
 
 # %% [markdown]
-# Why $g^{-1}h$ and not $gh$? **Predict.** Drop the inverse. Who notices, $C_4$ or $D_4$?
+# **Seen:** the number of `e` goes to g, and the number that stood at h stands at gh afterwards.
+#
+# Why then $g^{-1}h$ in the formula, and not $gh$? **Predict.** Drop the inverse. Who notices, $C_4$ or $D_4$?
 
 
 # %%
@@ -585,11 +625,11 @@ for group in (cyclic(4), dihedral(4)):
 #
 # ### What is inside
 #
-# Four numbers on $C_4$. Their *mean* does not change when they move. Their *alternating sum* only changes its sign.
-# What is left are two numbers, and a quarter turn mixes those two with each other.
+# Four numbers z on $C_4$. Their *mean* does not change when they move. Their *alternating sum* at most changes its
+# sign. Two numbers are left, the *differences* z[e] - z[r180] and z[r90] - z[r270]. A quarter turn mixes these two.
 #
-# **Predict.** Write rho in a basis that is made of these: the mean, the alternating sum, and the two rests. What do
-# the matrices look like?
+# **Predict.** Write rho in a basis that is made of these: the mean, the alternating sum, and the two differences. What
+# do the matrices look like?
 
 # %%
 C4 = cyclic(4)
@@ -603,7 +643,8 @@ outside[0, 0] = outside[1, 1] = outside[2:, 2:] = False
 assert blocks[:, outside].abs().max() < 1e-6
 quarter_turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]])  # of the plane
 assert torch.allclose(blocks[1, 2:, 2:], quarter_turn, atol=1e-6)
-assert len(G.conjugacy_classes()) == 5
+print("mean:", blocks[:, 0, 0].round().tolist(), " alternating sum:", blocks[:, 1, 1].round().tolist())
+print("r90 on the two differences:", blocks[1, 2:, 2:].round().tolist())
 
 titles = [f"{C4.element_name(g)}{text}" for text in ("", ", new basis") for g in C4.elements]
 title = "The regular representation of C4, before and after a change of basis"
@@ -614,9 +655,25 @@ image_grid(torch.cat([rho, blocks]), titles, title, columns=4, signed=True, valu
 # block to another. The 2 x 2 block of r90 is the turn of the plane by 90 degrees.
 #
 # Such blocks are **irreducible**: with real numbers they cannot be cut any further. Every representation of a finite
-# group falls apart into irreducible ones. Over the complex numbers there are as many kinds as the group has conjugacy
-# classes, and the regular representation holds each kind as often as its size. $D_4$ has five kinds: four of size 1
-# and one of size 2, and 1 + 1 + 1 + 1 + 2 x 2 = 8.
+# group falls apart into irreducible ones. With complex numbers there are as many kinds as conjugacy classes, and the
+# regular representation holds each kind as often as its size. ($C_4$ has four classes: with complex numbers its 2 x 2
+# block splits once more, into two kinds of size 1.)
+#
+# **Predict.** How many classes has $D_4$? Which sizes, then, can its blocks have, if each kind of size d takes d x d of
+# the eight dimensions?
+
+# %%
+print([[names[g] for g in members] for members in G.conjugacy_classes()])
+# For each kind, how many dimensions its blocks have together.
+dimensions = [round(part.trace().item()) for part in irrep_projectors(G).values()]
+print(dimensions)
+assert len(C4.conjugacy_classes()) == 4
+assert len(G.conjugacy_classes()) == len(dimensions) == 5
+assert sorted(dimensions) == [1, 1, 1, 1, 2 * 2]
+
+# %% [markdown]
+# **Seen:** five classes and five kinds. Four are of size 1, one is of size 2, and 1 + 1 + 1 + 1 + 2 x 2 = 8. For
+# $D_4$ real numbers are enough.
 #
 # Later in the course this becomes a measuring device. If all the energy of a network's features sits in the first
 # block, the mean, then the network is invariant and has forgotten the orientation.
@@ -691,7 +748,7 @@ assert check("01.same_set", same_under).ok
 # %% [markdown]
 # ## Where to read on
 #
-# - `eqssl_edu/groups.py` and `eqssl_edu/gsets.py`: everything above, in about 550 lines.
+# - `eqssl_edu/groups.py`, `gsets.py` and `jigsaw.py`: everything above.
 # - M. A. Armstrong, *Groups and Symmetry*: a first book, with orbits and with counting.
 # - J.-P. Serre, *Linear Representations of Finite Groups*, part I: representations, in few and clear pages.
 # - Next: **2 · Group convolutions**, where these tables become the weights of a network.

@@ -27,15 +27,17 @@ from torch import nn
 from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import rotation_error, turn_maps
 from eqssl_edu.encoders import GroupCNN, count_parameters, matched_cnn
+from eqssl_edu.evaluation import recalibrated
 from eqssl_edu.exercises import check
 from eqssl_edu.groups import cyclic, dihedral, disc_mask, rotate
-from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
+from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, gspaces
-from eqssl_edu.widgets import FieldExplorer
+from eqssl_edu.widgets import ByHand, FieldExplorer
 from eqssl_edu.widgets.scenarios import walk
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
 data = digits(16)
+SEED = 0  # of the networks and their training: change it and run again
 
 
 def noise(*shape, seed=0):
@@ -57,8 +59,8 @@ def blur(images, pixels):
 # %% [markdown]
 # ## 3.1 Between the quarter turns
 #
-# A quarter turn moves every pixel to the place of another pixel. A turn by 45 degrees does not: most pixels land between
-# four others, and their value is divided among these. `rotate(images, degrees)` does that (bilinear interpolation).
+# A quarter turn moves every pixel to the place of another pixel. A turn by 45 degrees does not: each new pixel lies
+# between four old ones, and takes their weighted mean. `rotate(images, degrees)` does that (bilinear interpolation).
 #
 # **Predict.** Turn a picture by 45 degrees, eight times in a row. Is it the same picture again?
 
@@ -69,9 +71,9 @@ for _ in range(8):
     turned.append(rotate(turned[-1], 45.0))
 image_grid(
     torch.cat(turned)[:, 0],
-    [f"{45 * k}°" for k in range(9)],
+    [f"{45 * times}°" for times in range(9)],
     "A digit, turned by 45 degrees again and again",
-    columns=9,
+    columns=5,
 )
 
 # %% [markdown]
@@ -114,7 +116,8 @@ assert changed[0] > 2 * changed[1] and changed[1] > 1.3 * changed[2] > 0.02
 #
 # ### Exercise 0 · Write the measure
 #
-# `disc_mask(size)` is the mask, `rotate` turns maps of any shape `(..., H, W)`.
+# `disc_mask(size)` is the mask for maps of that size (f may change the size), `rotate` turns maps of any shape
+# `(..., H, W)`. The result is one number for the whole batch.
 
 
 # %%
@@ -149,13 +152,13 @@ expected, got = rotate(round_filter(smooth), 45.0), round_filter(rotate(smooth, 
 difference, mask = got - expected, disc_mask(33)
 numbers = {
     "no mask": difference.norm() / expected.norm(),
-    "mask above and below": (difference * mask).norm() / (expected * mask).norm(),
+    "mask above and below": rotation_error(got, round_filter(smooth), 45.0),
     "mask above only": (difference * mask).norm() / round_filter(smooth).norm(),
 }
 print("   ".join(f"{name}: {number:.1%}" for name, number in numbers.items()))
 image_grid(
     torch.stack([expected[0, 0], got[0, 0], 5 * difference[0, 0], 5 * difference[0, 0] * mask]),
-    ["filter, turn", "turn, filter", "5 × difference", "in the disc"],
+    ["filter, turn", "turn, filter", "5 × difference", "the same, in the disc"],
     "A round filter and a turn by 45 degrees",
     signed=True,
 )
@@ -167,8 +170,6 @@ image_grid(
 
 # %%
 assert numbers["no mask"] > 1.5 * numbers["mask above and below"] > 1.5 * 1.1 * numbers["mask above only"]
-ours = rotation_error(round_filter(rotate(smooth, 45.0)), round_filter(smooth), 45.0)
-assert abs(ours - numbers["mask above and below"]) < 1e-5
 
 # %% [markdown]
 # For regular maps `(B, C, |G|, H, W)` a turn acts on two axes: on the grid, and on the group axis by the element that is
@@ -183,7 +184,7 @@ assert abs(ours - numbers["mask above and below"]) < 1e-5
 # that follows the turn then shows a still picture.
 
 # %%
-torch.manual_seed(0)
+torch.manual_seed(SEED)
 network = GroupCNN(C4, channels=(8, 16), kernel_size=5).eval()
 ordinary = matched_cnn(network).eval()
 large = digits(32).test.images[0]  # (1, 32, 32)
@@ -191,9 +192,9 @@ explorer = FieldExplorer(network, large, compare=ordinary, names=("C4 network", 
 explorer
 
 # %% [markdown]
-# **Seen:** the error of the $C_4$ network falls to nothing at 0, 90, 180 and 270 degrees. Around 45 degrees it is *no better
-# than the ordinary CNN*. Its columns jump to their next place at 45 degrees: there the nearest element changes. Four angles
-# are exact, and nothing is promised for the others.
+# **Seen:** the error of the $C_4$ network falls to nothing at 0, 90, 180 and 270 degrees. At 45 degrees it is *about as
+# large as that of the ordinary CNN*. Its columns jump to their next place there: the nearest element changes. Four
+# angles are exact, and nothing is promised for the others.
 
 # %%
 for angle in (90, 45):
@@ -204,7 +205,7 @@ for angle in (90, 45):
     if angle == 90:
         assert by_hand["C4 network"] < 1e-5
     else:
-        assert by_hand["C4 network"] > by_hand["ordinary CNN"]
+        assert by_hand["C4 network"] > 0.7 * by_hand["ordinary CNN"]
 
 for sentence in walk(explorer):  # all quarter turns, one of them with the maps turned back, and 45 degrees
     print(sentence)
@@ -223,10 +224,13 @@ explorer.set_state(angle=30)
 # | D4 network | the same four rotations, and reflections |
 # | C8 network | eight rotations; at 45 degrees its kernels turn smoothly (notebook 4 opens the box) |
 #
-# **Predict.** Draw the five curves from 0 to 360 degrees. Where does each touch zero? Which two have the same zeros?
+# They are random, and their batch norms assume features of mean 0 and variance 1. `recalibrated` gives a copy whose
+# batch norms know the digits. No weight is learned; otherwise training would get the credit for what batch norm does.
+#
+# **Predict.** Draw the five curves from 0 to 360 degrees. Where does each touch zero? Which have the same zeros?
 
 # %%
-torch.manual_seed(0)
+torch.manual_seed(SEED)
 c4_network = GroupCNN(C4, channels=(6, 12), kernel_size=5)
 networks = {
     "ordinary CNN": matched_cnn(c4_network),
@@ -261,10 +265,24 @@ def error_curve(encoder):
     return [rotation_error(maps(rotate(shown, float(angle))), upright, angle, group) for angle in angles]
 
 
-before = {name: error_curve(encoder) for name, encoder in networks.items()}
+some = with_border(data.train.images[:400])
+before = {name: error_curve(recalibrated(encoder, some)) for name, encoder in networks.items()}
 
 # %%
 DASHES = ("solid", "dot", "solid", "dash", "solid")
+at = {angle: index for index, angle in enumerate(angles)}
+
+
+def middle(curve):
+    """The mean over the angles from 15 to 345 degrees."""
+    return sum(curve[1:-1]) / len(curve[1:-1])
+
+
+def table(values, shown_angles):
+    """The numbers of the curves at some angles, their mean and, between the ends, the lowest."""
+    for name, curve in values.items():
+        numbers = "  ".join(f"{angle}°: {curve[at[angle]]:.2f}" for angle in shown_angles)
+        print(f"{name:14} {numbers}   mean: {middle(curve):.2f}   lowest: {min(curve[1:-1]):.2f}")
 
 
 def curves(values, title, what):
@@ -278,24 +296,24 @@ def curves(values, title, what):
     return figure
 
 
-at = {angle: index for index, angle in enumerate(angles)}
-for name, curve in before.items():
-    print(f"{name:14} at 45 degrees: {curve[at[45]]:.2f}   at 90 degrees: {curve[at[90]]:.0e}")
+table(before, (15, 30, 45, 90))
 curves(before, "Before training: error of the feature maps", "relative error")
 
 # %% [markdown]
-# **Seen:** at the quarter turns the curves of $C_4$, $D_4$ and $C_8$ fall to about $10^{-7}$, which is zero in single
-# precision: these turns are exact on a square grid. At the odd multiples of 45 degrees only $C_8$ has a
-# dip, and it is not exact: the grid itself has no eighth turn. The two CNNs are at zero for 0 and 360 degrees alone. $C_4$
-# and $D_4$ have the same zeros; the reflections of $D_4$ do not help a turn.
+# **Seen:** at the quarter turns the curves of $C_4$, $D_4$ and $C_8$ fall below $10^{-5}$, which is zero in single
+# precision: these turns are exact on a square grid. The two CNNs are at zero for 0 and 360 degrees alone. All three
+# group networks have the same zeros: the reflections of $D_4$ do not help a turn, and the other four angles of $C_8$
+# are dips, not zeros, since the grid has no eighth turn.
 
 # %%
 for name in ("C4 network", "D4 network", "C8 network"):
     assert max(before[name][at[angle]] for angle in (90, 180, 270)) < 1e-5
-for name in ("ordinary CNN", "augmented CNN", "C4 network", "D4 network"):
-    assert min(before[name][at[angle]] for angle in (45, 135, 225, 315)) > 0.3
-assert max(before["C8 network"][at[angle]] for angle in (45, 135, 225, 315)) < 0.2
-assert min(before[name][at[90]] for name in ("ordinary CNN", "augmented CNN")) > 0.3
+for angle in (45, 135, 225, 315):
+    dip = before["C8 network"][at[angle]]
+    assert 0.05 < dip < 0.6 * min(before[name][at[angle]] for name in networks if name != "C8 network")
+    assert dip < 0.9 * min(before["C8 network"][at[angle + step]] for step in (-15, 15))
+for name in ("ordinary CNN", "augmented CNN"):
+    assert before[name][0] == 0 and min(before[name][1:-1]) > 0.3
 
 # %% [markdown]
 # ## 3.5 After training
@@ -312,7 +330,7 @@ def train(encoder, turn=False, epochs=5):
     encoder.train()
     head = nn.Linear(encoder.out_channels, 10)
     optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()])
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(SEED)
     batches = [b for _ in range(epochs) for b in torch.randperm(1297, generator=generator).split(64)]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=len(batches))
     for batch in batches:
@@ -327,7 +345,7 @@ def train(encoder, turn=False, epochs=5):
     return head
 
 
-torch.manual_seed(1)
+torch.manual_seed(SEED + 1)
 heads = {}
 for name, encoder in networks.items():
     augmented = name == "augmented CNN"
@@ -335,6 +353,7 @@ for name, encoder in networks.items():
 after = {name: error_curve(encoder) for name, encoder in networks.items()}
 
 # %%
+table(after, (15, 30, 45, 90))
 curves(after, "After training: error of the feature maps", "relative error")
 
 # %% [markdown]
@@ -343,28 +362,23 @@ curves(after, "After training: error of the feature maps", "relative error")
 # - *The exact zeros stay.* They come from the architecture. No weight can move them.
 # - *Augmentation holds the curve down, but does not bring it to zero.* The augmented CNN learned that turned digits
 #   should give similar answers. It paid for that with training, and what it got is an approximation.
-# - *In the networks that saw upright digits alone, the error between the zeros grows*, for $C_8$ at 45 degrees too.
-#   Training wants details, and details are what a turn between the pixels does not carry. The symmetry of $C_8$ off the
-#   grid is as good as its features are smooth.
+# - *Training on upright digits does not remove the error between the zeros.* It moves up for the ordinary CNN
+#   and for $C_8$, either way for $D_4$, and comes near zero for none. The symmetry of $C_8$ off the grid is an
+#   approximation, before and after: at 45 degrees its error is well below that of $C_4$, and not zero.
 #
-# (One seed. With others the curves move by a tenth or two, the zeros not at all.)
+# (The curves change with `SEED`; these sentences were checked with the seeds 0 to 4.)
 
 # %%
 for name in ("C4 network", "D4 network", "C8 network"):
     assert max(after[name][at[angle]] for angle in (90, 180, 270)) < 1e-5
-
-
-def middle(curve):
-    """The mean error over the angles from 15 to 345 degrees."""
-    return sum(curve[1:-1]) / len(curve[1:-1])
-
-
 assert 0.1 < middle(after["augmented CNN"]) < 0.8 * middle(after["ordinary CNN"])
-assert after["augmented CNN"][at[90]] > 0.1 and middle(after["ordinary CNN"]) > middle(before["ordinary CNN"])
+assert middle(after["augmented CNN"]) < 0.9 * middle(before["augmented CNN"])
+assert after["augmented CNN"][at[90]] > 0.1
+for name in ("ordinary CNN", "C8 network"):
+    assert middle(after[name]) > middle(before[name])
 for name in ("ordinary CNN", "C4 network", "D4 network", "C8 network"):
-    assert after[name][at[45]] > 1.1 * before[name][at[45]]
-assert after["C8 network"][at[45]] < 0.8 * min(after["C4 network"][at[45]], after["ordinary CNN"][at[45]])
-print({name: f"{middle(curve):.2f}" for name, curve in after.items()}, "(mean over the angles)")
+    assert min(after[name][at[angle]] for angle in (15, 30, 45)) > 0.2
+assert 0.2 < after["C8 network"][at[45]] < 0.7 * after["C4 network"][at[45]]
 
 # %% [markdown]
 # ### What it means for the answers
@@ -372,40 +386,53 @@ print({name: f"{middle(curve):.2f}" for name, curve in after.items()}, "(mean ov
 # **Predict** the accuracy on turned test digits, for the same angles. Which curve is flat? Which has peaks, and where?
 
 # %%
-test_images, test_labels = with_border(data.test.images[:100]), data.test.labels[:100]
+test_images, test_labels = with_border(data.test.images), data.test.labels  # (450, 1, 20, 20)
 
 
 @torch.no_grad()
-def accuracy_curve(encoder, head):
-    """How many of 100 test digits are read right, at each angle."""
-    answers = [head(encoder(rotate(test_images, float(angle))).amax(dim=2)).argmax(dim=1) for angle in angles]
-    return [float((answer == test_labels).float().mean()) for answer in answers]
+def read_right(name, images):
+    """The part of these test digits that a network reads right."""
+    answer = heads[name](networks[name](images).amax(dim=2)).argmax(dim=1)
+    return float((answer == test_labels[: len(images)]).float().mean())
 
 
-accuracy = {name: accuracy_curve(encoder, heads[name]) for name, encoder in networks.items()}
+accuracy = {
+    name: [read_right(name, rotate(test_images[:150], float(angle))) for angle in angles] for name in networks
+}
+table(accuracy, (0, 45, 90, 180))
 curves(accuracy, "Accuracy on turned test digits (chance is 0.1)", "accuracy")
 
 # %% [markdown]
-# **Seen:** the ordinary CNN is good upright and lost elsewhere. $C_4$ and $D_4$ read equally well at the four quarter
-# turns, and badly between. $C_8$ has the same four equal peaks and loses much less between them: the approximate symmetry
-# is worth something. The augmented CNN is the flattest, but look at 0, 90, 180 and 270 degrees: there it is *worse*. It
-# learned on interpolated pictures, and at these four angles the pictures are sharp.
+# **Seen:** the ordinary CNN is good upright, and near chance around 90 and 270 degrees (at 180 some digits still look
+# right). $C_4$ and $D_4$ read equally well at the four quarter turns, and badly between. $C_8$ has the same four equal
+# peaks, and its worst angle is far above that of $C_4$: at 45 degrees it reads two digits in five or more, $C_4$ fewer
+# than one in four. The augmented CNN is the flattest, but look at 0, 90, 180 and 270 degrees: there it is *worse*. It
+# learned on interpolated pictures, and at these four angles the pictures are sharp. If that is the reason, a little blur
+# must help it upright. It does.
 #
 # So there are two ways to a turned world. Neither is free: augmentation costs training and gives an approximation at
-# every angle; the architecture costs nothing to learn and is exact where the grid allows, and only there. They can be
-# combined.
+# every angle. The architecture needs no turned pictures, and is exact where the grid allows, and only there; but
+# upright it read fewer digits than the ordinary CNN after the same five epochs. The two can be combined.
 
 # %%
-quarters = [at[angle] for angle in (0, 90, 180, 270)]
 for name in ("C4 network", "D4 network", "C8 network"):
-    assert len({round(accuracy[name][index], 2) for index in quarters}) == 1
-assert accuracy["ordinary CNN"][0] - accuracy["ordinary CNN"][at[90]] > 0.3
-assert accuracy["C4 network"][0] - accuracy["C4 network"][at[45]] > 0.3
+    assert len({round(accuracy[name][at[angle]], 2) for angle in (0, 90, 180, 270)}) == 1
+    assert read_right("ordinary CNN", test_images) > read_right(name, test_images)
+upright, quarter, half, three_quarters = (accuracy["ordinary CNN"][at[angle]] for angle in (0, 90, 180, 270))
+assert upright > 0.8 and half > 0.3 and max(quarter, three_quarters) < 0.25
+for name in ("C4 network", "D4 network"):
+    assert accuracy[name][at[45]] < 0.5 * accuracy[name][0]
+assert min(accuracy["C8 network"]) > min(accuracy["C4 network"]) + 0.15
+assert accuracy["C8 network"][at[45]] > 0.4 > 0.25 > accuracy["C4 network"][at[45]]
 spread = {name: max(curve) - min(curve) for name, curve in accuracy.items()}
 assert spread["augmented CNN"] < 0.9 * min(v for name, v in spread.items() if name != "augmented CNN")
-assert accuracy["augmented CNN"][0] < accuracy["augmented CNN"][at[45]]
-assert min(accuracy["C8 network"]) > min(accuracy["C4 network"]) + 0.1
-print({name: f"{min(curve):.2f}" for name, curve in accuracy.items()}, "(worst angle)")
+
+versions = {"sharp": test_images, "blurred": blur(test_images, 0.4), "turned": rotate(test_images, 45.0)}
+helped = {version: read_right("augmented CNN", images) for version, images in versions.items()}
+print("augmented CNN:", {version: f"{right:.0%}" for version, right in helped.items()})
+flat = accuracy["augmented CNN"]
+assert max(flat[at[angle]] for angle in (0, 90, 180, 270)) < middle(flat)
+assert helped["sharp"] + 0.02 < helped["blurred"] and helped["sharp"] + 0.02 < helped["turned"]
 
 # %% [markdown]
 # Turn the trained $C_8$ network by hand, beside the augmented CNN. Choose *stabilised* and let it run: which maps stand
@@ -486,7 +513,8 @@ def blurred(blur_in_tenths):
         picture((maps_of_turned - expected)[0, 0, 1] * mask, "difference", True, (-limit, limit), 150),
     ]
     text = "; ".join(f"{name}: <b>{error:.1%}</b>" for name, error in errors_at_45(images).items())
-    return row(pictures, f"Blurred by {blur_in_tenths / 10:g} pixels. Error at 45 degrees: {text}.")
+    colours = "Blue is negative, white zero, orange positive."
+    return row(pictures, f"Blurred by {blur_in_tenths / 10:g} pixels. Error at 45 degrees: {text}. {colours}")
 
 
 ByHand(blurred, blur_in_tenths=range(0, 31, 5))
@@ -498,29 +526,31 @@ ByHand(blurred, blur_in_tenths=range(0, 31, 5))
 widths = [0, 0.5, 1, 1.5, 2, 2.5, 3]
 by_width = {width: errors_at_45(blur(white, width)) for width in widths}
 figure = go.Figure(layout={"template": TEMPLATE, "height": 400, "width": 780})
-for name, colour in zip(three, COLOURS, strict=False):
-    figure.add_scatter(
-        x=widths, y=[by_width[w][name] for w in widths], name=name, mode="lines+markers", line_color=colour
-    )
+for name, colour, dash in zip(three, COLOURS, ("solid", "dash", "dot"), strict=False):
+    errors, line = [by_width[width][name] for width in widths], {"color": colour, "dash": dash}
+    print(f"{name:25}", "  ".join(f"{width:g} px: {e:.1%}" for width, e in zip(widths, errors, strict=True)))
+    figure.add_scatter(x=widths, y=errors, name=name, mode="lines+markers", line=line)
 figure.update_layout(title="Error of one layer at 45 degrees")
 figure.update_xaxes(title="blur of the picture (pixels)")
 figure.update_yaxes(title="relative error", type="log", range=[-2.5, 0.3], dtick=1)
 figure
 
 # %% [markdown]
-# **Seen:** the error of the smooth kernels goes from more than a quarter on noise to less than one per cent. The code is the
-# same; only the picture changed. The interpolated kernels stay above a third, because turning a 5 x 5 kernel by
-# interpolation gives *another* kernel. The ordinary layer does not know what a turn is. (Its error falls too, because on a
-# smooth picture a small kernel sees not much more than the mean; it stays far above the first.)
+# **Seen:** the error of the smooth kernels goes from more than a quarter on noise to less than one per cent. The code
+# is the same; only the picture changed. The interpolated kernels stay above 40 %, because turning a 5 x 5 kernel by
+# interpolation gives *another* kernel. The ordinary layer does not know what a turn is. Its error falls too, from 2.5
+# pixels on even below that of the interpolated kernels: on a smooth picture a small kernel sees not much more than the
+# mean. It stays above a quarter, far above the first.
 #
 # This is the rule for angles off the grid: **the error is set by the band limit of the picture and of the kernel.** A
 # test of a $C_8$ layer on noise says nothing about the layer.
 
 # %%
 first, second, third = three
-assert by_width[0][first] > 0.2 and by_width[2][first] < 0.03 and by_width[3][first] < 0.01
-assert all(by_width[width][name] > 0.2 for width in widths for name in (second, third))
-assert by_width[3][third] > 20 * by_width[3][first]
+assert by_width[0][first] > 0.25 and by_width[2][first] < 0.03 and by_width[3][first] < 0.01
+assert min(by_width[width][second] for width in widths) > 0.4
+assert min(by_width[width][third] for width in widths) > 0.25 > 20 * by_width[3][first]
+assert all((by_width[width][third] < by_width[width][second]) == (width >= 2.5) for width in widths)
 
 # %% [markdown]
 # ### And the group axis?
@@ -539,6 +569,7 @@ with torch.no_grad():
         float((maps_of_turned.movedim(2, -1) * mask - candidate).norm() / candidate.norm())
         for candidate in candidates
     ]
+print("  ".join(f"{places}: {error:.0%}" for places, error in enumerate(by_place)))
 figure = go.Figure(layout={"template": TEMPLATE, "height": 320, "width": 620})
 figure.add_bar(x=[f"{g}" for g in C8.elements], y=by_place, marker_color=COLOURS[0])
 figure.update_layout(title="A turn by 45 degrees, and the maps moved by so many places")
@@ -567,8 +598,8 @@ assert by_place[1] < 0.03 and min(by_place[:1] + by_place[2:]) > 0.3
 #
 # ### 1 · Turn the slider
 #
-# In section 3.6, move the slider of the blur. What is the smallest blur, in tenths of a pixel, at which the layer with
-# smooth kernels has an error below 10 %?
+# In section 3.6, move the slider of the blur. Which is its first *position* (in tenths of a pixel) at which the layer
+# with smooth kernels has an error below 10 %?
 
 # %%
 # BEGIN SOLUTION
@@ -634,7 +665,7 @@ assert check("03.exact_angles", zeros).ok
 # %% [markdown]
 # ## Where to read on
 #
-# - `eqssl_edu/diagnostics.py`: `rotation_error` and `turn_maps`, thirty lines.
+# - `eqssl_edu/diagnostics/equivariance.py`: `rotation_error` and `turn_maps`, thirty lines.
 # - A. Azulay and Y. Weiss, *Why do deep convolutional networks generalize so poorly to small image transformations?*
 #   (arXiv 1805.12177): band limits and shifts.
 # - T. Karras and others, *Alias-Free Generative Adversarial Networks* (arXiv 2106.12423): a whole network designed

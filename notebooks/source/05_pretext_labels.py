@@ -25,7 +25,6 @@ import math
 import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
-from ipywidgets import HTML, SelectionSlider, VBox
 from torch import nn
 
 from eqssl_edu import layers
@@ -38,11 +37,11 @@ from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.jigsaw import action_table
 from eqssl_edu.layers import FreeHead, GSetHead, InvariantHead
-from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
+from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask, Task, verify
 from eqssl_edu.theory import equivariant_floor, inconsistency_floor
 from eqssl_edu.training import Pretrainer
-from eqssl_edu.widgets import LabelActionExplorer, LiveTraining
+from eqssl_edu.widgets import ByHand, LabelActionExplorer, LiveTraining
 from eqssl_edu.widgets.scenarios import walk
 
 SEED = 0  # of the trained networks: change it and run again
@@ -841,25 +840,14 @@ def calculator(action, group, data):
     )
 
 
-looks = {"layout": {"width": "520px"}, "style": {"description_width": "110px"}}
-sliders = {
-    "action": SelectionSlider(options=ACTIONS, value=ACTIONS[1], description="label action", **looks),
-    "group": SelectionSlider(options=["C4", "D4"], description="group", **looks),
-    "data": SelectionSlider(
-        options=list(DATA), value="turned by quarters", description="the data are", **looks
-    ),
-}
-answer = HTML()
-
-
-def recompute(change=None):
-    answer.value = calculator(**{name: slider.value for name, slider in sliders.items()})
-
-
-for slider in sliders.values():
-    slider.observe(recompute, names="value")
-recompute()
-VBox([*sliders.values(), answer])
+chosen = ByHand(
+    calculator,
+    action=tuple(ACTIONS),
+    group=("C4", "D4"),
+    data=tuple(DATA),
+    start={"action": "jigsaw 2x2, left", "data": "turned by quarters"},
+)
+chosen
 
 # %% [markdown]
 # **Seen:** what counts are the orientations that the data hold *and* the group knows. Upright data forgive every action of
@@ -973,7 +961,7 @@ def training_of(model, pictures, epochs=11):
 
 fixed = {f"jigsaw 2x2, {how}": ("C4", "turned by quarters") for how in ("conjugation", "trivial", "left")}
 learners = {action: Puzzles(action, *rest) for action, rest in fixed.items()}
-choice = {name: slider.value for name, slider in sliders.items()}
+choice = chosen.state()
 if fixed.get(choice["action"]) != (choice["group"], choice["data"]):
     learners["your choice: " + ", ".join(choice.values())] = Puzzles(**choice)
 runs = {name: training_of(model, puzzle[None, None]) for name, model in learners.items()}

@@ -38,11 +38,11 @@ from eqssl_edu.exercises import check
 from eqssl_edu.groups import cyclic
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead, InvariantHead
-from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
+from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask
 from eqssl_edu.theory import Floor, inconsistency_floor, label_cap
 from eqssl_edu.training import Pretrainer
-from eqssl_edu.widgets import EmbeddingExplorer, LiveTraining
+from eqssl_edu.widgets import ByHand, EmbeddingExplorer, LiveTraining
 from eqssl_edu.widgets.scenarios import walk
 
 SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 4

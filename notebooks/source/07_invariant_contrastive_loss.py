@@ -22,11 +22,13 @@
 # %%
 import time
 from itertools import pairwise
+from statistics import median
 
 import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from eqssl_edu.contrastive import (
@@ -42,11 +44,11 @@ from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.exercises import check
 from eqssl_edu.exercises.notebook_07 import MEASURES
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
+from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.pretext import PretextModel, RotationTask
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
-from eqssl_edu.widgets import OrbitCorrelationExplorer
+from eqssl_edu.widgets import ByHand, OrbitCorrelationExplorer
 from eqssl_edu.widgets.scenarios import walk
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
@@ -84,15 +86,29 @@ encoder = pretext.encoder.double().eval()
 
 images = data.test.images[:200].double()  # (200, 1, 16, 16)
 draws = torch.Generator().manual_seed(0)
-views1, views2 = (RandomView()(images, draws) for _ in range(2))
-with torch.no_grad():
-    average = encoder(images).mean(dim=(0, 2), keepdim=True)  # (1, 16, 1): no turn changes it
+views1, views2 = (RandomView(noise=0.05)(images, draws) for _ in range(2))
+
+
+class Centred(nn.Module):
+    """An encoder whose features lack what all images have in common."""
+
+    def __init__(self, encoder, images):
+        super().__init__()
+        self.encoder, self.group = encoder, encoder.group
+        average = encoder(images).detach().mean(dim=(0, 2), keepdim=True)  # (1, 16, 1): no turn changes it
+        self.register_buffer("average", average)
+
+    def forward(self, x):
+        return self.encoder(x) - self.average
+
+
+centred = Centred(encoder, images)
 
 
 @torch.no_grad()
 def features(x):
-    """Features (B, 16, 4) of length 1, without what all digits have in common."""
-    return unit(encoder(x) - average)
+    """Features (B, 16, 4) of length 1."""
+    return unit(centred(x))
 
 
 z1, z2 = features(views1), features(views2)
@@ -105,7 +121,7 @@ print("one view:", tuple(views1[:1].shape), " its features:", tuple(z1[:1].shape
 # **Predict.** Turn the first view by 90 degrees. What happens to the four bars? And then the second view as well?
 
 # %%
-views = OrbitCorrelationExplorer(encoder, images[:16], (views1[:16], views2[:16]))
+views = OrbitCorrelationExplorer(centred, images[:16], (views1[:16], views2[:16]))
 views
 
 # %% [markdown]
@@ -121,7 +137,10 @@ for first, second in ((1, 0), (1, 3), (2, 2)):
         if kind != "plain":
             assert abs(change) < 1e-12
         elif first != second:
-            assert abs(change) > 1e-4
+            assert abs(change) > 0.01
+assert torch.allclose(
+    torch.tensor(views.values["kappa_before"]).double(), orbit_correlation(C4, z1, z2)[0, 0]
+)
 
 for sentence in walk(views):  # one view and then the other, of two images
     print(sentence)
@@ -140,19 +159,23 @@ turns = torch.randint(1, 4, (200,), generator=draws)  # 1, 2 or 3 quarter turns:
 z2_turned = features(C4.transform(views2, turns))  # (200, 16, 4)
 
 
-def three_kinds_of_pairs(kind):
-    """The similarities of partners, of turned partners, and of strangers."""
+def kinds_of_pairs(kind):
+    """The similarities of partners, of partners of which one is turned, and of strangers."""
     table = orbit_similarity(C4, z1, z2, kind)  # (200, 200)
-    strangers = table[~torch.eye(200, dtype=torch.bool)]
     turned = orbit_similarity(C4, z1, z2_turned, kind).diagonal()
-    return {"partners": table.diagonal(), "turned partners": turned, "strangers": strangers[::199]}
+    return {
+        "partners": table.diagonal(),
+        "turned by 90° or 270°": turned[turns != 2],
+        "turned by 180°": turned[turns == 2],
+        "strangers": table[~torch.eye(200, dtype=torch.bool)][::199],
+    }
 
 
 def boxes(kind):
     figure = go.Figure(layout={"template": TEMPLATE, "height": 320, "width": 780, "showlegend": False})
-    for (name, values), colour in zip(three_kinds_of_pairs(kind).items(), COLOURS, strict=False):
+    for (name, values), colour in zip(kinds_of_pairs(kind).items(), COLOURS, strict=False):
         figure.add_box(x=values, name=name, marker_color=colour, boxpoints="all", jitter=0.6, marker_size=3)
-    figure.update_layout(title=f"The {kind} similarity of 200 pairs of each kind")
+    figure.update_layout(title=f"The {kind} similarity of partners, turned partners and strangers")
     return figure.update_xaxes(title="similarity").update_yaxes(
         title={"text": "pairs", "standoff": 30}, automargin=True
     )
@@ -161,8 +184,9 @@ def boxes(kind):
 boxes("plain")
 
 # %% [markdown]
-# **Seen:** the turned partners lie far *below* the strangers. A stranger that stands upright counts as more alike
-# than one's own turned copy. A network that is trained so has two ways out: forget which way up an image is, or lose.
+# **Seen:** after a quarter turn the partners lie far *below* the strangers. A stranger that stands upright counts as
+# more alike than one's own turned copy. After a half turn they lie among the strangers: to this network many digits
+# look alike upside down. A network that is trained so has two ways out: forget which way up an image is, or lose.
 #
 # How often is the partner the most similar of the 200?
 
@@ -177,10 +201,10 @@ found = {kind: (finds_partner(kind, z2), finds_partner(kind, z2_turned)) for kin
 for kind, (upright, turned) in found.items():
     print(f"{kind:5} finds the partner in {upright:.0%} of the cases, and turned in {turned:.0%}")
 
-pairs = three_kinds_of_pairs("plain")
-print("medians:", {name: round(float(values.median()), 2) for name, values in pairs.items()})
-assert pairs["turned partners"].median() < pairs["strangers"].median() - 0.3
-assert pairs["turned partners"].mean() < pairs["partners"].mean() - 0.1
+medians = {name: float(values.median()) for name, values in kinds_of_pairs("plain").items()}
+print("medians:", {name: round(value, 2) for name, value in medians.items()})
+assert medians["turned by 90° or 270°"] < medians["strangers"] - 0.5
+assert abs(medians["turned by 180°"] - medians["strangers"]) < 0.25
 assert found["plain"][1] < 0.5 * found["plain"][0]
 assert found["max"][0] == found["max"][1]
 
@@ -227,7 +251,7 @@ for group in (C4, D4):
 # %%
 LETTERS = "abcdefgh"
 INKS = (*COLOURS[:6], "#888888", "#b8960c")
-left_z, right_w = unit(noise(1, 4, 8, seed=7)), unit(noise(1, 4, 8, seed=8))
+left_z, right_w = unit(noise(1, 4, 8, seed=688)), unit(noise(1, 4, 8, seed=689))
 eight = orbit_correlation(D4, left_z, right_w)[0, 0]  # (8,): kappa before anything moves
 
 
@@ -235,7 +259,7 @@ def bars(values, names, inks):
     """Eight numbers as bars of HTML; bars to the right are positive."""
     lines = []
     for g, (value, name, ink) in enumerate(zip(values.tolist(), names, inks, strict=True)):
-        length, start = abs(value) * 700, 150 + min(value, 0) * 700
+        length, start = abs(value) * 300, 150 + min(value, 0) * 300
         bar = f"position:absolute;left:{start:.0f}px;width:{length:.0f}px;height:16px;background:{ink}"
         lines.append(
             f'<div style="display:flex;gap:10px;line-height:20px"><span style="width:70px">κ[{g}] = </span>'
@@ -266,8 +290,8 @@ ByHand(eight_bars, first=range(8), second=range(8))
 
 # %% [markdown]
 # **Seen:** all eight letters are always there, each with its own length. With *first* = 1 the rotations a to d move
-# one place, and the reflections e to h as well. With *second* = 1 the reflections move the other way: $D_4$ does not
-# commute, so the two sides are different.
+# one place, and the reflections e to h as well. With *second* = 1 the rotations move the other way, and the
+# reflections as before. In a commutative group *second* would undo *first* for every bar; $D_4$ does not commute.
 
 # %%
 assert "".join(LETTERS[h] for h in moved(1, 0)[1]) == "dabchefg"
@@ -275,7 +299,6 @@ assert "".join(LETTERS[h] for h in moved(0, 1)[1]) == "bcdahefg"
 assert all(sorted(moved(a, b)[1]) == list(range(8)) for a in D4.elements for b in D4.elements)
 
 # %% [markdown]
-#
 # The rule follows in one line, because $\rho$ is orthogonal. With $z$ moved by $a$ and $w$ by $b$,
 #
 # $$ \langle \rho(a) z, \rho(g) \rho(b) w \rangle = \langle z, \rho(a^{-1} g b)\, w \rangle . $$
@@ -380,9 +403,15 @@ def wheel(z, side=96):
     return z[0, sector] * (x**2 + y**2 < 1)
 
 
+def painted(plane, name, values, *looks):
+    """A picture whose text for screen readers has the numbers that it shows."""
+    numbers = ", ".join(f"{value:.1f}" for value in values.flatten().tolist())
+    return picture(plane, name, *looks).replace(f'alt="{name}"', f'alt="{name}: {numbers}"')
+
+
 def rephased(z, degrees):
-    """The wheel whose second frequency has been shifted in phase: same strengths of all frequencies."""
-    spectrum = torch.fft.rfft(z)  # (1, 5) complex: frequencies 0 to 4
+    """Wheels (C, 8) whose second frequency has been shifted in phase: same strengths of all frequencies."""
+    spectrum = torch.fft.rfft(z)  # (C, 5) complex: frequencies 0 to 4
     phase = torch.ones(5, dtype=torch.complex128)
     phase[2] = torch.polar(torch.ones(1).double(), torch.tensor([degrees]).double().deg2rad())[0]
     return torch.fft.irfft(spectrum * phase, n=8)
@@ -397,7 +426,8 @@ wheels = {
     "rephased": rephased(wheel_1, 120.0),
 }
 reach = (-1.1, 1.1)
-HTML(row([picture(wheel(z), name, True, reach, 120) for name, z in wheels.items()]))
+key = "Sector 0 is on the right, the next ones follow anticlockwise. Blue is negative, white 0, orange positive."
+HTML(row([painted(wheel(z), name, z, True, reach, 120) for name, z in wheels.items()], key))
 
 # %% [markdown]
 # Only the second. (The others have the same eight values in another order, or the same length.) The next table
@@ -435,11 +465,12 @@ def alike(value):
 HTML(as_table(against_first, alike))
 
 # %% [markdown]
-# **Seen:** from left to right the similarities see more.
+# **Seen:** the first three see more and more, and the last two as much as the third.
 #
 # - *mean* (p = 1) cannot tell any of the five apart: it knows the mean value and nothing else.
 # - *power2* knows how strong each frequency is, the **power spectrum**. It is blind to phases: to the mirrored wheel
-#   and to the rephased one. Two different pictures, the same power spectrum.
+#   and to the rephased one. Two different pictures, the same power spectrum. (Of several channels it knows the phases
+#   relative to each other; it is blind only to a phase that all of them have in common.)
 # - *power3* also knows how the phases of different frequencies hang together: the **triple correlation**, or
 #   bispectrum. Only the turned wheel is the same to it. *Soft* and *max* agree.
 
@@ -449,6 +480,14 @@ assert blind["mean"] == set(wheels)
 assert blind["power2"] == {"first", "turned", "mirrored", "rephased"}
 assert blind["power3"] == blind["soft"] == blind["max"] == {"first", "turned"}
 assert torch.allclose(torch.fft.rfft(wheel_1).abs(), torch.fft.rfft(wheels["rephased"]).abs())
+
+two_wheels = torch.cat([wheel_1, wheels["other order"]])  # (2, 8): two channels
+one_shifted = torch.cat([rephased(two_wheels[:1], 120.0), two_wheels[1:]])
+itself, both, one = (
+    orbit_similarity(C8, two_wheels[None], z[None], "power2")[0, 0]
+    for z in (two_wheels, rephased(two_wheels, 120.0), one_shifted)
+)
+assert alike(both / itself) and not alike(one / itself)
 
 # %% [markdown]
 # Move the phase by hand. **Predict** which of the five numbers will never move.
@@ -460,7 +499,7 @@ def by_phase(phase):
     kappa = orbit_correlation(C8, wheel_1[None], other[None])[0, 0]
     numbers = "; ".join(f"{kind} <b>{similarity(kappa, kind) / own[kind]:.3f}</b>" for kind in FAMILY)
     shown = [
-        picture(wheel(z), name, True, reach, 130) for name, z in (("first", wheel_1), ("rephased", other))
+        painted(wheel(z), name, z, True, reach, 130) for name, z in (("first", wheel_1), ("rephased", other))
     ]
     return row(shown, f"{phase} degrees: {numbers}")
 
@@ -495,11 +534,11 @@ def rebuild(kind, starts=40, steps=500):
 
 
 rebuilt = {kind: rebuild(kind) for kind in ("mean", "power2", "power3")}
-rows = [row([picture(wheel(wheel_1), "the first wheel", True, reach, 90)])]
+rows = [row([painted(wheel(wheel_1), "the first wheel", wheel_1, True, reach, 90)])]
 for kind, (w, left) in rebuilt.items():
     best = left.argsort()[:6]
     away = orbit_distance(C8, w, wheel_1[None])[:, 0]
-    shown = [picture(wheel(w[i]), f"{away[i]:.2f} away", True, reach, 90) for i in best]
+    shown = [painted(wheel(w[i]), f"{away[i]:.2f} away", w[i], True, reach, 90) for i in best]
     rows.append(row(shown, f"<b>{kind}</b>: six wheels that it takes for the first one"))
 HTML("".join(rows))
 
@@ -574,8 +613,12 @@ rows = {
     }
     for name, other in pairs.items()
 }
-tables = [picture(z[0], name, side=120) for name, z in {"both upright": both_upright, **pairs}.items()]
-HTML(row(tables, "channel F above, channel R below; four orientations") + as_table(rows, alike))
+tables = [
+    painted(z[0], name, z, False, (0, 0.75), 120)
+    for name, z in {"both upright": both_upright, **pairs}.items()
+]
+key = "Channel F above, channel R below; four orientations. Dark blue is 0, yellow the strongest answer."
+HTML(row(tables, key) + as_table(rows, alike))
 
 # %% [markdown]
 # **Seen:** each channel picks its own $g$, so the *relative* orientation of F and R is lost. The mean has lost it as
@@ -592,7 +635,7 @@ assert {kind for kind, value in rows["R alone turned"].items() if alike(value)} 
 # largest entry comes first. Then the plain similarity will do, and it needs $B^2$ products instead of $B^2 |G|$.
 #
 # A wheel with two bright sectors. The left one grows, slowly, from darker than the right one to brighter. We compare
-# with a fixed wheel that has one bright sector and a grey one beside it.
+# with a fixed wheel that has one bright sector and a dimmer one beside it.
 #
 # **Predict** the two curves: the canonical similarity, and the maximum of $\kappa$.
 
@@ -617,17 +660,26 @@ figure.update_layout(title="A wheel changes slowly: two similarities with a fixe
 figure.update_xaxes(title="brightness of the left sector (the right one has 1)")
 figure.update_yaxes(title="similarity")
 display(figure)
-HTML(row([picture(wheel(two_bright(h)), f"left sector {h}", True, (-1.2, 1.2), 90) for h in (0.8, 1.0, 1.2)]))
+shown = {"fixed wheel": 0.0} | {f"left sector {height}": height for height in (0.8, 1.0, 1.2)}
+key = "Dark blue is 0, yellow the brightest."
+HTML(
+    row([painted(wheel(z := two_bright(h)), name, z, False, (0, 1.2), 90) for name, h in shown.items()], key)
+)
 
 # %% [markdown]
 # **Seen:** at 1.0, where the largest entry changes its place, the canonical similarity *jumps*; the wheel itself
-# hardly changed. The maximum of $\kappa$ has at most a kink there. Both absorb every turn. But near a tie a canonical
-# pose is luck, and a gradient does not know about the jump.
+# hardly changed. The maximum of $\kappa$ goes on smoothly there. Later, at 1.16, another turn fits better, and it has a
+# kink, but no jump. Both absorb every turn. But near a tie a canonical pose is luck, and a gradient does not know about
+# the jump.
 
 # %%
 steps = {kind: max(abs(x - y) for x, y in pairwise(c)) for kind, c in curves.items()}
 print({kind: f"largest step {step:.3f}" for kind, step in steps.items()})
 assert steps["canonical"] > 0.05 and steps["max"] < 0.01
+jump = max(range(40), key=lambda i: abs(curves["canonical"][i + 1] - curves["canonical"][i]))
+bends = [abs(x - 2 * y + z) for x, y, z in zip(*(curves["max"][i:] for i in range(3)), strict=False)]
+kink = heights[1 + bends.index(max(bends))]
+assert heights[jump] < 1.011 and heights[jump + 1] > 0.999 and abs(kink - 1.16) < 0.011
 turned = C8.transform_features(z := noise(20, 3, 8), elements(C8, 20))
 assert torch.equal(canonicalize(C8, turned), canonicalize(C8, z))
 
@@ -844,22 +896,29 @@ print(f"multiply-adds: {counter.get_total_flops() // 2:,}; B² |G| D = {products
 assert counter.get_total_flops() == 2 * products
 
 
-def milliseconds(work):
-    """The shortest of 11 runs: whatever else the computer does only makes them longer."""
-    durations = []
-    for _ in range(11):
-        start = time.perf_counter()
-        work()
-        durations.append(1000 * (time.perf_counter() - start))
-    return min(durations)
+def times_as_long(ours, other, rounds=15):
+    """The ratio of two times, each round measured side by side; the median, since computers do other things too."""
+    ratios = []
+    for _ in range(rounds):
+        moments = [time.perf_counter()]
+        for work in (ours, other):
+            work()
+            moments.append(time.perf_counter())
+        ratios.append((moments[1] - moments[0]) / (moments[2] - moments[1]))
+    return median(ratios)
 
 
-ours, bare = milliseconds(lambda: orbit_correlation(C4, z, w)), milliseconds(lambda: left @ right)
-print(f"orbit correlation / bare matrix product: {ours / bare:.2f} times")
+ratio = times_as_long(lambda: orbit_correlation(C4, z, w), lambda: left @ right)
+print(f"orbit correlation / bare matrix product: {ratio:.2f} times")
+assert ratio < 3
 
 # %% [markdown]
-# The plain similarity needs $B^2 D$ of them, |G| times fewer. In a training step the encoder costs so much more that
-# this hardly shows; and the losses go through the pairs in chunks, so that $B^2 |G|$ numbers never have to be stored.
+# **Seen:** little more than the bare product: between 1 and 1.3 on a quiet machine (`benchmarks/results/`). What is
+# below 1 is noise.
+#
+# The plain similarity needs $B^2 D$ multiply-adds, |G| times fewer. In a training step the encoder costs so much more
+# that this hardly shows; and the losses go through the pairs in chunks, so that $B^2 |G|$ numbers never have to be
+# stored.
 #
 # ## 7.10 Orbit collapse
 #
@@ -970,7 +1029,7 @@ assert monitor(collapsed) < 0.05 and monitor(start) > 0.2
 
 
 # %%
-def trivial_share(similarity_kind, count=48, steps=120):
+def trivial_share(similarity_kind, count=48, steps=200):
     """Free features under InfoNCE with turned views: their trivial energy, every ten steps, and the features."""
     z = noise(count, 4, 4, seed=5).requires_grad_()
     optimizer = torch.optim.Adam([z], lr=0.03)
@@ -991,7 +1050,7 @@ def trivial_share(similarity_kind, count=48, steps=120):
 tracks = {kind: trivial_share(kind) for kind in ("plain", "mean", "max")}
 figure = go.Figure(layout={"template": TEMPLATE, "height": 360, "width": 780})
 for (kind, (track, _)), colour in zip(tracks.items(), COLOURS, strict=False):
-    figure.add_scatter(x=list(range(0, 121, 10)), y=track, name=kind, mode="lines+markers", line_color=colour)
+    figure.add_scatter(x=list(range(0, 201, 10)), y=track, name=kind, mode="lines+markers", line_color=colour)
 figure.update_layout(title="How much of the features forgets the orientation")
 figure.update_xaxes(title="step")
 figure.update_yaxes(title="trivial share of the energy", range=[0, 1.05])
@@ -1001,14 +1060,15 @@ figure
 # **Seen:** under *plain* the features become constant along the group axis: the only way to be like one's own turned
 # copy is to have no orientation. This is **group collapse**. Classes survive, everything equivariant is gone, and an
 # equivariant task that comes later has nothing to work with. *Mean* goes the same way for another reason: only the
-# trivial part counts, so it grows. *Max* has no reason to forget, and does not.
+# trivial part counts, so it grows. With *max* the share rises a little and stays below a half.
 
 # %%
 for kind, (track, features) in tracks.items():
     result = orbit_collapse(C4, features)
     print(f"{kind:6} trivial share {track[-1]:.2f}, orbit spread {result.orbit_spread:.2f}: {result.verdict}")
     assert result.orbit_spread > 0.5  # the classes are told apart
-assert tracks["plain"][0][-1] > 0.9 and tracks["mean"][0][-1] > 0.9 and tracks["max"][0][-1] < 0.5
+    assert result.verdict == ("none" if kind == "max" else "group collapse")
+assert tracks["max"][0][0] < 0.3 < tracks["max"][0][-1] <= max(tracks["max"][0]) < 0.5
 
 # %% [markdown]
 # ## What we can now do, and what not yet

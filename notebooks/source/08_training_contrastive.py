@@ -19,12 +19,14 @@
 # of which the computer needs two.
 
 # %%
+import copy
 import math
 
 import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML
+from torch import nn
 
 from eqssl_edu.contrastive import (
     ContrastiveModel,
@@ -34,6 +36,7 @@ from eqssl_edu.contrastive import (
     SimSiam,
     VICReg,
     orbit_correlation,
+    orbit_similarity,
 )
 from eqssl_edu.data import glyph_atlas
 from eqssl_edu.diagnostics import (
@@ -46,16 +49,16 @@ from eqssl_edu.diagnostics import (
     uniformity,
 )
 from eqssl_edu.encoders import GroupCNN
-from eqssl_edu.evaluation import extract, linear_probe, orientations, recalibrated
+from eqssl_edu.evaluation import extract, linear_probe, orientations, paired_interval, recalibrated
 from eqssl_edu.exercises import check
 from eqssl_edu.exercises.notebook_08 import HEADS
 from eqssl_edu.groups import cyclic
-from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid
+from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
-from eqssl_edu.widgets import LiveTraining
+from eqssl_edu.widgets import ByHand, LiveTraining
 
-SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 2
+SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 4
 G = cyclic(4)
 
 
@@ -66,7 +69,7 @@ def letters(part):
 
 
 images = letters("train")[0]  # 364 images: 14 typefaces
-test_images = letters("test")[0]  # 104 images: 4 typefaces that training never sees
+test_images, test_labels = letters("test")  # 104 images: 4 typefaces that training never sees
 
 # %% [markdown]
 # ## 8.1 Letters, and two views of each
@@ -108,20 +111,35 @@ image_grid(
 # ## 8.2 A training that is watched
 #
 # The loss alone does not tell whether something is learned. So about once a second we look at the features of
-# held-out letters with the diagnostics of notebook 7. `LiveTraining` takes them as `readouts`: a function from a
-# model to its numbers. Most of them do not see how a letter is turned. The *spread* does; it is there to be fooled.
+# held-out letters. `LiveTraining` takes a function from a model to its numbers as `readouts`. Below, $z$ are features
+# `(B, C, n)` of B images, with n = |G|. All but *RankMe* and the energies scale each to length 1 first; $d$ is the
+# distance of orbits, $d(z, w) = \min_g \lVert z - \rho(g) w \rVert$.
+#
+# | readout | what it is | healthy | sees turns? |
+# |---|---|---|---|
+# | spread | root of the summed variances of the entries `(B, C n)`: the usual monitor | near 1 | yes |
+# | orbit spread | $\sqrt{\mathrm{mean}_{ij}\, d(z_i, z_j)^2 / 2}$: the same with $d$ | far from 0 | no |
+# | pooled spread | the spread of $\max_g z$ `(B, C)` | far from 0 | no |
+# | RankMe | how many directions `(B, C n)` fills: $\exp(-\sum p_k \log p_k)$, singular values $p$ | high | yes |
+# | RankMe, pooled | the same of $\mathrm{mean}_g\, z$ `(B, C)` | high | no |
+# | energy, ... | the share of each part of the regular representation (notebook 7, 7.6) | none near 1 | no |
+# | alignment | $\mathrm{mean}_i\, d(z_i, z'_i)^2$, two views of an image | low, if the rest is healthy | no |
+# | uniformity | $\log \mathrm{mean}_{i \neq j} \exp(-2 d(z_i, z_j)^2)$: 0 if all lie in one orbit | low | no |
+# | matched temperature | where *max* is as strict on these $z$ as *plain* at 0.2 (7.7) | (no monitor) | yes |
+#
+# **Predict.** Why do *spread*, *RankMe* and the temperature see turns? The next cell turns each feature by an element
+# of its own.
 
 # %%
 held_out = test_images.repeat(2, 1, 1, 1)[:200]  # each test letter about twice
 (view1, a), (view2, b) = turned.sample(held_out, draws), turned.sample(held_out, draws)
 
 
-def diagnose(model):
-    """What the features of two turned views of 200 held-out letters look like."""
-    z1, z2 = extract(model, view1), extract(model, view2)  # (200, C, |G|) each
+def measure(z1, z2):
+    """What the features (B, C, |G|) of two views look like."""
     collapse, energy = orbit_collapse(G, z1), irrep_energy(G, z1)
     return {
-        "spread": collapse.spread,  # the usual monitor
+        "spread": collapse.spread,
         "orbit spread": collapse.orbit_spread,
         "pooled spread": collapse.pooled_spread,
         "RankMe": collapse.rank,
@@ -133,6 +151,29 @@ def diagnose(model):
     }
 
 
+def diagnose(model):
+    """The readouts of two turned views of 200 held-out letters."""
+    return measure(extract(model, view1), extract(model, view2))
+
+
+numbers = torch.Generator().manual_seed(0)
+z1 = torch.randn(200, 32, 4, generator=numbers) + 2 * torch.randn(32, 4, generator=numbers)  # much in common
+z2 = z1 + torch.randn(200, 32, 4, generator=numbers)
+upright_numbers = measure(z1, z2)
+turned_numbers = measure(G.transform_features(z1, a), G.transform_features(z2, b))
+for name, value in upright_numbers.items():
+    print(f"{name:20} {value:8.3f}, each feature turned: {turned_numbers[name]:8.3f}")
+moved = {name for name, value in upright_numbers.items() if abs(turned_numbers[name] - value) > 1e-4}
+assert moved == {"spread", "RankMe", "matched temperature"}
+assert turned_numbers["spread"] > 1.7 * upright_numbers["spread"]
+
+# %% [markdown]
+# **Seen:** what all features have in common is no variety, but in a pose of its own for each it counts as one: the
+# *spread* nearly doubles. It is there to be fooled. *RankMe* of `(B, C n)` moves a little, and the temperature contains
+# *plain*. Nothing else moves.
+
+
+# %%
 def model_with(loss, views, projector=None):
     """A new C4 encoder with an equivariant projector, a loss and views; the same first weights each time."""
     torch.manual_seed(SEED)
@@ -153,17 +194,35 @@ def watch(models, title, epochs):
 # ## 8.3 InfoNCE with every similarity
 #
 # Seven runs: *plain*, and six similarities of notebook 7 that absorb the turns. All have the same first weights. Each
-# gets the temperature at which it is as strict as *plain* at 0.2 (notebook 7, section 7.7). First the views are
-# turned; then, in a second training, they stay upright.
+# gets the temperature at which it is as strict as *plain* at 0.2 *on random features* (notebook 7, section 7.7). On the
+# features of a network they differ: the cell prints the gap in units of the temperature. First the views are turned;
+# then, in a second training, they stay upright.
 #
 # **Predict.** Which similarity minds the difference between the two trainings? Which run finds the partner most
-# often? Which ones end with a trivial energy near 1, that is, forget how letters are turned?
+# often? Which ones end with a trivial energy near 1, and so do not tell how letters are turned?
 
 # %%
 KINDS = ("plain", "mean", "power2", "power3", "canonical", "soft", "max")
-strangers = torch.randn(200, 32, 4, generator=torch.Generator().manual_seed(SEED))
-temperature = {kind: matched_temperature(G, strangers, kind, 0.2) for kind in KINDS}
-print({kind: round(t, 3) for kind, t in temperature.items()})
+random_table = torch.randn(200, 32, 4, generator=torch.Generator().manual_seed(SEED))
+temperature = {kind: matched_temperature(G, random_table, kind, 0.2) for kind in KINDS}
+
+
+def strictness(z, kind):
+    """How much more like itself than like a stranger a feature is, in units of the temperature."""
+    unit = F.normalize(z.flatten(1), dim=1).view_as(z)
+    table = orbit_similarity(G, unit, unit, kind, temperature[kind])  # (B, B)
+    strangers = ~torch.eye(len(z), dtype=torch.bool)
+    return float(table.diagonal().mean() - table[strangers].mean()) / temperature[kind]
+
+
+untrained = recalibrated(model_with(InfoNCE(G), turned), images)  # only its batch norms have seen the letters
+before = {kind: strictness(extract(untrained, view1), kind) for kind in KINDS}
+for kind, t in temperature.items():
+    gaps = f"random features {strictness(random_table, kind):.2f}, untrained network {before[kind]:.2f}"
+    print(f"{kind:9} t = {t:.3f}; gap / t: {gaps}")
+assert min(before[kind] for kind in ("mean", "power2", "power3")) > 1.5 * max(
+    before[kind] for kind in ("plain", "canonical", "soft", "max")
+)
 
 on_turned = {kind: model_with(InfoNCE(G, kind, temperature[kind]), turned) for kind in KINDS}
 live = watch(on_turned, "InfoNCE, turned views: which belongs to which?", epochs=12)
@@ -183,23 +242,38 @@ live_upright
 # Who finds the partner of a *turned* view, among test letters that nobody has seen?
 
 # %%
+live.wait()
 live_upright.wait()
+complete = not (live.stopped or live_upright.stopped)
 
 
-def finds_partner(model, views=turned, rounds=4):
-    """How often a view of a test letter finds its partner among 207 others, by the model's own similarity."""
+def partners_found(model, views=turned, rounds=4):
+    """Whether each view of a test letter finds its partner among 207 others, and whether both are turned alike."""
     draws = torch.Generator().manual_seed(SEED)
-    accuracies = []
+    hits, alike = [], []
     for _ in range(rounds):  # other views each time
-        z1, z2 = (extract(model, views(test_images, draws)) for _ in range(2))  # (104, 32, 4) each
-        accuracies.append(float(model.loss.contrast(z1, z2).accuracy))
-    return sum(accuracies) / rounds
+        (x1, g1), (x2, g2) = (views.sample(test_images, draws) for _ in range(2))
+        logits, partner = model.loss.logits(extract(model, x1), extract(model, x2))  # (208, 208), (208,)
+        hits.append(logits.argmax(dim=1) == partner)
+        alike.append((g1 == g2).repeat(2))
+    return torch.cat(hits).double(), torch.cat(alike)
+
+
+def finds_partner(model, views=turned):
+    """How often, by the model's own similarity."""
+    return float(partners_found(model, views)[0].mean())
 
 
 found = {
     "turned views": {kind: finds_partner(model) for kind, model in on_turned.items()},
     "upright views": {kind: finds_partner(model) for kind, model in on_upright.items()},
 }
+in_its_world = finds_partner(on_upright["plain"], upright)
+hits, alike = partners_found(on_upright["plain"])
+after = {kind: strictness(extract(model, view1), kind) for kind, model in on_turned.items()}
+for kind in KINDS:
+    rates = " / ".join(f"{accuracies[kind]:.1%}" for accuracies in found.values())
+    print(f"{kind:9} learned from turned / upright views: finds {rates}; gap / t (turned) {after[kind]:.2f}")
 figure = go.Figure(layout={"template": TEMPLATE, "height": 360, "width": 780, "barmode": "group"})
 for (views, accuracies), colour in zip(found.items(), COLOURS, strict=False):
     percent = [100 * value for value in accuracies.values()]
@@ -212,13 +286,25 @@ figure.update_xaxes(title="similarity").update_yaxes(title="found (%)")
 
 
 # %%
+LINES = ("#0072b2", "#c24e00", "#00795a", "#a3468a", "#1a1a1a", "#8a6d00", "#8a4b2a")  # as in the live view
+DASHES = ("solid", "8px,4px", "2px,3px", "10px,3px,2px,3px")
+SHAPES = ("circle", "square", "triangle-up", "diamond")
+
+
 def curves(readings, name, title):
-    """One diagnostic of all runs against the step."""
+    """One diagnostic of all runs against the step; a run looks as it does in the live view."""
     figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 360, "width": 780})
-    for (run, taken), colour in zip(readings.items(), COLOURS, strict=False):
+    for i, (run, taken) in enumerate(readings.items()):
         steps, values = zip(*((reading["step"], reading[name]) for reading in taken), strict=True)
-        figure.add_scatter(x=steps, y=values, name=run, mode="lines+markers", line_color=colour)
-    return figure.update_xaxes(title="step").update_yaxes(title=name)
+        figure.add_scatter(
+            x=steps,
+            y=values,
+            name=run,
+            mode="lines+markers",
+            line={"color": LINES[i], "dash": DASHES[i % 4]},
+            marker={"symbol": SHAPES[(i + i // 4) % 4], "size": 8},
+        )
+    return figure.update_xaxes(title="step").update_yaxes(title=name, range=[0, 1.03])
 
 
 curves(
@@ -226,34 +312,41 @@ curves(
 )
 
 # %% [markdown]
-# **Seen:** the six that absorb turns find about as many partners after either training: for them a turn of a view
-# does not exist (notebook 7 proved it for the gradients; what is left here are other random views). *Max*, *soft* and
-# the powers find far more partners than *mean*.
+# **Seen:** for the six that absorb turns a turn of a view does not exist (notebook 7 proved it for the gradients). What
+# is left of a difference here are other random views; *mean* and *soft* vary most from run to run. *Max*, *soft* and
+# the powers find more partners than *mean* and *plain*. This is not the similarity alone: *mean* and the powers began
+# with a stricter loss, and the powers end with one.
 #
-# *Plain* minds. With turned views it must first make its features alike in all four poses, and pays for turns that
-# mean nothing. Its trivial energy goes to almost 1, as in notebook 7: **group collapse**. *Mean* ends there as well,
-# because nothing else is taught. *Max* and *soft* keep a good part of the energy elsewhere.
+# *Plain* minds. In a world of upright views it finds about 40 % of the partners; in a world of turned views, where it
+# has to learn that turns mean nothing, about 10 %. And what it learned from upright views does not help it here: it
+# finds views that happen to be turned alike, and hardly any others.
 #
-# With upright views *plain* does well as long as the views stay upright. Turned ones it finds mainly when both happen
-# to be turned alike:
+# The trivial energy: all seven start near 1, because an untrained network hardly minds the turn. *Max*, *soft* and the
+# powers leave it. *Plain* learns to leave it only when views stay upright; with turned views it stays, near **group
+# collapse**. So does *mean*, whose gradient knows only the trivial part.
 
 # %%
-in_its_world, in_ours = finds_partner(on_upright["plain"], upright), found["upright views"]["plain"]
-print(
-    f"plain, learned from upright views: finds {in_its_world:.1%} of upright views, {in_ours:.1%} of turned ones"
-)
-trivial = {kind: taken[-1]["energy, trivial"] for kind, taken in live.readings.items()}
+print(f"plain, learned from upright views: finds {in_its_world:.1%} of upright views")
+print(f"of turned views {hits[alike].mean():.1%} if both are turned alike, else {hits[~alike].mean():.1%}")
 
-if not (live.stopped or live_upright.stopped):
+if complete:
     turned_ones, upright_ones = found["turned views"], found["upright views"]
-    ahead = min(turned_ones[kind] for kind in ("power2", "power3", "soft", "max"))
-    assert ahead > max(turned_ones["plain"], turned_ones["mean"]) + 0.03
-    for kind in KINDS[1:]:
-        assert abs(turned_ones[kind] - upright_ones[kind]) < 0.15
-    assert min(trivial["plain"], trivial["mean"]) > 0.95
-    assert max(trivial["max"], trivial["soft"]) < 0.85
-    assert live_upright.readings["plain"][-1]["energy, trivial"] < 0.85
-    assert in_its_world > 1.5 * in_ours
+    least = min(turned_ones[kind] for kind in ("power2", "power3", "soft", "max"))
+    assert least > max(turned_ones["plain"], turned_ones["mean"]) + 0.03
+    for kind in ("power2", "power3", "canonical", "max"):
+        assert abs(turned_ones[kind] - upright_ones[kind]) < 0.25 * turned_ones[kind]
+    others = ("plain", "canonical", "soft", "max")
+    assert min(after["power2"], after["power3"]) > 1.2 * max(after[kind] for kind in others)
+    assert in_its_world > 2 * turned_ones["plain"] and in_its_world > 0.3
+    assert hits[alike].mean() > 4 * hits[~alike].mean()
+
+    first, last = (
+        {kind: taken[place]["energy, trivial"] for kind, taken in live.readings.items()} for place in (0, -1)
+    )
+    assert min(first.values()) > 0.85
+    assert max(last[kind] for kind in ("power2", "power3", "soft", "max")) < 0.75
+    assert min(last["plain"], last["mean"]) > 0.93
+    assert last["plain"] - live_upright.readings["plain"][-1]["energy, trivial"] > 0.2
 
 # %% [markdown]
 # ### Does it know the turn?
@@ -280,38 +373,60 @@ check("08.relative_turn", relative_turn)
 
 # %% tags=["solution-only"]
 assert check("08.relative_turn", relative_turn).ok
+live.wait()
+read = relative_turn(G, *(extract(on_turned["max"], view) for view in (view1, view2)))
+assert (read == G.product[a, G.inverse[b]]).double().mean() > 0.5
 
 # %% [markdown]
 # We draw views whose turns are known (`sample` tells them), and compare. By chance one is right in 25 % of the cases.
-# **Predict** the order of *mean*, *max* and a network that has learned nothing.
+# And there is a cap: the letters H, I, N, O, S, X and Z look alike upside down, so of their turns one can know half at
+# most. We count them apart. **Predict** the order of *mean*, *max* and a network that has learned nothing.
 
 # %%
-true_turn = G.product[a, G.inverse[b]]  # of the 200 pairs, as `sample` told them
+live.wait()
+complete = not live.stopped
+one_way_up = torch.tensor([chr(ord("A") + int(label)) not in "HINOSXZ" for label in test_labels])  # (104,)
 
 
-def knows_turn(model):
-    """How often the largest value of kappa stands at the true relative turn of two views."""
-    z1, z2 = extract(model, view1), extract(model, view2)
-    kappa = orbit_correlation(G, z1, z2).diagonal().T  # (200, 4): view i with view i
-    return float((kappa.argmax(dim=1) == true_turn).float().mean())
+def reads_turn(model, rounds=8):
+    """For each test letter, how often the largest value of kappa stands at the true relative turn: (104,)."""
+    draws = torch.Generator().manual_seed(SEED)
+    right = torch.zeros(len(test_images), dtype=torch.double)
+    for _ in range(rounds):  # other views each time
+        (x1, a), (x2, b) = (turned.sample(test_images, draws) for _ in range(2))
+        z1, z2 = extract(model, x1), extract(model, x2)
+        kappa = orbit_correlation(G, z1, z2).diagonal().T  # (104, 4): of each letter with itself
+        right += kappa.argmax(dim=1) == G.product[a, G.inverse[b]]
+    return right / rounds
 
 
-untrained = recalibrated(model_with(InfoNCE(G), turned), images)  # only its batch norms have seen the letters
-turns = {name: knows_turn(model) for name, model in {"untrained": untrained, **on_turned}.items()}
-for name, accuracy in turns.items():
-    print(f"{name:9} reads the relative turn in {accuracy:.1%} of the cases")
+turns = {name: reads_turn(model) for name, model in {"untrained": untrained, **on_turned}.items()}
+rates = {name: float(right[one_way_up].mean()) for name, right in turns.items()}
+for name, right in turns.items():
+    print(f"{name:9} reads {rates[name]:.1%} of the turns; of HINOSXZ {right[~one_way_up].mean():.1%}")
+ahead_of = {
+    name: paired_interval(turns["max"][one_way_up].tolist(), turns[name][one_way_up].tolist())
+    for name in ("untrained", "plain", "mean")
+}
+for name, (mean, low, high) in ahead_of.items():
+    print(
+        f"max - {name:9}: {100 * mean:+.1f} points, {100 * low:+.1f} to {100 * high:+.1f} (95 %, over letters)"
+    )
 
 # %% [markdown]
 # **Seen:** all are far above chance, the *untrained* network as well: equivariance alone says much about the turn,
-# for nothing. *Max* has learned more of it. *Plain* and *mean* are not far from the untrained one. But they have not
-# lost it either: the one or two per cent of the energy beside the trivial part are enough for that. A small energy is
-# not no information. It is information that this loss does not need, so nothing protects it.
+# for nothing. *Max* has learned more of it, the powers a little. What *plain* and *mean* read varies from run to run,
+# from about as much as the untrained network to ten points more. They have not lost it: the few per cent of the energy
+# beside the trivial part are enough for that. A small energy is not no information. It is information that this loss
+# does not need, so nothing protects it. Of HINOSXZ all of them read about a half.
 
 # %%
-if not (live.stopped or live_upright.stopped):
-    assert min(turns.values()) > 0.4
-    assert turns["max"] > max(turns["plain"], turns["mean"], turns["untrained"]) + 0.01
-    assert max(turns["plain"], turns["mean"]) < turns["untrained"] + 0.2
+assert max(right[~one_way_up].mean() for right in turns.values()) < 0.65
+if complete:
+    assert min(rates.values()) > 0.5
+    assert min(rates["power2"], rates["power3"]) > rates["untrained"] < rates["max"] - 0.05
+    assert min(ahead_of["untrained"].low, ahead_of["plain"].low) > 0 and ahead_of["mean"].mean > 0.02
+    assert min(rates["plain"], rates["mean"]) > rates["untrained"] - 0.08
 
 # %% [markdown]
 # ## 8.4 A head that is wrong in silence
@@ -339,15 +454,26 @@ live_siamese
 
 # %%
 live_siamese.wait()
+complete = not live_siamese.stopped
 for name, run in live_siamese.runs.items():
     print(f"{name:9} loss {run.history[0]['loss']:+.3f} at first, {run.history[-1]['loss']:+.3f} at the end")
-    assert live_siamese.stopped or run.history[-1]["loss"] < run.history[0]["loss"] - 0.1
-assert live_siamese.stopped or live_siamese.readings["FlatMLP"][-1]["energy, trivial"] > 0.95
+    assert not complete or run.history[-1]["loss"] < run.history[0]["loss"] - 0.1
+trivial = {
+    name: [reading["energy, trivial"] for reading in taken] for name, taken in live_siamese.readings.items()
+}
+print(
+    {
+        name: f"trivial energy {shares[0]:.2f} at first, {shares[-1]:.2f} at the end"
+        for name, shares in trivial.items()
+    }
+)
+assert not complete or min(trivial["FlatMLP"][0], trivial["FlatMLP"][-1]) > 0.9
+assert not complete or trivial["GroupMLP"][-1] < trivial["FlatMLP"][-1] - 0.02
 
 # %% [markdown]
 # **Seen:** no error, no warning, and both losses fall. From the loss nobody could tell that one of the two is wrong.
-# (The readouts have a hint: with the wrong head the trivial energy ends at 1. A head that is not equivariant punishes
-# what turns, and the features forget it. But the right head may end there, too.)
+# (The readouts have a hint: with the wrong head the trivial energy stays near 1. A head that is not equivariant
+# punishes what turns. But with the right head it may stay close to 1, too: with seed 0 it does, with seed 1 not.)
 #
 # ### Exercise 1 · The test that finds it
 #
@@ -364,7 +490,7 @@ def change_under_turns(loss, group, z1, z2, draws):
     # GAP: ...
     a, b = (torch.randint(group.order, (len(z1),), generator=draws) for _ in range(2))
     moved = loss(group.transform_features(z1, a), group.transform_features(z2, b))
-    return float((moved - loss(z1, z2)).abs())
+    return (moved - loss(z1, z2)).abs().item()
     # END SOLUTION
 
 
@@ -378,10 +504,11 @@ assert check("08.change_under_turns", change_under_turns).ok
 # mistake. And double precision, so that zero looks like zero. **Predict** the two numbers.
 
 # %%
+live_siamese.wait()
 z1, z2 = torch.randn(2, 16, 32, 4, dtype=torch.float64, generator=draws)  # two views of 16 samples
 a, b = torch.randint(4, (2, 16), generator=draws)
 for name, model in predictors.items():
-    loss = model.loss.double().train()
+    loss = copy.deepcopy(model.loss).double().train()
     with torch.no_grad():
         turned_loss = loss(G.transform_features(z1, a), G.transform_features(z2, b))
         change = float((turned_loss - loss(z1, z2)).abs())
@@ -411,26 +538,43 @@ live_vicreg
 
 # %%
 live_vicreg.wait()
+live.wait()
+complete = not (live_vicreg.stopped or live.stopped)
 reports = {name: orbit_collapse(G, extract(model, view1)) for name, model in with_and_without.items()}
 for name, report in reports.items():
     print(
         f"{name:18} spread {report.spread:.2f}, orbit spread {report.orbit_spread:.2f}, rank {report.rank:.1f}"
     )
+z = F.normalize(extract(with_and_without["without covariance"], view1).flatten(1), dim=1).view(200, 32, 4)
+kappa_itself = orbit_correlation(G, z, z).diagonal().mean(dim=1)  # (4,): each with its own turned copies
+parts = irrep_energy(G, z)
+print("without: kappa of a feature with itself", [round(value, 2) for value in kappa_itself.tolist()])
+print("without: energies", {part: round(value, 3) for part, value in parts.items()})
 curves(live_vicreg.readings, "orbit spread", "VICReg: the spread in the metric of orbits")
 
 # %% [markdown]
 # **Seen:** without the covariance the loss falls to a tenth of what it was, and the views agree almost perfectly. The
-# usual monitor, the *spread*, reads a healthy value near 1, *higher* than with the covariance. And the orbit spread
-# goes down towards 0: nearly all letters are the same table, in one of four poses. This is **orbit collapse**, not on
-# purpose this time. The variance term did not see it, because a table turned at random varies enough.
+# usual monitor, the *spread*, reads a healthy value near 1, *higher* than with the covariance. But the orbit spread
+# ends at 0.2 or less: nearly all letters are the same table, in one of *two* poses. Almost all energy has frequency 2,
+# so that a quarter turn changes the sign and a half turn changes nothing. This is **orbit collapse**, all but complete
+# (below 0.1 `orbit_collapse` gives that verdict), and not on purpose this time. The variance term did not see it,
+# because a table turned at random varies enough.
+#
+# InfoNCE with *max* or *soft* did not fall into it in section 8.3: two strangers in one orbit would be told apart by
+# nothing.
 
 # %%
-if not live_vicreg.stopped:
+if complete:
     good, bad = reports["with covariance"], reports["without covariance"]
+    history = live_vicreg.runs["without covariance"].history
+    assert history[-1]["loss"] < 0.1 * history[0]["loss"]
     assert bad.spread > 0.95 and bad.spread > good.spread  # the usual monitor prefers the collapse
-    assert bad.orbit_spread < 0.3 < 0.4 < good.orbit_spread
+    assert bad.orbit_spread < 0.25 < 0.45 < good.orbit_spread
     assert 2 * bad.rank < good.rank
     assert live_vicreg.readings["without covariance"][-1]["alignment"] < 0.15
+    assert parts["frequency 2"] > 0.9
+    assert kappa_itself[2] > 0.95 and max(kappa_itself[1], kappa_itself[3]) < -0.85
+    assert min(live.readings[kind][-1]["orbit spread"] for kind in ("soft", "max")) > 0.7
 
 # %% [markdown]
 # ## 8.6 Stop, go on, and come out the same
@@ -482,6 +626,10 @@ def pooled(encoder, views):
     return torch.cat([features.mean(dim=2), features.amax(dim=2)], dim=1)
 
 
+for training in (live, live_upright, live_siamese, live_vicreg):
+    training.wait()
+complete = not any(training.stopped for training in (live, live_upright, live_siamese, live_vicreg))
+
 draws = torch.Generator().manual_seed(SEED)
 sets = {}
 for part, copies in (("train", 2), ("validation", 2), ("test", 3)):
@@ -490,14 +638,12 @@ for part, copies in (("train", 2), ("validation", 2), ("test", 3)):
 
 
 def probe(encoder):
-    """Accuracy of a linear probe on views of test letters: upright, and in the worst of the four orientations."""
+    """Whether a linear probe is right on each view of a test letter, (4, 312): in each of the four orientations."""
     train, validation = ((pooled(encoder, sets[part][0]), sets[part][1]) for part in ("train", "validation"))
     classifier = linear_probe(*train, validation, (0.01, 0.1))
-    scores = [
-        classifier.score(pooled(encoder, views).numpy(), sets["test"][1].numpy())
-        for views in orientations(G, sets["test"][0])
-    ]
-    return scores[0], min(scores)
+    views, labels = sets["test"]
+    read = [classifier.predict(pooled(encoder, turned).numpy()) for turned in orientations(G, views)]
+    return (torch.stack([torch.as_tensor(letters) for letters in read]) == labels).double()
 
 
 random_encoder = recalibrated(model_with(InfoNCE(G), turned).encoder, sets["train"][0])
@@ -517,14 +663,33 @@ def with_interval(accuracy):
     return f"{100 * accuracy:.1f} ± {196 * math.sqrt(accuracy * (1 - accuracy) / 104):.1f}"
 
 
+best = {name: float(right[0].mean()) for name, right in probes.items()}
+worst = {name: float(right.mean(dim=1).min()) for name, right in probes.items()}
 lines = "".join(
-    f'<tr><th scope="row" style="text-align:left">{name}</th><td>{with_interval(best)}</td><td>{with_interval(worst)}</td></tr>'
-    for name, (best, worst) in probes.items()
+    f'<tr><th scope="row" style="text-align:left">{name}</th><td>{with_interval(best[name])}</td>'
+    f"<td>{with_interval(worst[name])}</td></tr>"
+    for name in probes
 )
 HTML(
-    f"<table><caption style='white-space:nowrap'>Linear probe on letters, in %, one training run each, seed {SEED}; chance 3.8</caption>"
+    f"<table><caption style='white-space:nowrap'>Linear probe on letters, in %, one training run each, "
+    f"seed {SEED}; chance 3.8</caption>"
     f"<tr><th></th><th>upright</th><th>worst orientation</th></tr>{lines}</table>"
 )
+
+# %% [markdown]
+# All runs saw the same letters. So their differences, letter by letter, are known better than each number.
+
+
+# %%
+def ahead(name, other):
+    """The difference of two rows, with the 95 % interval over the 104 test letters (three views of each)."""
+    per_letter = (probes[row][0].view(3, 104).mean(dim=0).tolist() for row in (name, other))
+    return paired_interval(*per_letter)
+
+
+for name in ("plain", "mean", "plain, upright views"):
+    mean, low, high = ahead("InfoNCE, max", f"InfoNCE, {name}")
+    print(f"max - {name:20}: {100 * mean:+.1f} points, {100 * low:+.1f} to {100 * high:+.1f}")
 
 # %% [markdown]
 # **Seen**, and what may be said of it:
@@ -533,24 +698,27 @@ HTML(
 #   architecture, not from a loss.
 # - All InfoNCE runs are ahead of the random encoder. Views, negatives and an equivariant network are enough for
 #   that.
-# - With turned views, *max* is ahead of *plain*. But *plain* with *upright* views is as good as *max*: nothing had to
-#   be absorbed, and the architecture turns the rest. Its interval and those of *mean*, *max* and *soft* overlap, and
-#   this table does not say which is best. *Max* found more partners and read more turns than *mean*, and that does **not** make a
-#   better classifier of letters here.
-# - SimSiam and VICReg are behind the best InfoNCE runs after so few steps. A bad row is a row. With more time and
-#   other settings they may do better; this table does not say so.
+# - With turned views *max* is ahead of *plain*: by 2 to 12 points with the seeds 0 to 4. The interval is one over
+#   letters. It does not know that another training would have given another number.
+# - *Plain* with *upright* views is as good as *max*: nothing had to be absorbed, and the architecture turns the rest.
+# - Which similarity is best this table does not say.
+# - VICReg is behind *max* after so few steps. SimSiam with the wrong head is *behind the random encoder*; with the
+#   right one it reached 15 to 37 % with the seeds 0 to 4, so that one run says nothing. Its readouts had warned: its
+#   pooled RankMe is lower than that of *max*. With more time and other settings both may do better. A bad row is a row.
 
 # %%
-for upright_score, worst_score in probes.values():
-    assert abs(upright_score - worst_score) < 0.01
-if not any(one.stopped for one in (live, live_upright, live_siamese, live_vicreg)):
-    best = {name: score for name, (score, _) in probes.items()}
+for name in probes:
+    assert abs(best[name] - worst[name]) < 0.01
+if complete:
     infonce = {name: best[f"InfoNCE, {name}"] for name in families["InfoNCE"]}
-    assert min(infonce.values()) > best["random encoder"] + 0.05
-    assert infonce["max"] > infonce["plain"]
-    assert abs(infonce["plain, upright views"] - infonce["max"]) < 0.15
-    others = [score for name, score in best.items() if name.startswith(("SimSiam", "VICReg"))]
-    assert max(others) < max(infonce.values())
+    assert min(infonce.values()) > best["random encoder"] + 0.03
+    assert ahead("InfoNCE, max", "InfoNCE, plain").mean > 0
+    assert not ahead("InfoNCE, max", "InfoNCE, plain, upright views").excludes_zero
+    assert ahead("VICReg, with covariance", "InfoNCE, max").high < 0
+    assert best["SimSiam, FlatMLP"] < best["random encoder"]
+    ranks = {name: taken[-1]["RankMe, pooled"] for name, taken in live_siamese.readings.items()}
+    print("pooled RankMe:", {name: round(rank, 1) for name, rank in ranks.items()})
+    assert max(ranks.values()) < live.readings["max"][-1]["RankMe, pooled"] - 1
 
 # %% [markdown]
 # ## What we can now do, and what not yet
@@ -558,8 +726,8 @@ if not any(one.stopped for one in (live, live_upright, live_siamese, live_vicreg
 # We can train with any of these losses, watch what the loss does not show, find a silent mistake, and resume a run.
 # Three sentences that this notebook does *not* support:
 #
-# - "Invariant losses give better features." They find partners better when views are turned. Without turned views
-#   nothing was gained.
+# - "Invariant losses give better features." They find partners better when views are turned. Where views were upright,
+#   *plain* did as well.
 # - "The loss makes the network robust to turns." The architecture does.
 # - "*Max* is best." One seed, one minute, one small set of letters. A claim needs many seeds with paired intervals,
 #   hyper-parameters chosen on a validation split, and controls that might win.
@@ -606,9 +774,49 @@ assert abs(matched_temperature(G, random_features, "max", 0.2) - 0.16) < 0.01
 # %% [markdown]
 # ### 2 · Write five lines
 #
-# You wrote two already: `relative_turn` and `change_under_turns`. Now use the second: train with a loss or a head of
-# your own in `model_with`, and test it first. (No check: the test is yours.)
-#
+# An equivariant predictor out of plain layers, without `GroupMLP`: two linear maps with batch norm and ReLU between
+# them. `nn.Conv1d(a, b, 1)` is a linear map of the channels, the same for every element of the group. Which batch norm
+# takes one mean per channel?
+
+
+# %%
+def my_predictor(group, channels):
+    """A module from features (B, channels, |G|) to (B, channels, |G|), equivariant in training mode as well."""
+    # BEGIN SOLUTION
+    # GAP: return ...
+    return nn.Sequential(
+        nn.Conv1d(channels, 8, 1, bias=False),
+        nn.BatchNorm1d(8),  # of (B, 8, |G|): over batch and group
+        nn.ReLU(),
+        nn.Conv1d(8, channels, 1),
+    )
+    # END SOLUTION
+
+
+check("08.predictor", my_predictor)
+
+# %% tags=["solution-only"]
+assert check("08.predictor", my_predictor).ok
+
+# %% [markdown]
+# Now put it into `SimSiam(G, "max", predictor=...)`, in double precision, and give that to your `change_under_turns`.
+
+# %%
+# BEGIN SOLUTION
+# GAP: change = ...
+change = change_under_turns(
+    SimSiam(G, "max", predictor=my_predictor(G, 32)).double(),
+    G,
+    *torch.randn(2, 16, 32, 4, dtype=torch.float64),
+    torch.Generator().manual_seed(SEED),
+)
+# END SOLUTION
+print("turns move the loss behind my predictor by", change)
+
+# %% tags=["solution-only"]
+assert change < 1e-12
+
+# %% [markdown]
 # ### 3 · Think
 #
 # Eight things that people put between the encoder and the loss, on features `(B, C, |G|)`. Behind which of them does

@@ -37,10 +37,11 @@ from eqssl_edu.exercises.notebook_A1 import LAYERS, STUDIES
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, GSetHead
-from eqssl_edu.plots import COLOURS, TEMPLATE, ByHand, image_grid, picture, row
+from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.pretext import PretextModel, RotationTask
 from eqssl_edu.theory import label_cap
 from eqssl_edu.training import Pretrainer
+from eqssl_edu.widgets import ByHand
 
 C4, D4 = cyclic(4), dihedral(4)
 data = digits(16)

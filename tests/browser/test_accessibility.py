@@ -14,6 +14,7 @@ live
 """
 # A state in which much is seen: a turn, a verdict, an orbit.
 MOVED = {
+    "ByHand": {"digit": 5, "shown": "turned"},
     "FieldExplorer": {"angle": 33},
     "OrbitExplorer": {"element": 5, "applied": 1},
     "KernelExplorer": {"row": 3},

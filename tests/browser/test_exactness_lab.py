@@ -41,6 +41,13 @@ class Lab:
         drawing = self.root.get_by_role("img", name="Image turned by 90°").get_attribute("aria-label")
         windows, dots = drawing.split(": ")[1].split(" rings")[0].split(" of ")
         assert (windows == dots) == exact
+        # The strip that is never read, and in the turned image also where it has gone.
+        strips, moved = (
+            [path.get_attribute("d") for path in self.root.locator(f".eqssl-lab-{kind}").all()]
+            for kind in ("strip", "moved")
+        )
+        assert strips[0] == strips[1] and moved[0] == "" and (strips[0] == "") == (moved[1] == "") == exact
+        assert exact or moved[1] != strips[1]
 
 
 def test_every_control_does_what_it_says(open_notebook):

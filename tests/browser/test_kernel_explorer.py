@@ -1,5 +1,7 @@
 """KernelExplorer in the real JupyterLab: weights by mouse and keyboard, the window, both kinds of layers."""
 
+import re
+
 from accessibility import assert_accessible
 
 CELLS = [
@@ -52,6 +54,20 @@ class Explorer:
     def responses(self):
         self.rest()
         return [float(b.get_attribute("data-value")) for b in self.root.locator("b[data-value]").all()]
+
+    def bars(self):
+        """For each answer whether it is negative, and the colour of its bar."""
+        self.rest()
+        look = "bar => [bar.dataset.negative, getComputedStyle(bar).background]"
+        return [
+            (
+                negative == "true",
+                [int(part) for part in re.search(r"rgb\((\d+), (\d+), (\d+)\)", colour).groups()],
+            )
+            for negative, colour in (
+                bar.evaluate(look) for bar in self.root.locator(".eqssl-kernel-bars i").all()
+            )
+        ]
 
     def slider(self, name):
         return self.root.get_by_role("slider", name=f"Window: {name}")
@@ -124,6 +140,15 @@ def test_every_control_does_what_it_says(open_notebook):
     )
     notebook.output(2).filter(has_text="the layer").wait_for()
 
+    # The bars have the colours of the maps: blue below zero, orange above.
+    signs = set()
+    for column in (4, 9, 12):
+        explorer.slider("column").fill(str(column))
+        for (negative, (red, _, blue)), answer in zip(explorer.bars(), explorer.responses(), strict=True):
+            assert negative == (answer < 0) == (blue > red)
+            signs.add(negative)
+    assert signs == {True, False}
+
     # Channels have filters of their own; the reset brings back the chosen one.
     changed = explorer.copy("e")
     explorer.root.get_by_role("combobox", name="Output channel").select_option(label="2")
@@ -163,7 +188,7 @@ def test_every_control_does_what_it_says(open_notebook):
     explorer.rest()
     assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["11", "0"]
     picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})
-    status = explorer.root.get_by_role("status").filter(has_text="Window at row 12, column 5: copy")
+    status = explorer.root.get_by_role("status").filter(has_text="Window at row 12, column 5: cop")
     status.wait_for(state="attached")
 
     # A group convolution: twist and shift.

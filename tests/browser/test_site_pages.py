@@ -15,7 +15,7 @@ CELLS = [
     ),
     (
         "code",
-        "from eqssl_edu.plots import ByHand\n"
+        "from eqssl_edu.widgets import ByHand\n"
         "ByHand(lambda angle, word: f'<p id=said>{word} {angle}</p>', angle=range(0, 91, 30), word=['turn', 'flip'])",
     ),
     ("code", "import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 2, 3], name='line'))"),
@@ -73,12 +73,12 @@ def test_a_figure_is_drawn_without_the_network(page, built):
 def test_a_drawing_follows_its_controls(page, built):
     page.goto((built / "90_small.html").as_uri())
     frame = frame_in_view(page, 1)
-    assert frame.locator("#said").text_content() == "turn 0"
+    frame.locator("#said", has_text="turn 0").wait_for()
     frame.get_by_role("slider", name="angle").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     frame.get_by_role("combobox", name="word").select_option("flip")
-    assert frame.locator("#said").text_content() == "flip 60"
+    frame.locator("#said", has_text="flip 60").wait_for()
 
 
 def test_an_explorer_turns_in_its_frame(page, built):

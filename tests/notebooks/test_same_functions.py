@@ -85,6 +85,83 @@ def test_group_convolution(notebook, group, kernel, stride, padding, bias):
     )
 
 
+def test_a_mistake_in_the_bias_or_in_the_scale_is_noticed(notebook):
+    """same_function moves the parameters off their first values: 0 and 1 would hide these mistakes."""
+    group, images, maps = dihedral(4), noise(2, 1, 7, 7), noise(2, 2, 8, 7, 7)
+
+    class Repeated(notebook["GroupConvolution"]):
+        def forward(self, x):
+            unbiased = F.conv2d(x.flatten(1, 2), self.expanded_weight(), None, self.stride, self.padding)
+            planes = unbiased + self.bias.repeat(self.group.order)[:, None, None]
+            return planes.unflatten(1, (-1, self.group.order))
+
+    class NoBias(notebook["Lifting"]):
+        def forward(self, x):
+            planes = F.conv2d(x, self.expanded_weight(), None, self.stride, self.padding)
+            return planes.unflatten(1, (-1, self.group.order))
+
+    class NoScale(notebook["SharedBatchNorm"]):
+        def forward(self, maps):
+            tall = maps.flatten(2, 3)
+            return F.batch_norm(tall, None, None, training=True, eps=self.eps).reshape(maps.shape)
+
+    cases = [
+        (Repeated(group, 2, 3, 3), layers.GroupConv2d(group, 2, 3, 3), maps),
+        (NoBias(group, 1, 3, 3), layers.LiftingConv2d(group, 1, 3, 3), images),
+        (NoScale(2), layers.GroupBatchNorm2d(group, 2), maps),
+    ]
+    for wrong, theirs, x in cases:
+        right = type(wrong).__bases__[0]
+        arguments = (2,) if right is notebook["SharedBatchNorm"] else (group, x.shape[1], 3, 3)
+        assert not notebook["same_function"](wrong.double(), theirs.double(), x)
+        assert notebook["same_function"](right(*arguments).double(), theirs.double(), x)
+
+
+def test_each_of_the_four_tests_of_a_convolution_finds_its_fault(notebook):
+    group, maps = cyclic(4), noise(2, 2, 4, 7, 7)
+    Right = notebook["GroupConvolution"]
+
+    class Silent(Right):
+        def copy(self, g):
+            return 0 * self.group.transform_maps(self.weight, g)
+
+    class Isotropic(Right):
+        """One weight for a plane."""
+
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.weight = torch.nn.Parameter(self.weight.detach()[..., :1, :1].clone())
+
+        def copy(self, g):
+            return self.group.transform_maps(self.weight.expand(-1, -1, -1, 3, 3), g)
+
+    for kind, wanted in [
+        (Right, ""),
+        (Silent, "the output is nothing but its bias"),
+        (notebook["TwistOnly"], "not equivariant"),
+        (notebook["ShiftOnly"], "not equivariant"),
+        (Isotropic, "24 weights instead of 216"),
+        (notebook["AngleOnly"], "rank 162 instead of 216"),
+    ]:
+        layer = kind(group, 2, 3, 3, padding=1).double()
+        assert notebook["fault"](layer, maps, orbits=36) == wanted
+
+
+def test_only_shared_statistics_stand_turns_of_ones_own(notebook):
+    group, maps = cyclic(4), noise(8, 2, 4, 7, 7) * torch.arange(1.0, 5).double()[:, None, None]
+    planes = torch.nn.BatchNorm2d(8).double()
+
+    def each_plane(maps):
+        return planes(maps.flatten(1, 2)).unflatten(1, (2, 4))
+
+    assert notebook["map_error"](each_plane, maps, group) < 1e-12 < 1e-2
+    assert notebook["own_turn_error"](each_plane, maps, group) > 1e-2
+    shared = randomised(notebook["SharedBatchNorm"](2))
+    assert notebook["own_turn_error"](shared, maps, group) < 1e-12
+    randomised(planes)
+    assert notebook["map_error"](each_plane, maps, group) > 1e-2
+
+
 @pytest.mark.parametrize("kind", ["TwistOnly", "ShiftOnly", "AngleOnly"])
 def test_the_wrong_layers_are_other_functions(notebook, kind):
     mine = randomised(notebook[kind](cyclic(4), 2, 3, 3, padding=1))

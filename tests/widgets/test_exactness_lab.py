@@ -73,10 +73,11 @@ def test_windows_stand_where_torch_puts_them():
 
 def test_readout_says_the_verdict_and_the_rule():
     lab = ExactnessLab()
-    assert lab.readout.startswith("Size 16, kernel 3, stride 2, padding 1: not exact. Measured error 1.")
+    assert lab.readout.startswith("Size 16, kernel 3, stride 2, padding 1: not exact. Measured error 122 %. ")
     assert lab.readout.endswith("Remainder 1. Nearest exact sizes: 15 and 17.")
     lab.set_state(size=17)
-    assert ": exact." in lab.readout and lab.readout.endswith("Remainder 0.")
+    assert ": exact. Measured error " in lab.readout and "e-16 (rounding). " in lab.readout
+    assert lab.readout.endswith("Remainder 0.")
 
 
 def test_the_rule_can_be_hidden():

@@ -209,9 +209,27 @@ def test_readout_says_which_copy_answers_most():
         "Filter from input channel 1 to output channel 2. Window at row 3, column 1:"
     )
     assert (
-        f"copy {cyclic(4).element_name(best)} answers most, {max(explorer.responses()):.3f}."
+        f"copy {cyclic(4).element_name(best)} gives the largest answer, {max(explorer.responses()):.3f}."
         in explorer.readout
     )
+    assert explorer.values["best"] == [best]
+
+
+def test_readout_of_a_tie():
+    layer = layer_of(LiftingConv2d, cyclic(4), channels=(1, 1))
+    explorer = KernelExplorer(layer, image_for(layer))
+    for bias, said in [(0.0, "0.000"), (-0.1, "-0.100"), (-1e-5, "0.000")]:
+        nn.init.constant_(layer.bias, bias)
+        explorer.set_state(kernel=[0.0] * 9)
+        assert explorer.readout.endswith(f"all 4 copies answer {said}.") and explorer.values["best"] == []
+    nn.init.zeros_(layer.bias)
+    bright = KernelExplorer(layer, torch.ones(1, 9, 9))
+    bright.set_state(
+        kernel=[0.0, 1.0, 0.0] * 3, row=0, column=4
+    )  # at the upper border an upright bar loses a pixel
+    assert bright.readout.endswith("copies r90 and r270 give the largest answer, 3.000.")
+    alone = layer_of(LiftingConv2d, cyclic(1), channels=(1, 1))
+    assert "copy e gives the largest answer" in KernelExplorer(alone, image_for(alone)).readout
 
 
 def test_state_comes_back_and_messages_are_answered(monkeypatch):

@@ -129,6 +129,13 @@ def test_readout_says_what_is_seen():
     )
 
 
+def test_before_a_step_no_product_is_said():
+    explorer = OrbitExplorer(dihedral(4), "A")
+    assert explorer.readout == "A under D4, moved by e: picture 1 of 4. This picture is kept by e, m."
+    explorer.set_state(element=0, applied=4)
+    assert "picture 1 of 4. m · m = e. This" in explorer.readout
+
+
 def test_an_element_alone_is_a_step_from_the_beginning():
     explorer = OrbitExplorer(dihedral(4), "F")
     explorer.set_state(element=6)

@@ -80,5 +80,5 @@ def test_an_orbit_of_another_group_is_noticed():
 
 
 def test_what_is_no_explorer(as_a_user):
-    with pytest.raises(TypeError, match=r"explorer must be one of FieldExplorer, .*got 3"):
+    with pytest.raises(TypeError, match=r"explorer must be one of ByHand, FieldExplorer, .*got 3"):
         scenario(3)

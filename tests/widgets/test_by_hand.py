@@ -1,0 +1,68 @@
+"""ByHand without a screen: drawings follow their arguments, and bad choices are refused."""
+
+import re
+
+import pytest
+
+from eqssl_edu.widgets import ByHand, base
+
+
+def drawing(**options):
+    return ByHand(lambda n, word: f"<b>{word} {n}</b>", n=range(2, 10, 2), word=["a", "b"], **options)
+
+
+def test_it_draws_again_when_a_control_moves():
+    shown = drawing(start={"word": "b"})
+    assert shown.values["html"] == "<b>b 2</b>" and shown.state() == {"n": 2, "word": "b"}
+    shown.receive({"token": "1", "changes": {"n": 8}})
+    assert shown.values["html"] == "<b>b 8</b>" and shown.readout == "b 8"
+    assert shown.facts["controls"] == [
+        {"name": "n", "label": "n", "choices": [2, 4, 6, 8], "slides": True},
+        {"name": "word", "label": "word", "choices": ["a", "b"], "slides": False},
+    ]
+
+
+def test_its_words_are_what_is_read_and_what_is_seen():
+    html = '<figure><img alt="x"><figcaption>map &amp; mask</figcaption></figure><p>Error: <b>3 %</b></p>'
+    assert ByHand(lambda n: html, n=range(1)).readout == "map & mask; Error: 3 %"
+
+
+def test_what_goes_wrong_is_shown_and_raised(monkeypatch):
+    monkeypatch.setattr(base, "RAISE_ERRORS", True)
+    shown = ByHand(lambda n: f"{1 / n}", n=range(0, 3), start={"n": 1})
+    with pytest.raises(ZeroDivisionError):
+        shown.receive({"token": "1", "changes": {"n": 0}})
+    assert "ZeroDivisionError" in shown.error and shown.state() == {"n": 1}  # the last picture stays
+    shown.set_state(n=2)
+    assert shown.values["html"] == "0.5" and shown.error == ""
+
+
+def test_a_page_holds_every_choice(tmp_path):
+    shown = drawing()
+    assert len(shown.frozen_states()) == 8
+    page = shown.to_html(tmp_path / "page.html", "A & B").read_text("utf-8")
+    assert "<title>A &amp; B</title>" in page and "It holds 8 states" in page
+
+
+def test_a_page_that_is_too_large_is_refused(tmp_path):
+    noise = "".join(chr(33 + (i * i * 7919) % 90) for i in range(1000))
+    shown = ByHand(lambda n: re.sub("<", "", noise) * 2000 + str(n), n=range(3))
+    shown.draw = lambda n: "".join(f"{hash((n, i)):x}" for i in range(200_000))  # cannot be packed
+    with pytest.raises(ValueError, match="at most 2 MB of precomputed states"):
+        shown.to_html(tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: ByHand("draw", n=range(3)), TypeError, "draw must be a function of n, got 'draw'"),
+        (lambda: ByHand(str, n=3), TypeError, "n must be a range, a tuple or a list of choices, got 3"),
+        (lambda: ByHand(str, n=[]), TypeError, "n must be a range, a tuple or a list of choices"),
+        (lambda: drawing(start={"m": 1}), ValueError, "start must name arguments with choices, n, word, got"),
+        (lambda: drawing(start={"n": 3}), ValueError, r"n must be one of range\(2, 10, 2\), got 3"),
+        (lambda: drawing().set_state(word="c"), ValueError, "word must be one of a, b, got 'c'"),
+    ],
+)
+def test_bad_choices_are_named(make, error, words, as_a_user):
+    with pytest.raises(error, match=words):
+        make()
