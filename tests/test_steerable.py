@@ -584,8 +584,12 @@ def test_errors_of_steerable_cnn_name_the_argument(as_a_user):
         SteerableCNN("C8")
     with pytest.raises(ValueError, match="kernel_size must be odd"):
         SteerableCNN(cyclic(8), kernel_size=4)
-    with pytest.raises(ValueError, match="channels must name at least one stage"):
+    with pytest.raises(ValueError, match="channels must hold the width of at least one stage"):
         SteerableCNN(cyclic(8), channels=())
+    with pytest.raises(ValueError, match="channels must hold the width of at least one stage, got 8"):
+        SteerableCNN(cyclic(8), channels=8)
+    with pytest.raises(ValueError, match="symmetry must be a FiniteGroup"):
+        SteerableCNN(["C8"])
     with pytest.raises(ValueError, match="channels must be at least 1"):
         SteerableCNN(cyclic(8), channels=(4, 0))
     with pytest.raises(ValueError, match="frequency must be at least 1"):
