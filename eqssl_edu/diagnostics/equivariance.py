@@ -65,6 +65,7 @@ def equivariance_error(
     return torch.stack(errors)
 
 
+@torch.no_grad()
 def rotation_error(
     maps_of_turned: Float[Tensor, "batch channel *group height width"],
     maps: Float[Tensor, "batch channel *group height width"],
