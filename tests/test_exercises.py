@@ -10,7 +10,8 @@ from eqssl_edu.exercises import check, notebook_01, notebook_02
 from eqssl_edu.exercises.letters import DRAWINGS, letters
 from eqssl_edu.groups import dihedral
 
-NAMES = [f"01.{name}" for name in notebook_01.__all__] + [f"02.{name}" for name in notebook_02.__all__]
+NAMES = ["00.similarity"]
+NAMES += [f"01.{name}" for name in notebook_01.__all__] + [f"02.{name}" for name in notebook_02.__all__]
 
 
 def error(difference, size):
@@ -57,6 +58,16 @@ HARMLESS = {
 }
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
+    "00.similarity": [
+        (lambda kappa: kappa[:, :, 0], "treat all entries of the last axis alike"),
+        (lambda kappa: kappa.sum(dim=2).log(), "kappa may be negative"),
+        (lambda kappa: torch.ones(kappa.shape[:2]), "tell similar pairs from others"),
+        (lambda kappa: kappa.amax(dim=2).softmax(dim=1), "its own |G| values"),
+        (lambda kappa: kappa.amax(dim=2, keepdim=True), "(B, B')"),
+        (lambda kappa: 2 * kappa.amax(dim=2) + 1, "Try another one"),
+        (lambda kappa: kappa.sum(dim=2), "Try another one"),
+        (lambda kappa: 0.2 * torch.logsumexp(kappa / 0.2, dim=2), "Try another one"),
+    ],
     "01.ways": [
         ({**RIGHT_WAYS, "H to I": 1}, "as many ways as the stabiliser has elements"),
         ({**RIGHT_WAYS, "M to W": (2, 5)}, "Set the slider to 5"),
@@ -123,9 +134,26 @@ MISTAKES = {
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("01_groups_and_images", "02_group_convolutions")
+    notebooks = ("00_tour", "01_groups_and_images", "02_group_convolutions")
     names = NAMES
     mistakes = MISTAKES
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda kappa: kappa.amin(dim=2),
+        lambda kappa: kappa.median(dim=2).values,
+        lambda kappa: kappa.square().mean(dim=2),
+        lambda kappa: kappa.std(dim=2),
+        lambda kappa: (kappa * kappa.roll(2, dims=2)).sum(
+            dim=2
+        ),  # not symmetric in all four, but it absorbs C4
+        lambda kappa: torch.fft.fft(kappa, dim=2).abs()[:, :, 1],
+    ],
+)
+def test_every_similarity_that_absorbs_the_turns_is_right(answer):
+    assert check("00.similarity", answer).ok
 
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.array, list, lambda named: tuple(np.array(named))])

@@ -1,9 +1,11 @@
 """The checks of notebook 05: stubs are not done, solutions pass, typical mistakes get their own hint."""
 
+import numpy as np
+import pytest
 import torch
 from exercise_checks import ExerciseChecks
 
-from eqssl_edu.exercises import notebook_05
+from eqssl_edu.exercises import check, notebook_05
 from eqssl_edu.gsets import GSet
 
 NAMES = [f"05.{name}" for name in notebook_05.__all__]
@@ -44,6 +46,7 @@ PIPELINES = {
     "satellite images, from all directions, never mirrored": (0, 1, 2, 3),
 }
 SATELLITE = "satellite images, from all directions, never mirrored"
+TABLE = [[0, 1, 2, 3], [1, 0, 3, 2], [0, 1, 2, 3], [1, 0, 3, 2]]
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
     "05.image_cap": [
@@ -51,6 +54,7 @@ MISTAKES = {
         (lambda x, group: same_copies(x, group) / group.order, "a share of the group"),
         (lambda x, group: 1 / group.order, "the cap of an invariant network"),
         (lambda x, group: 1.0, "count the equal ones"),
+        (lambda x, group: group.transform(x, 1) == x, "All pixels must be equal"),
     ],
     "05.universal_logits": [
         (head(lambda labels: labels.action), "take the inverse of h"),
@@ -65,6 +69,7 @@ MISTAKES = {
         ({**PIPELINES, "both flips": (0, 4, 6)}, "one after the other"),
         ({**PIPELINES, SATELLITE: tuple(range(8))}, "no mirror image ever comes"),
         ({**PIPELINES, SATELLITE: (0, 90)}, "are 0 to 7"),
+        ({**PIPELINES, "both flips": torch.tensor([4])}, "Doing nothing"),
         ({"photos": (0,)}, "Keep the keys"),
     ],
     "05.moved_permutation": [
@@ -98,6 +103,7 @@ MISTAKES = {
         (torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2], [1, 0, 3, 2], [1, 0, 3, 2]]), "is the same line"),
         (torch.tensor([[1, 0, 3, 2]] * 4), "Row 0 belongs to the identity"),
         (torch.zeros(4, 4).long(), "different lines different"),
+        (torch.tensor(TABLE) + 0.4, "different lines different"),
         (torch.zeros(2, 4).long(), "The axes are"),
     ],
 }
@@ -107,3 +113,22 @@ class TestChecks(ExerciseChecks):
     notebooks = ("05_pretext_labels",)
     names = NAMES
     mistakes = MISTAKES
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("05.image_cap", lambda x, group: torch.tensor([1 / same_copies(x, group)])),
+        ("05.data_symmetry", {**PIPELINES, "photos as they are": 0, "both flips": np.array([0, 2, 4, 6])}),
+        ("05.data_symmetry", {**PIPELINES, "photos as they are": np.int64(0), SATELLITE: torch.arange(4)}),
+        ("05.action_table", TABLE),
+        ("05.action_table", np.array(TABLE)),
+        ("05.action_table", torch.tensor(TABLE).float()),
+    ],
+)
+def test_right_answers_of_other_types(name, answer):
+    assert check(name, answer).ok
+
+
+def test_a_gap_inside_a_row_is_still_open():
+    assert not check("05.action_table", [[0, 1, 2, 3], [1, ..., 3, 2], [0, 1, 2, 3], [1, 0, 3, 2]]).done

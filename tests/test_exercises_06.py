@@ -1,9 +1,14 @@
 """The checks of notebook 06: stubs are not done, solutions pass, typical mistakes get their own hint."""
 
+from fractions import Fraction
+
 import torch
 from exercise_checks import ExerciseChecks
 
 from eqssl_edu.exercises import check, notebook_06
+from eqssl_edu.groups import cyclic
+from eqssl_edu.gsets import GSet
+from eqssl_edu.theory import label_cap
 
 NAMES = [f"06.{name}" for name in notebook_06.__all__]
 
@@ -61,7 +66,8 @@ MISTAKES = {
             copies(lambda group, count: torch.arange(group.order).repeat(count)),
             "repeat_interleave, or repeat",
         ),
-        (copies(lambda group, count: 90 * in_order(group, count)), "as integers"),
+        (copies(lambda group, count: 90 * in_order(group, count)), "They are the elements"),
+        (copies(lambda group, count: 1.0 * in_order(group, count)), "Add .long()"),
         (copies(in_order, lambda group: [0] * group.order), "by each of the elements"),
         (lambda images, group: copies(in_order)(images + 1, group), "Use group.transform"),
         (lambda images, group: (images, torch.zeros(3).long()), "The axes are"),
@@ -79,10 +85,13 @@ MISTAKES = {
     ],
     "06.turned_accuracy": [
         (lambda model, images, group: model.evaluate(images)[1], "Say turned=False"),
+        (lambda model, images, group: model.evaluate(images, turned=False)[1], "turn them by each g"),
         (graded(mean, which=0), "you averaged the losses"),
         (graded(sum), "divide by the number"),
         (graded(min), "the worst orientation"),
         (graded(max, which=0), "Then the mean"),
+        (lambda model, images, group: graded(mean)(model, images, cyclic(4)), "take group.elements"),
+        (lambda model, images, group: graded(mean)(model, images + 1, group), "Use group.transform"),
     ],
     "06.satellite": [
         ({**CAPS, "rotation, equivariant head": 1}, "all four orientations anyway"),
@@ -90,6 +99,7 @@ MISTAKES = {
         ({**CAPS, "jigsaw, left": 1}, "nobody knows which of four"),
         ({**CAPS, "jigsaw, conjugation": 25}, "Between 0 and 1"),
         ({**CAPS, "jigsaw, conjugation": "all"}, "An accuracy"),
+        ({**CAPS, "jigsaw, left": label_cap(GSet.jigsaw(cyclic(4), 2, "left"), range(4))}, ".accuracy"),
         ({"jigsaw": 1}, "Keep the keys"),
     ],
 }
@@ -107,3 +117,8 @@ def test_copies_in_any_order_are_right():
         return torch.stack(inputs), torch.arange(group.order).repeat(len(images))
 
     assert check("06.all_copies", image_by_image).ok
+
+
+def test_a_list_of_two_and_a_fraction_are_right_too():
+    assert check("06.all_copies", lambda images, group: list(copies(in_order)(images, group))).ok
+    assert check("06.satellite", {case: Fraction(cap) for case, cap in CAPS.items()}).ok

@@ -25,6 +25,16 @@ def permutes(table, group):
     return starts_with_the_identity(table, group) and torch.equal(rows, rows[:1].expand_as(rows))
 
 
+def undoes_itself(table, group):
+    inverse = [int((row == 0).nonzero()) for row in group.product]
+    there_and_back = torch.stack([table[g][table[inverse[g]]] for g in group.elements])
+    return starts_with_the_identity(table, group) and bool((there_and_back == table[0]).all())
+
+
+def squares(table, group):
+    return all(torch.equal(table[group.product[g, g]], table[g][table[g]]) for g in group.elements)
+
+
 WANTED = {claim: repeat for claim, (repeat, _) in notebook_A1.STUDIES.items()}
 FIRST, SECOND, THIRD, *_ = WANTED
 # Typical mistakes, each with words of the hint that is made for it.
@@ -33,6 +43,8 @@ MISTAKES = {
         (composes_backwards, "the order of the product"),
         (permutes, "for all g and h"),
         (starts_with_the_identity, "for all g and h"),
+        (undoes_itself, "try all pairs"),
+        (squares, "try all pairs"),
         (lambda table, group: True, "the identity moves nothing"),
         (lambda table, group: False, "use torch.equal"),
     ],

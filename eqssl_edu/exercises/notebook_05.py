@@ -39,12 +39,18 @@ def image_cap(answer: Callable[..., Any]) -> str:
             x = noise(1, 6, 6)
             image = torch.stack([group.transform(x, h) for h in subgroup]).round(decimals=3).sum(dim=0)
             image = image.round(decimals=3)  # sums in another order differ in the last bit
-            value = ask(answer, image, group)
+            value = torch.as_tensor(ask(answer, image, group))
+            if value.numel() != 1:
+                raise Wrong(
+                    f"It gave {value.numel()} numbers; wanted was one.",
+                    "All pixels must be equal: torch.equal.",
+                )
+            value = float(value)
             if same(value, 1 / len(subgroup)):
                 continue
             reason = (
                 f"A picture that {len(subgroup)} of the {group.order} elements of {group.name} leave as it is got "
-                f"{float(value):.3f}; its cap is {1 / len(subgroup):.3f}."
+                f"{value:.3f}; its cap is {1 / len(subgroup):.3f}."
             )
             if same(value, len(subgroup)):
                 raise Wrong(reason, "That is the number of labels that look alike. The cap is one over it.")
@@ -114,6 +120,8 @@ def data_symmetry(answer: Any) -> str:
     group = dihedral(4)
     for pipeline, (wanted, thought) in SYMMETRY.items():
         named = filled_in(answer[pipeline])
+        if hasattr(named, "tolist"):  # a tensor, an array, or one number of these
+            named = named.tolist()
         named = {named} if isinstance(named, int) else set(named)
         if not named <= set(group.elements):
             raise Wrong(f"{pipeline}: got {sorted(map(str, named))}.", "The elements of D4 are 0 to 7.")
@@ -219,14 +227,18 @@ LINES = ("upright", "lying", "rising", "falling")
 def action_table(answer: Any) -> str:
     """The action of C4 on four lines through the middle: upright, lying, rising, falling."""
     if isinstance(answer, (list, tuple)):
-        answer = torch.tensor(answer)
-    value = need_shape(answer, (4, 4), "the element g and the label l").long()
+        for line in answer:
+            filled_in(line)
+    if not isinstance(answer, str):
+        answer = torch.as_tensor(answer)
+    value = need_shape(answer, (4, 4), "the element g and the label l")
     row = torch.arange(4)
-    if not torch.equal(value.sort(dim=1).values, row.expand(4, 4)):
+    if not (value.sort(dim=1).values == row).all():
         raise Wrong(
             "Each row must hold each of the labels 0, 1, 2, 3 once.",
             "A turn makes different lines different.",
         )
+    value = value.long()
     if not torch.equal(value[0], row):
         raise Wrong("Row 0 moves labels.", "Row 0 belongs to the identity: nothing moves.")
     if torch.equal(value, row.expand(4, 4)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def all_copies(answer: Callable[..., Any]) -> str:
     for group in (cyclic(4), dihedral(4)):
         images = noise(3, 1, 6, 6)
         value = ask(answer, images.clone(), group)
-        if not isinstance(value, tuple) or len(value) != 2:
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
             raise Wrong(f"Two tensors are wanted, {got(value)}.", "End with: return inputs, labels")
         count = 3 * group.order
         inputs = need_shape(value[0], (count, 1, 6, 6), "copy, channel, height, width")
@@ -37,6 +38,11 @@ def all_copies(answer: Callable[..., Any]) -> str:
             raise Wrong(
                 f"Only {len(set(found))} of the {count} copies are there; others come twice.",
                 "Each of the images has to be turned by each of the elements.",
+            )
+        if labels.is_floating_point():
+            raise Wrong(
+                f"The labels have the dtype {labels.dtype}.",
+                "cross_entropy reads such labels as something else: they have to be whole numbers. Add .long().",
             )
         told, truth = labels.tolist(), [g for _, g in found]
         if told == truth:
@@ -50,7 +56,7 @@ def all_copies(answer: Callable[..., Any]) -> str:
             )
         raise Wrong(
             f"The labels are {sorted(set(told))}.",
-            f"They are the elements 0 to {group.order - 1}, as integers.",
+            f"They are the elements 0 to {group.order - 1}, each as often as there are images.",
         )
     return "All copies of all images, each with its own label."
 
@@ -101,43 +107,53 @@ class _Model:
     """Stands for a trained model: it answers ``evaluate`` from a table of losses and accuracies."""
 
     def __init__(self, images: Tensor, group: FiniteGroup) -> None:
-        self.images, self.group = images, group
-        self.table = [(1.0 + 0.3 * g, 0.8 - 0.11 * g * g) for g in group.elements]
+        self.images, self.group, self.labels_moved = images, group, False
+        self.table = [(1.0 + 0.3 * g, round(0.9 - 0.013 * g * g, 3)) for g in group.elements]
 
     def evaluate(self, images: Tensor, seed: int | None = 0, turned: bool = True) -> tuple[float, float]:
         if turned:  # labels moved by the head's own action: as if every image had been upright
+            self.labels_moved = True
             return self.table[0]
         found = [g for g in self.group.elements if torch.equal(images, self.group.transform(self.images, g))]
         if found:
             return self.table[found[0]]
-        pairs = [self.table[_which(image, self.images, self.group)[1]] for image in images]
+        places = [_which(image, self.images, self.group) for image in images]
+        if None in places:
+            raise Wrong("One of the images is no turned copy.", "Use group.transform(images, g) for each g.")
+        pairs = [self.table[g] for _, g in places]
         losses, accuracies = zip(*pairs, strict=True)
         return sum(losses) / len(pairs), sum(accuracies) / len(pairs)
 
 
 def turned_accuracy(answer: Callable[..., Any]) -> str:
     """A function (model, images, group) -> mean accuracy over the turned images, measured against the truth."""
-    group, images = cyclic(4), noise(3, 1, 6, 6)
-    model = _Model(images, group)
-    value = ask(answer, model, images.clone(), group)
-    losses, accuracies = zip(*model.table, strict=True)
-    if same(value, sum(accuracies) / 4):
-        return "The images are turned, and the labels say what was done to them."
-    reason = f"It gave {value}; the mean of the four accuracies {accuracies} was wanted."
-    if same(value, accuracies[0]):
+    for group in (cyclic(4), dihedral(4)):
+        images = noise(3, 1, 6, 6)
+        model = _Model(images, group)
+        value = ask(answer, model, images.clone(), group)
+        losses, accuracies = zip(*model.table, strict=True)
+        if same(value, sum(accuracies) / group.order):
+            continue
+        reason = f"With {group.name} it gave {value}; wanted was the mean of {accuracies}."
+        if same(value, accuracies[0]) and not model.labels_moved:
+            raise Wrong(reason, "These images stand upright: turn them by each g first.")
+        if same(value, accuracies[0]):
+            raise Wrong(
+                reason,
+                "turned=True moves the labels by the head's own action: nobody contradicts it. Say turned=False.",
+            )
+        if same(value, sum(losses) / group.order):
+            raise Wrong(reason, "evaluate returns (loss, accuracy): you averaged the losses.")
+        if same(value, sum(accuracies)):
+            raise Wrong(reason, "A sum: divide by the number of elements.")
+        if same(value, min(accuracies)):
+            raise Wrong(reason, "That is the worst orientation. The mean is wanted.")
+        if group.order == 8 and same(value, sum(accuracies[:4]) / 4):
+            raise Wrong(reason, "Four turns are not all of D4: take group.elements.")
         raise Wrong(
-            reason,
-            "turned=True moves the labels by the head's own action: nobody contradicts it. Say turned=False.",
+            reason, "For each g: model.evaluate(group.transform(images, g), turned=False)[1]. Then the mean."
         )
-    if same(value, sum(losses) / 4):
-        raise Wrong(reason, "evaluate returns (loss, accuracy): you averaged the losses.")
-    if same(value, sum(accuracies)):
-        raise Wrong(reason, "A sum: divide by the number of elements.")
-    if same(value, min(accuracies)):
-        raise Wrong(reason, "That is the worst orientation. The mean is wanted.")
-    raise Wrong(
-        reason, "For each g: model.evaluate(group.transform(images, g), turned=False)[1]. Then the mean."
-    )
+    return "The images are turned, and the labels say what was done to them."
 
 
 SATELLITE = {  # task and head -> (cap on pictures from all directions, a thought for whoever has another one)
@@ -164,10 +180,12 @@ def satellite(answer: Any) -> str:
         raise Wrong("The answer must be a dictionary of the five cases.", "Keep the keys of the stub.")
     for case, (wanted, thought) in SATELLITE.items():
         cap = filled_in(answer[case])
-        if isinstance(cap, bool) or not isinstance(cap, (int, float)):
+        if isinstance(cap, tuple):
+            raise Wrong(f"{case}: a number is wanted, {got(cap)}.", "A floor has two: take its .accuracy.")
+        if isinstance(cap, bool) or not isinstance(cap, Real):
             raise Wrong(f"{case}: a number is wanted, {got(cap)}.", "An accuracy between 0 and 1.")
         if not 0 <= cap <= 1:
             raise Wrong(f"{case}: {cap} is no accuracy.", "Between 0 and 1, such as 1 / 4.")
-        if not same(cap, wanted):
-            raise Wrong(f"{case}: {cap:g} is not its cap.", f"Think again: {thought}.")
+        if not same(float(cap), wanted):
+            raise Wrong(f"{case}: {float(cap):g} is not its cap.", f"Think again: {thought}.")
     return "So two of the five are worth training on such pictures."

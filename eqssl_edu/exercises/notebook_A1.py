@@ -26,9 +26,13 @@ BROKEN: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
         lambda table: table[[0, 2, 1, *range(3, len(table))]],
         "Compare table[product[g, h]] with table[g][table[h]] for all g and h.",
     ),
-    "sends two labels to one": (
+    "has its last two rows exchanged": (
+        lambda table: torch.cat([table[:-2], table[[-1, -2]]]),
+        "Not only for h = g, and not only for h the inverse of g: try all pairs of elements.",
+    ),
+    "sends all labels to one": (
         lambda table: torch.cat([table[:1], table[1:] * 0]),
-        "All rows of this one are harmless but one property fails: (gh).l must be g.(h.l), also for gh = e.",
+        "Here (gh).l is g.(h.l) wherever gh is not the identity. Compare for gh = e as well.",
     ),
 }
 
@@ -45,7 +49,7 @@ def is_action(answer: Callable[..., Any]) -> str:
             for problem, (spoil, hint) in BROKEN.items():
                 if ask(answer, spoil(labels.action), group):
                     raise Wrong(f"It let a table of {group.name} pass that {problem}.", hint)
-    return "It passes six actions and stops eighteen tables that are none."
+    return "It passes six actions and stops 24 tables that are none."
 
 
 def _expanded(

@@ -19,6 +19,7 @@
 # **Time:** about 60 minutes.
 
 # %%
+import copy
 import itertools
 import math
 
@@ -27,7 +28,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eqssl_edu import layers
 from eqssl_edu.data import digits, glyph_atlas
 from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
@@ -90,8 +90,9 @@ def ask_both(digit, turn):
     x = C4.transform(images[digit : digit + 1], turn)
     strips = [(invariant_logits(x), "invariant network"), (cnn(x), "the CNN inside")]
     boxes = [picture(logits, name, True, (-0.25, 0.25), side=170) for logits, name in strips]
-    text = "Each strip is four logits, for 0, 90, 180 and 270 degrees. Only the second strip changes with the turn."
-    return row([picture(x[0, 0], "image"), *boxes], text)
+    numbers = [f"{name}: {', '.join(f'{value:+.3f}' for value in logits[0])}" for logits, name in strips]
+    text = "Each strip is four logits, for 0, 90, 180 and 270 degrees: blue negative, orange positive.<br>"
+    return row([picture(x[0, 0], "image"), *boxes], text + "<br>".join(numbers))
 
 
 ByHand(ask_both, digit=range(8), turn=range(4), start={"turn": 1})
@@ -138,14 +139,14 @@ def try_to_beat(confidence):
         f" {loss:.2f}</div>"
         for g, loss in enumerate(losses)
     )
-    return f"{lines}<b>Mean over the orbit: {sum(losses) / 4:.3f} nats.</b> Guessing costs log 4 = {math.log(4):.3f}."
+    return f"{lines}<b>Mean over the orbit: {sum(losses) / 4:.3f} nats.</b>"
 
 
 ByHand(try_to_beat, confidence=range(5, 100, 5), start={"confidence": 80})  # in %
 
 # %% [markdown]
-# **Seen:** the mean is lowest at 25 %, and there it is $\log 4$. What you win on one copy you lose on the other three, and
-# more. At that point the gradient is zero: there is nothing left to learn.
+# **Seen:** the mean is lowest at 25 %, and there it is $\log 4 = 1.386$, the loss of guessing. What you win on one copy
+# you lose on the other three, and more. At that point the gradient is zero: there is nothing left to learn.
 
 # %%
 logits = torch.zeros(
@@ -185,21 +186,22 @@ live
 
 # %%
 live.wait()
+trained = {name: copy.deepcopy(model).eval().cpu().double() for name, model in models.items()}
 accuracies, errors = {}, {}
-for name, model in models.items():
-    judge = model.eval().cpu().double()
+for name, model in trained.items():
     accuracies[name] = model.evaluate(data.test.images)[1]
-    errors[name] = float(equivariance_error(judge, images, C4, transform_outputs=task.labels.transform).max())
+    errors[name] = float(equivariance_error(model, images, C4, transform_outputs=task.labels.transform).max())
     print(f"{name:15} accuracy {accuracies[name]:.3f}   equivariance error {errors[name]:.0e}")
 
 assert accuracies["invariant head"] == 1 / 4
 assert live.stopped or min(accuracies["universal head"], accuracies["free head"]) > 0.6
 assert errors["universal head"] < 1e-12 and min(errors["free head"], errors["invariant head"]) > 0.01
+assert trained["free head"].head.weight.numel() == 4 * trained["universal head"].head.weight.numel()
 
 # %% [markdown]
-# **Seen:** the invariant head is at 25 %. The other two solve the task. But only the universal head follows the turn: turn
-# the input, and its logits move round as the label does. The free head has 4 times as many weights, and with them it
-# learns four times what one copy could have told it. It may solve the task, and it has lost the symmetry.
+# **Seen:** the invariant head is at 25 %. The other two learn. But only the universal head follows the turn: turn the
+# input, and its logits move round as the label does. The free head has 4 times as many weights, and nothing ties its
+# answer for a turned image to its answer for the upright one. It may learn the task, but the symmetry is lost.
 #
 # ## 5.2 A cap for each image
 #
@@ -301,36 +303,24 @@ check("05.universal_logits", universal_logits)
 
 # %% tags=["solution-only"]
 assert check("05.universal_logits", universal_logits).ok
+for L in label_sets.values():
+    head, features = GSetHead(L, 3).double(), noise(5, 3, 8)
+    head.bias.data = noise(len(L.orbits), seed=1)
+    mine = universal_logits(features, head.weight, L) + head.bias[L.orbit_index]
+    assert torch.allclose(mine, head(features), rtol=0, atol=1e-12)
 
 # %% [markdown]
-# Here it is as a module. The same function as the library's, equivariant, and a twin that forgets the inverse fails.
-
+# The library's `GSetHead` is this sum, and one bias per orbit. It is equivariant, and a twin that forgets the inverse
+# is not.
 
 # %%
-class Head(nn.Module):
-    """Regular features (B, C, |G|) -> logits (B, |L|) that move as the labels do."""
-
-    def __init__(self, labels, in_channels):
-        super().__init__()
-        self.index, self.orbit = labels.action[labels.group.inverse], labels.orbit_index
-        self.weight = nn.Parameter(torch.randn(in_channels, labels.size))
-        self.bias = nn.Parameter(torch.zeros(len(labels.orbits)))
-
-    def forward(self, features):
-        return torch.einsum("bch,chl->bl", features, self.weight[:, self.index]) + self.bias[self.orbit]
-
-
 features = noise(5, 3, 8)
 for name, L in label_sets.items():
-    mine, theirs, wrong = Head(L, 3).double(), layers.GSetHead(L, 3).double(), Head(L, 3).double()
-    theirs.load_state_dict(mine.state_dict())
-    assert torch.allclose(mine(features), theirs(features), rtol=0, atol=1e-12)
-
+    head, wrong = GSetHead(L, 3).double(), GSetHead(L, 3).double()
+    head.bias.data = noise(len(L.orbits), seed=1)
     wrong.index = L.action  # without the inverse
     how = {"transform_inputs": D4.transform_features, "transform_outputs": L.transform}
-    error, wrong_error = (
-        float(equivariance_error(head, features, D4, **how).max()) for head in (mine, wrong)
-    )
+    error, wrong_error = (float(equivariance_error(h, features, D4, **how).max()) for h in (head, wrong))
     print(f"{name:31} error {error:.0e}   without the inverse {wrong_error:.2f}")
     assert error < 1e-12 < 0.1 < wrong_error
 
@@ -344,7 +334,7 @@ for name, L in label_sets.items():
 # network have to learn for its four logits?
 
 # %%
-model = models["universal head"].eval()  # it has learned to find the angle of digits
+model = trained["universal head"]  # it has learned to find the angle of digits
 with torch.no_grad():
     logits = model(images)  # (8, 4)
     scores = torch.stack([model(C4.transform(images, int(C4.inverse[h])))[:, 0] for h in C4.elements], dim=1)
@@ -360,17 +350,26 @@ with torch.no_grad():
     logits = model(data.test.images.double())
 top = logits.sort(dim=1, descending=True).values
 lead = logits[:, 0] - logits[:, 1:].amax(dim=1)  # how far the upright copy is ahead of the others
-sure, unsure = lead.argsort(descending=True)[:8], (top[:, 0] - top[:, 1]).argsort()[:8]
-shown = torch.cat([data.test.images[sure, 0], data.test.images[unsure, 0]])
-image_grid(
-    shown, [f"{value:.2f}" for value in [*lead[sure], *lead[unsure]]], "Lead of the upright copy, in logits"
+sure, unsure = lead.argsort(descending=True), (top[:, 0] - top[:, 1]).argsort()
+centred = data.test.images - data.test.images.mean(dim=(2, 3), keepdim=True)
+likeness = torch.stack(
+    [F.cosine_similarity(C4.transform(centred, g).flatten(1), centred.flatten(1)) for g in (1, 2, 3)]
+).amax(dim=0)  # correlation of each digit with the turned copy of itself that it is most like
+above, below = likeness[sure[:50]].mean(), likeness[unsure[:50]].mean()
+print(
+    f"correlation with the best turned copy: {above:.2f} for the 50 surest, {below:.2f} for the 50 least sure"
 )
+assert live.stopped or below > above + 0.1
+
+eight = torch.cat([sure[:8], unsure[:8]])
+captions = [f"{value:.2f}" for value in lead[eight]]
+image_grid(data.test.images[eight, 0], captions, "Lead of the upright copy, in logits")
 
 # %% [markdown]
-# You should see clear digits above, and below digits that look as good when they lie or stand on their head.
+# **Seen:** the digits of which the scorer is least sure are, on average, more like a turned copy of themselves.
 #
 # Two consequences. First: rotation prediction needs pictures that *have* an upright pose. On data that look the same in all
-# orientations, s is constant on orbits, and nothing is learned. Second: *any* scorer will do. A plain CNN applied to the
+# orientations nothing can be learned (section 5.4 counts it). Second: *any* scorer will do. A plain CNN applied to the
 # turned copies is an equivariant network too. Whoever compares must compare with this one as well.
 
 # %%
@@ -397,8 +396,8 @@ def loss_and_gradients(model, inputs, labels):
 inputs, labels = task.sample(data.train.images[:32].double(), torch.Generator().manual_seed(1))
 own = torch.arange(32) % 4  # the element of each sample
 for name in ("universal head", "free head"):
-    loss, gradient = loss_and_gradients(models[name], inputs, labels)
-    moved = loss_and_gradients(models[name], C4.transform(inputs, own), task.labels.act(own, labels))
+    loss, gradient = loss_and_gradients(trained[name], inputs, labels)
+    moved = loss_and_gradients(trained[name], C4.transform(inputs, own), task.labels.act(own, labels))
     loss_change, gradient_change = abs(moved[0] - loss), float((moved[1] - gradient).norm() / gradient.norm())
     print(f"{name:15} loss changes by {loss_change:.0e}, gradients by {gradient_change:.0e} of their size")
     assert (
@@ -448,6 +447,7 @@ print(
     f"RandomHorizontalFlip, then one of 8 labels: loss at least {floor:.3f} nats, accuracy at most {cap:.0%}"
 )
 assert abs(floor - math.log(2)) < 1e-12 and cap == 1 / 2
+assert ((counts == 1).sum(dim=1) == 2).all() and ((counts == 0).sum(dim=1) == 6).all()
 
 names = [D4.element_name(t) for t in D4.elements]
 figure = chart("Two labels for each picture: the flip hides which", "label t", "seen picture", height=460)
@@ -590,6 +590,7 @@ for group in (C4, D4):
         print(f"{group.name}: {L.names[label]:10} is left in place by {fixed_by}")
     print("    the same kind of orbit:", L.isomorphic(edge, corner))
     assert L.orbits == [(0, 2, 5, 7), (1, 3, 4, 6)] and L.isomorphic(edge, corner) == (group == C4)
+assert L.stabilizer(edge) == (0, 4) and L.stabilizer(corner) == (0, 7)  # D4: flips along an axis, a diagonal
 
 # %% [markdown]
 # **Seen:** under $C_4$ both orbits are copies of the group, and no one notices. Under $D_4$ an edge is left in place by a
@@ -691,6 +692,7 @@ for n, sigmas in ((2, list(itertools.permutations(range(4)))), (3, [torch.randpe
 # %%
 jigsaw = JigsawTask(D4, grid=2)
 mine = torch.stack([shuffle(puzzle, sigma.tolist(), 2) for sigma in jigsaw.labels.permutations])
+assert len({tuple(made.flatten().tolist()) for made in mine}) == 24  # no two puzzles are alike
 assert torch.equal(jigsaw.apply(puzzle.expand(24, 1, 20, 20), torch.arange(24))[:, 0], mine)
 
 for group, n in ((C4, 2), (D4, 2)):
@@ -725,14 +727,18 @@ for sentence in walk(explorer):  # through all tasks, each claim checked on the 
 explorer.set_state(task="jigsaw", element=1)
 
 # %% [markdown]
-# **Seen:** conjugation is always right. The other two fail on most turns. Are they useless then? Not quite: they promise
-# something about *turned pictures*, and if every picture of the data is upright, a turned one never comes. `verify` cannot know
-# that; it says which assumption would save the action.
+# **Seen:** conjugation is always right. *Left* is wrong after every turn, for every permutation. *Trivial* is right
+# only for the few permutations that commute with the turn: 4 of 24 for a quarter turn, 8 for a half turn. Are they
+# useless then? Not quite: they promise something about *turned pictures*, and if every picture of the data is upright,
+# a turned one never comes. `verify` cannot know that; it says which assumption would save the action.
 
 # %%
-for action in ("left", "trivial"):
+for action, right in (("left", [24, 0, 0, 0]), ("trivial", [24, 4, 8, 4])):
+    true, assumed = GSet.jigsaw(C4, 2).action, GSet.jigsaw(C4, 2, action).action  # (4, 24)
+    assert (true == assumed).sum(dim=1).tolist() == right
+    print(f"{action}: after e, r90, r180, r270 right for {right} of 24 permutations")
     verdict = verify(JigsawTask(C4, grid=2, action=action), images)
-    print(f"{action}: {verdict}\n")
+    print(f"{verdict}\n")
     assert not verdict.ok and "upright" in str(verdict)
 
 # %% [markdown]
@@ -746,11 +752,11 @@ for action in ("left", "trivial"):
 
 
 # %%
-def price(true, assumed, H):
-    """(nats, accuracy): the best that an equivariant network can do with the assumed action."""
+def price(true, assumed, H, mixed=None):
+    """(nats, accuracy): the best answer if all g in `mixed` look alike; an equivariant network mixes all of G."""
     group, size = true.group, true.size
     counts = torch.zeros(group.order * size, size, dtype=torch.float64)
-    for g, h, label in itertools.product(group.elements, H, range(size)):
+    for g, h, label in itertools.product(mixed or group.elements, H, range(size)):
         seen = int(group.product[g, h]) * size + int(true.action[g, label])
         counts[seen, assumed.action[g, label]] += 1
     counts = counts[counts.sum(dim=1) > 0]
@@ -769,16 +775,21 @@ for (group, H, what), action in itertools.product(cases, ("conjugation", "left",
     print(f"{group.name}, {what:18} {action:12} floor {nats:.3f} nats, cap {accuracy:.3f}")
     library = inconsistency_floor(true, assumed, H)
     assert abs(nats - library.nats) < 1e-9 and abs(accuracy - library.accuracy) < 1e-9
-    assert action != "conjugation" or (nats < 1e-9 and accuracy > 1 - 1e-9)
+    assert (nats < 1e-9) == (accuracy > 1 - 1e-9) == (action == "conjugation" or H == (0,))
+    if len(H) == group.order and action != "conjugation":
+        assert abs(nats - math.log(group.order)) < 1e-9 if action == "left" else nats < math.log(group.order)
+    assert price(true, assumed, H, mixed=(0,))[0] < 1e-9  # a network that is not equivariant pays nothing
 
 # %% [markdown]
-# **Seen:** conjugation costs nothing anywhere. On upright data nothing costs anything. On data of all orientations the left action
-# costs $\log |G|$, and the trivial one a little less. This is **T4**: the loss of an equivariant network is at least
+# **Seen:** conjugation costs nothing anywhere. On upright data nothing costs anything. On data of all orientations the
+# left action costs $\log |G|$, 1.386 or 2.079 nats, and the trivial one less, 1.040 or 1.329. This is **T4**: the loss
+# of an equivariant network is at least
 #
 # $$ H_p(l \mid y) + I(l'; g \mid y'), \qquad (y', l') = (g \cdot y, \; g * l). $$
 #
-# The first term is what nobody can know (section 5.4). The second is the price of the wrong action, and **a network that is not
-# equivariant does not pay it**. That is what "the task must not contradict the network" means, as a number.
+# The first term is what nobody can know (section 5.4); here it is 0. The second is the price of the wrong action, and
+# **a network that is not equivariant does not pay it**. That is what "the task must not contradict the network" means,
+# as a number.
 #
 # ### The calculator
 #
@@ -872,6 +883,11 @@ for data_are, group in itertools.product(DATA, ("C4", "D4")):
     for action in ("jigsaw 2x2, conjugation", "location, true"):
         assert "costs nothing" in calculator(action, group, data_are)
 assert "costs nothing" in calculator("rotation, cosets of the mirror", "D4", "mirrored")
+for action in ACTIONS[:5]:  # jigsaw and location
+    for group, data_are in (("C4", "upright"), ("D4", "upright"), ("C4", "mirrored")):
+        assert "costs nothing" in calculator(action, group, data_are)
+    wrong = action not in ("jigsaw 2x2, conjugation", "location, true")
+    assert (floor_and_guess(action, "D4", "mirrored")[0].nats > 0.4) == wrong
 
 # %% [markdown]
 # ### Exercise 4 · Turn the sliders
@@ -935,18 +951,21 @@ class Puzzles(PretextModel):
         return self.task.group.transform(noisy, self.H[turn])
 
     @torch.no_grad()
-    def orbit_loss(self, pictures):
-        """The mean loss over these pictures turned by all of H, and all labels, in eval mode."""
+    def loss_on(self, pictures):
+        """The mean loss over these pictures and all labels, in eval mode."""
         self.eval()
-        turned = torch.cat([self.task.group.transform(pictures, h) for h in self.H.tolist()])
-        inputs, labels = self.task.every_input(turned)
+        inputs, labels = self.task.every_input(pictures)
         logits = self(inputs.flatten(0, 1))
         self.train()
-        return F.cross_entropy(logits, labels.repeat_interleave(len(turned))).item()
+        return F.cross_entropy(logits, labels.repeat_interleave(len(pictures))).item()
+
+    def orbit_loss(self, pictures):
+        """The same over these pictures turned by all of H."""
+        return self.loss_on(torch.cat([self.task.group.transform(pictures, h) for h in self.H.tolist()]))
 
     def training_step(self, images, generator):
         self.steps += 1
-        if self.steps % 10 == 0:
+        if self.steps % 10 == 1:
             self.orbit_losses.append((self.steps, self.orbit_loss(self.fresh_puzzles(2, generator))))
         return super().training_step(
             self.fresh_puzzles(len(images), generator) if self.fresh else images, generator
@@ -975,18 +994,19 @@ live_puzzles
 live_puzzles.wait()
 title = "The jigsaw on data of all orientations: each curve stops at its floor"
 figure = chart(title, "training step", "loss over the orbit (nats)")
-for (name, model), colour in zip(learners.items(), COLOURS, strict=False):
+dashes = ("solid", "dash", "dashdot", "longdash")
+for (name, model), colour, dash in zip(learners.items(), COLOURS, dashes, strict=False):
     steps, losses = zip(*model.orbit_losses, strict=True)
-    figure.add_scatter(x=steps, y=losses, name=name, line={"color": colour})
-    words = {"text": f"floor {model.limit.nats:.3f}", "x": 0.02, "xanchor": "left"}
-    figure.add_hline(model.limit.nats, line={"color": colour, "dash": "dot"}, annotation=words)
+    label = f"{name}: floor {model.limit.nats:.3f}"
+    figure.add_scatter(x=steps, y=losses, name=label, line={"color": colour, "dash": dash})
+    figure.add_hline(model.limit.nats, line={"color": colour, "dash": "dot"})
 figure.update_layout(legend={"orientation": "h", "y": -0.3})
 figure.update_yaxes(rangemode="tozero")
 
 # %% [markdown]
 # **Seen:** each curve falls to its own dotted line, comes within 0.05 nats of it, and never crosses it. More steps, more
 # channels, a better optimiser: nothing will help. The wrong head does not learn slowly. It learns *something else*.
-# Move the sliders, and run the last two cells again.
+# Move the sliders, and run the training and its picture again.
 
 # %%
 for name, model in learners.items():
@@ -1003,9 +1023,8 @@ for name, model in learners.items():
 
 # %%
 pupil = Puzzles("jigsaw 2x2, left", "C4", "turned by quarters", fresh=False)
-draws = torch.Generator().manual_seed(7)
-six = puzzle + 0.1 * torch.randn(6, 1, 20, 20, generator=draws)
-six = C4.transform(six, torch.tensor([0, 1, 2, 3, 1, 2]))
+draws, turns = torch.Generator().manual_seed(7), torch.tensor([0, 1, 2, 3, 1, 2])
+six = C4.transform(puzzle + 0.1 * torch.randn(6, 1, 20, 20, generator=draws), turns)
 memory = training_of(pupil, six, epochs=10)
 live_memory = LiveTraining({"six fixed pictures": memory}, title="Six fixed pictures, the left action")
 live_memory
@@ -1017,19 +1036,28 @@ steps, batch_losses = zip(*((record["step"], record["loss"]) for record in memor
 orbit_steps, orbit_losses = zip(*pupil.orbit_losses, strict=True)
 figure = chart("Six fixed pictures, the left action", "training step", "loss (nats)")
 figure.add_scatter(x=steps, y=batch_losses, name="the six pictures", line={"color": COLOURS[0]})
-figure.add_scatter(x=orbit_steps, y=orbit_losses, name="fresh pictures", line={"color": COLOURS[1]})
+figure.add_scatter(
+    x=orbit_steps, y=orbit_losses, name="fresh, all turns", line={"color": COLOURS[1], "dash": "dash"}
+)
 words = {"text": f"floor {floor:.3f}", "x": 0.98, "xanchor": "right"}
 figure.add_hline(floor, line={"color": COLOURS[6], "dash": "dot"}, annotation=words)
 figure.update_yaxes(rangemode="tozero")
 
 # %% [markdown]
-# **Seen:** on its six pictures the network dives below the floor (and the live chart above its "cap"). It knows each picture by
-# its noise, and remembers in which orientation *that one* was shown: for it the data are upright again. On fresh pictures it
-# never gets below, and gets worse. So a training loss below the floor is no miracle. It is memory.
+# **Seen:** on its six pictures the network dives below the floor (and the live chart above its "cap"). It knows each
+# picture by its noise, and remembers in which orientation *that one* was shown: for it the data are upright again. On
+# fresh pictures of all orientations it stays far above. Is it really the noise? The cell below shows the same
+# orientations with other noise: far above as well. So a training loss below the floor is no miracle. It is memory.
 
 # %%
+others = C4.transform(puzzle + 0.1 * torch.randn(60, 1, 20, 20, generator=draws), turns.repeat(10))
+own, other_noise = (pupil.loss_on(pictures.to(pupil.clean.device)) for pictures in (six, others))
+print(
+    f"its six pictures {own:.3f}, the same orientations with other noise {other_noise:.3f}, floor {floor:.3f}"
+)
+assert live_memory.stopped or own < floor - 0.3 < floor + 0.5 < other_noise
 assert min(orbit_losses) >= floor - 1e-6
-assert live_memory.stopped or (min(batch_losses) < floor - 0.3 and orbit_losses[-1] > floor + 0.1)
+assert live_memory.stopped or (min(batch_losses) < floor - 0.3 and min(orbit_losses) > floor + 0.5)
 
 # %% [markdown]
 # ## 5.8 Choosing permutations
@@ -1064,11 +1092,12 @@ inside = sum(tuple(sigma) in members for sigma in moved.tolist())
 print(
     f"smallest distance {smallest_distance(greedy)} of 9; a quarter turn sends {inside} of 24 to labels of the set"
 )
-assert inside < 12 and smallest_distance(greedy) < 8
+assert inside <= 2 and smallest_distance(greedy) < 4  # and so with seven other seeds
 
 # %% [markdown]
-# **Seen:** turn a puzzle, and its new permutation has *no label*. The set is not **closed**. There is no action table, so
-# there is no G-set and no equivariant head: it is not that it would be bad, it cannot be defined. The library says so.
+# **Seen:** turn a puzzle, and nearly always its new permutation has *no label*. The set is not **closed**. There is no
+# action table, so there is no G-set and no equivariant head: it would not be bad, it cannot be defined. The library
+# says so.
 
 # %%
 try:
@@ -1152,7 +1181,7 @@ for n, group in itertools.product((2, 3), (C4, D4)):
 # ## 5.9 A task of your own, in three lines
 #
 # A task is a G-set of labels and a function that makes the input of an image and a label. Here: *from which side does
-# the light come?* A shadow is laid over the image from one of four sides. **Predict** how the four labels (top, left,
+# the light come?* The image is made brighter towards one of its four sides. **Predict** how the four labels (top, left,
 # bottom, right) move under a quarter turn to the left.
 
 
@@ -1171,13 +1200,14 @@ print(verdict)
 assert verdict.ok
 
 # %% [markdown]
-# Three lines (if the shadow is not counted), and the task is ready for any encoder: `PretextModel(encoder, light)`. What if
-# we had been careless and said that the label does not move?
+# Three lines (if the light is not counted), and the task is ready for any encoder: `PretextModel(encoder, light)`. What
+# if we had been careless and said that the label does not move?
 
 # %%
 careless = Task(GSet(C4, torch.arange(4).repeat(4, 1), names=sides.names), shade)
 verdict = verify(careless, data.test.images[:4])
 assert not verdict.ok and verdict.counter_example.found == verdict.counter_example.g == 1
+assert verdict.counter_example.label == verdict.counter_example.promised == 0
 verdict
 
 # %% [markdown]

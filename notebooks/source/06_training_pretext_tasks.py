@@ -92,17 +92,30 @@ def train(models, images, epochs, title):
 
 
 FREE = Floor(nats=0.0, accuracy=1.0)  # nothing in the way
+LINES = dict(  # colour -> dash of the first, second, ... run; the live chart has the same colours
+    zip((*COLOURS[:4], COLOURS[6]), ("solid", "dash", "dashdot", "longdash", "longdashdot"), strict=True)
+)
 
 
 def curves(live, limits, title):
-    """Loss and accuracy of the training batches; dotted, the floor and the cap that theory gives each run."""
+    """Loss and accuracy of the training batches; dotted, the floor and the cap that theory gives each run.
+
+    Each point is the mean of a 25th of the steps. The first and the last are printed too."""
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
-    for (name, run), colour in zip(live.runs.items(), COLOURS, strict=False):
+    for (name, run), (colour, dash) in zip(live.runs.items(), LINES.items(), strict=False):
         points = torch.tensor([[r["step"], r["loss"], 100 * r["accuracy"]] for r in run.history])
         steps, *values = torch.stack([piece.mean(dim=0) for piece in points.chunk(25)]).T.tolist()
-        limit = (limits[name].nats, 100 * limits[name].accuracy)
+        (loss, accuracy), limit = values, (limits[name].nats, 100 * limits[name].accuracy)
+        print(
+            f"{name:23} loss {loss[0]:.2f} -> {loss[-1]:.2f} nats, accuracy {accuracy[0]:.0f} -> {accuracy[-1]:.0f} %"
+        )
         for column in (0, 1):
-            style = {"name": name, "line": {"color": colour}, "legendgroup": name, "showlegend": column == 0}
+            style = {
+                "name": name,
+                "line": {"color": colour, "dash": dash},
+                "legendgroup": name,
+                "showlegend": column == 0,
+            }
             figure.add_scatter(x=steps, y=values[column], row=1, col=column + 1, **style)
             if limits[name] != FREE:
                 words = {"text": f"{('floor', 'cap')[column]} {limit[column]:.4g}", "yanchor": "bottom"}
@@ -118,15 +131,11 @@ def curves(live, limits, title):
 def bars(accuracies, caps, title, chance):
     """Accuracy of each model as a bar, and its cap as a black line above it."""
     figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 380, "width": 780})
-    names, percent = list(accuracies), [100 * value for value in accuracies.values()]
-    text = [f"{value:.1f}" for value in percent]
-    figure.add_bar(
-        x=names, y=percent, text=text, textposition="outside", marker_color=COLOURS[5], name="reached"
-    )
+    names = [f"{name}<br>{100 * value:.1f} %" for name, value in accuracies.items()]
+    percent, heights = ([100 * values[name] for name in accuracies] for values in (accuracies, caps))
+    figure.add_bar(x=names, y=percent, marker_color=COLOURS[5], name="reached")
     marks = {"symbol": "line-ew", "size": 60, "line": {"width": 3, "color": COLOURS[6]}}
-    figure.add_scatter(
-        x=names, y=[100 * caps[name] for name in names], mode="markers", marker=marks, name="cap"
-    )
+    figure.add_scatter(x=names, y=heights, mode="markers", marker=marks, name="cap")
     figure.add_hline(
         100 * chance, line={"dash": "dot"}, annotation={"text": "chance", "xanchor": "left", "x": 1}
     )
@@ -162,9 +171,10 @@ curves(live, limits, "Rotation of digits: the invariant head stands at log 4")
 # %% [markdown]
 # **Seen:** the invariant head stands at 25.0 %, not one hundredth more, and at the loss of guessing, $\log 4 = 1.386$
 # nats. (The curve scatters around its lines, for each point is a few batches of drawn labels. The bar counts all four
-# copies of every image.) The other four learn. With the same number of steps the equivariant model is ahead of the free head and of the
-# plain CNN: what it learns about one copy it knows about all four. The symmetrised CNN has the same advantage, and does
-# about as well, at four times the work of the CNN. So it is the symmetry that helps, not a special kind of layer.
+# copies of every image.) The other four learn. With the same number of steps the
+# equivariant model is ahead of the free head and of the plain CNN: what it learns about one copy it knows about all
+# four. The symmetrised CNN has the same advantage, and does about as well, at four times the work of the CNN. So it is
+# the symmetry that helps, not a special kind of layer.
 
 # %%
 for kind, (loss, accuracy) in turner_results.items():
@@ -173,7 +183,9 @@ loss, accuracy = turner_results["invariant head"]
 assert accuracy == caps["invariant head"] == 1 / 4 and loss >= math.log(4) - 1e-9
 if not live.stopped:
     assert min(accuracies[kind] for kind in KINDS if kind != "invariant head") > 0.5
-    assert accuracies["equivariant"] > max(accuracies["free head"], accuracies["plain CNN"]) + 0.05
+    for kind in ("equivariant", "symmetrised CNN"):
+        assert accuracies[kind] > max(accuracies["free head"], accuracies["plain CNN"]) + 0.05
+    assert abs(accuracies["symmetrised CNN"] - accuracies["equivariant"]) < 0.05
 
 # %% [markdown]
 # ### And a letter?
@@ -210,7 +222,10 @@ curves(
 # %%
 print({kind: f"{accuracy:.1%}" for kind, accuracy in letter_accuracies.items()})
 assert letter_accuracies["invariant head"] == 1 / 4
-assert live_letters.stopped or letter_accuracies["equivariant"] > letter_accuracies["plain CNN"] + 0.02
+if not live_letters.stopped:
+    assert letter_accuracies["equivariant"] > letter_accuracies["plain CNN"] + 0.05
+if not (live.stopped or live_letters.stopped):
+    assert all(letter_accuracies[kind] < accuracies[kind] - 0.1 for kind in ("equivariant", "plain CNN"))
 
 # %% [markdown]
 # ## 6.2 The orbit is free
@@ -242,8 +257,8 @@ check("06.all_copies", all_copies)
 assert check("06.all_copies", all_copies).ok
 
 # %% [markdown]
-# **Predict** three numbers: how much the loss and the gradients change when three of the four copies are left out, for
-# the equivariant model and for the plain CNN, and how many times faster a step becomes.
+# **Predict.** For the equivariant model, notebook 5 said what it changes to leave out three of the four copies. And for
+# the plain CNN? And how many times faster does a step become?
 
 
 # %%
@@ -258,8 +273,8 @@ def one_step(model, inputs, labels):
 
 
 images = data.train.images[:96]
-every_copy = torch.cat([C4.transform(images, g) for g in C4.elements])  # (384, 1, 12, 12)
-every_label = torch.arange(4).repeat_interleave(96)
+every_copy, elements = rotation.every_input(images)  # (4, 96, 1, 12, 12) and (4,)
+every_copy, every_label = every_copy.flatten(0, 1), elements[:, None].expand(4, 96).flatten()  # 384 of each
 draws = torch.Generator().manual_seed(SEED)
 inputs, labels = rotation.sample(images, draws)  # one copy of each, (96, 1, 12, 12)
 for kind in ("equivariant", "plain CNN"):
@@ -318,10 +333,14 @@ assert check("06.symmetrised", symmetrised).ok
 
 # %%
 SUBGROUPS = {"as they are": (0,), "half turn": (0, 2), "quarter turn": (0, 1, 2, 3)}
-versions = {
-    name: torch.stack([C4.transform(data.test.images, h) for h in subgroup]).amax(dim=0)
-    for name, subgroup in SUBGROUPS.items()
-}
+versions = {"as they are": data.test.images}
+for name, before, g in (("half turn", "as they are", 2), ("quarter turn", "half turn", 1)):
+    versions[name] = torch.maximum(versions[before], C4.transform(versions[before], g))
+for name, version in versions.items():
+    changes = [float((C4.transform(version, g) - version).abs().max()) for g in C4.elements]
+    words = ", ".join(f"{change:.2f}" for change in changes)
+    print(f"{name:13} largest change of a pixel when turned by 0, 90, 180, 270 degrees: {words}")
+    assert tuple(g for g in C4.elements if changes[g] == 0) == SUBGROUPS[name]
 image_grid(
     torch.cat([version[:7, 0] for version in versions.values()]),
     [name if column == 0 else "" for name in versions for column in range(7)],
@@ -341,11 +360,13 @@ def ask(digit, version, turn):
     x = C4.transform(versions[version][digit : digit + 1], turn)  # (1, 1, 12, 12)
     answer = judge(x).softmax(dim=1)[0].tolist()
     lines = "".join(
-        f'<div style="margin:3px 0"><span style="display:inline-block;width:160px">turned by {90 * g} degrees</span>'
+        f'<div style="margin:3px 0"><span style="display:inline-block;width:170px">turned by {90 * g} degrees</span>'
         f'<span style="display:inline-block;width:{300 * p:.0f}px;height:12px;background:{COLOURS[0]}"></span> {p:.2f}</div>'
         for g, p in enumerate(answer)
     )
-    return row([picture(x[0, 0], "what the network sees", side=110), f"<div>{lines}</div>"])
+    best = max(C4.elements, key=answer.__getitem__)
+    words = f"Largest of the four answers: turned by {90 * best} degrees, {answer[best]:.2f}."
+    return row([picture(x[0, 0], "what the network sees", side=110), f"<div>{lines}</div>"], words)
 
 
 ByHand(ask, digit=range(20), version=list(versions), turn=range(4), start={"digit": 3})
@@ -357,19 +378,24 @@ for name, version in versions.items():
     loss, accuracy = judge.evaluate(version)
     print(f"{name:13} {cap:6.1%}  {accuracy:7.2%}   {floor:6.3f}   {loss:.3f}")
     assert accuracy <= cap + 1e-9 and loss >= floor - 1e-9  # whatever was learned
-    assert abs(cap - 1 / len(SUBGROUPS[name])) < 1e-9 or name == "as they are"
+    assert abs(cap - 1 / len(SUBGROUPS[name])) < 1e-9
+    assert live.stopped or name != "half turn" or accuracy > 0.49
 
-assert abs(judge.evaluate(versions["quarter turn"])[1] - 1 / 4) < 1e-9
+with torch.no_grad():
+    logits = judge(versions["quarter turn"])  # (300, 4)
+assert (logits.amax(dim=1) - logits.amin(dim=1)).max() < 1e-4 and abs(accuracy - 1 / 4) < 1e-9
+assert rotation.image_caps(letters.test.images).min() == 1  # none is symmetric pixel by pixel
 
 # %% [markdown]
-# **Seen:** no network passes the cap of an image. With all four symmetries exactly one copy in four is right: there all
-# four logits are equal.
+# **Seen:** no network passes the cap of an image. With a half turn it reaches it: it finds the axis of the digit, and
+# guesses between the two ends. With all four symmetries exactly one copy in four is right: there all four logits are
+# equal.
 #
 # Real pictures are never *exactly* symmetric: the cap of each is 1. But what if the *letter* is? A noisy H that stands
 # on its head is a noisy H, and just as likely. Then the data of this class have the symmetry, and the cap is there
-# again, on average.
+# again, on average: "upright" and "upside down" must come equally often.
 #
-# **Predict.** Which letters will the network of 6.1 find hardest to set upright? And what will it take them for?
+# **Predict.** Which letters will the network of 6.1 set upright in about half of the cases? Can a letter be *harder*?
 
 # %%
 letter_judge = copy.deepcopy(letter_turners["equivariant"]).eval().cpu()
@@ -389,22 +415,27 @@ for (name, share), colour in zip(parts.items(), (COLOURS[0], COLOURS[4], "#bbbbb
     figure.add_bar(
         x=[names[k] for k in order], y=[100 * float(share[k]) for k in order], name=name, marker_color=colour
     )
-figure.add_hline(50, line={"dash": "dot"}, annotation={"text": "1 of 2"})
+figure.add_hline(50, line={"dash": "dot"}, annotation={"text": "1 of 2", "xanchor": "left", "x": 1})
 figure.update_xaxes(title="letter").update_yaxes(title="share of the answers (%)")
 
 # %%
-half_turn = torch.tensor([name in "HINOSXZ" for name in names])  # look the same upside down
-symmetric, others = shares[half_turn].mean(dim=0), shares[~half_turn].mean(dim=0)
-print(
-    f"H I N O S X Z: {symmetric[0]:.1%} right, {symmetric[2]:.1%} upside down; the others: {others[0]:.1%}, {others[2]:.1%}"
-)
-assert live_letters.stopped or others[0] > symmetric[0] + 0.1
-assert live_letters.stopped or (symmetric[2] > others[2] + 0.1 and symmetric[0] < 0.65)
+said = {
+    some: shares[[name in some for name in names]].mean(dim=0)
+    for some in ("HINOSXZ", "ABCDEFGJKLMPQRTUVWY", "A", "J")
+}
+for some, share in said.items():
+    print(f"{some:19} {share[0]:.1%} right, {share[2]:.1%} upside down")
+if not live_letters.stopped:
+    symmetric, others, *hardest = said.values()
+    assert abs(symmetric[0] - symmetric[2]) < 0.2 and symmetric[[0, 2]].sum() > 0.85
+    assert others[0] > others[2] + 0.2
+    assert all(share[0] < min(0.4, symmetric[0]) and share[2] > 0.5 for share in hardest)
 
 # %% [markdown]
-# **Seen:** the letters that look the same upside down are set upright in about half of the cases or fewer, and what the
-# network says instead is "upside down". It has found the axis of the letter, and there is nothing more to find. (Other
-# letters are hard as well. What does an A look like on its head, and an M?)
+# **Seen:** of the letters that look the same upside down, about half are set upright and about half upside down, few on
+# their sides. The network has found their axis, and there is nothing more to find. And yet they are not the hardest:
+# most A's and most J's are set on their heads. That is no cap but a mistake. An A on its head is no letter, so a better
+# network could tell.
 #
 # ## 6.4 The jigsaw: three actions on two kinds of data
 #
@@ -418,7 +449,14 @@ assert live_letters.stopped or (symmetric[2] > others[2] + 0.1 and symmetric[0] 
 generator = torch.Generator().manual_seed(SEED)
 own_turn = torch.randint(4, (len(data.train.images),), generator=generator)
 turned_images = C4.transform(data.train.images, own_turn)  # no orientation is more likely than another
-puzzles, _ = JigsawTask(C4, 2).sample(turned_images[:7], generator)
+puzzles, orders = JigsawTask(C4, 2).sample(turned_images[:7], generator)
+print(
+    "turned by",
+    (90 * own_turn[:7]).tolist(),
+    "degrees; then put in the orders",
+    orders.tolist(),
+    "of 0 to 23",
+)
 image_grid(
     torch.cat([data.train.images[:7, 0], turned_images[:7, 0], puzzles[:, 0]]),
     [name if column == 0 else "" for name in ("upright", "turned", "puzzles") for column in range(7)],
@@ -427,7 +465,8 @@ image_grid(
 )
 
 # %% [markdown]
-# Theory knows floors and caps without any training:
+# **Predict.** Which of the three actions has a cap below 100 % on upright digits? On turned ones? Theory knows without
+# any training.
 
 # %%
 ACTIONS = ("conjugation", "trivial", "left")
@@ -443,8 +482,8 @@ for kind, H in symmetry_of.items():
 
 
 # %% [markdown]
-# **Predict.** Which actions will work on upright digits? (The live chart shows the cap of the *task*. It does not know
-# the data.)
+# **Predict.** On upright digits nothing is in the way of any action, and a plain CNN assumes none. Which of the four
+# will be behind after six epochs? (The live chart shows the cap of the *task*. It does not know the data.)
 
 
 # %%
@@ -460,16 +499,13 @@ live_upright
 
 # %%
 live_upright.wait()
-
-
-def truth(model, images, elements):
-    """(loss, accuracy) over all 24 puzzles of the images turned by each of these elements, with true labels."""
-    pairs = [model.evaluate(C4.transform(images, g), seed=None, turned=False) for g in elements]
-    return tuple(sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+few = data.test.images[:30]
+TESTS = {"upright": few, "turned": torch.cat([C4.transform(few, g) for g in C4.elements])}
 
 
 def puzzle_results(models, kind):
-    return {name: truth(model, data.test.images[:30], symmetry_of[kind]) for name, model in models.items()}
+    """(loss, accuracy) of each model over all 24 puzzles of these test digits, with true labels."""
+    return {name: model.evaluate(TESTS[kind], seed=None, turned=False) for name, model in models.items()}
 
 
 def puzzle_bars(results, kind):
@@ -488,7 +524,8 @@ curves(
 
 # %% [markdown]
 # **Seen:** all four learn, and every cap is 100 %. On upright pictures none of the actions says anything false, for the
-# turned pictures about which they speak never come. (Here conjugation is ahead of the other two all the same.)
+# turned pictures about which they speak never come. (Here the trivial and the left action learn more slowly all the
+# same. The plain CNN is as good as conjugation.)
 
 # %%
 print({name: f"{loss:.2f} nats, {accuracy:.1%}" for name, (loss, accuracy) in upright_results.items()})
@@ -498,9 +535,10 @@ if not live_upright.stopped:
             upright_results[action][1] > puzzle_limits["turned"][action].accuracy + 0.05
         )  # above what turned data allow
         assert upright_results["conjugation"][1] > upright_results[action][1] + 0.05
+    assert abs(upright_results["plain CNN"][1] - upright_results["conjugation"][1]) < 0.1
 
 # %% [markdown]
-# **Predict.** And on turned digits? In which order will the four models end?
+# **Predict.** And on turned digits? Theory has no floor for the plain CNN. Between which two will it end?
 
 # %%
 turned_puzzlers = jigsaw_models()
@@ -520,9 +558,9 @@ puzzle_bars(turned_results, "turned")
 # %% [markdown]
 # **Seen:** conjugation is as good as on upright digits: turned pictures are no news to it. The trivial action stays
 # under its cap of 41.7 %, the left one under 25 %, and on new pictures no training, however long, brings their loss
-# below the floors. For the plain CNN there is no such floor. It has to learn every orientation by itself, so it is
-# behind conjugation, and far ahead of the two wrong actions: **a wrong label action makes the equivariant network worse
-# than a plain CNN.** This is the price of inconsistency, in a real training.
+# below the floors. For the plain CNN there is no such floor, but turned pictures are news to it: as good as
+# conjugation on upright digits, it is behind now. And it is far ahead of the two wrong actions: **a wrong label action
+# makes the equivariant network worse than a plain CNN.** This is the price of inconsistency, in a real training.
 
 # %%
 print({name: f"{loss:.2f} nats, {accuracy:.1%}" for name, (loss, accuracy) in turned_results.items()})
@@ -535,6 +573,9 @@ if not live_turned.stopped:
     assert turned["conjugation"] > turned["plain CNN"] + 0.03
     assert turned["plain CNN"] > turned["trivial"] + 0.15
     assert turned["trivial"] > turned["left"] + 0.05
+if not (live_turned.stopped or live_upright.stopped):
+    assert abs(turned["conjugation"] - upright_results["conjugation"][1]) < 0.06
+    assert turned["plain CNN"] < upright_results["plain CNN"][1] - 0.06
 
 
 # %% [markdown]
@@ -565,13 +606,16 @@ assert check("06.turned_accuracy", turned_accuracy).ok
 # %%
 for action in ACTIONS:
     model = upright_puzzlers[action]
-    own_book = model.evaluate(data.test.images[:30], seed=None)[1]
-    in_truth = truth(model, data.test.images[:30], C4.elements)[1]
+    own_book = model.evaluate(few, seed=None)[1]
+    in_truth = model.evaluate(TESTS["turned"], seed=None, turned=False)[1]
     print(
         f"{action:12} trained upright, turned digits: {own_book:.1%} by its own book, {in_truth:.1%} in truth"
     )
-    flattered = own_book > in_truth + 0.1
-    assert live_upright.stopped or flattered == (action != "conjugation")
+    assert abs(own_book - upright_results[action][1]) < 1e-9  # what it reaches on upright digits
+    if action == "conjugation":
+        assert abs(own_book - in_truth) < 1e-9
+    else:
+        assert live_upright.stopped or own_book > in_truth + 0.1
 
 # %% [markdown]
 # **Seen:** an equivariant network says of a turned input what its action promises, so its own book shows it the
@@ -621,7 +665,8 @@ for name, (loss, accuracy) in anyhow_results.items():
     )
     assert limit == FREE or (loss >= limit.nats - 1e-9 and accuracy <= limit.accuracy + 1e-9)
 
-assert abs(anyhow_results["rotation"][1] - 1 / 4) < 1e-9  # exactly: all copies of all pictures
+for model in (no_orientation["rotation"], letter_turners["plain CNN"]):  # exactly, whatever the network
+    assert abs(model.evaluate(population)[1] - 1 / 4) < 1e-9
 assert live_anyhow.runs["rotation"].history[-1]["loss"] > 1.3  # nothing was learned in training either
 if not live_anyhow.stopped:
     solved = anyhow_results["jigsaw, equivariant"][1]
@@ -631,8 +676,8 @@ if not live_anyhow.stopped:
 # **Seen:** the rotation curve lies at log 4, and there it stays. It *has* to: a letter that is seen at 30 degrees may
 # have lain there and not been turned, or lain at 300 degrees and been turned by 90. Both are equally likely. On the
 # population, which holds every picture in all four orientations, *every* network has exactly 25 %. The jigsaw asks how
-# the tiles lie to each other, and that has nothing to do with where up is: it is learned as if nothing had happened. Only
-# the invariant head pays, for it is the trivial action under another name.
+# the tiles lie to each other, and that has nothing to do with where up is: it is learned here too. Of the three
+# jigsaws the invariant head alone has a floor, for it is the trivial action under another name.
 #
 # ## 6.6 Relative location, on digits and on letters
 #
@@ -656,7 +701,7 @@ for name, source in (("digits", wide), ("letters", tilted)):
             [first, torch.ones(len(first), 1), second], dim=1
         )  # side by side, a line between them
         boxes.append(picture(both, f"second: {location.labels.names[side]}", side=110))
-HTML(row(boxes))
+HTML(row(boxes, "Left of the line the first patch, right of it the second."))
 
 # %%
 FINDERS = ("equivariant", "invariant head", "free head", "plain CNN")
@@ -695,10 +740,10 @@ caps = {kind: limit.accuracy for kind, limit in tilted_limits.items()}
 bars(reached, caps, "Relative location on letters at any angle, unseen typefaces", location.chance)
 
 # %% [markdown]
-# **Seen:** on upright digits nothing bars the invariant head: its cap is 100 %. It learns slowly all the same. On letters
-# at any angle it has a cap of 25 %, for ever: it may tell an edge from a corner, but which of four edges it is, is just
-# what pooling threw away. The task is hard for all (these patches are six pixels wide, and mostly texture), and yet the
-# equivariant model passes that cap.
+# **Seen:** on upright digits nothing bars the invariant head: its cap is 100 %. It learns slowly all the same. There the
+# equivariant model has no advantage: the free head, which may use where up is, is ahead of it. On letters at any angle
+# the invariant head has a cap of 25 %, for ever: it may tell an edge from a corner, but which of four edges it is, is
+# just what pooling threw away. The task is hard for all, and yet the equivariant model passes that cap.
 
 # %%
 for name, results in (("digits", digit_results), ("letters", finder_results)):
@@ -708,7 +753,12 @@ loss, accuracy = finder_results["invariant head"]
 assert loss >= blind.nats - 1e-9 and accuracy <= blind.accuracy + 1e-9
 assert live_location.stopped or reached["equivariant"] > blind.accuracy + 0.01
 if not live_digits.stopped:
-    assert min(digit_results[kind][1] for kind in FINDERS if kind != "invariant head") > 0.35
+    on_digits = {kind: accuracy for kind, (_, accuracy) in digit_results.items()}
+    assert (
+        min(on_digits[kind] for kind in FINDERS if kind != "invariant head")
+        > on_digits["invariant head"] + 0.1
+    )
+    assert on_digits["free head"] > on_digits["equivariant"]
 
 # %% [markdown]
 # ### Exercise 3 · Satellite pictures
@@ -777,7 +827,7 @@ lines = "".join(
     for name, score in scores.items()
 )
 HTML(
-    f"<table><caption>Linear probe on 12 features: accuracy in % on 600 letters in unseen typefaces, one run, seed {SEED}</caption>"
+    f"<table><caption>Linear probe on 12 features: accuracy in % on 600 letters in unseen typefaces, one run, seed {SEED}; chance is 3.8</caption>"
     f"<tr><th></th><th>upright</th><th>mean of 4 turns</th><th>worst turn</th></tr>{lines}</table>"
 )
 
@@ -815,8 +865,7 @@ atlas
 
 # %% [markdown]
 # **Seen:** with regular features the point walks along its orbit, and comes back after four turns. With pooled features
-# it stands still, for every letter. Letters of one class stand together only in part: the map shows why the probe is
-# far from perfect.
+# it stands still, for every letter. (Do letters of one class stand together? The probe has said: hardly.)
 
 # %%
 regular, pooled = (
@@ -886,7 +935,8 @@ assert difference == 0 or not later.device.startswith("CPU")
 # ### 4 · Turn a knob
 #
 # Give `JigsawTask` in 6.4 a `gap=1` and a `jitter=1`: a pixel less on each side of a tile, and each moved by up to a
-# pixel. Which of the four models loses most? What did it use before?
+# pixel. On upright digits all four models lose 10 points and more. Two causes are mixed: no line runs on across a cut,
+# and a tile has 16 pixels left of 36. What would you train to tell them apart?
 #
 # ### 5 · Think
 #
