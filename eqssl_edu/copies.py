@@ -50,7 +50,7 @@ def moved_entries(
 @table
 def places_of(table: Int64[Tensor, "group entries"]) -> Int64[Tensor, "group entries"]:
     """``places_of(table)[g, j]``: where entry j is found in copy g, among all copies laid end to end."""
-    starts = table.shape[1] * torch.arange(len(table), device=table.device)
+    starts = table.shape[1] * torch.arange(len(table))
     return table.argsort(dim=1) + starts[:, None]
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.contrastive.statistics import precise
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic, need_regular
 
@@ -109,9 +110,7 @@ def orbit_distance(
         True
     """
     need_comparable(group, z, w)
-    z, w = (
-        x.to(torch.promote_types(x.dtype, torch.float32)) for x in (z, w)
-    )  # squares overflow in half precision
+    z, w = precise(z), precise(w)  # squares overflow in half precision
     squares = z.flatten(1).square().sum(dim=1)[:, None] + w.flatten(1).square().sum(dim=1)
     return (squares - 2 * orbit_similarity(group, z, w, "max")).clamp_min(0).sqrt()
 

@@ -38,9 +38,7 @@ def alignment(
     if z2.shape != z1.shape:
         raise ValueError(f"z2 must have the shape of z1, {tuple(z1.shape)}, {got(z2)}")
     first, second = _unit(z1), _unit(z2)
-    lengths = first.flatten(1).square().sum(dim=1) + second.flatten(1).square().sum(
-        dim=1
-    )  # 2, or less at zero
+    lengths = sum(x.flatten(1).square().sum(dim=1) for x in (first, second))  # 2, or less at zero
     return float((lengths - 2 * pair_similarity(group, first, second, "max")).clamp_min(0).mean())
 
 
