@@ -108,7 +108,7 @@ def call(command: list, **variables: str) -> int:
 
 # The extras of pyproject.toml behind each set; of those in the second list only the package itself is installed, since
 # what it asks for cannot be had everywhere and is never used.
-EXTRAS = {"lab": ([], ["escnn"]), "test": (["data", "test"], ["escnn", "lightly"])}
+EXTRAS = {"lab": ([], ["escnn"]), "test": (["data", "gpu", "test"], ["escnn", "lightly"])}
 
 
 def requirements(wanted: str) -> tuple:

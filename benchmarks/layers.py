@@ -29,10 +29,12 @@ SHAPES = {
         ],
     },
     "cuda": {
-        "lifting": [(1024, 1, 16, 28, 5), (512, 3, 32, 32, 3), (1024, 3, 24, 32, 3)],
+        "lifting": [(64, 1, 16, 28, 5), (1024, 1, 16, 28, 5), (512, 3, 32, 32, 3), (1024, 3, 24, 32, 3)],
         "group": [
-            (1024, 8, 16, 28, 3),
-            (1024, 16, 32, 14, 3),
+            (64, 8, 16, 28, 3),
+            (64, 16, 32, 14, 3),
+            (2048, 8, 16, 28, 3),
+            (4096, 16, 32, 14, 3),
             (512, 32, 32, 32, 3),
             (512, 64, 64, 16, 3),
             (512, 128, 128, 8, 3),
@@ -100,12 +102,12 @@ def candidates(
     batch, c, c2, side, k = shape
     torch.manual_seed(0)
     if kind == "lifting":
-        ours = LiftingConv2d(group, c, c2, k, padding=k // 2)
+        ours = LiftingConv2d(group, c, c2, k, padding=k // 2, bias=False)
         planes = c
     else:
-        ours = GroupConv2d(group, c, c2, k, padding=k // 2)
+        ours = GroupConv2d(group, c, c2, k, padding=k // 2, bias=False)
         planes = c * group.order
-    plain = torch.nn.Conv2d(planes, c2 * group.order, k, padding=k // 2)
+    plain = torch.nn.Conv2d(planes, c2 * group.order, k, padding=k // 2, bias=False)
     layout = torch.channels_last if half else torch.contiguous_format
     ours, plain = ours.to(device), plain.to(device, memory_format=layout)
     x = torch.randn(batch, planes, side, side, device=device).to(memory_format=layout)
@@ -117,7 +119,7 @@ def candidates(
     def step(forward) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             y = forward()
-        y.backward(torch.ones((), device=device, dtype=y.dtype).expand_as(y).contiguous())
+        y.backward(torch.ones_like(y))  # in the layout of y
 
     runs = {
         "ours": lambda: step(lambda: ours(shaped).flatten(1, 2)),
@@ -130,7 +132,8 @@ def candidates(
     space = (gspaces.flipRot2dOnR2 if group.reflections else gspaces.rot2dOnR2)(group.rotations)
     fields = [space.trivial_repr if kind == "lifting" else space.regular_repr] * c
     out_type = enn.FieldType(space, [space.regular_repr] * c2)
-    theirs = enn.R2Conv(enn.FieldType(space, fields), out_type, k, padding=k // 2).to(device).train()
+    theirs = enn.R2Conv(enn.FieldType(space, fields), out_type, k, padding=k // 2, bias=False)
+    theirs = theirs.to(device).train()
     field = theirs.in_type(x)
     return {**runs, "escnn": lambda: step(lambda: theirs(field).tensor)}
 

@@ -38,11 +38,13 @@ class _ExpandedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
         # table[g, j]: the entry of a kernel that its copy g holds at j; a kernel is flattened, channels and all,
-        # so that one gather writes the copies where the convolution wants them.
+        # so that one gather writes the copies where the convolution wants them: in the order of its input's memory.
         move = group.transform_maps if kernel_axes else group.transform
         moved = moved_entries(move, group, (in_channels, *shape))
-        self.register_buffer("table", moved, persistent=False)
-        self.register_buffer("places", places_of(moved), persistent=False)
+        last = moved.unflatten(1, (-1, kernel_size**2)).transpose(1, 2).flatten(1)
+        for order, table in (("", moved), ("_channels_last", last)):
+            self.register_buffer(f"table{order}", table, persistent=False)
+            self.register_buffer(f"places{order}", places_of(table), persistent=False)
 
     def extra_repr(self) -> str:
         return (
@@ -50,13 +52,19 @@ class _ExpandedConv2d(nn.Module):
             f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
         )
 
-    def _copies(self) -> Tensor:
-        """(C', |G|, entries): the base kernels, each turned by every element."""
-        return transformed_copies(self.weight.flatten(1), self.table, self.places)
+    def _kernel(self, channels_last: bool) -> Tensor:
+        """(C'|G|, planes, k, k): the base kernels, each turned by every element."""
+        planes, k = self.out_channels * self.group.order, self.kernel_size
+        if not channels_last:
+            return transformed_copies(self.weight, self.table, self.places, planes, -1, k, k)
+        tables = self.table_channels_last, self.places_channels_last
+        return transformed_copies(self.weight, *tables, planes, k, k, -1).permute(0, 3, 1, 2)
 
     def _convolve(self, planes: Tensor) -> Tensor:
+        # A convolution copies a kernel that lies in memory otherwise than its input, and so does its gradient.
+        last = planes.stride(1) == 1 and planes.stride(3) == planes.shape[1]
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)
-        out = F.conv2d(planes, self.expanded_weight(), bias, self.stride, self.padding)
+        out = F.conv2d(planes, self._kernel(channels_last=last), bias, self.stride, self.padding)
         return out.unflatten(1, (self.out_channels, self.group.order))
 
 
@@ -101,8 +109,7 @@ class LiftingConv2d(_ExpandedConv2d):
 
     def expanded_weight(self) -> Float[Tensor, "out_planes channel k k"]:
         """The kernel of the plain convolution that this layer is, (C'|G|, C, k, k)."""
-        copies = self._copies()
-        return copies.reshape(-1, self.in_channels, self.kernel_size, self.kernel_size)
+        return self._kernel(channels_last=False)
 
     def forward(
         self, images: Float[Tensor, "batch channel height width"]
@@ -150,8 +157,7 @@ class GroupConv2d(_ExpandedConv2d):
 
     def expanded_weight(self) -> Float[Tensor, "out_planes in_planes k k"]:
         """The kernel of the plain convolution that this layer is, (C'|G|, C|G|, k, k)."""
-        planes = self.in_channels * self.group.order
-        return self._copies().reshape(-1, planes, self.kernel_size, self.kernel_size)
+        return self._kernel(channels_last=False)
 
     def forward(
         self, maps: Float[Tensor, "batch channel group height width"]

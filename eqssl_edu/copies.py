@@ -16,18 +16,23 @@ __all__ = ["autocast_dtype", "moved_entries", "places_of", "transformed_copies"]
 
 
 def transformed_copies(
-    weight: Float[Tensor, "out entries"],
-    table: Int64[Tensor, "group entries"],
-    places: Int64[Tensor, "group entries"],
-) -> Float[Tensor, "out group entries"]:
-    """Every row of ``weight`` as each element of the group moves it, in the precision that autocast asks for.
+    weight: Float[Tensor, "out channel *entries"],
+    table: Int64[Tensor, "group all_entries"],
+    places: Int64[Tensor, "group all_entries"],
+    *shape: int,
+) -> Float[Tensor, "*shape"]:
+    """Each of the C' parts of ``weight`` as every element of the group moves it, in the precision of autocast.
 
     Arguments:
-        weight: C' rows of entries.
-        table: ``table[g, j]`` is the entry that copy g holds at j; each row a permutation.
+        weight: C' parts, (C', C, ...).
+        table: ``table[g, j]`` is the entry of a part that its copy g holds at j; each row a permutation.
         places: ``places_of(table)``, kept by the layer, since it takes a sort.
+        shape: of the answer, which holds (C', |G|, entries) numbers.
     """
-    return _TransformedCopies.apply(weight, table, places, autocast_dtype(weight))
+    dtype = autocast_dtype(weight)
+    if torch._C._are_functorch_transforms_active():  # torch.func knows how to transform an indexing
+        return _copies(weight, table, dtype, shape)
+    return _TransformedCopies.apply(weight, table, places, dtype, shape)
 
 
 def autocast_dtype(tensor: Tensor) -> torch.dtype:
@@ -54,37 +59,34 @@ def places_of(table: Int64[Tensor, "group entries"]) -> Int64[Tensor, "group ent
     return table.argsort(dim=1) + starts[:, None]
 
 
+def _copies(weight: Tensor, table: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    # Rounding the weight and not its copies is |G| times less work.
+    return weight.flatten(1).to(dtype).index_select(1, table.flatten()).reshape(shape)
+
+
 class _TransformedCopies(torch.autograd.Function):
     """Gather the copies; bring their gradients back by a gather as well.
 
     Row g of ``table`` is a permutation, so the gradient of entry j is the sum over g of the gradient at the place
     where g has put j: a gather with the inverse permutations. PyTorch's own backward of an indexing accumulates entry
-    by entry, which is several times slower.
-
-    The weight is rounded before it is copied, which is |G| times less work than rounding the copies. Their gradients
-    are added up in the weight's own precision. Forward derivatives and ``torch.func`` work as for plain indexing.
+    by entry, which is several times slower. The sum is taken in the weight's own precision.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(weight: Tensor, table: Tensor, places: Tensor, dtype: torch.dtype) -> Tensor:
-        return weight.to(dtype).index_select(1, table.flatten()).unflatten(1, table.shape)
-
-    @staticmethod
-    def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
-        weight, table, places, ctx.copied = inputs
+    def forward(ctx, weight: Tensor, table: Tensor, places: Tensor, *how) -> Tensor:
         ctx.save_for_backward(places)
         ctx.save_for_forward(table)
-        ctx.dtype = weight.dtype
+        ctx.dtype, ctx.shape, ctx.how = weight.dtype, weight.shape, how
+        return _copies(weight, table, *how)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         (places,) = ctx.saved_tensors
-        copies = gradient.flatten(1).index_select(1, places.flatten()).unflatten(1, places.shape)
-        return copies.sum(dim=1, dtype=ctx.dtype), None, None, None
+        copies = gradient.reshape(ctx.shape[0], -1).index_select(1, places.flatten())
+        total = copies.view(-1, *places.shape).sum(dim=1, dtype=ctx.dtype)
+        return total.view(ctx.shape), None, None, None, None
 
     @staticmethod
     def jvp(ctx, tangent: Tensor, *_) -> Tensor:
         (table,) = ctx.saved_tensors
-        return tangent.to(ctx.copied).index_select(1, table.flatten()).unflatten(1, table.shape)
+        return _copies(tangent, table, *ctx.how)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int64, Shaped
@@ -15,7 +16,7 @@ from eqssl_edu.errors import got, need_instance, need_integers, need_positive
 from eqssl_edu.rotation import disc_mask, rotate
 from eqssl_edu.tables import table
 
-__all__ = ["FiniteGroup", "cyclic", "dihedral", "disc_mask", "rotate"]
+__all__ = ["FiniteGroup", "GroupTables", "cyclic", "dihedral", "disc_mask", "rotate", "tables_on"]
 
 
 class FiniteGroup:
@@ -98,12 +99,6 @@ class FiniteGroup:
     def inverse(self) -> Int64[Tensor, " group"]:
         """``inverse[g]`` is the element with ``product[g, inverse[g]] == 0``."""
         return (self.product == 0).long().argmax(dim=1)
-
-    @cached_property
-    @table
-    def _shift(self) -> Int64[Tensor, "group group"]:
-        """``_shift[g, h] = g^-1 h``: where the regular action of g reads entry h from."""
-        return self.product[self.inverse]
 
     @cached_property
     def _rows(self) -> list[list[int]]:
@@ -210,7 +205,7 @@ class FiniteGroup:
             g: one element, or one element per sample of the first axis.
         """
         self._check_group_axis(z, -1, "z")
-        shift = _on_device(self, z.device)
+        shift = tables_on(self, z.device).shift
         if not isinstance(g, Tensor):
             return z[..., shift[self._element(g)]]
         self._per_sample(g, z, "z", minimum_axes=2)
@@ -230,7 +225,7 @@ class FiniteGroup:
         if isinstance(g, Tensor):
             self._per_sample(g, maps, "maps", minimum_axes=4)
             return self.transform_features(self.transform(maps, g).movedim(-3, -1), g).movedim(-1, -3)
-        return self.transform(maps, g).index_select(-3, _on_device(self, maps.device)[self._element(g)])
+        return self.transform(maps, g).index_select(-3, tables_on(self, maps.device).shift[self._element(g)])
 
     # -- checks -------------------------------------------------------------------------------------------
 
@@ -307,6 +302,22 @@ def dihedral(n: int) -> FiniteGroup:
     return _group(n, True)
 
 
+class GroupTables(NamedTuple):
+    """The tables of a group on one device: gh; g^-1; and g^-1 h, where the regular action of g reads entry h from."""
+
+    product: Int64[Tensor, "group group"]
+    inverse: Int64[Tensor, " group"]
+    shift: Int64[Tensor, "group group"]
+
+
+@lru_cache(maxsize=64)
+@table
+def tables_on(group: FiniteGroup, device: torch.device) -> GroupTables:
+    """The tables of ``group`` on ``device``, copied there once: a copy makes the CPU wait for an accelerator."""
+    tables = group.product, group.inverse, group.product[group.inverse]
+    return GroupTables(*(each.to(device) for each in tables))
+
+
 def need_exact(group: FiniteGroup) -> None:
     """Raise unless every element of the group maps a pixel grid to itself."""
     need_instance("group", group, FiniteGroup)
@@ -330,12 +341,6 @@ def need_regular(features: Tensor, group: FiniteGroup, channels: int | None, gri
 @lru_cache(maxsize=256)
 def _group(rotations: int, reflections: bool) -> FiniteGroup:
     return FiniteGroup(rotations, reflections)
-
-
-@lru_cache(maxsize=64)
-@table
-def _on_device(group: FiniteGroup, device: torch.device) -> Tensor:
-    return group._shift.to(device)
 
 
 @lru_cache(maxsize=64)

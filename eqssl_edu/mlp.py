@@ -60,7 +60,8 @@ class GroupLinear(nn.Module):
 
     def expanded_weight(self) -> Float[Tensor, "out_width in_width"]:
         """The matrix of the plain linear map on flattened features that this layer is, (C'|G|, C|G|)."""
-        return transformed_copies(self.weight.flatten(1), self.table, self.places).flatten(0, 1)
+        width = self.out_channels * self.group.order
+        return transformed_copies(self.weight, self.table, self.places, width, -1)
 
     def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch out group"]:
         need_regular(features, self.group, self.in_channels, grid=False)

@@ -13,6 +13,8 @@ from jaxtyping import config, install_import_hook
 
 sys.path.insert(0, str(Path(__file__).parent))
 install_import_hook("eqssl_edu", "typechecker.check")
+if not torch.cuda.is_available():  # before Triton's kernels are made: its interpreter runs them
+    os.environ["TRITON_INTERPRET"] = "1"
 no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from families import by_name
 
+from eqssl_edu import convolutions
 from eqssl_edu.contrastive import GroupLinear
 from eqssl_edu.copies import transformed_copies
 from eqssl_edu.groups import cyclic, dihedral
@@ -23,7 +24,7 @@ def kind(request):
 
 
 def copies_of(layer, weight):
-    return transformed_copies(weight, layer.table, layer.places)
+    return transformed_copies(weight, layer.table, layer.places, len(weight), *layer.table.shape)
 
 
 @pytest.mark.parametrize("group", GROUPS, **by_name)
@@ -83,3 +84,37 @@ def test_autocast_leaves_double_precision_alone(kind):
     layer = LAYERS[kind](cyclic(4)).double()
     with torch.autocast("cpu", torch.bfloat16):
         assert layer.expanded_weight().dtype == torch.float64
+
+
+CONVOLUTIONS = {
+    "lifting": (LiftingConv2d, (2, 3, 8, 8)),
+    "convolution": (GroupConv2d, (2, 12, 8, 8)),
+    "lifting of one channel": (LiftingConv2d, (2, 1, 8, 8)),
+    "kernel of one pixel": (GroupConv2d, (2, 12, 8, 8)),
+}
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_the_kernel_lies_in_memory_as_the_input_does(case, monkeypatch):
+    """Same numbers and gradients; the convolution, which would copy another kernel, is given the right one."""
+    layer_type, shape = CONVOLUTIONS[case]
+    group, channels = cyclic(4), 3 if shape[1] > 1 else 1
+    layer = layer_type(group, channels, 5, 1 if "pixel" in case else 3).double()
+    kernels, conv2d = [], convolutions.F.conv2d
+
+    def watched(planes, kernel, *arguments):
+        kernels.append(kernel)
+        return conv2d(planes, kernel, *arguments)
+
+    monkeypatch.setattr(convolutions.F, "conv2d", watched)
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        planes = torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        planes = planes.to(memory_format=order).requires_grad_()
+        x = planes if layer_type is LiftingConv2d else planes.unflatten(1, (channels, 4))
+        out = layer(x).flatten(1, 2)
+        assert kernels[-1].is_contiguous(memory_format=order) and out.is_contiguous(memory_format=order)
+        slope = torch.rand(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        found.append((out, *torch.autograd.grad((out * slope).sum(), (layer.weight, layer.bias, planes))))
+    for contiguous, last in zip(*found, strict=True):
+        assert (contiguous - last).abs().max() < 1e-12

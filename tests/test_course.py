@@ -128,7 +128,7 @@ def test_the_tests_add_their_set_to_the_same_environment(pip):
     project = course.read_project()
     extras = project["optional-dependencies"]
     assert pip == [  # no new environment
-        [*project["dependencies"], *extras["data"], *extras["test"]],
+        [*project["dependencies"], *extras["data"], *extras["gpu"], *extras["test"]],
         ["--no-deps", *extras["escnn"], *extras["lightly"]],
     ]
     assert course.read_state() == installed("lab", "test")

@@ -85,9 +85,9 @@ def test_C5_queries_are_turned_and_not_the_keys(kind, monkeypatch):
     """The queue is never copied |G| times: what is turned are the 2B queries."""
     counts = []
 
-    def watched(z, table):
+    def watched(group, z, back=False):
         counts.append(len(z))
-        return turned_copies(z, table)
+        return turned_copies(group, z, back)
 
     turned_copies = similarity.turned_copies
     monkeypatch.setattr(similarity, "turned_copies", watched)

@@ -59,8 +59,8 @@ def imported(*places: str) -> set[str]:
 @pytest.mark.parametrize(
     ("places", "extras"),
     [
-        (["eqssl_edu", "notebooks/source"], ["escnn", "data"]),
-        (["tests", "benchmarks", "notebooks"], ["escnn", "data", "test"]),
+        (["eqssl_edu", "notebooks/source"], ["escnn", "data", "gpu"]),
+        (["tests", "benchmarks", "notebooks"], ["escnn", "data", "gpu", "test"]),
     ],
 )
 def test_what_is_imported_is_on_the_list(places, extras):

@@ -316,9 +316,9 @@ def test_C3_fourier_blocks_need_fewer_products(group):
 def test_C3_the_smaller_side_is_turned(monkeypatch):
     turned = []
 
-    def watched(z, table):
+    def watched(group, z, back=False):
         turned.append(len(z))
-        return turned_copies(z, table)
+        return turned_copies(group, z, back)
 
     turned_copies = module.turned_copies
     monkeypatch.setattr(module, "turned_copies", watched)

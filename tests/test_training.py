@@ -392,7 +392,8 @@ def test_two_processes_train_as_one(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     # Else gloo's threads can abort the program while Python shuts down, now and then.
-    assert sorted(set(done.stdout.split("\n"))) == ["", "process group left open: False"]
+    # Two processes write to one pipe: their line ends may come late.
+    assert done.stdout.replace("\n", "") == 2 * "process group left open: False"
     two = torch.load(tmp_path / "two.pt", weights_only=True)
     assert two["device"].startswith("2 x CPU")
     # Each process had its half of every batch, its own draws, and the same weights in the end.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -21,7 +23,7 @@ from eqssl_edu.contrastive.similarity import (
 from eqssl_edu.contrastive.statistics import precise
 from eqssl_edu.copies import autocast_dtype
 from eqssl_edu.errors import need_instance, need_positive
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.groups import FiniteGroup, tables_on
 
 __all__ = ["Contrast", "InfoNCE"]
 
@@ -85,29 +87,55 @@ class InfoNCE(nn.Module):
         self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
     ) -> Contrast:
         """The loss, and the accuracy with which each view's partner is found among all others."""
-        views, partner = _views(self.group, z1, z2)
+        need_pairs(self.group, z1, z2, least=2)  # one image has no negatives
+        if fused := _fused(z1, self.similarity):
+            arguments = self.group, self.similarity, self.temperature, self.chunk
+            return Contrast(*fused.apply(z1, z2, *arguments))
+        views = _views(z1, z2)
         group, views = prepared(self.group, views, self.similarity)
         views = views.to(autocast_dtype(views))
         chunk = self.chunk or _rows(len(views), group.order, views.device)
-        return Contrast(*_AllPairs.apply(views, group, partner, self.similarity, self.temperature, chunk))
+        return Contrast(*_AllPairs.apply(views, group, self.similarity, self.temperature, chunk))
 
     def logits(
         self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
     ) -> tuple[Float[Tensor, "views views"], Int64[Tensor, " views"]]:
         """The formula, all pairs at once: similarities over the temperature (-inf with oneself), and each view's
         partner; ``F.cross_entropy`` of the two is the loss."""
-        views, partner = _views(self.group, z1, z2)
+        need_pairs(self.group, z1, z2, least=2)
+        views = _views(z1, z2)
         similarity = orbit_similarity(self.group, views, views, self.similarity, self.temperature)
         own = torch.eye(len(views), dtype=torch.bool, device=views.device)
-        return (similarity / self.temperature).masked_fill(own, -math.inf), partner
+        return (similarity / self.temperature).masked_fill(own, -math.inf), _partner(views)
 
 
-def _views(group: FiniteGroup, z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
-    """All 2B views, normalised, and the index of each one's partner."""
-    need_pairs(group, z1, z2, least=2)  # one image has no negatives
+@lru_cache(maxsize=1)
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def _device_has_kernels(device: torch.device) -> bool:
+    return device.type == "cuda" and _has_triton()
+
+
+def _fused(z: Tensor, kind: str) -> type[torch.autograd.Function] | None:
+    """The faster way for these features, where there is one: on a GPU, in float32 or less, for some kinds."""
+    if z.dtype == torch.float64 or not _device_has_kernels(z.device):
+        return None
+    from eqssl_edu.contrastive import fused
+
+    return fused.FusedInfoNCE if kind in fused.KINDS else None
+
+
+def _views(z1: Tensor, z2: Tensor) -> Tensor:
+    """All 2B views, normalised."""
     # Scaled one by one, and times the inverse length: the backward pass then holds the fewest copies.
-    views = torch.cat([(z * _inverse_length(z)).to(z.dtype) for z in (z1, z2)])
-    return views, torch.arange(len(views), device=views.device).roll(len(z1))
+    return torch.cat([(z * _inverse_length(z)).to(z.dtype) for z in (z1, z2)])
+
+
+def _partner(views: Tensor) -> Tensor:
+    """The index of each view's partner."""
+    return torch.arange(len(views), device=views.device).roll(len(views) // 2)
 
 
 def _inverse_length(z: Tensor) -> Tensor:
@@ -123,6 +151,14 @@ def _rows(count: int, order: int, device: torch.device) -> int:
     return count if 2 * rows >= count else rows  # one piece is never computed twice, two are
 
 
+def need_no_second_derivative() -> None:
+    """Raise where a backward pass is asked for a graph of its own: the gradient is there as a number."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "InfoNCE has no second derivative; take F.cross_entropy(*loss.logits(z1, z2)), which has"
+        )
+
+
 class _AllPairs(torch.autograd.Function):
     """Cross entropy and accuracy of picking each view's partner among all others, by chunks of rows.
 
@@ -133,24 +169,23 @@ class _AllPairs(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, views, group, partner, kind, temperature, chunk):
+    def forward(ctx, views, group, kind, temperature, chunk):
         count, order = len(views), group.order
+        partner = _partner(views)
         wanted = ctx.needs_input_grad[0]
         precise = {"dtype": torch.promote_types(views.dtype, torch.float32), "device": views.device}
-        turn, undo = group.product.to(views.device), group.product[group.inverse].to(views.device)
+        undo = tables_on(group, views.device).shift
         flat = views.flatten(1)
 
         def compare(start):
             """A chunk of views with itself and all later ones: kappa (rows, |G|, later), logits (rows, later)."""
-            turned = turned_copies(views[start : start + chunk], turn).flatten(0, 1)
+            turned = turned_copies(group, views[start : start + chunk], back=True).flatten(0, 1)
             kappa = (turned @ flat[start:].T).unflatten(0, (-1, order)).requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
                 similarity = reduced(kappa, 1, kind, temperature)
             logits = similarity.detach().to(precise["dtype"]) / temperature
             logits.fill_diagonal_(-math.inf)  # nobody is among their own candidates
-            each = torch.arange(len(logits), device=views.device)
-            later = partner[start : start + chunk] - start
-            return turned, kappa, similarity, logits, (each[later >= 0], later[later >= 0])
+            return turned, kappa, similarity, logits, _pairs(start, len(logits), count, views.device)
 
         norm, best = (torch.full((count,), -math.inf, **precise) for _ in range(2))
         found = torch.full_like(partner, -1)
@@ -203,9 +238,14 @@ class _AllPairs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_loss, _):
-        if torch.is_grad_enabled():  # the gradient is there as a number, without a graph of its own
-            raise RuntimeError(
-                "InfoNCE has no second derivative; take F.cross_entropy(*loss.logits(z1, z2)), which has"
-            )
+        need_no_second_derivative()
         (gradient,) = ctx.saved_tensors
-        return (gradient * grad_loss, *[None] * 5)
+        return (gradient * grad_loss, *[None] * 4)
+
+
+def _pairs(start: int, rows: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Who of ``rows`` views from ``start`` on meets their partner among the views from ``start`` on, and where."""
+    half = count // 2
+    ahead = torch.arange(max(0, min(rows, half - start)), device=device)  # the partner is half a batch later,
+    behind = torch.arange(half, max(half, rows), device=device)  # or earlier
+    return torch.cat([ahead, behind]), torch.cat([ahead + half, behind - half])

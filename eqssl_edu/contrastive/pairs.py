@@ -14,7 +14,7 @@ from eqssl_edu.contrastive.similarity import (
     reduced,
 )
 from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.groups import FiniteGroup, tables_on
 
 __all__ = ["align", "need_pairs", "pair_correlation", "pair_similarity", "unit"]
 
@@ -35,8 +35,7 @@ def pair_correlation(
     with torch.autocast(z.device.type, enabled=False):
         products = precise(z).transpose(1, 2) @ precise(w)
     place = torch.arange(group.order, device=z.device)
-    moved = group.product[group.inverse].to(z.device)  # moved[g, h] = g^-1 h
-    return products[:, place, moved].sum(dim=2)
+    return products[:, place, tables_on(group, z.device).shift].sum(dim=2)
 
 
 def pair_similarity(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from numbers import Real
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.contrastive.statistics import precise
+from eqssl_edu.copies import moved_entries, places_of, transformed_copies
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup, cyclic, need_regular
+from eqssl_edu.groups import FiniteGroup, cyclic, need_regular, tables_on
+from eqssl_edu.tables import table
 
 __all__ = [
     "SIMILARITIES",
@@ -49,9 +52,9 @@ def orbit_correlation(
     # Turn the smaller side. kappa[g] is also <rho(g^-1) z, w>. The group axis does not come last in memory: what
     # works along it (a maximum, a sum of exponentials) then runs over long rows.
     if len(z) <= len(w):
-        turned = turned_copies(z, group.product.to(z.device))  # (rho(g^-1) z)[h] = z[g h]
+        turned = turned_copies(group, z, back=True)
         return (turned.flatten(0, 1) @ w.flatten(1).T).unflatten(0, turned.shape[:2]).movedim(1, 2)
-    turned = turned_copies(w, group.product[group.inverse].to(w.device))  # (rho(g) w)[h] = w[g^-1 h]
+    turned = turned_copies(group, w)
     return (turned.flatten(0, 1) @ z.flatten(1).T).unflatten(0, turned.shape[:2]).permute(2, 0, 1)
 
 
@@ -130,7 +133,7 @@ def canonicalize(
     """
     need_regular(z, group, None, grid=False)
     largest = z.sum(dim=1).argmax(dim=1)
-    return group.transform_features(z, group.inverse.to(z.device)[largest])
+    return group.transform_features(z, tables_on(group, z.device).inverse[largest])
 
 
 # -- the parts, shared with the losses -------------------------------------------------------------------------
@@ -163,12 +166,22 @@ def reduced(kappa: Tensor, dim: int, kind: str, temperature: float) -> Tensor:
 
 
 def turned_copies(
-    z: Float[Tensor, "batch channel group"], table: Tensor
+    group: FiniteGroup, z: Float[Tensor, "batch channel group"], back: bool = False
 ) -> Float[Tensor, "batch copies features"]:
-    """Copy g of z reads entry ``table[g, h]`` along the group axis; channels and group axis flattened."""
-    shape = (len(z), len(table), *z.shape[1:])
-    # gather, not indexing: several times faster, and so is its gradient
-    return z[:, None].expand(shape).gather(3, table[:, None, :].expand(shape)).flatten(2)
+    r"""All $\rho(g) z$, or, turned back, all $\rho(g^{-1}) z$; channels and group axis flattened."""
+    shape = (len(z), group.order, z.shape[1] * group.order)
+    return transformed_copies(z, *copied_entries(group, z.shape[1], back, z.device), *shape)
+
+
+@lru_cache(maxsize=64)
+@table
+def copied_entries(
+    group: FiniteGroup, channels: int, back: bool, device: torch.device
+) -> tuple[Int64[Tensor, "group entries"], Int64[Tensor, "group entries"]]:
+    """The two tables of ``transformed_copies`` for regular features, on their device."""
+    moved = moved_entries(group.transform_features, group, (channels, group.order))
+    moved = moved[group.inverse] if back else moved
+    return moved.to(device), places_of(moved).to(device)
 
 
 def need_comparable(group: FiniteGroup, z: Tensor, w: Tensor) -> None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.groups import FiniteGroup, tables_on
 
 __all__ = ["center", "precise", "relative_products", "standardize"]
 
@@ -41,7 +41,7 @@ def relative_products(
     $P$ is a matrix of products of all dimensions with |G| times fewer different entries.
     """
     # One matrix product: (C, B h) times (B h, k C).
-    relative = w[:, :, group.product.to(w.device)]  # (B, C, h, k): w[c, hk]
+    relative = w[:, :, tables_on(group, w.device).product]  # (B, C, h, k): w[c, hk]
     left = z.transpose(0, 1).flatten(1)
     right = relative.permute(0, 2, 3, 1).flatten(0, 1).flatten(1)
     with torch.autocast(z.device.type, enabled=False):
