@@ -1,5 +1,6 @@
 """Orbit correlation of all pairs, and InfoNCE on it, forward + backward, against a bare matrix product with the same
-multiply-adds (the limit), paired in one run; the peak memory of the loss; a training step with it.
+multiply-adds (the limit), paired in one run; the peak memory of the loss; a training step with it. On a GPU the
+pairs are measured twice: as CUDA graphs, which is the GPU's time alone, and called from Python.
 
     python benchmarks/orbit_correlation.py [--device cuda] [--views 256 1024 4096]
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from paired import median_ratio, paired_seconds, write
+from paired import median_ratio, paired_seconds, recorded, write
 
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.encoders import GroupCNN
@@ -23,7 +24,9 @@ from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 DIMENSION = 512  # C |G|
 GROUPS = {"C4": cyclic(4), "D4": dihedral(4)}
 KINDS = ("max", "soft", "power3")
-ROUNDS = {256: 21, 1024: 7, 4096: 2}
+ROUNDS = {"cpu": {256: 21, 1024: 7, 4096: 2}, "cuda": {256: 21, 1024: 21, 4096: 21}}
+AS_GRAPHS = ["As CUDA graphs:", ""]
+CHUNK = 384  # rows at a time where memory is short, on a GPU; a CPU always works by chunks that fit a cache
 
 
 def main() -> None:
@@ -31,18 +34,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--views", type=int, nargs="+", default=list(ROUNDS))
+    parser.add_argument("--views", type=int, nargs="+", default=list(ROUNDS["cpu"]))
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)  # what the child processes are asked for
     options = parser.parse_args()
     device = torch.device(options.device)
     if options.peak:
         print(peak(*options.peak, device))
         return
+    ways = [AS_GRAPHS, ["Called from Python:", ""]] if device.type == "cuda" else [[]]
     lines = [
         f"Forward + backward, {str(precision(device)).removeprefix('torch.')}, C |G| = {DIMENSION}. Each round runs "
         "all candidates; ratios are medians of the ratios within a round.",
         "",
-        *pair_table(options.views, device),
+        *(line for way in ways for line in [*way, *pair_table(options.views, device, way), ""]),
+        PRODUCT + NOTES[device.type],
         "",
         *memory_table(max(options.views), device),
         "",
@@ -51,30 +56,39 @@ def main() -> None:
     write("orbit_correlation", "Orbit correlation and InfoNCE against a bare matrix product", device, lines)
 
 
-def pair_table(sizes: list[int], device: torch.device) -> list[str]:
+PRODUCT = (
+    "product: (B |G|, C |G|) times (C |G|, B) and both its gradients. kappa: `orbit_correlation` of two batches of B. "
+    "max, soft, power3: `InfoNCE` of B views (B / 2 images). At once: its formula, "
+    "`F.cross_entropy(*InfoNCE.logits(...))`, with all B^2 |G| correlations in memory."
+)
+NOTES = {
+    "cpu": " The loss works by chunks that fit a cache. It needs every pair but once: a ratio below 1 is possible.",
+    "cuda": f" By chunks: `InfoNCE(chunk={CHUNK})`, for where memory is short; by default a GPU holds 2^27 "
+    "correlations. A CUDA graph is one launch: its time is the GPU's alone. Called from Python, the product also waits "
+    "for its three launches, and the loss for its eight; small batches measure nothing else. Made a graph: "
+    "`torch.cuda.make_graphed_callables(InfoNCE(...), (z1, z2))`, called from Python as the product is.",
+}
+
+
+def pair_table(sizes: list[int], device: torch.device, way: list[str]) -> list[str]:
     """kappa and the losses against the product."""
-    names = ["kappa", *KINDS, "soft, at once"]
-    rows = [
-        f"| group, views | product, ms | {' | '.join(names)} | streamed / at once |",
-        f"|{'---|' * (len(names) + 3)}",
-    ]
+    rows = []
     for name, group in GROUPS.items():
         for count in sizes:
-            rounds = ROUNDS.get(count, 5)
-            seconds = paired_seconds(candidates(group, count, device), rounds, device)
+            runs = candidates(group, count, device)
+            if way == AS_GRAPHS:
+                runs = {each: recorded(run) for each, run in runs.items()}
+            elif device.type == "cuda":
+                runs |= with_a_graph(group, count, device)
+            seconds = paired_seconds(runs, ROUNDS[device.type].get(count, 5), device)
+            names = [each for each in runs if each != "product"]
             ratios = [f"{median_ratio(seconds[each], seconds['product']):.2f}" for each in names]
-            streamed = median_ratio(seconds["soft"], seconds["soft, at once"])
+            streamed = median_ratio(seconds.get("soft, by chunks", seconds["soft"]), seconds["soft, at once"])
             milliseconds = 1e3 * statistics.median(seconds["product"])
-            rows.append(f"| {name}, {count} | {milliseconds:.1f} | {' | '.join(ratios)} | {streamed:.2f} |")
+            rows.append(f"| {name}, {count} | {milliseconds:.2f} | {' | '.join(ratios)} | {streamed:.2f} |")
             print(rows[-1], flush=True)
-    return [
-        *rows,
-        "",
-        "product: (B |G|, C |G|) times (C |G|, B) and both its gradients. kappa: `orbit_correlation` of two batches "
-        "of B. max, soft, power3: `InfoNCE` of B views (B / 2 images), streamed as it is by default: it needs every "
-        "pair but once, so a ratio below 1 is possible. At once: its formula, "
-        "`F.cross_entropy(*InfoNCE.logits(...))`, with all B^2 |G| correlations in memory.",
-    ]
+    head = f"| group, views | product, ms | {' | '.join(names)} | by chunks / at once |"
+    return [head, f"|{'---|' * (len(names) + 3)}", *rows]
 
 
 def candidates(group: FiniteGroup, count: int, device: torch.device) -> dict:
@@ -93,25 +107,38 @@ def candidates(group: FiniteGroup, count: int, device: torch.device) -> dict:
         "product": lambda: torch.autograd.grad(left @ right.T, (left, right), slope),
         "kappa": lambda: torch.autograd.grad(orbit_correlation(group, z, w), (z, w), slope_kappa),
     }
-    for kind in KINDS:
-        loss = InfoNCE(group, kind)
-        runs[kind] = lambda loss=loss: torch.autograd.grad(loss(*z.chunk(2)), z)
-    runs["soft, at once"] = lambda: torch.autograd.grad(at_once(InfoNCE(group, "soft"), *z.chunk(2)), z)
+    z1, z2 = (random(count // 2, DIMENSION // order, order) for _ in range(2))
+    losses = {kind: InfoNCE(group, kind) for kind in KINDS}
+    if device.type == "cuda":
+        losses["soft, by chunks"] = InfoNCE(group, "soft", chunk=CHUNK)
+    losses["soft, at once"] = lambda z1, z2: at_once(InfoNCE(group, "soft"), z1, z2)
+    for name, loss in losses.items():
+        runs[name] = lambda loss=loss: torch.autograd.grad(loss(z1, z2), (z1, z2))
     return runs
+
+
+def with_a_graph(group: FiniteGroup, count: int, device: torch.device) -> dict:
+    """The loss as a user makes it a CUDA graph; called from Python, as the product is."""
+    shape = (count // 2, DIMENSION // group.order, group.order)
+    z1, z2 = (torch.randn(shape, device=device, dtype=precision(device)).requires_grad_() for _ in "12")
+    sample = tuple(z.detach().clone().requires_grad_() for z in (z1, z2))
+    loss = torch.cuda.make_graphed_callables(InfoNCE(group, "soft"), sample)
+    return {"soft, made a graph": lambda: torch.autograd.grad(loss(z1, z2), (z1, z2))}
 
 
 def memory_table(count: int, device: torch.device) -> list[str]:
     """What a loss takes on top of its inputs, at the most, forward + backward."""
+    modes = ["by chunks", "default", "at once"] if device.type == "cuda" else ["by chunks", "at once"]
+    columns = [f"{mode}, MiB" for mode in modes]
     rows = [
-        "| group, views | buffer of B^2 abs(G), MiB | streamed, MiB | of the buffer | at once, MiB |",
-        "|---|---|---|---|---|",
+        f"| group, views | buffer of B^2 abs(G), MiB | {' | '.join(columns)} | by chunks / buffer |",
+        f"|{'---|' * (3 + len(columns))}",
     ]
     for name, group in GROUPS.items():
         buffer = count**2 * group.order * precision(device).itemsize / 2**20
-        streamed, whole = (child(name, str(count), mode, device) for mode in ("streamed", "once"))
-        rows.append(
-            f"| {name}, {count} | {buffer:.0f} | {streamed:.0f} | {streamed / buffer:.2f} | {whole:.0f} |"
-        )
+        peaks = [child(name, str(count), mode, device) for mode in modes]
+        cells = " | ".join(f"{mebibytes:.0f}" for mebibytes in (buffer, *peaks))
+        rows.append(f"| {name}, {count} | {cells} | {peaks[0] / buffer:.2f} |")
         print(rows[-1], flush=True)
     how = "PyTorch's allocator" if device.type == "cuda" else "the resident size of a child process, on Linux"
     return [*rows, "", f"Soft similarity, forward + backward, on top of the features; from {how}."]
@@ -125,10 +152,11 @@ def child(name: str, count: str, mode: str, device: torch.device) -> float:
 def peak(name: str, count: str, mode: str, device: torch.device) -> float:
     """MiB on top of the features."""
     group = GROUPS[name]
-    loss = InfoNCE(group, "soft")
+    chunk = CHUNK if device.type == "cuda" and mode == "by chunks" else None
+    loss = InfoNCE(group, "soft", chunk=chunk)
 
     def run(z1: torch.Tensor, z2: torch.Tensor) -> None:
-        value = loss(z1, z2) if mode == "streamed" else at_once(loss, z1, z2)
+        value = at_once(loss, z1, z2) if mode == "at once" else loss(z1, z2)
         value.backward()
 
     def features(views: int) -> list[torch.Tensor]:

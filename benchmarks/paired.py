@@ -56,6 +56,20 @@ def paired_seconds(
     return seconds
 
 
+def recorded(candidate: Callable[[], object]) -> Callable[[], None]:
+    """What a candidate has a GPU do, as a CUDA graph: called, it is one launch, and its time is the GPU's alone."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # the first calls choose and allocate what a recording may not
+        for _ in range(3):
+            candidate()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        candidate()
+    return graph.replay
+
+
 def median_ratio(numerator: list[float], denominator: list[float]) -> float:
     """The median over rounds of the ratio within a round."""
     return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))

@@ -32,7 +32,8 @@ def device(request):
     from elsewhere import elsewhere
 
     if request.param == "cuda":
-        yield torch.device("cuda")
+        with torch.backends.cudnn.flags(allow_tf32=False):  # its convolutions are compared with the CPU's
+            yield torch.device("cuda")
     else:
         with elsewhere() as pretended:
             yield pretended

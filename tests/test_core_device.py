@@ -1,6 +1,6 @@
 """Groups, layers, encoders, contrastive losses, views and diagnostics on a device that is not the CPU.
 
-Everything is compared with the CPU. A GPU may round a convolution or a product to TF32: it is given 1e-2.
+Everything is compared with the CPU. A GPU adds up in another order: it is given 1e-4.
 """
 
 import pytest
@@ -48,7 +48,7 @@ def noise(*shape, seed=0):
 def alike(there, here, device):
     """The numbers there are those here, and they are there."""
     assert there.device.type == device.type and there.shape == here.shape and there.dtype == here.dtype
-    tolerance = 1e-2 if device.type == "cuda" else 1e-6
+    tolerance = 1e-4 if device.type == "cuda" else 1e-6
     assert (there.detach().cpu() - here.detach()).norm() <= tolerance * here.detach().norm()
 
 
@@ -96,7 +96,7 @@ def test_networks_and_their_gradients(name, device):
     out_there.square().sum().backward()
     for parameter, gradient in zip(model.parameters(), wanted, strict=True):
         assert parameter.grad.device.type == device.type
-        assert (parameter.grad.cpu() - gradient).norm() <= 1e-2 * gradient.norm() + 1e-4
+        assert (parameter.grad.cpu() - gradient).norm() <= 1e-3 * gradient.norm() + 1e-4
     assert exactness_violations(model, 16) == {}
 
 
@@ -152,7 +152,7 @@ def test_a_training_step_stays_on_the_device_of_the_model(name, known, device):
     model.to(device)
     found = two_steps(noise(6, 1, 16, 16).to(device))
     assert found.device.type == device.type
-    assert found.item() == pytest.approx(wanted.item(), rel=5e-2 if device.type == "cuda" else 1e-5)
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-3 if device.type == "cuda" else 1e-5)
     assert all(p.grad is None or p.grad.device.type == device.type for p in model.parameters())
 
 

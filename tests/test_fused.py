@@ -67,6 +67,9 @@ def test_value_accuracy_and_gradient_are_those_of_the_formula(group, kind, chunk
 def test_any_temperature(kind, temperature):
     group = dihedral(4)
     z1, z2 = two_views(group)
+    z2 = (
+        z2.detach().roll(1, dims=0).requires_grad_()
+    )  # no pair is found: a low temperature makes a large loss
     loss, _ = fused_loss(z1, z2, group, kind, temperature)
     wanted, _, gradients = formula(group, kind, z1, z2, temperature)
     assert loss.item() == pytest.approx(wanted, rel=1e-4, abs=1e-6)
@@ -156,7 +159,7 @@ def test_the_loss_takes_the_kernels_where_they_fit(kind, chunk, monkeypatch):
 
     apply = fused.FusedInfoNCE.apply
     monkeypatch.setattr(fused.FusedInfoNCE, "apply", watched)
-    monkeypatch.setattr(infonce, "_device_has_kernels", lambda device: True)
+    monkeypatch.setattr(infonce, "_kernels", lambda device: fused)
     z1, z2 = two_views(group)
     loss, accuracy = InfoNCE(group, kind, 0.3, chunk).contrast(z1, z2)
     assert asked == ([] if kind == "mean" else [(group, kind, 0.3, chunk)])  # "mean" needs preparation
@@ -168,13 +171,46 @@ def test_the_loss_takes_the_kernels_where_they_fit(kind, chunk, monkeypatch):
     assert asked == []
 
 
-def test_without_a_gpu_or_without_triton_there_are_no_kernels(monkeypatch):
-    assert not infonce._device_has_kernels(torch.device("cpu"))
-    assert infonce._device_has_kernels(torch.device("cuda"))
+@pytest.fixture
+def kernels():
+    infonce._kernels.cache_clear()
+    yield infonce._kernels
+    infonce._kernels.cache_clear()
+
+
+def test_the_kernels_are_for_gpus_where_triton_is(kernels, monkeypatch):
+    monkeypatch.setattr(fused, "try_on", lambda device: None)
+    assert kernels(torch.device("cpu")) is None
+    assert kernels(torch.device("cuda")) is fused
+    kernels.cache_clear()
     monkeypatch.setattr(infonce, "find_spec", lambda name: None)
-    infonce._has_triton.cache_clear()
-    assert not infonce._device_has_kernels(torch.device("cuda"))
-    infonce._has_triton.cache_clear()
+    assert kernels(torch.device("cuda")) is None
+
+
+def test_where_triton_cannot_make_them_the_loss_says_so_and_does_without(kernels, monkeypatch):
+    def broken(device):
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(fused, "try_on", broken)
+    with pytest.warns(UserWarning, match="without its kernels for cuda.*C compiler"):
+        assert kernels(torch.device("cuda")) is None
+    assert kernels(torch.device("cuda")) is None  # said once
+
+
+def test_all_kernels_are_tried(monkeypatch):
+    made = []
+    for name in ("_scale", "_scale_backward", "_normalise", "_slope"):
+        kernel = getattr(fused, name)
+
+        class Watched:
+            def __getitem__(self, grid, name=name, kernel=kernel):
+                made.append(name)
+                return kernel[grid]
+
+        monkeypatch.setattr(fused, name, Watched())
+    with torch.no_grad():
+        fused.try_on(torch.device(HERE))
+    assert sorted(made) == sorted(["_scale", "_scale_backward", "_normalise", "_slope"])
 
 
 @on_a_gpu

@@ -18,9 +18,9 @@ from torch import Tensor
 from eqssl_edu.contrastive.infonce import need_no_second_derivative
 from eqssl_edu.contrastive.similarity import copied_entries
 from eqssl_edu.copies import autocast_dtype
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.groups import FiniteGroup, cyclic
 
-__all__ = ["KINDS", "FusedInfoNCE"]
+__all__ = ["KINDS", "FusedInfoNCE", "try_on"]
 
 KINDS = ("plain", "max", "soft", "power2", "power3")  # those whose features need no preparation
 PIECE = 2**27  # correlations that are held at a time: 256 MiB in half precision
@@ -73,6 +73,7 @@ class FusedInfoNCE(torch.autograd.Function):
                 if len(starts) > 1:  # many small shares are added up precisely
                     share = share.float() if total is None else total.add_(share)
                 total = share
+                del turned, kappa  # before the next piece
             ctx.save_for_backward(z1, z2, inverse, total)
             ctx.slope = 1 / (count * t)
         loss, accuracy = measured.mean(dim=1).unbind()
@@ -88,6 +89,14 @@ class FusedInfoNCE(torch.autograd.Function):
             z1, z2, inverse, total, grad_loss, out, ctx.slope, len(z1), z1[0].numel(), BLOCK
         )
         return *out.unbind(), None, None, None, None
+
+
+def try_on(device: torch.device) -> None:
+    """Make every kernel on this device; raises what Triton raises if it cannot."""
+    z = torch.ones(2, 1, 1, device=device, requires_grad=True)
+    with torch.enable_grad():
+        loss, _ = FusedInfoNCE.apply(z, z, cyclic(1), "max", 1.0, None)
+        torch.autograd.grad(loss, z)
 
 
 # Row i of the views is row i of z1, or row i - B of z2. Numbers are float32 in the kernels, whatever is stored.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from functools import lru_cache
 from importlib.util import find_spec
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -45,12 +47,17 @@ class InfoNCE(nn.Module):
     $i'$ is the other view of image i; k runs over all 2B views but i itself; the mean over the 2B views is taken.
     With |G| = 1 it is the loss of SimCLR. The inputs are normalised over (C, |G|).
 
+    On a GPU all of it but the matrix products is done by kernels of its own (``fused.py``), where Triton is there: it
+    comes with PyTorch's builds for CUDA. Nothing in it waits for the GPU, so that in a small batch, whose time is that
+    of the launches, ``torch.cuda.make_graphed_callables(InfoNCE(G), (z1, z2))`` makes them one.
+
     Arguments:
         group: G.
         similarity: a kind of ``orbit_similarity``.
         temperature: t, also the temperature of the soft similarity (then all |G| copies of a positive count).
         chunk: how many of the 2B views are compared with all others at a time. The value and the gradient do not
-            depend on it, memory does: chunk x 2B x |G| correlations. By default as many as stay in a cache.
+            depend on it, memory does: chunk x 2B x |G| correlations. By default as many as stay in a cache, or, in
+            the kernels for a GPU, 2^27.
 
     References:
         Chen et al., A Simple Framework for Contrastive Learning of Visual Representations (arXiv 2002.05709).
@@ -109,22 +116,28 @@ class InfoNCE(nn.Module):
         return (similarity / self.temperature).masked_fill(own, -math.inf), _partner(views)
 
 
-@lru_cache(maxsize=1)
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
+@lru_cache(maxsize=16)
+def _kernels(device: torch.device) -> ModuleType | None:
+    """``fused`` if Triton can make its kernels for this device, which takes a C compiler and Python's headers."""
+    if device.type != "cuda" or find_spec("triton") is None:
+        return None
+    try:
+        from eqssl_edu.contrastive import fused
 
-
-def _device_has_kernels(device: torch.device) -> bool:
-    return device.type == "cuda" and _has_triton()
+        fused.try_on(device)
+    except Exception as error:  # whatever it is: the loss can do without
+        reason = f"{type(error).__name__}: {str(error)[:300]}"
+        warnings.warn(
+            f"InfoNCE is several times slower, without its kernels for {device} ({reason})", stacklevel=2
+        )
+        return None
+    return fused
 
 
 def _fused(z: Tensor, kind: str) -> type[torch.autograd.Function] | None:
     """The faster way for these features, where there is one: on a GPU, in float32 or less, for some kinds."""
-    if z.dtype == torch.float64 or not _device_has_kernels(z.device):
-        return None
-    from eqssl_edu.contrastive import fused
-
-    return fused.FusedInfoNCE if kind in fused.KINDS else None
+    fused = None if z.dtype == torch.float64 else _kernels(z.device)
+    return fused.FusedInfoNCE if fused and kind in fused.KINDS else None
 
 
 def _views(z1: Tensor, z2: Tensor) -> Tensor:
