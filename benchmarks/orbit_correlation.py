@@ -65,8 +65,8 @@ NOTES = {
     "cpu": " The loss works by chunks that fit a cache. It needs every pair but once: a ratio below 1 is possible.",
     "cuda": f" By chunks: `InfoNCE(chunk={CHUNK})`, for where memory is short; by default a GPU holds 2^27 "
     "correlations. A CUDA graph is one launch: its time is the GPU's alone. Called from Python, the product also waits "
-    "for its three launches, and the loss for its eight; small batches measure nothing else. Made a graph: "
-    "`torch.cuda.make_graphed_callables(InfoNCE(...), (z1, z2))`, called from Python as the product is.",
+    "for its three launches, and the loss for its seven; small batches measure nothing else. Made a graph: "
+    "by `torch.cuda.make_graphed_callables`, and called from Python as the product is.",
 }
 
 
@@ -79,13 +79,13 @@ def pair_table(sizes: list[int], device: torch.device, way: list[str]) -> list[s
             if way == AS_GRAPHS:
                 runs = {each: recorded(run) for each, run in runs.items()}
             elif device.type == "cuda":
-                runs |= with_a_graph(group, count, device)
+                runs |= made_graphs(group, count, device)
             seconds = paired_seconds(runs, ROUNDS[device.type].get(count, 5), device)
             names = [each for each in runs if each != "product"]
             ratios = [f"{median_ratio(seconds[each], seconds['product']):.2f}" for each in names]
             streamed = median_ratio(seconds.get("soft, by chunks", seconds["soft"]), seconds["soft, at once"])
             milliseconds = 1e3 * statistics.median(seconds["product"])
-            rows.append(f"| {name}, {count} | {milliseconds:.2f} | {' | '.join(ratios)} | {streamed:.2f} |")
+            rows.append(f"| {name}, {count} | {milliseconds:.3f} | {' | '.join(ratios)} | {streamed:.2f} |")
             print(rows[-1], flush=True)
     head = f"| group, views | product, ms | {' | '.join(names)} | by chunks / at once |"
     return [head, f"|{'---|' * (len(names) + 3)}", *rows]
@@ -117,13 +117,25 @@ def candidates(group: FiniteGroup, count: int, device: torch.device) -> dict:
     return runs
 
 
-def with_a_graph(group: FiniteGroup, count: int, device: torch.device) -> dict:
-    """The loss as a user makes it a CUDA graph; called from Python, as the product is."""
-    shape = (count // 2, DIMENSION // group.order, group.order)
-    z1, z2 = (torch.randn(shape, device=device, dtype=precision(device)).requires_grad_() for _ in "12")
-    sample = tuple(z.detach().clone().requires_grad_() for z in (z1, z2))
-    loss = torch.cuda.make_graphed_callables(InfoNCE(group, "soft"), sample)
-    return {"soft, made a graph": lambda: torch.autograd.grad(loss(z1, z2), (z1, z2))}
+def made_graphs(group: FiniteGroup, count: int, device: torch.device) -> dict:
+    """kappa and the loss as a user makes them CUDA graphs; called from Python, as the product is."""
+    order = group.order
+
+    def features(views: int) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (views, DIMENSION // order, order)
+        return tuple(
+            torch.randn(shape, device=device, dtype=precision(device)).requires_grad_() for _ in "12"
+        )
+
+    (z, w), (z1, z2) = features(count), features(count // 2)
+    make = torch.cuda.make_graphed_callables
+    kappa = make(lambda z, w: orbit_correlation(group, z, w), features(count))
+    loss = make(InfoNCE(group, "soft"), features(count // 2))
+    slope = torch.randn_like(kappa(z, w))
+    return {
+        "kappa, made a graph": lambda: torch.autograd.grad(kappa(z, w), (z, w), slope),
+        "soft, made a graph": lambda: torch.autograd.grad(loss(z1, z2), (z1, z2)),
+    }
 
 
 def memory_table(count: int, device: torch.device) -> list[str]:

@@ -46,16 +46,20 @@ class FusedInfoNCE(torch.autograd.Function):
         inverse, norm, measured = (
             torch.empty(*shape, **number) for shape in ((count,), (count,), (2, count))
         )
-        _scale[(count,)](z1, z2, unit, inverse, len(z1), width, BLOCK)
         rows = min(count, chunk or max(1, PIECE // (count * order)))
         starts = range(0, count, rows)
-        entries = copied_entries(group, width // group.order, True, z1.device)[0].flatten()
+        entries = copied_entries(group, width // group.order, True, z1.device)[0]
+        # A single piece is turned while it is scaled.
+        copies = order if rows == count and order > 1 else 0
+        all_turned = unit.new_empty((count * copies, width)) if copies else unit
+        _scale[(count,)](z1, z2, unit, inverse, all_turned, entries, len(z1), width, copies, BLOCK)
 
         def compare(start: int) -> tuple[Tensor, Tensor]:
             """A piece of turned views, and its correlations with all views: (rows |G|, width), (rows |G|, count)."""
-            piece = unit[start : start + rows]
-            if order > 1:
-                piece = piece.index_select(1, entries).view(-1, width)
+            piece = all_turned
+            if len(starts) > 1:
+                piece = unit[start : start + rows]
+                piece = piece.index_select(1, entries.flatten()).view(-1, width) if order > 1 else piece
             return piece, piece @ unit.T
 
         for start in starts:
@@ -104,8 +108,8 @@ def try_on(device: torch.device) -> None:
 
 @triton.jit
 @no_type_check
-def _scale(z1, z2, unit, inverse, half, width, BLOCK: tl.constexpr):
-    """Row i at length 1, and its inverse length. A zero vector has no direction: it stays zero."""
+def _scale(z1, z2, unit, inverse, turned, entries, half, width, COPIES: tl.constexpr, BLOCK: tl.constexpr):
+    """Row i at length 1, its turned copies, its inverse length. A zero vector has no direction: it stays zero."""
     i = tl.program_id(0).to(tl.int64)
     row = z1 + i * width if i < half else z2 + (i - half) * width
     squares = tl.zeros((BLOCK,), tl.float32)
@@ -119,6 +123,10 @@ def _scale(z1, z2, unit, inverse, half, width, BLOCK: tl.constexpr):
         d = begin + tl.arange(0, BLOCK)
         z = tl.load(row + d, d < width, 0.0).to(tl.float32)
         tl.store(unit + i * width + d, z / length, d < width)
+        for g in tl.static_range(COPIES):
+            entry = tl.load(entries + g * width + d, d < width, 0)
+            z = tl.load(row + entry, d < width, 0.0).to(tl.float32)
+            tl.store(turned + (i * COPIES + g) * width + d, z / length, d < width)
 
 
 @triton.jit
