@@ -75,7 +75,7 @@ def main() -> None:
     lines = [
         f"Forward + backward, {'bfloat16 autocast and channels-last' if half else 'float32'}; "
         f"{options.rounds} rounds of all candidates; ratios are medians of the ratios within a round, "
-        "[...] their 95 % intervals (sign test).",
+        "[...] their 95 % intervals (sign test), of which about one in twenty lies off by chance.",
         "",
         f"| layer | batch x channels, side, kernel | {' | '.join(columns)} |",
         f"|{'---|' * (2 + len(columns))}",

@@ -32,7 +32,7 @@ def two_views(group, images=7, channels=5, dtype=torch.float32):
 
 
 def fused_loss(z1, z2, group, kind, temperature=0.2, chunk=None):
-    return fused.FusedInfoNCE.apply(z1, z2, group, kind, temperature, chunk)
+    return fused.fused_contrast(z1, z2, group, kind, temperature, chunk)
 
 
 def formula(group, kind, z1, z2, temperature=0.2):
@@ -155,10 +155,10 @@ def test_the_loss_takes_the_kernels_where_they_fit(kind, chunk, monkeypatch):
 
     def watched(*arguments):
         asked.append(arguments[2:])
-        return apply(*arguments)
+        return fused_contrast(*arguments)
 
-    apply = fused.FusedInfoNCE.apply
-    monkeypatch.setattr(fused.FusedInfoNCE, "apply", watched)
+    fused_contrast = fused.fused_contrast
+    monkeypatch.setattr(fused, "fused_contrast", watched)
     monkeypatch.setattr(infonce, "_kernels", lambda device: fused)
     z1, z2 = two_views(group)
     loss, accuracy = InfoNCE(group, kind, 0.3, chunk).contrast(z1, z2)

@@ -20,17 +20,28 @@ from eqssl_edu.contrastive.similarity import copied_entries
 from eqssl_edu.copies import autocast_dtype
 from eqssl_edu.groups import FiniteGroup, cyclic
 
-__all__ = ["KINDS", "FusedInfoNCE", "try_on"]
+__all__ = ["KINDS", "FusedInfoNCE", "fused_contrast", "try_on"]
 
 KINDS = ("plain", "max", "soft", "power2", "power3")  # those whose features need no preparation
 PIECE = 2**27  # correlations that are held at a time: 256 MiB in half precision
 BLOCK = 512  # entries that a kernel works on at a time
 
 
-class FusedInfoNCE(torch.autograd.Function):
-    """(z1, z2, group, kind, temperature, chunk) -> mean loss in nats, accuracy; see ``InfoNCE``.
+def fused_contrast(
+    z1: Float[Tensor, "batch channel group"],
+    z2: Float[Tensor, "batch channel group"],
+    group: FiniteGroup,
+    kind: str,
+    temperature: float,
+    chunk: int | None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """``InfoNCE.contrast`` of features on a GPU, for one of ``KINDS``: mean loss in nats, and accuracy."""
+    with torch.cuda.device_of(z1):  # Triton launches on the current device, wherever the tensors are
+        return FusedInfoNCE.apply(z1, z2, group, kind, temperature, chunk)
 
-    Every view is compared with every other, by pieces of rows. With one piece its correlations are still there for
+
+class FusedInfoNCE(torch.autograd.Function):
+    """Every view is compared with every other, by pieces of rows. With one piece its correlations are still there for
     the gradient: two thirds of the multiply-adds of the plain product and its two gradients. With several they are
     computed again: as many.
     """
@@ -99,7 +110,7 @@ def try_on(device: torch.device) -> None:
     """Make every kernel on this device; raises what Triton raises if it cannot."""
     z = torch.ones(2, 1, 1, device=device, requires_grad=True)
     with torch.enable_grad():
-        loss, _ = FusedInfoNCE.apply(z, z, cyclic(1), "max", 1.0, None)
+        loss, _ = fused_contrast(z, z, cyclic(1), "max", 1.0, None)
         torch.autograd.grad(loss, z)
 
 

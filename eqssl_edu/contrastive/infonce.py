@@ -96,8 +96,8 @@ class InfoNCE(nn.Module):
         """The loss, and the accuracy with which each view's partner is found among all others."""
         need_pairs(self.group, z1, z2, least=2)  # one image has no negatives
         if fused := _fused(z1, self.similarity):
-            arguments = self.group, self.similarity, self.temperature, self.chunk
-            return Contrast(*fused.apply(z1, z2, *arguments))
+            how = self.group, self.similarity, self.temperature, self.chunk
+            return Contrast(*fused.fused_contrast(z1, z2, *how))
         views = _views(z1, z2)
         group, views = prepared(self.group, views, self.similarity)
         views = views.to(autocast_dtype(views))
@@ -134,10 +134,10 @@ def _kernels(device: torch.device) -> ModuleType | None:
     return fused
 
 
-def _fused(z: Tensor, kind: str) -> type[torch.autograd.Function] | None:
-    """The faster way for these features, where there is one: on a GPU, in float32 or less, for some kinds."""
+def _fused(z: Tensor, kind: str) -> ModuleType | None:
+    """``fused`` where it is of use: on a GPU, in single precision or less, for some kinds."""
     fused = None if z.dtype == torch.float64 else _kernels(z.device)
-    return fused.FusedInfoNCE if fused and kind in fused.KINDS else None
+    return fused if fused and kind in fused.KINDS else None
 
 
 def _views(z1: Tensor, z2: Tensor) -> Tensor:
