@@ -92,6 +92,29 @@ def test_half_precision(kind, dtype):
         assert_near(found, scale * right, 0.05)
 
 
+def test_shares_of_many_pieces_are_added_up_precisely(monkeypatch):
+    """In bfloat16 the sum of hundreds would lose what is small."""
+    monkeypatch.setattr(fused, "BLOCK", 256)
+    group = cyclic(4)
+    z1, z2 = two_views(group, images=48, dtype=torch.bfloat16)
+    _, _, wanted = formula(group, "max", z1, z2)
+    errors = {}
+    for chunk in (None, 1):
+        found = torch.autograd.grad(fused_loss(z1, z2, group, "max", chunk=chunk)[0], (z1, z2))
+        errors[chunk] = sum((f.cpu().double() - w).norm() for f, w in zip(found, wanted, strict=True))
+    assert 0 < errors[1] < 1.1 * errors[None]
+
+
+def test_of_candidates_that_are_equally_similar_the_first_counts(monkeypatch):
+    """As everywhere in PyTorch. Each lane of a block sees several of them, and so do several lanes."""
+    monkeypatch.setattr(fused, "BLOCK", 2)
+    group = cyclic(4)
+    a, b, c, d = torch.rand(4, 5, 4, generator=torch.Generator().manual_seed(0)).to(HERE)
+    z1, z2 = torch.stack([a, b, c]), torch.stack([a, d, a])
+    _, wanted, _ = formula(group, "max", z1, z2)
+    assert fused_loss(z1, z2, group, "max")[1].item() == pytest.approx(wanted)
+
+
 def test_one_view_may_need_no_gradient():
     group = cyclic(4)
     z1, z2 = two_views(group)

@@ -128,7 +128,7 @@ def _scale(z1, z2, unit, inverse, turned, entries, half, width, COPIES: tl.const
         d = begin + tl.arange(0, BLOCK)
         z = tl.load(row + d, d < width, 0.0).to(tl.float32)
         squares += z * z
-    length = tl.maximum(tl.sqrt(tl.sum(squares)), 1e-12, tl.PropagateNan.ALL)
+    length = tl.maximum(tl.sqrt(tl.sum(squares)), 1e-12)
     tl.store(inverse + i, 1 / length)
     for begin in range(0, width, BLOCK):
         d = begin + tl.arange(0, BLOCK)
@@ -174,7 +174,7 @@ def _similarity(kappa, inside, count, over_t, KIND: tl.constexpr, ORDER: tl.cons
     similarity = tl.load(kappa, inside, 0.0).to(tl.float32)
     for g in tl.static_range(1, ORDER):
         k = tl.load(kappa + g * count, inside, 0.0).to(tl.float32)
-        similarity = tl.maximum(similarity, k, tl.PropagateNan.ALL)
+        similarity = tl.maximum(similarity, k)
     if KIND == "soft":
         total = tl.zeros(kappa.shape, tl.float32)
         for g in tl.static_range(ORDER):
@@ -204,7 +204,7 @@ def _normalise(
         logit = _similarity(kappa + j, inside, count, over_t, KIND, ORDER) * over_t
         logit = tl.where(inside, logit, -float("inf"))
         where = tl.where(logit > top, j, where)
-        higher = tl.maximum(top, logit, tl.PropagateNan.ALL)
+        higher = tl.maximum(top, logit)
         total = total * tl.exp(top - higher) + tl.exp(logit - higher)
         top = higher
         positive += tl.where(j == partner, logit, 0.0)
