@@ -14,6 +14,10 @@ from eqssl_edu.tables import table
 
 __all__ = ["autocast_dtype", "moved_entries", "places_of", "transformed_copies"]
 
+# PyTorch's own question in ``autograd.Function.apply``, without a public name. A Function that torch.func can transform
+# is bound to its signature anew in every call, which takes longer than the rest of a small layer.
+_within_torch_func = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
+
 
 def transformed_copies(
     weight: Float[Tensor, "out channel *entries"],
@@ -30,7 +34,7 @@ def transformed_copies(
         shape: of the answer, which holds (C', |G|, entries) numbers.
     """
     dtype = autocast_dtype(weight)
-    if torch._C._are_functorch_transforms_active():  # torch.func knows how to transform an indexing
+    if _within_torch_func():  # it knows how to transform an indexing
         return _copies(weight, table, dtype, shape)
     return _TransformedCopies.apply(weight, table, places, dtype, shape)
 
