@@ -66,9 +66,10 @@ def main() -> None:
                 for way in ways:
                     runs = {n: recorded(step) for n, step in steps.items()} if way == GRAPH else steps
                     seconds = paired_seconds(runs, options.rounds, device)
-                    size = f"{way}batches of {'512 and more' if batch >= 512 else 'the notebooks'}: "
-                    ratios[size if half else ""].append(compared(seconds))
-                    row += cells(seconds, *ratios[size if half else ""][-1])
+                    size = "512 and more" if batch >= 512 else "the notebooks"
+                    found = ratios[f"{way}batches of {size}: "]
+                    found.append(compared(seconds))
+                    row += cells(seconds, *found[-1])
                 rows.append(row)
                 print(row, flush=True)
     columns = [f"{way}{name}" for way in ways for name in ("ours, ms", "ours / conv2d", "escnn / ours")]

@@ -24,8 +24,9 @@ from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 DIMENSION = 512  # C |G|
 GROUPS = {"C4": cyclic(4), "D4": dihedral(4)}
 KINDS = ("max", "soft", "power3")
-ROUNDS = {"cpu": {256: 21, 1024: 7, 4096: 2}, "cuda": {256: 21, 1024: 21, 4096: 21}}
-AS_GRAPHS = ["As CUDA graphs:", ""]
+VIEWS = (256, 1024, 4096)
+CPU_ROUNDS = {256: 21, 1024: 7, 4096: 2}
+GRAPHS, PYTHON = "As CUDA graphs", "Called from Python"
 CHUNK = 384  # rows at a time where memory is short, on a GPU; a CPU always works by chunks that fit a cache
 
 
@@ -34,19 +35,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--views", type=int, nargs="+", default=list(ROUNDS["cpu"]))
+    parser.add_argument("--views", type=int, nargs="+", default=VIEWS)
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)  # what the child processes are asked for
     options = parser.parse_args()
     device = torch.device(options.device)
     if options.peak:
         print(peak(*options.peak, device))
         return
-    ways = [AS_GRAPHS, ["Called from Python:", ""]] if device.type == "cuda" else [[]]
+    ways = [GRAPHS, PYTHON] if device.type == "cuda" else [PYTHON]
     lines = [
         f"Forward + backward, {str(precision(device)).removeprefix('torch.')}, C |G| = {DIMENSION}. Each round runs "
         "all candidates; ratios are medians of the ratios within a round.",
         "",
-        *(line for way in ways for line in [*way, *pair_table(options.views, device, way), ""]),
+        *(line for way in ways for line in [f"{way}:", "", *pair_table(options.views, device, way), ""]),
         PRODUCT + NOTES[device.type],
         "",
         *memory_table(max(options.views), device),
@@ -70,17 +71,18 @@ NOTES = {
 }
 
 
-def pair_table(sizes: list[int], device: torch.device, way: list[str]) -> list[str]:
+def pair_table(sizes: list[int], device: torch.device, way: str) -> list[str]:
     """kappa and the losses against the product."""
     rows = []
     for name, group in GROUPS.items():
         for count in sizes:
             runs = candidates(group, count, device)
-            if way == AS_GRAPHS:
+            rounds = 21 if device.type == "cuda" else CPU_ROUNDS.get(count, 5)
+            if way == GRAPHS:
                 runs = {each: recorded(run) for each, run in runs.items()}
             elif device.type == "cuda":
                 runs |= made_graphs(group, count, device)
-            seconds = paired_seconds(runs, ROUNDS[device.type].get(count, 5), device)
+            seconds = paired_seconds(runs, rounds, device)
             names = [each for each in runs if each != "product"]
             ratios = [f"{median_ratio(seconds[each], seconds['product']):.2f}" for each in names]
             streamed = median_ratio(seconds.get("soft, by chunks", seconds["soft"]), seconds["soft, at once"])

@@ -15,7 +15,7 @@ from eqssl_edu.tables import table
 __all__ = ["autocast_dtype", "moved_entries", "places_of", "transformed_copies"]
 
 # PyTorch's own question in ``autograd.Function.apply``, without a public name. A Function that torch.func can transform
-# is bound to its signature anew in every call, which takes longer than the rest of a small layer.
+# is bound to its signature anew in every call, which takes longer than a small convolution.
 _within_torch_func = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 
 

@@ -12,10 +12,11 @@ import torch
 from jaxtyping import config, install_import_hook
 
 sys.path.insert(0, str(Path(__file__).parent))
+from elsewhere import elsewhere, needs_gpu
+
 install_import_hook("eqssl_edu", "typechecker.check")
 if not torch.cuda.is_available():  # before Triton's kernels are made: its interpreter runs them
     os.environ["TRITON_INTERPRET"] = "1"
-no_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 
 
 @pytest.fixture
@@ -26,11 +27,9 @@ def as_a_user():
     config.update("jaxtyping_disable", False)
 
 
-@pytest.fixture(params=["pretended", pytest.param("cuda", marks=no_gpu)])
+@pytest.fixture(params=["pretended", pytest.param("cuda", marks=needs_gpu)])
 def device(request):
     """A device that is not the CPU: a pretended one, and a GPU where there is one."""
-    from elsewhere import elsewhere
-
     if request.param == "cuda":
         with torch.backends.cudnn.flags(allow_tf32=False):  # its convolutions are compared with the CPU's
             yield torch.device("cuda")

@@ -11,14 +11,16 @@ import contextlib
 from collections.abc import Iterator
 from unittest import mock
 
+import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-__all__ = ["DEVICE", "elsewhere"]
+__all__ = ["DEVICE", "elsewhere", "needs_gpu"]
 
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 DEVICE = torch.device("meta")
 INDEXED = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default, torch.ops.aten.index_put.default}
 INDEXED |= {torch.ops.aten._index_put_impl_.default, torch.ops.aten._unsafe_index.Tensor}

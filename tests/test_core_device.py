@@ -21,6 +21,7 @@ from eqssl_edu.contrastive import (
     orbit_distance,
     orbit_similarity,
 )
+from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.diagnostics import (
     alignment,
     equivariance_error,
@@ -116,6 +117,35 @@ def test_similarities(kind, device):
     for pair in (orbit_correlation, orbit_distance):
         alike(pair(D4, z.to(device), w.to(device)), pair(D4, z, w), device)
     alike(canonicalize(D4, z.to(device)), canonicalize(D4, z), device)
+
+
+TABLED = {
+    "actions": lambda z, w: D4.transform_features(z, 3),
+    "correlation": lambda z, w: orbit_correlation(D4, z, w),
+    "of one side more": lambda z, w: orbit_correlation(D4, torch.cat([z, z]), w),
+    "pairs": lambda z, w: pair_similarity(D4, z, w),
+    "canonical": lambda z, w: canonicalize(D4, z),
+    "InfoNCE": lambda z, w: InfoNCE(D4, "max")(z, w),
+    "Barlow Twins": lambda z, w: BarlowTwins(D4)(z, w),
+}
+
+
+@pytest.mark.parametrize("name", TABLED)
+def test_tables_of_a_group_are_brought_to_the_device_once(name, device, monkeypatch):
+    """An accelerator is waited for while something is copied to it."""
+    z, w = noise(4, 3, 8).to(device), noise(4, 3, 8, seed=1).to(device)
+    TABLED[name](z, w)
+    copied, to = [], torch.Tensor.to
+
+    def watched(tensor, *arguments, **named):
+        moved = to(tensor, *arguments, **named)
+        if tensor.device.type == "cpu" != moved.device.type:
+            copied.append(tuple(tensor.shape))
+        return moved
+
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    TABLED[name](z, w)
+    assert copied == []
 
 
 LOSSES = {

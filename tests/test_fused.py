@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from elsewhere import needs_gpu
 
 from eqssl_edu.contrastive import InfoNCE, infonce
 from eqssl_edu.groups import cyclic, dihedral
@@ -14,7 +15,6 @@ HERE = "cuda" if torch.cuda.is_available() else "cpu"
 GROUPS = [cyclic(1), cyclic(3), cyclic(4), dihedral(3), dihedral(4)]
 over_kinds = pytest.mark.parametrize("kind", fused.KINDS)
 over_groups = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-on_a_gpu = pytest.mark.skipif(HERE == "cpu", reason="no GPU that torch can use")
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +67,8 @@ def test_value_accuracy_and_gradient_are_those_of_the_formula(group, kind, chunk
 def test_any_temperature(kind, temperature):
     group = dihedral(4)
     z1, z2 = two_views(group)
-    z2 = (
-        z2.detach().roll(1, dims=0).requires_grad_()
-    )  # no pair is found: a low temperature makes a large loss
+    # No pair is found: a low temperature makes a large loss.
+    z2 = z2.detach().roll(1, dims=0).requires_grad_()
     loss, _ = fused_loss(z1, z2, group, kind, temperature)
     wanted, _, gradients = formula(group, kind, z1, z2, temperature)
     assert loss.item() == pytest.approx(wanted, rel=1e-4, abs=1e-6)
@@ -236,7 +235,7 @@ def test_all_kernels_are_tried(monkeypatch):
     assert sorted(made) == sorted(["_scale", "_scale_backward", "_normalise", "_slope"])
 
 
-@on_a_gpu
+@needs_gpu
 @over_kinds
 def test_the_loss_can_be_recorded_as_a_cuda_graph(kind):
     """Nothing in it waits for the GPU, so that the launches of a small batch can be one."""

@@ -1,8 +1,8 @@
 """InfoNCE on a GPU: all that lies between its matrix products, in four kernels.
 
-Written with PyTorch's operations the loss takes some hundred small kernels, most of them over all pairs. It then waits
-for memory and for launches, not for arithmetic. Here the correlations are read once for the loss, and read and
-overwritten once for the gradient. ``infonce.py`` has the same loss for every device; the tests compare the two.
+Written with PyTorch's operations the loss takes many small kernels, most of them over all pairs. It then waits for
+memory and for launches, not for arithmetic. Here the correlations are read once for the loss, and read and overwritten
+once for the gradient. ``infonce.py`` has the same loss for every device; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class FusedInfoNCE(torch.autograd.Function):
     def forward(ctx, z1: Tensor, z2: Tensor, group: FiniteGroup, kind: str, t: float, chunk: int | None):
         z1, z2 = z1.contiguous(), z2.contiguous()
         count, width = 2 * len(z1), z1[0].numel()
-        order = 1 if kind == "plain" else group.order
+        order, kind = (1, "max") if kind == "plain" else (group.order, kind)  # of one value, the maximum
         wanted = any(ctx.needs_input_grad[:2])
         unit = z1.new_empty((count, width), dtype=autocast_dtype(z1))
         number = {"dtype": torch.float32, "device": z1.device}
@@ -75,14 +75,15 @@ class FusedInfoNCE(torch.autograd.Function):
 
         for start in starts:
             turned, kappa = compare(start)
-            here = min(rows, count - start)
-            _normalise[(here,)](kappa, norm, measured, count, start, 1 / t, kind, order, BLOCK)
+            _normalise[(len(turned) // order,)](
+                kappa, norm, measured, count, start, 1 / t, kind, order, BLOCK
+            )
         if wanted:
             total = None
             for start in reversed(starts):
                 if start != starts[-1]:
                     turned, kappa = compare(start)
-                grid = (min(rows, count - start), triton.cdiv(count, BLOCK))
+                grid = (len(turned) // order, triton.cdiv(count, BLOCK))
                 _slope[grid](kappa, norm, count, start, 1 / t, kind, order, BLOCK)
                 share = kappa.T @ turned
                 if len(starts) > 1:  # many small shares are added up precisely
@@ -244,8 +245,6 @@ def _slope(kappa, norm, count, start, over_t, KIND: tl.constexpr, ORDER: tl.cons
             weight = tl.exp((k - similarity) * over_t) / ORDER
         elif KIND == "power2":
             weight = k * (2 / ORDER)
-        elif KIND == "power3":
-            weight = k * k * (3 / ORDER)
         else:
-            weight = k * 0 + 1
+            weight = k * k * (3 / ORDER)
         tl.store(kappa + g * count, slope * weight, inside)

@@ -48,8 +48,9 @@ class InfoNCE(nn.Module):
     With |G| = 1 it is the loss of SimCLR. The inputs are normalised over (C, |G|).
 
     On a GPU all of it but the matrix products is done by kernels of its own (``fused.py``), where Triton is there: it
-    comes with PyTorch's builds for CUDA. Nothing in it waits for the GPU, so that in a small batch, whose time is that
-    of the launches, ``torch.cuda.make_graphed_callables(InfoNCE(G), (z1, z2))`` makes them one.
+    comes with PyTorch's builds for CUDA. They never wait for the GPU, so that in a small batch, whose time is that of
+    the launches, ``torch.cuda.make_graphed_callables(InfoNCE(G), (z1, z2))`` makes them one. The kinds "mean",
+    "maxpool" and "canonical", and float64, have no kernels.
 
     Arguments:
         group: G.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.contrastive.processes import gather
 from eqssl_edu.errors import got, need_instance
+from eqssl_edu.groups import tables_on
 
 __all__ = ["ContrastiveModel"]
 
@@ -115,7 +116,7 @@ class ContrastiveModel(nn.Module):
             return torch.cat([self.views(images, generator) for _ in range(2)]), lambda z, view: z
         group = self.encoder.group
         pictures, elements = zip(*(self.views.sample(images, generator) for _ in range(2)), strict=True)
-        inverse = group.inverse.to(images.device)
+        inverse = tables_on(group, images.device).inverse
         return torch.cat(pictures), lambda z, view: group.transform_features(z, inverse[elements[view]])
 
     def _follow(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from elsewhere import needs_gpu
 from test_probe import escnn_network
 from torch import nn
 
@@ -240,7 +241,7 @@ def test_a_module_of_escnn():
     assert explorer.errors()["D4 network"] > 0.05
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+@needs_gpu
 @pytest.mark.parametrize(
     "image", [IMAGE, IMAGE.cuda() if torch.cuda.is_available() else IMAGE], ids=["CPU", "GPU"]
 )

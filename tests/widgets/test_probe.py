@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import torch
+from elsewhere import needs_gpu
 from torch import nn
 
 from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
@@ -264,7 +265,7 @@ def test_what_comes_behind_the_layer_is_not_run():
     assert Head.runs == 1  # the run that found the layers
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@needs_gpu
 def test_on_a_gpu():
     model = plain()
     expected = Probe(model, IMAGE).maps(IMAGE[None], "4")
