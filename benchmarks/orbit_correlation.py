@@ -66,7 +66,7 @@ NOTES = {
     "cpu": " The loss works by chunks that fit a cache. It needs every pair but once: a ratio below 1 is possible.",
     "cuda": f" By chunks: `InfoNCE(chunk={CHUNK})`, for where memory is short; by default a GPU holds 2^27 "
     "correlations. A CUDA graph is one launch: its time is the GPU's alone. Called from Python, the product also waits "
-    "for its three launches, and the loss for its seven; small batches measure nothing else. Made a graph: "
+    "for its three launches, and the loss for its six; small batches measure nothing else. Made a graph: "
     "by `torch.cuda.make_graphed_callables`, and called from Python as the product is.",
 }
 
@@ -110,12 +110,14 @@ def candidates(group: FiniteGroup, count: int, device: torch.device) -> dict:
         "kappa": lambda: torch.autograd.grad(orbit_correlation(group, z, w), (z, w), slope_kappa),
     }
     z1, z2 = (random(count // 2, DIMENSION // order, order) for _ in range(2))
+    one = torch.ones((), device=device)
     losses = {kind: InfoNCE(group, kind) for kind in KINDS}
     if device.type == "cuda":
         losses["soft, by chunks"] = InfoNCE(group, "soft", chunk=CHUNK)
     losses["soft, at once"] = lambda z1, z2: at_once(InfoNCE(group, "soft"), z1, z2)
     for name, loss in losses.items():
-        runs[name] = lambda loss=loss: torch.autograd.grad(loss(z1, z2), (z1, z2))
+        # Its own gradient is given, as that of the product is.
+        runs[name] = lambda loss=loss: torch.autograd.grad(loss(z1, z2), (z1, z2), one)
     return runs
 
 
@@ -133,10 +135,10 @@ def made_graphs(group: FiniteGroup, count: int, device: torch.device) -> dict:
     make = torch.cuda.make_graphed_callables
     kappa = make(lambda z, w: orbit_correlation(group, z, w), features(count))
     loss = make(InfoNCE(group, "soft"), features(count // 2))
-    slope = torch.randn_like(kappa(z, w))
+    slope, one = torch.randn_like(kappa(z, w)), torch.ones((), device=device)
     return {
         "kappa, made a graph": lambda: torch.autograd.grad(kappa(z, w), (z, w), slope),
-        "soft, made a graph": lambda: torch.autograd.grad(loss(z1, z2), (z1, z2)),
+        "soft, made a graph": lambda: torch.autograd.grad(loss(z1, z2), (z1, z2), one),
     }
 
 

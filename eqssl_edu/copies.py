@@ -12,11 +12,11 @@ from torch import Tensor
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.tables import table
 
-__all__ = ["autocast_dtype", "moved_entries", "places_of", "transformed_copies"]
+__all__ = ["autocast_dtype", "moved_entries", "places_of", "transformed_copies", "within_torch_func"]
 
 # PyTorch's own question in ``autograd.Function.apply``, without a public name. A Function that torch.func can transform
 # is bound to its signature anew in every call, which takes longer than a small convolution.
-_within_torch_func = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
+within_torch_func = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 
 
 def transformed_copies(
@@ -34,7 +34,7 @@ def transformed_copies(
         shape: of the answer, which holds (C', |G|, entries) numbers.
     """
     dtype = autocast_dtype(weight)
-    if _within_torch_func():  # it knows how to transform an indexing
+    if within_torch_func():  # it knows how to transform an indexing
         return _copies(weight, table, dtype, shape)
     return _TransformedCopies.apply(weight, table, places, dtype, shape)
 

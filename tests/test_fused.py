@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from elsewhere import needs_gpu
 
-from eqssl_edu.contrastive import InfoNCE, infonce
+from eqssl_edu.contrastive import InfoNCE, kernels
 from eqssl_edu.groups import cyclic, dihedral
 
 fused = pytest.importorskip(
@@ -181,7 +181,7 @@ def test_the_loss_takes_the_kernels_where_they_fit(kind, chunk, monkeypatch):
 
     fused_contrast = fused.fused_contrast
     monkeypatch.setattr(fused, "fused_contrast", watched)
-    monkeypatch.setattr(infonce, "_kernels", lambda device: fused)
+    monkeypatch.setattr(kernels, "kernels_on", lambda device: True)
     z1, z2 = two_views(group)
     loss, accuracy = InfoNCE(group, kind, 0.3, chunk).contrast(z1, z2)
     assert asked == ([] if kind == "mean" else [(group, kind, 0.3, chunk)])  # "mean" needs preparation
@@ -190,49 +190,9 @@ def test_the_loss_takes_the_kernels_where_they_fit(kind, chunk, monkeypatch):
     assert accuracy.item() == pytest.approx(wanted_accuracy)
     asked.clear()
     InfoNCE(group, kind)(z1.double(), z2.double())  # the kernels compute in float32
+    monkeypatch.setattr(kernels, "LARGEST", 5)
+    InfoNCE(group, kind)(z1, z2)
     assert asked == []
-
-
-@pytest.fixture
-def kernels():
-    infonce._kernels.cache_clear()
-    yield infonce._kernels
-    infonce._kernels.cache_clear()
-
-
-def test_the_kernels_are_for_gpus_where_triton_is(kernels, monkeypatch):
-    monkeypatch.setattr(fused, "try_on", lambda device: None)
-    assert kernels(torch.device("cpu")) is None
-    assert kernels(torch.device("cuda")) is fused
-    kernels.cache_clear()
-    monkeypatch.setattr(infonce, "find_spec", lambda name: None)
-    assert kernels(torch.device("cuda")) is None
-
-
-def test_where_triton_cannot_make_them_the_loss_says_so_and_does_without(kernels, monkeypatch):
-    def broken(device):
-        raise RuntimeError("Failed to find C compiler")
-
-    monkeypatch.setattr(fused, "try_on", broken)
-    with pytest.warns(UserWarning, match="without its kernels for cuda.*C compiler"):
-        assert kernels(torch.device("cuda")) is None
-    assert kernels(torch.device("cuda")) is None  # said once
-
-
-def test_all_kernels_are_tried(monkeypatch):
-    made = []
-    for name in ("_scale", "_scale_backward", "_normalise", "_slope"):
-        kernel = getattr(fused, name)
-
-        class Watched:
-            def __getitem__(self, grid, name=name, kernel=kernel):
-                made.append(name)
-                return kernel[grid]
-
-        monkeypatch.setattr(fused, name, Watched())
-    with torch.no_grad():
-        fused.try_on(torch.device(HERE))
-    assert sorted(made) == sorted(["_scale", "_scale_backward", "_normalise", "_slope"])
 
 
 @needs_gpu

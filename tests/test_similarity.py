@@ -316,12 +316,12 @@ def test_C3_fourier_blocks_need_fewer_products(group):
 def test_C3_the_smaller_side_is_turned(monkeypatch):
     turned = []
 
-    def watched(group, z, back=False):
-        turned.append(len(z))
-        return turned_copies(group, z, back)
+    def watched(group, few, many, back):
+        turned.append(len(few))
+        return correlated(group, few, many, back)
 
-    turned_copies = module.turned_copies
-    monkeypatch.setattr(module, "turned_copies", watched)
+    correlated = module._correlated
+    monkeypatch.setattr(module, "_correlated", watched)
     group = cyclic(4)
     for count, other in ((3, 8), (8, 3), (5, 5)):
         orbit_correlation(group, features(group, count), features(group, other))

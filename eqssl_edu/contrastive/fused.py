@@ -15,16 +15,17 @@ import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.contrastive.fused_correlation import copied
 from eqssl_edu.contrastive.infonce import need_no_second_derivative
 from eqssl_edu.contrastive.similarity import copied_entries
 from eqssl_edu.copies import autocast_dtype
-from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["KINDS", "FusedInfoNCE", "fused_contrast", "try_on"]
+__all__ = ["KINDS", "FusedInfoNCE", "fused_contrast"]
 
 KINDS = ("plain", "max", "soft", "power2", "power3")  # those whose features need no preparation
 PIECE = 2**27  # correlations that are held at a time: 256 MiB in half precision
-BLOCK = 512  # entries that a kernel works on at a time
+BLOCK = 512  # views that a kernel works on at a time, at the most
 
 
 def fused_contrast(
@@ -58,33 +59,36 @@ class FusedInfoNCE(torch.autograd.Function):
             torch.empty(*shape, **number) for shape in ((count,), (count,), (2, count))
         )
         rows = min(count, chunk or max(1, PIECE // (count * order)))
-        starts = range(0, count, rows)
+        starts, block = range(0, count, rows), min(BLOCK, triton.next_power_of_2(count))
         entries = copied_entries(group, width // group.order, True, z1.device)[0]
         # A single piece is turned while it is scaled.
         copies = order if rows == count and order > 1 else 0
         all_turned = unit.new_empty((count * copies, width)) if copies else unit
-        _scale[(count,)](z1, z2, unit, inverse, all_turned, entries, len(z1), width, copies, BLOCK)
+        pair = (z1, z2, unit, inverse, all_turned, entries, len(z1), width)
+        _scale[(count,)](*pair, copies, triton.next_power_of_2(width), num_warps=8)
 
         def compare(start: int) -> tuple[Tensor, Tensor]:
             """A piece of turned views, and its correlations with all views: (rows |G|, width), (rows |G|, count)."""
             piece = all_turned
             if len(starts) > 1:
                 piece = unit[start : start + rows]
-                piece = piece.index_select(1, entries.flatten()).view(-1, width) if order > 1 else piece
+                piece = copied(piece, entries, unit.dtype).view(-1, width) if order > 1 else piece
             return piece, piece @ unit.T
 
         for start in starts:
             turned, kappa = compare(start)
             _normalise[(len(turned) // order,)](
-                kappa, norm, measured, count, start, 1 / t, kind, order, BLOCK
+                kappa, norm, measured, count, start, 1 / t, kind, order, block
             )
-        if wanted:
-            total = None
+        if not wanted:
+            mean = measured.mean(dim=1)
+        else:
+            mean, total = torch.empty(2, **number), None
             for start in reversed(starts):
                 if start != starts[-1]:
                     turned, kappa = compare(start)
-                grid = (len(turned) // order, triton.cdiv(count, BLOCK))
-                _slope[grid](kappa, norm, count, start, 1 / t, kind, order, BLOCK)
+                grid = (len(turned) // order + 1, -(-count // block))
+                _slope[grid](kappa, norm, measured, mean, count, start, 1 / t, kind, order, block)
                 share = kappa.T @ turned
                 if len(starts) > 1:  # many small shares are added up precisely
                     share = share.float() if total is None else total.add_(share)
@@ -92,8 +96,9 @@ class FusedInfoNCE(torch.autograd.Function):
                 del turned, kappa  # before the next piece
             ctx.save_for_backward(z1, z2, inverse, total)
             ctx.slope = 1 / (count * t)
-        loss, accuracy = measured.mean(dim=1).unbind()
+        loss, accuracy = mean.unbind()
         ctx.mark_non_differentiable(accuracy)
+        ctx.set_materialize_grads(False)  # zeros for the accuracy would be a kernel more
         return loss, accuracy
 
     @staticmethod
@@ -101,18 +106,11 @@ class FusedInfoNCE(torch.autograd.Function):
         need_no_second_derivative()
         z1, z2, inverse, total = ctx.saved_tensors
         out = z1.new_empty((2, *z1.shape))
+        width = z1[0].numel()
         _scale_backward[(len(total),)](
-            z1, z2, inverse, total, grad_loss, out, ctx.slope, len(z1), z1[0].numel(), BLOCK
+            z1, z2, inverse, total, grad_loss, out, ctx.slope, len(z1), width, triton.next_power_of_2(width)
         )
         return *out.unbind(), None, None, None, None
-
-
-def try_on(device: torch.device) -> None:
-    """Make every kernel on this device; raises what Triton raises if it cannot."""
-    z = torch.ones(2, 1, 1, device=device, requires_grad=True)
-    with torch.enable_grad():
-        loss, _ = fused_contrast(z, z, cyclic(1), "max", 1.0, None)
-        torch.autograd.grad(loss, z)
 
 
 # Row i of the views is row i of z1, or row i - B of z2. Numbers are float32 in the kernels, whatever is stored.
@@ -120,67 +118,69 @@ def try_on(device: torch.device) -> None:
 
 @triton.jit
 @no_type_check
-def _scale(z1, z2, unit, inverse, turned, entries, half, width, COPIES: tl.constexpr, BLOCK: tl.constexpr):
+def _scale(z1, z2, unit, inverse, turned, entries, half, width, COPIES: tl.constexpr, ROW: tl.constexpr):
     """Row i at length 1, its turned copies, its inverse length. A zero vector has no direction: it stays zero."""
     i = tl.program_id(0).to(tl.int64)
     row = z1 + i * width if i < half else z2 + (i - half) * width
-    squares = tl.zeros((BLOCK,), tl.float32)
-    for begin in range(0, width, BLOCK):
-        d = begin + tl.arange(0, BLOCK)
-        z = tl.load(row + d, d < width, 0.0).to(tl.float32)
-        squares += z * z
-    length = tl.maximum(tl.sqrt(tl.sum(squares)), 1e-12)
+    d = tl.arange(0, ROW)
+    inside = d < width
+    z = tl.load(row + d, inside, 0.0).to(tl.float32)
+    if COPIES:
+        entry = tl.load(entries + d, inside, 0)
+    length = tl.maximum(tl.sqrt(tl.sum(z * z)), 1e-12)
     tl.store(inverse + i, 1 / length)
-    for begin in range(0, width, BLOCK):
-        d = begin + tl.arange(0, BLOCK)
-        z = tl.load(row + d, d < width, 0.0).to(tl.float32)
-        tl.store(unit + i * width + d, z / length, d < width)
-        for g in tl.static_range(COPIES):
-            entry = tl.load(entries + g * width + d, d < width, 0)
-            z = tl.load(row + entry, d < width, 0.0).to(tl.float32)
-            tl.store(turned + (i * COPIES + g) * width + d, z / length, d < width)
+    tl.store(unit + i * width + d, z / length, inside)
+    for g in tl.static_range(COPIES):
+        z = tl.load(row + entry, inside, 0.0).to(tl.float32)
+        if g + 1 < COPIES:  # on its way while this copy is written
+            entry = tl.load(entries + (g + 1) * width + d, inside, 0)
+        tl.store(turned + (i * COPIES + g) * width + d, z / length, inside)
 
 
 @triton.jit
 @no_type_check
-def _scale_backward(z1, z2, inverse, total, grad_loss, out, slope, half, width, BLOCK: tl.constexpr):
+def _scale_backward(z1, z2, inverse, total, grad_loss, out, slope, half, width, ROW: tl.constexpr):
     """The gradient at a unit vector u, without its part along u, over the length."""
     i = tl.program_id(0).to(tl.int64)
     row = z1 + i * width if i < half else z2 + (i - half) * width
+    d = tl.arange(0, ROW)
+    inside = d < width
     scale = tl.load(inverse + i)
-    along = tl.zeros((BLOCK,), tl.float32)
-    for begin in range(0, width, BLOCK):
-        d = begin + tl.arange(0, BLOCK)
-        u = tl.load(row + d, d < width, 0.0).to(tl.float32) * scale
-        along += u * tl.load(total + i * width + d, d < width, 0.0).to(tl.float32)
-    radial = tl.sum(along)
+    u = tl.load(row + d, inside, 0.0).to(tl.float32) * scale
+    g = tl.load(total + i * width + d, inside, 0.0).to(tl.float32)
     factor = tl.load(grad_loss).to(tl.float32) * slope * scale
-    for begin in range(0, width, BLOCK):
-        d = begin + tl.arange(0, BLOCK)
-        u = tl.load(row + d, d < width, 0.0).to(tl.float32) * scale
-        g = tl.load(total + i * width + d, d < width, 0.0).to(tl.float32)
-        tl.store(out + i * width + d, (g - radial * u) * factor, d < width)
+    tl.store(out + i * width + d, (g - tl.sum(u * g) * u) * factor, inside)
 
 
 @triton.jit
 @no_type_check
-def _similarity(kappa, inside, count, over_t, KIND: tl.constexpr, ORDER: tl.constexpr):
-    """From the correlations of one view with a block of others; those of the next element lie ``count`` further."""
+def _correlations(kappa, inside, count, ORDER: tl.constexpr):
+    """Those of one view with a block of others, for each element; those of the next element lie ``count`` further."""
+    blocks = ()
+    for g in tl.static_range(
+        ORDER
+    ):  # all loads before the first store, so that they wait for memory together
+        blocks += (tl.load(kappa + g * count, inside, 0.0).to(tl.float32),)
+    return blocks
+
+
+@triton.jit
+@no_type_check
+def _similarity(blocks, over_t, KIND: tl.constexpr, ORDER: tl.constexpr):
+    """From the correlations of all elements."""
     if KIND == "power2" or KIND == "power3":
-        similarity = tl.zeros(kappa.shape, tl.float32)
+        similarity = tl.zeros_like(blocks[0])
         for g in tl.static_range(ORDER):
-            k = tl.load(kappa + g * count, inside, 0.0).to(tl.float32)
+            k = blocks[g]
             similarity += k * k if KIND == "power2" else k * k * k
         return similarity / ORDER
-    similarity = tl.load(kappa, inside, 0.0).to(tl.float32)
+    similarity = blocks[0]
     for g in tl.static_range(1, ORDER):
-        k = tl.load(kappa + g * count, inside, 0.0).to(tl.float32)
-        similarity = tl.maximum(similarity, k)
+        similarity = tl.maximum(similarity, blocks[g])
     if KIND == "soft":
-        total = tl.zeros(kappa.shape, tl.float32)
+        total = tl.zeros_like(similarity)
         for g in tl.static_range(ORDER):
-            k = tl.load(kappa + g * count, inside, 0.0).to(tl.float32)
-            total += tl.exp((k - similarity) * over_t)
+            total += tl.exp((blocks[g] - similarity) * over_t)
         similarity += tl.log(total / ORDER) / over_t
     return similarity
 
@@ -202,7 +202,8 @@ def _normalise(
     for begin in range(0, count, BLOCK):
         j = begin + tl.arange(0, BLOCK)
         inside = (j < count) & (j != i)  # nobody is among their own candidates
-        logit = _similarity(kappa + j, inside, count, over_t, KIND, ORDER) * over_t
+        blocks = _correlations(kappa + j, inside, count, ORDER)
+        logit = _similarity(blocks, over_t, KIND, ORDER) * over_t
         logit = tl.where(inside, logit, -float("inf"))
         where = tl.where(logit > top, j, where)
         higher = tl.maximum(top, logit)
@@ -219,32 +220,67 @@ def _normalise(
 
 @triton.jit
 @no_type_check
-def _slope(kappa, norm, count, start, over_t, KIND: tl.constexpr, ORDER: tl.constexpr, BLOCK: tl.constexpr):
-    """Overwrite the correlations with 2B t times the derivatives of the loss, which knows each pair from both sides."""
+def _average(measured, mean, count, BLOCK: tl.constexpr):
+    """The means of losses and of accuracies."""
+    loss, accuracy = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    for begin in range(0, count, BLOCK):
+        j = begin + tl.arange(0, BLOCK)
+        loss += tl.load(measured + j, j < count, 0.0)
+        accuracy += tl.load(measured + count + j, j < count, 0.0)
+    tl.store(mean, tl.sum(loss) / count)
+    tl.store(mean + 1, tl.sum(accuracy) / count)
+
+
+@triton.jit
+@no_type_check
+def _slope(
+    kappa,
+    norm,
+    measured,
+    mean,
+    count,
+    start,
+    over_t,
+    KIND: tl.constexpr,
+    ORDER: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Overwrite the correlations with 2B t times the derivatives of the loss, which knows each pair from both sides.
+
+    The last programs take the means of what was measured, beside the others: a kernel less.
+    """
     row = tl.program_id(0)
+    if row == tl.num_programs(0) - 1:
+        _average(measured, mean, count, BLOCK)
+        return
     i = start + row
     j = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = j < count
+    partner = j == (i + count // 2) % count
     kappa += row.to(tl.int64) * ORDER * count + j
-    similarity = _similarity(kappa, inside, count, over_t, KIND, ORDER)
-    logit = similarity * over_t
-    slope = tl.exp(logit - tl.load(norm + i)) + tl.exp(logit - tl.load(norm + j, inside, 0.0))
-    slope = tl.where(j == (i + count // 2) % count, slope - 2, slope)
-    slope = tl.where(j == i, 0.0, slope)
+    blocks = _correlations(kappa, inside, count, ORDER)
+    own, others = tl.load(norm + i), tl.load(norm + j, inside, 0.0)
+    if KIND == "soft":
+        # Its logit is in the weights as well and drops out of their product with the slope, save at the partner, where
+        # it is known. What stands for it keeps the exponentials small.
+        logit = tl.where(partner, own - tl.load(measured + i), tl.minimum(own, others))
+    else:
+        similarity = _similarity(blocks, over_t, KIND, ORDER)
+        logit = similarity * over_t
+    slope = tl.exp(logit - own) + tl.exp(logit - others) - tl.where(partner, 2.0, 0.0)
     if KIND == "max":  # elements that share the maximum share its slope
-        ties = tl.zeros((BLOCK,), tl.float32)
+        ties = tl.zeros_like(slope)
         for g in tl.static_range(ORDER):
-            k = tl.load(kappa + g * count, inside, 0.0).to(tl.float32)
-            ties += (k == similarity).to(tl.float32)
+            ties += (blocks[g] == similarity).to(tl.float32)
         slope /= ties
     for g in tl.static_range(ORDER):
-        k = tl.load(kappa + g * count, inside, 0.0).to(tl.float32)
+        k = blocks[g]
         if KIND == "max":
             weight = (k == similarity).to(tl.float32)
         elif KIND == "soft":
-            weight = tl.exp((k - similarity) * over_t) / ORDER
+            weight = tl.exp(k * over_t - logit) / ORDER
         elif KIND == "power2":
             weight = k * (2 / ORDER)
         else:
             weight = k * k * (3 / ORDER)
-        tl.store(kappa + g * count, slope * weight, inside)
+        tl.store(kappa + g * count, tl.where(j == i, 0.0, slope * weight), inside)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
-from functools import lru_cache
-from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
 
@@ -13,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from eqssl_edu.contrastive.kernels import kernels_for
 from eqssl_edu.contrastive.pairs import need_pairs
 from eqssl_edu.contrastive.similarity import (
     need_similarity,
@@ -50,7 +48,7 @@ class InfoNCE(nn.Module):
     On a GPU all of it but the matrix products is done by kernels of its own (``fused.py``), where Triton is there: it
     comes with PyTorch's builds for CUDA. They never wait for the GPU, so that in a small batch, whose time is that of
     the launches, ``torch.cuda.make_graphed_callables(InfoNCE(G), (z1, z2))`` makes them one. The kinds "mean",
-    "maxpool" and "canonical", and float64, have no kernels.
+    "maxpool" and "canonical", float64, and groups of more than 32 elements have no kernels.
 
     Arguments:
         group: G.
@@ -96,7 +94,7 @@ class InfoNCE(nn.Module):
     ) -> Contrast:
         """The loss, and the accuracy with which each view's partner is found among all others."""
         need_pairs(self.group, z1, z2, least=2)  # one image has no negatives
-        if fused := _fused(z1, self.similarity):
+        if fused := _fused(self.group, z1, self.similarity):
             how = self.group, self.similarity, self.temperature, self.chunk
             return Contrast(*fused.fused_contrast(z1, z2, *how))
         views = _views(z1, z2)
@@ -117,28 +115,13 @@ class InfoNCE(nn.Module):
         return (similarity / self.temperature).masked_fill(own, -math.inf), _partner(views)
 
 
-@lru_cache(maxsize=16)
-def _kernels(device: torch.device) -> ModuleType | None:
-    """``fused`` if Triton can make its kernels for this device, which takes a C compiler and Python's headers."""
-    if device.type != "cuda" or find_spec("triton") is None:
+def _fused(group: FiniteGroup, z: Tensor, kind: str) -> ModuleType | None:
+    """``fused`` where it is of use."""
+    if not kernels_for(group, z):
         return None
-    try:
-        from eqssl_edu.contrastive import fused
+    from eqssl_edu.contrastive import fused
 
-        fused.try_on(device)
-    except Exception as error:  # whatever it is: the loss can do without
-        reason = f"{type(error).__name__}: {str(error)[:300]}"
-        warnings.warn(
-            f"InfoNCE is several times slower, without its kernels for {device} ({reason})", stacklevel=2
-        )
-        return None
-    return fused
-
-
-def _fused(z: Tensor, kind: str) -> ModuleType | None:
-    """``fused`` where it is of use: on a GPU, in single precision or less, for some kinds."""
-    fused = None if z.dtype == torch.float64 else _kernels(z.device)
-    return fused if fused and kind in fused.KINDS else None
+    return fused if kind in fused.KINDS else None
 
 
 def _views(z1: Tensor, z2: Tensor) -> Tensor:

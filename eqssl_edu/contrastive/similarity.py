@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from eqssl_edu.contrastive.kernels import kernels_for
 from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.copies import moved_entries, places_of, transformed_copies
+from eqssl_edu.copies import moved_entries, places_of, transformed_copies, within_torch_func
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic, need_regular, tables_on
 from eqssl_edu.tables import table
@@ -52,10 +53,8 @@ def orbit_correlation(
     # Turn the smaller side. kappa[g] is also <rho(g^-1) z, w>. The group axis does not come last in memory: what
     # works along it (a maximum, a sum of exponentials) then runs over long rows.
     if len(z) <= len(w):
-        turned = turned_copies(group, z, back=True)
-        return (turned.flatten(0, 1) @ w.flatten(1).T).unflatten(0, turned.shape[:2]).movedim(1, 2)
-    turned = turned_copies(group, w)
-    return (turned.flatten(0, 1) @ z.flatten(1).T).unflatten(0, turned.shape[:2]).permute(2, 0, 1)
+        return _correlated(group, z, w, back=True).movedim(1, 2)
+    return _correlated(group, w, z, back=False).permute(2, 0, 1)
 
 
 def orbit_similarity(
@@ -163,6 +162,26 @@ def reduced(kappa: Tensor, dim: int, kind: str, temperature: float) -> Tensor:
     if kind in ("power2", "power3"):
         return kappa.pow(int(kind[-1])).mean(dim)
     return kappa.squeeze(dim)
+
+
+def _correlated(group: FiniteGroup, few: Tensor, many: Tensor, back: bool) -> Float[Tensor, "few group many"]:
+    tables = copied_entries(group, few.shape[1], back, few.device)
+    if kernels_for(group, few) and not within_torch_func():  # which knows how to transform an indexing
+        from eqssl_edu.contrastive.fused_correlation import FusedCorrelation
+
+        return FusedCorrelation.apply(few, many, *tables)
+    return products_with_copies(few, many, *tables)
+
+
+def products_with_copies(
+    few: Float[Tensor, "few channel group"],
+    many: Float[Tensor, "many channel group"],
+    table: Int64[Tensor, "group entries"],
+    places: Int64[Tensor, "group entries"],
+) -> Float[Tensor, "few group many"]:
+    """Inner products of all copies of the few with the many; tables as in ``transformed_copies``."""
+    copies = transformed_copies(few, table, places, -1, table.shape[1])
+    return (copies @ many.flatten(1).T).unflatten(0, (len(few), len(table)))
 
 
 def turned_copies(
