@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
+import logging
 import math
 import threading
 import time
@@ -27,6 +29,20 @@ def _end_process_group() -> None:
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _without_hints() -> Iterator[None]:
+    """Fabric says what precision it was given, and how to have less, each time anew: many lines in a notebook."""
+    logs = [logging.getLogger(f"lightning.{part}") for part in ("fabric", "pytorch")]  # one of them speaks
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 def cosine_with_warmup(step: int, total_steps: int) -> float:
@@ -116,7 +132,10 @@ class Pretrainer:
             # Emulated bfloat16 (older GPUs) would be slower than float32.
             bfloat16 = wants_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16-mixed" if bfloat16 else "32-true"
-        self.fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
+        with _without_hints():
+            self.fabric = Fabric(
+                accelerator=accelerator, precision=precision, devices=devices, strategy=strategy
+            )
         self.fabric.launch()
         if self.fabric.world_size > 1:
             atexit.register(_end_process_group)

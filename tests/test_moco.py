@@ -85,12 +85,12 @@ def test_C5_queries_are_turned_and_not_the_keys(kind, monkeypatch):
     """The queue is never copied |G| times: what is turned are the 2B queries."""
     counts = []
 
-    def watched(group, z, back=False):
-        counts.append(len(z))
-        return turned_copies(group, z, back)
+    def watched(group, few, many, back):
+        counts.append(len(few))
+        return correlated(group, few, many, back)
 
-    turned_copies = similarity.turned_copies
-    monkeypatch.setattr(similarity, "turned_copies", watched)
+    correlated = similarity._correlated
+    monkeypatch.setattr(similarity, "_correlated", watched)
     group = dihedral(4)
     MoCo(group, kind, size=40)(*batches(group))
     assert counts == [16]

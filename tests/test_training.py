@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.fabric import Fabric
 from torch import nn
 
 from eqssl_edu.training import Pretrainer, cosine_with_warmup
@@ -330,6 +331,14 @@ def test_the_precision_reaches_the_training_step(precision, autocast):
     run.fit()
     assert run.model.autocast is autocast
     assert run.model.linear.weight.dtype == torch.float32 and run.history[-1]["loss"] < math.log(2)
+
+
+def test_a_run_says_nothing_of_its_precision(caplog):
+    """Fabric would, on a GPU for each of a dozen runs in a notebook; whoever asks Fabric itself still hears it."""
+    Pretrainer(TinyTask(), images(), epochs=1, batch_size=8, precision="bf16-mixed", accelerator="cpu")
+    assert caplog.text == ""
+    Fabric(precision="bf16-mixed", accelerator="cpu")
+    assert "bfloat16 Automatic Mixed Precision" in caplog.text
 
 
 def test_double_precision_stays_double():

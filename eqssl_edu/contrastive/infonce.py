@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive.kernels import kernels_for
 from eqssl_edu.contrastive.pairs import need_pairs
 from eqssl_edu.contrastive.similarity import (
+    copied_entries,
     need_similarity,
     need_temperature,
     orbit_similarity,
     prepared,
     reduced,
-    turned_copies,
 )
 from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.copies import autocast_dtype
+from eqssl_edu.copies import autocast_dtype, transformed_copies
 from eqssl_edu.errors import need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup, tables_on
 
@@ -172,11 +172,12 @@ class _AllPairs(torch.autograd.Function):
         wanted = ctx.needs_input_grad[0]
         precise = {"dtype": torch.promote_types(views.dtype, torch.float32), "device": views.device}
         undo = tables_on(group, views.device).shift
+        tables = copied_entries(group, views.shape[1], True, views.device)
         flat = views.flatten(1)
 
         def compare(start):
             """A chunk of views with itself and all later ones: kappa (rows, |G|, later), logits (rows, later)."""
-            turned = turned_copies(group, views[start : start + chunk], back=True).flatten(0, 1)
+            turned = transformed_copies(views[start : start + chunk], *tables, -1, flat.shape[1])
             kappa = (turned @ flat[start:].T).unflatten(0, (-1, order)).requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
                 similarity = reduced(kappa, 1, kind, temperature)

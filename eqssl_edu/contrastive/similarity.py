@@ -184,20 +184,12 @@ def products_with_copies(
     return (copies @ many.flatten(1).T).unflatten(0, (len(few), len(table)))
 
 
-def turned_copies(
-    group: FiniteGroup, z: Float[Tensor, "batch channel group"], back: bool = False
-) -> Float[Tensor, "batch copies features"]:
-    r"""All $\rho(g) z$, or, turned back, all $\rho(g^{-1}) z$; channels and group axis flattened."""
-    shape = (len(z), group.order, z.shape[1] * group.order)
-    return transformed_copies(z, *copied_entries(group, z.shape[1], back, z.device), *shape)
-
-
 @lru_cache(maxsize=64)
 @table
 def copied_entries(
     group: FiniteGroup, channels: int, back: bool, device: torch.device
 ) -> tuple[Int64[Tensor, "group entries"], Int64[Tensor, "group entries"]]:
-    """The two tables of ``transformed_copies`` for regular features, on their device."""
+    r"""The two tables of ``transformed_copies`` for all $\rho(g) z$, or, turned back, all $\rho(g^{-1}) z$."""
     moved = moved_entries(group.transform_features, group, (channels, group.order))
     moved = moved[group.inverse] if back else moved
     return moved.to(device), places_of(moved).to(device)

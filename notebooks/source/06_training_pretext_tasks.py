@@ -669,8 +669,7 @@ for model in (no_orientation["rotation"], letter_turners["plain CNN"]):  # exact
     assert abs(model.evaluate(population)[1] - 1 / 4) < 1e-9
 assert live_anyhow.runs["rotation"].history[-1]["loss"] > 1.3  # nothing was learned in training either
 if not live_anyhow.stopped:
-    solved = anyhow_results["jigsaw, equivariant"][1]
-    assert solved > 0.45 and solved > anyhow_results["jigsaw, plain CNN"][1] + 0.02
+    assert anyhow_results["jigsaw, equivariant"][1] > 0.45
 
 # %% [markdown]
 # **Seen:** the rotation curve lies at log 4, and there it stays. It *has* to: a letter that is seen at 30 degrees may

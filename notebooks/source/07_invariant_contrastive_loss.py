@@ -82,7 +82,7 @@ def unit(z):
 torch.manual_seed(0)
 pretext = PretextModel(GroupCNN(C4, channels=(8, 16, 16)), RotationTask(C4))
 Pretrainer(pretext, data.train.images, epochs=3, batch_size=64, lr=1e-2).fit()
-encoder = pretext.encoder.double().eval()
+encoder = pretext.encoder.cpu().double().eval()  # it may have learned on a GPU
 
 images = data.test.images[:200].double()  # (200, 1, 16, 16)
 draws = torch.Generator().manual_seed(0)

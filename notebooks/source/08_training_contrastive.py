@@ -508,7 +508,7 @@ live_siamese.wait()
 z1, z2 = torch.randn(2, 16, 32, 4, dtype=torch.float64, generator=draws)  # two views of 16 samples
 a, b = torch.randint(4, (2, 16), generator=draws)
 for name, model in predictors.items():
-    loss = copy.deepcopy(model.loss).double().train()
+    loss = copy.deepcopy(model.loss).cpu().double().train()
     with torch.no_grad():
         turned_loss = loss(G.transform_features(z1, a), G.transform_features(z2, b))
         change = float((turned_loss - loss(z1, z2)).abs())
