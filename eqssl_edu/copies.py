@@ -86,8 +86,9 @@ class _TransformedCopies(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         (places,) = ctx.saved_tensors
-        copies = gradient.reshape(ctx.shape[0], -1).index_select(1, places.flatten())
-        total = copies.view(-1, *places.shape).sum(dim=1, dtype=ctx.dtype)
+        rows = ctx.shape[0]
+        copies = gradient.reshape(rows, places.numel()).index_select(1, places.flatten())
+        total = copies.view(rows, *places.shape).sum(dim=1, dtype=ctx.dtype)
         return total.view(ctx.shape), None, None, None, None
 
     @staticmethod

@@ -16,7 +16,8 @@ real_kernels_on = kernels.kernels_on
 over_groups = pytest.mark.parametrize(
     "group", [cyclic(1), cyclic(3), cyclic(4), dihedral(4)], ids=lambda group: group.name
 )
-over_sizes = pytest.mark.parametrize("sizes", [(5, 8), (8, 5), (1, 1)], ids=str)  # the smaller side is turned
+SIZES = [(5, 8), (8, 5), (1, 1), (0, 3)]  # the smaller side is turned
+over_sizes = pytest.mark.parametrize("sizes", SIZES, ids=str)
 
 
 @pytest.fixture(autouse=True)

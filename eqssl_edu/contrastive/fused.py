@@ -156,10 +156,8 @@ def _scale_backward(z1, z2, inverse, total, grad_loss, out, slope, half, width, 
 @no_type_check
 def _correlations(kappa, inside, count, ORDER: tl.constexpr):
     """Those of one view with a block of others, for each element; those of the next element lie ``count`` further."""
-    blocks = ()
-    for g in tl.static_range(
-        ORDER
-    ):  # all loads before the first store, so that they wait for memory together
+    blocks = ()  # all loads before the first store, so that they wait for memory together
+    for g in tl.static_range(ORDER):
         blocks += (tl.load(kappa + g * count, inside, 0.0).to(tl.float32),)
     return blocks
 

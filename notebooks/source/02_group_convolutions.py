@@ -314,7 +314,7 @@ def b_turned_copies(maps):
 for layer in (a_plain, b_turned_copies):
     errors = equivariance_error(layer, maps, C4, C4.transform_maps, C4.transform_maps)
     print(layer.__name__, [f"{error:.2f}" for error in errors])
-    assert errors[1:].min() > 0.3
+    assert errors[1:].min() > 0.1
 
 # %% [markdown]
 # **Seen:** neither. Turned copies were enough for images, but maps do more than turn: they also move along the group

@@ -366,7 +366,7 @@ curves(after, "After training: error of the feature maps", "relative error")
 #   and for $C_8$, either way for $D_4$, and comes near zero for none. The symmetry of $C_8$ off the grid is an
 #   approximation, before and after: at 45 degrees its error is well below that of $C_4$, and not zero.
 #
-# (The curves change with `SEED`; these sentences were checked with the seeds 0 to 4.)
+# (The curves change with `SEED`; these sentences were checked with the seeds 0 to 14.)
 
 # %%
 for name in ("C4 network", "D4 network", "C8 network"):
@@ -406,7 +406,7 @@ curves(accuracy, "Accuracy on turned test digits (chance is 0.1)", "accuracy")
 # **Seen:** the ordinary CNN is good upright, and near chance around 90 and 270 degrees (at 180 some digits still look
 # right). $C_4$ and $D_4$ read equally well at the four quarter turns, and badly between. $C_8$ has the same four equal
 # peaks, and its worst angle is far above that of $C_4$: at 45 degrees it reads two digits in five or more, $C_4$ fewer
-# than one in four. The augmented CNN is the flattest, but look at 0, 90, 180 and 270 degrees: there it is *worse*. It
+# than one in three. The augmented CNN is the flattest, but look at 0, 90, 180 and 270 degrees: there it is *worse*. It
 # learned on interpolated pictures, and at these four angles the pictures are sharp. If that is the reason, a little blur
 # must help it upright. It does.
 #
@@ -421,9 +421,9 @@ for name in ("C4 network", "D4 network", "C8 network"):
 upright, quarter, half, three_quarters = (accuracy["ordinary CNN"][at[angle]] for angle in (0, 90, 180, 270))
 assert upright > 0.8 and half > 0.3 and max(quarter, three_quarters) < 0.25
 for name in ("C4 network", "D4 network"):
-    assert accuracy[name][at[45]] < 0.5 * accuracy[name][0]
-assert min(accuracy["C8 network"]) > min(accuracy["C4 network"]) + 0.15
-assert accuracy["C8 network"][at[45]] > 0.4 > 0.25 > accuracy["C4 network"][at[45]]
+    assert accuracy[name][at[45]] < 0.7 * accuracy[name][0]
+assert min(accuracy["C8 network"]) > min(accuracy["C4 network"]) + 0.1
+assert accuracy["C8 network"][at[45]] > 0.4 > 0.33 > accuracy["C4 network"][at[45]]
 spread = {name: max(curve) - min(curve) for name, curve in accuracy.items()}
 assert spread["augmented CNN"] < 0.9 * min(v for name, v in spread.items() if name != "augmented CNN")
 

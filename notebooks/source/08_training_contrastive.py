@@ -58,7 +58,7 @@ from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import ByHand, LiveTraining
 
-SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 4
+SEED = 0  # change it and run again: see below
 G = cyclic(4)
 
 
@@ -70,6 +70,11 @@ def letters(part):
 
 images = letters("train")[0]  # 364 images: 14 typefaces
 test_images, test_labels = letters("test")  # 104 images: 4 typefaces that training never sees
+
+# %% [markdown]
+# One training says little: with other random numbers, or on another machine, it gives others. The sentences after
+# **Seen** were checked in 30 runs of this notebook: 25 on a CPU (the seeds 0 to 14; 0 to 4 with other views twice more)
+# and 5 on a GPU. A range such as "6 to 15 %" is what they gave (probes: those on the CPU).
 
 # %% [markdown]
 # ## 8.1 Letters, and two views of each
@@ -220,7 +225,7 @@ before = {kind: strictness(extract(untrained, view1), kind) for kind in KINDS}
 for kind, t in temperature.items():
     gaps = f"random features {strictness(random_table, kind):.2f}, untrained network {before[kind]:.2f}"
     print(f"{kind:9} t = {t:.3f}; gap / t: {gaps}")
-assert min(before[kind] for kind in ("mean", "power2", "power3")) > 1.5 * max(
+assert min(before[kind] for kind in ("mean", "power2", "power3")) > 1.2 * max(
     before[kind] for kind in ("plain", "canonical", "soft", "max")
 )
 
@@ -313,17 +318,17 @@ curves(
 
 # %% [markdown]
 # **Seen:** for the six that absorb turns a turn of a view does not exist (notebook 7 proved it for the gradients). What
-# is left of a difference here are other random views; *mean* and *soft* vary most from run to run. *Max*, *soft* and
-# the powers find more partners than *mean* and *plain*. This is not the similarity alone: *mean* and the powers began
-# with a stricter loss, and the powers end with one.
+# is left of a difference here are other random views: 2 to 4 points on average, once 15. *Max*, *soft* and the
+# powers find more partners than *mean* and *plain*. This is not the similarity alone: *mean* and the powers began with a
+# stricter loss, and the powers end with one.
 #
-# *Plain* minds. In a world of upright views it finds about 40 % of the partners; in a world of turned views, where it
-# has to learn that turns mean nothing, about 10 %. And what it learned from upright views does not help it here: it
+# *Plain* minds. In a world of upright views it finds 27 to 46 % of the partners; in a world of turned views, where it
+# has to learn that turns mean nothing, 6 to 15 %. And what it learned from upright views does not help it here: it
 # finds views that happen to be turned alike, and hardly any others.
 #
-# The trivial energy: all seven start near 1, because an untrained network hardly minds the turn. *Max*, *soft* and the
-# powers leave it. *Plain* learns to leave it only when views stay upright; with turned views it stays, near **group
-# collapse**. So does *mean*, whose gradient knows only the trivial part.
+# The trivial energy: all seven start near 1, because an untrained network hardly minds the turn. *Max*, *soft* and
+# *power3* leave it, and *power2* does in most runs. *Plain* learns to leave it only when views stay upright; with turned
+# views it stays, near **group collapse**. So does *mean*, whose gradient knows only the trivial part.
 
 # %%
 print(f"plain, learned from upright views: finds {in_its_world:.1%} of upright views")
@@ -333,19 +338,18 @@ if complete:
     turned_ones, upright_ones = found["turned views"], found["upright views"]
     least = min(turned_ones[kind] for kind in ("power2", "power3", "soft", "max"))
     assert least > max(turned_ones["plain"], turned_ones["mean"]) + 0.03
-    for kind in ("power2", "power3", "canonical", "max"):
-        assert abs(turned_ones[kind] - upright_ones[kind]) < 0.25 * turned_ones[kind]
+    assert max(abs(turned_ones[kind] - upright_ones[kind]) for kind in KINDS if kind != "plain") < 0.2
     others = ("plain", "canonical", "soft", "max")
-    assert min(after["power2"], after["power3"]) > 1.2 * max(after[kind] for kind in others)
-    assert in_its_world > 2 * turned_ones["plain"] and in_its_world > 0.3
-    assert hits[alike].mean() > 4 * hits[~alike].mean()
+    assert min(after["power2"], after["power3"]) > 1.1 * max(after[kind] for kind in others)
+    assert in_its_world > 2 * turned_ones["plain"] and in_its_world > 0.2
+    assert hits[alike].mean() > 3 * hits[~alike].mean()
 
     first, last = (
         {kind: taken[place]["energy, trivial"] for kind, taken in live.readings.items()} for place in (0, -1)
     )
-    assert min(first.values()) > 0.85
-    assert max(last[kind] for kind in ("power2", "power3", "soft", "max")) < 0.75
-    assert min(last["plain"], last["mean"]) > 0.93
+    assert min(first.values()) > 0.8
+    assert max(last[kind] for kind in ("power3", "soft", "max")) < 0.85
+    assert min(last["plain"], last["mean"]) > 0.9
     assert last["plain"] - live_upright.readings["plain"][-1]["energy, trivial"] > 0.2
 
 # %% [markdown]
@@ -415,18 +419,19 @@ for name, (mean, low, high) in ahead_of.items():
 
 # %% [markdown]
 # **Seen:** all are far above chance, the *untrained* network as well: equivariance alone says much about the turn,
-# for nothing. *Max* has learned more of it, the powers a little. What *plain* and *mean* read varies from run to run,
-# from about as much as the untrained network to ten points more. They have not lost it: the few per cent of the energy
-# beside the trivial part are enough for that. A small energy is not no information. It is information that this loss
-# does not need, so nothing protects it. Of HINOSXZ all of them read about a half.
+# for nothing. *Max* has learned more of it (3 to 28 points), and so has *power3* (2 to 32). *Max* is ahead of *plain* and
+# *mean*. What these two read varies from run to run, from seven points less than the untrained network to twenty more.
+# They have not lost it: the few per cent of the energy beside the trivial part are enough for that. A small energy is
+# not no information. It is information that this loss does not need, so nothing protects it. Of HINOSXZ all of them read
+# about a half.
 
 # %%
-assert max(right[~one_way_up].mean() for right in turns.values()) < 0.65
+assert max(right[~one_way_up].mean() for right in turns.values()) < 0.7
 if complete:
-    assert min(rates.values()) > 0.5
-    assert min(rates["power2"], rates["power3"]) > rates["untrained"] < rates["max"] - 0.05
-    assert min(ahead_of["untrained"].low, ahead_of["plain"].low) > 0 and ahead_of["mean"].mean > 0.02
-    assert min(rates["plain"], rates["mean"]) > rates["untrained"] - 0.08
+    assert min(rates.values()) > 0.35  # by chance 0.25
+    assert min(rates["power3"], rates["max"]) > rates["untrained"]
+    assert min(difference.mean for difference in ahead_of.values()) > 0
+    assert min(rates["plain"], rates["mean"]) > rates["untrained"] - 0.12
 
 # %% [markdown]
 # ## 8.4 A head that is wrong in silence
@@ -467,13 +472,12 @@ print(
         for name, shares in trivial.items()
     }
 )
-assert not complete or min(trivial["FlatMLP"][0], trivial["FlatMLP"][-1]) > 0.9
-assert not complete or trivial["GroupMLP"][-1] < trivial["FlatMLP"][-1] - 0.02
+assert not complete or min(trivial["FlatMLP"][0], trivial["FlatMLP"][-1]) > 0.85
 
 # %% [markdown]
 # **Seen:** no error, no warning, and both losses fall. From the loss nobody could tell that one of the two is wrong.
 # (The readouts have a hint: with the wrong head the trivial energy stays near 1. A head that is not equivariant
-# punishes what turns. But with the right head it may stay close to 1, too: with seed 0 it does, with seed 1 not.)
+# punishes what turns. But with the right head it may stay close to 1, too: it ended anywhere from 0.3 to 1.)
 #
 # ### Exercise 1 · The test that finds it
 #
@@ -553,9 +557,9 @@ print("without: energies", {part: round(value, 3) for part, value in parts.items
 curves(live_vicreg.readings, "orbit spread", "VICReg: the spread in the metric of orbits")
 
 # %% [markdown]
-# **Seen:** without the covariance the loss falls to a tenth of what it was, and the views agree almost perfectly. The
+# **Seen:** without the covariance the loss falls below a tenth of what it was, and the views agree almost perfectly. The
 # usual monitor, the *spread*, reads a healthy value near 1, *higher* than with the covariance. But the orbit spread
-# ends at 0.2 or less: nearly all letters are the same table, in one of *two* poses. Almost all energy has frequency 2,
+# ends at 0.1 to 0.2: nearly all letters are the same table, in one of *two* poses. Almost all energy has frequency 2,
 # so that a quarter turn changes the sign and a half turn changes nothing. This is **orbit collapse**, all but complete
 # (below 0.1 `orbit_collapse` gives that verdict), and not on purpose this time. The variance term did not see it,
 # because a table turned at random varies enough.
@@ -567,13 +571,13 @@ curves(live_vicreg.readings, "orbit spread", "VICReg: the spread in the metric o
 if complete:
     good, bad = reports["with covariance"], reports["without covariance"]
     history = live_vicreg.runs["without covariance"].history
-    assert history[-1]["loss"] < 0.1 * history[0]["loss"]
+    assert history[-1]["loss"] < 0.15 * history[0]["loss"]
     assert bad.spread > 0.95 and bad.spread > good.spread  # the usual monitor prefers the collapse
-    assert bad.orbit_spread < 0.25 < 0.45 < good.orbit_spread
+    assert bad.orbit_spread < 0.25 < 0.4 < good.orbit_spread
     assert 2 * bad.rank < good.rank
     assert live_vicreg.readings["without covariance"][-1]["alignment"] < 0.15
-    assert parts["frequency 2"] > 0.9
-    assert kappa_itself[2] > 0.95 and max(kappa_itself[1], kappa_itself[3]) < -0.85
+    assert parts["frequency 2"] > 0.85
+    assert kappa_itself[2] > 0.95 and max(kappa_itself[1], kappa_itself[3]) < -0.8
     assert min(live.readings[kind][-1]["orbit spread"] for kind in ("soft", "max")) > 0.7
 
 # %% [markdown]
@@ -696,26 +700,28 @@ for name in ("plain", "mean", "plain, upright views"):
 #
 # - The worst orientation equals the upright one in *every* row, in the random encoder's as well. That comes from the
 #   architecture, not from a loss.
-# - All InfoNCE runs are ahead of the random encoder. Views, negatives and an equivariant network are enough for
-#   that.
-# - With turned views *max* is ahead of *plain*: by 2 to 12 points with the seeds 0 to 4. The interval is one over
-#   letters. It does not know that another training would have given another number.
-# - *Plain* with *upright* views is as good as *max*: nothing had to be absorbed, and the architecture turns the rest.
+# - InfoNCE with *max*, *soft* or *power3* is ahead of the random encoder, by 14 to 32 points. Views, negatives and an
+#   equivariant network are enough for that.
+# - With turned views *max* was ahead of *plain* in 29 of 30 runs, by about 10 points. One run gives anything from 3 points
+#   less to 22 more, often outside of its own interval. That is one over letters. It does not know that another training
+#   would have given another number.
+# - *Plain* with *upright* views is as good as *max*, or better (the difference went from -10 to +6 points): nothing had to
+#   be absorbed, and the architecture turns the rest.
 # - Which similarity is best this table does not say.
-# - VICReg is behind *max* after so few steps. SimSiam with the wrong head is *behind the random encoder*; with the
-#   right one it reached 15 to 37 % with the seeds 0 to 4, so that one run says nothing. Its readouts had warned: its
-#   pooled RankMe is lower than that of *max*. With more time and other settings both may do better. A bad row is a row.
+# - VICReg is behind *max* after so few steps, and SimSiam far behind. It reads 11 to 37 % with the right head and 9 to
+#   33 % with the wrong one, more often less than the random encoder than more; the probe alone would not tell which head
+#   is wrong. The readouts had warned: the pooled RankMe of both is lower than that of *max*. With more time and other
+#   settings both losses may do better. A bad row is a row.
 
 # %%
 for name in probes:
     assert abs(best[name] - worst[name]) < 0.01
 if complete:
-    infonce = {name: best[f"InfoNCE, {name}"] for name in families["InfoNCE"]}
-    assert min(infonce.values()) > best["random encoder"] + 0.03
-    assert ahead("InfoNCE, max", "InfoNCE, plain").mean > 0
-    assert not ahead("InfoNCE, max", "InfoNCE, plain, upright views").excludes_zero
-    assert ahead("VICReg, with covariance", "InfoNCE, max").high < 0
-    assert best["SimSiam, FlatMLP"] < best["random encoder"]
+    assert min(best[f"InfoNCE, {kind}"] for kind in ("max", "soft", "power3")) > best["random encoder"] + 0.08
+    assert ahead("InfoNCE, max", "InfoNCE, plain").mean > -0.08
+    assert abs(ahead("InfoNCE, max", "InfoNCE, plain, upright views").mean) < 0.15
+    assert ahead("VICReg, with covariance", "InfoNCE, max").mean < 0
+    assert max(best[f"SimSiam, {name}"] for name in predictors) < best["InfoNCE, max"]
     ranks = {name: taken[-1]["RankMe, pooled"] for name, taken in live_siamese.readings.items()}
     print("pooled RankMe:", {name: round(rank, 1) for name, rank in ranks.items()})
     assert max(ranks.values()) < live.readings["max"][-1]["RankMe, pooled"] - 1
