@@ -11,6 +11,7 @@ from eqssl_edu.groups import cyclic, dihedral
 fused = pytest.importorskip(
     "eqssl_edu.contrastive.fused_correlation", reason="Triton is for Linux", exc_type=ModuleNotFoundError
 )
+fused_infonce = pytest.importorskip("eqssl_edu.contrastive.fused", exc_type=ModuleNotFoundError)
 HERE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 real_kernels_on = kernels.kernels_on
 over_groups = pytest.mark.parametrize(
@@ -119,7 +120,6 @@ def test_torch_func_goes_without(taken):
     group = cyclic(4)
     z, w, _ = (each.detach() for each in features(group))
     single = torch.func.vmap(lambda one: orbit_correlation(group, one[None], w)[0])
-    taken.clear()
     assert_near(single(z), formula(group, z, w)[2], 1e-6)
     assert not taken
 
@@ -175,7 +175,8 @@ def ask():
 
 
 def test_the_kernels_are_for_gpus_where_triton_is(ask, monkeypatch):
-    monkeypatch.setattr(fused, "try_on", lambda device: None)
+    for module in (fused, fused_infonce):
+        monkeypatch.setattr(module, "try_on", lambda device: None)
     assert not ask(torch.device("cpu"))
     assert ask(torch.device("cuda"))
     ask.cache_clear()
@@ -183,29 +184,36 @@ def test_the_kernels_are_for_gpus_where_triton_is(ask, monkeypatch):
     assert not ask(torch.device("cuda"))
 
 
-def test_where_triton_cannot_make_them_a_warning_says_so(ask, monkeypatch):
+@pytest.mark.parametrize("failing", [fused, fused_infonce], ids=["correlation", "InfoNCE"])
+def test_where_triton_cannot_make_them_a_warning_says_so(failing, ask, monkeypatch):
     def broken(device):
         raise RuntimeError("Failed to find C compiler")
 
-    monkeypatch.setattr(fused, "try_on", broken)
+    for module in (fused, fused_infonce):
+        monkeypatch.setattr(module, "try_on", broken if module is failing else lambda device: None)
     with pytest.warns(UserWarning, match="without their kernels for cuda.*C compiler"):
         assert not ask(torch.device("cuda"))
     assert not ask(torch.device("cuda"))  # said once
 
 
-def test_both_kernels_are_tried(monkeypatch):
+KERNELS = {fused: ("_copy", "_sum"), fused_infonce: ("_scale", "_scale_backward", "_normalise", "_slope")}
+
+
+@pytest.mark.parametrize("module", KERNELS, ids=["correlation", "InfoNCE"])
+def test_all_kernels_are_tried(module, monkeypatch):
     made = []
-    for name in ("_copy", "_sum"):
-        kernel = getattr(fused, name)
+    for name in KERNELS[module]:
+        kernel = getattr(module, name)
 
         class Watched:
             def __getitem__(self, grid, name=name, kernel=kernel):
                 made.append(name)
                 return kernel[grid]
 
-        monkeypatch.setattr(fused, name, Watched())
-    fused.try_on(HERE)
-    assert sorted(made) == ["_copy", "_sum"]
+        monkeypatch.setattr(module, name, Watched())
+    with torch.no_grad():
+        module.try_on(HERE)
+    assert sorted(made) == sorted(KERNELS[module])
 
 
 @needs_gpu

@@ -19,9 +19,9 @@ from eqssl_edu.contrastive.fused_correlation import copied
 from eqssl_edu.contrastive.infonce import need_no_second_derivative
 from eqssl_edu.contrastive.similarity import copied_entries
 from eqssl_edu.copies import autocast_dtype
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.groups import FiniteGroup, cyclic
 
-__all__ = ["KINDS", "FusedInfoNCE", "fused_contrast"]
+__all__ = ["KINDS", "FusedInfoNCE", "fused_contrast", "try_on"]
 
 KINDS = ("plain", "max", "soft", "power2", "power3")  # those whose features need no preparation
 PIECE = 2**27  # correlations that are held at a time: 256 MiB in half precision
@@ -64,8 +64,8 @@ class FusedInfoNCE(torch.autograd.Function):
         # A single piece is turned while it is scaled.
         copies = order if rows == count and order > 1 else 0
         all_turned = unit.new_empty((count * copies, width)) if copies else unit
-        pair = (z1, z2, unit, inverse, all_turned, entries, len(z1), width)
-        _scale[(count,)](*pair, copies, triton.next_power_of_2(width), num_warps=8)
+        row = triton.next_power_of_2(width)
+        _scale[(count,)](z1, z2, unit, inverse, all_turned, entries, len(z1), width, copies, row, num_warps=8)
 
         def compare(start: int) -> tuple[Tensor, Tensor]:
             """A piece of turned views, and its correlations with all views: (rows |G|, width), (rows |G|, count)."""
@@ -111,6 +111,14 @@ class FusedInfoNCE(torch.autograd.Function):
             z1, z2, inverse, total, grad_loss, out, ctx.slope, len(z1), width, triton.next_power_of_2(width)
         )
         return *out.unbind(), None, None, None, None
+
+
+def try_on(device: torch.device) -> None:
+    """Make every kernel on this device; raises what Triton raises if it cannot."""
+    z = torch.ones(2, 1, 2, device=device, requires_grad=True)
+    with torch.enable_grad():
+        loss, _ = fused_contrast(z, z, cyclic(2), "soft", 1.0, None)
+        torch.autograd.grad(loss, z)
 
 
 # Row i of the views is row i of z1, or row i - B of z2. Numbers are float32 in the kernels, whatever is stored.

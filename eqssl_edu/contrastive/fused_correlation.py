@@ -1,6 +1,6 @@
 """Orbit correlation on a GPU: the turned copies are made by one kernel, and so is their gradient.
 
-PyTorch's indexing takes two to three times as long on the GPU, and its gradient is two kernels.
+PyTorch's indexing takes longer on the GPU, and its gradient is two kernels.
 """
 
 from __future__ import annotations

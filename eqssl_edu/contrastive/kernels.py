@@ -30,9 +30,10 @@ def kernels_on(device: torch.device) -> bool:
     if device.type != "cuda" or find_spec("triton") is None:
         return False
     try:
-        from eqssl_edu.contrastive import fused_correlation
+        from eqssl_edu.contrastive import fused, fused_correlation
 
         fused_correlation.try_on(device)
+        fused.try_on(device)
     except Exception as error:  # whatever it is
         reason = f"{type(error).__name__}: {str(error)[:300]}"
         warnings.warn(

@@ -73,8 +73,8 @@ test_images, test_labels = letters("test")  # 104 images: 4 typefaces that train
 
 # %% [markdown]
 # One training says little: with other random numbers, or on another machine, it gives others. The sentences after
-# **Seen** were checked in 30 runs of this notebook: 25 on a CPU (the seeds 0 to 14; 0 to 4 with other views twice more)
-# and 5 on a GPU. A range such as "6 to 15 %" is what they gave (probes: those on the CPU).
+# **Seen** were checked in 25 runs of this notebook on a CPU (the seeds 0 to 14; 0 to 4 with other views twice more), and
+# against what 5 runs on a GPU had printed. A range such as "6 to 15 %" is what they gave.
 
 # %% [markdown]
 # ## 8.1 Letters, and two views of each
@@ -559,7 +559,7 @@ curves(live_vicreg.readings, "orbit spread", "VICReg: the spread in the metric o
 # %% [markdown]
 # **Seen:** without the covariance the loss falls below a tenth of what it was, and the views agree almost perfectly. The
 # usual monitor, the *spread*, reads a healthy value near 1, *higher* than with the covariance. But the orbit spread
-# ends at 0.1 to 0.2: nearly all letters are the same table, in one of *two* poses. Almost all energy has frequency 2,
+# ends at about 0.1 to 0.2: nearly all letters are the same table, in one of *two* poses. Almost all energy has frequency 2,
 # so that a quarter turn changes the sign and a half turn changes nothing. This is **orbit collapse**, all but complete
 # (below 0.1 `orbit_collapse` gives that verdict), and not on purpose this time. The variance term did not see it,
 # because a table turned at random varies enough.
@@ -703,8 +703,8 @@ for name in ("plain", "mean", "plain, upright views"):
 # - InfoNCE with *max*, *soft* or *power3* is ahead of the random encoder, by 14 to 32 points. Views, negatives and an
 #   equivariant network are enough for that.
 # - With turned views *max* was ahead of *plain* in 29 of 30 runs, by about 10 points. One run gives anything from 3 points
-#   less to 22 more, often outside of its own interval. That is one over letters. It does not know that another training
-#   would have given another number.
+#   less to 22 more. The interval is one over letters. It does not know that another training would have given another
+#   number.
 # - *Plain* with *upright* views is as good as *max*, or better (the difference went from -10 to +6 points): nothing had to
 #   be absorbed, and the architecture turns the rest.
 # - Which similarity is best this table does not say.
