@@ -705,7 +705,7 @@ for name in ("plain", "mean", "plain, upright views"):
 # - With turned views *max* was ahead of *plain* in 29 of 30 runs, by about 10 points. One run gives anything from 3 points
 #   less to 22 more. The interval is one over letters. It does not know that another training would have given another
 #   number.
-# - *Plain* with *upright* views is as good as *max*, or better (the difference went from -10 to +6 points): nothing had to
+# - *Plain* with *upright* views is as good as *max*, or better (*max* is -10 to +6 points ahead of it): nothing had to
 #   be absorbed, and the architecture turns the rest.
 # - Which similarity is best this table does not say.
 # - VICReg is behind *max* after so few steps, and SimSiam far behind. It reads 11 to 37 % with the right head and 9 to
