@@ -398,13 +398,13 @@ def lab(arguments: list) -> int:
 def build(arguments: list) -> int:
     """Write the notebooks from notebooks/source; `--check` only compares."""
     prepare("test")
-    return call([venv_python(), ROOT / "notebooks" / "build.py", *arguments])
+    return call([venv_python(), ROOT / "tools" / "build_notebooks.py", *arguments])
 
 
 def site(arguments: list) -> int:
     """Write pages that need no kernel and no network into site/, from the solved notebooks."""
     prepare("test")
-    return call([venv_python(), ROOT / "notebooks" / "site.py", *arguments])
+    return call([venv_python(), ROOT / "tools" / "build_site.py", *arguments])
 
 
 def bench(names: list) -> int:
@@ -501,7 +501,7 @@ def run_library(report: Report, arguments: list) -> None:
     if not arguments:
         arguments = [side_by_side()]
     chosen = any((ROOT / word.split("::")[0]).exists() for word in arguments)
-    default = ["tests", "--ignore=tests/browser", "--ignore=tests/test_notebooks.py"]
+    default = ["tests", "--ignore=tests/browser", "--ignore=tests/tools/test_notebooks.py"]
     slowest = ["--durations=10", "--durations-min=2"]
     pytest(report, "library", [*slowest, *([] if chosen else default), *arguments], OMP_NUM_THREADS="1")
 
@@ -509,7 +509,7 @@ def run_library(report: Report, arguments: list) -> None:
 def run_notebooks(report: Report, names: list) -> None:
     """Do the notebooks agree with their sources, and does every cell run?"""
     if not names:
-        pytest(report, "notebooks: as built", ["tests/test_notebooks.py"])
+        pytest(report, "notebooks: as built", ["tests/tools/test_notebooks.py"])
     found = [*sorted(ROOT.glob("notebooks/*.ipynb")), *sorted(ROOT.glob("notebooks/solutions/*.ipynb"))]
     chosen = [path for path in found if not names or any(path.stem.startswith(name) for name in names)]
     if not chosen:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from eqssl_edu.errors import got, need_images, need_instance, need_positive
-from eqssl_edu.exactness import eval_mode
 from eqssl_edu.groups import FiniteGroup, cyclic, need_exact
 from eqssl_edu.layers import (
     GroupBatchNorm2d,
     GroupConv2d,
     HalvingPool2d,
     LiftingConv2d,
+    eval_mode,
     exactness_violations,
 )
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive import orbit_similarity
 from eqssl_edu.data import Splits
 from eqssl_edu.errors import got, need_instance, need_integers, need_positive
-from eqssl_edu.exactness import eval_mode
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.layers import eval_mode
 
 __all__ = [
     "Interval",

@@ -9,14 +9,21 @@ from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int64, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_integers, need_positive
-from eqssl_edu.rotation import disc_mask, rotate
 from eqssl_edu.tables import table
 
-__all__ = ["FiniteGroup", "GroupTables", "cyclic", "dihedral", "disc_mask", "rotate", "tables_on"]
+__all__ = [
+    "FiniteGroup",
+    "GroupTables",
+    "cyclic",
+    "dihedral",
+    "random_elements",
+    "random_integers",
+    "tables_on",
+]
 
 
 class FiniteGroup:
@@ -316,6 +323,21 @@ def tables_on(group: FiniteGroup, device: torch.device) -> GroupTables:
     """The tables of ``group`` on ``device``, copied there once: a copy makes the CPU wait for an accelerator."""
     tables = group.product, group.inverse, group.product[group.inverse]
     return GroupTables(*(each.to(device) for each in tables))
+
+
+def random_integers(
+    size: int, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
+) -> Int64[Tensor, " batch"]:
+    """One of 0 .. size-1 per image, uniform, on the images' device (drawn where the generator lives)."""
+    device = generator.device if generator is not None else images.device
+    return torch.randint(size, (len(images),), generator=generator, device=device).to(images.device)
+
+
+def random_elements(
+    group: FiniteGroup, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
+) -> Int64[Tensor, " batch"]:
+    """One element per image, uniform, on the images' device (drawn where the generator lives)."""
+    return random_integers(group.order, images, generator)
 
 
 def need_exact(group: FiniteGroup) -> None:

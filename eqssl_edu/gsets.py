@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_integers, need_positive
 from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.permutations import action_table, choose, positions_on_grid
 from eqssl_edu.tables import table
 
 __all__ = ["GSet"]
@@ -175,10 +176,8 @@ class GSet:
         """The positions of an n x n grid, row-major; g moves them as it moves the tiles of an image."""
         need_exact(group)
         need_positive(n=n)
-        positions = torch.arange(n * n).reshape(n, n)
-        # transform() shows which tile arrives at a position; its inverse is where a tile goes.
-        arrives = torch.stack([group.transform(positions, g).flatten() for g in group.elements])
-        return cls(group, arrives.argsort(dim=1), [f"row {p // n}, column {p % n}" for p in range(n * n)])
+        names = [f"row {p // n}, column {p % n}" for p in range(n * n)]
+        return cls(group, positions_on_grid(group, n), names)
 
     @classmethod
     @table
@@ -211,11 +210,9 @@ class GSet:
             min_distance: take only orbits whose members differ from each other, and from all that was taken,
                 in at least so many positions.
         """
-        from eqssl_edu import jigsaw
-
-        permutations = jigsaw.choose(group, n, action, count, min_distance)
+        permutations = choose(group, n, action, count, min_distance)
         names = ["".join(map(str, permutation)) for permutation in permutations.tolist()]
-        labels = cls(group, jigsaw.action_table(group, n, action, permutations), names)
+        labels = cls(group, action_table(group, n, action, permutations), names)
         labels.permutations = permutations
         return labels
 

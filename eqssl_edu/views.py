@@ -17,8 +17,7 @@ from torch import Tensor
 
 from eqssl_edu.data.textures import textures
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup, need_exact
-from eqssl_edu.pretext import random_elements
+from eqssl_edu.groups import FiniteGroup, need_exact, random_elements
 
 __all__ = ["RandomView", "View"]
 

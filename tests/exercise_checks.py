@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eqssl_edu.exercises import Verdict, check
-from notebooks import build
+from tools import build_notebooks as build
 
 NO_ANSWERS = [None, ..., 0, -3.5, "word", [], {}, (..., 1), print, torch.zeros(2), lambda: 1, int]
 

@@ -34,9 +34,10 @@ from eqssl_edu.diagnostics import (
 )
 from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
 from eqssl_edu.evaluation import extract, orientations, recalibrated
-from eqssl_edu.groups import cyclic, dihedral, rotate
+from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupPool, GSetHead, exactness_violations
+from eqssl_edu.rotate import rotate
 from eqssl_edu.views import RandomView
 
 C4, D4 = cyclic(4), dihedral(4)

@@ -16,8 +16,8 @@ from eqssl_edu.encoders import (
     count_parameters,
     matched_cnn,
 )
-from eqssl_edu.exactness import exactness_violations
 from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.layers import exactness_violations
 
 C4, D4 = cyclic(4), dihedral(4)
 GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]

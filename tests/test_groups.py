@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqssl_edu.groups import FiniteGroup, cyclic, dihedral, disc_mask, need_exact, rotate
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral, need_exact
+from eqssl_edu.rotate import disc_mask, rotate
 
 GROUPS = [make(n) for make in (cyclic, dihedral) for n in (*range(1, 10), 12)]
 ON_GRID = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]

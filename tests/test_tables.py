@@ -6,9 +6,10 @@ import torch
 from eqssl_edu.contrastive import VICReg, orbit_correlation
 from eqssl_edu.diagnostics import irrep_projectors
 from eqssl_edu.encoders import GroupCNN
-from eqssl_edu.groups import FiniteGroup, cyclic, dihedral, disc_mask
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupConv2d, GSetHead
+from eqssl_edu.rotate import disc_mask
 
 
 def uses(group):

@@ -13,7 +13,7 @@ from eqssl_edu.contrastive.similarity import (
     orbit_similarity,
 )
 from eqssl_edu.contrastive.vicreg import VICReg
-from eqssl_edu.mlp import FlatMLP, GroupLinear, GroupMLP
+from eqssl_edu.layers import FlatMLP, GroupLinear, GroupMLP
 
 __all__ = [
     "BYOL",

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.contrastive.similarity import products_with_copies
-from eqssl_edu.copies import autocast_dtype
+from eqssl_edu.layers.weight_copies import autocast_dtype
 
 __all__ = ["FusedCorrelation", "copied", "summed", "try_on"]
 

@@ -21,9 +21,9 @@ from eqssl_edu.contrastive.similarity import (
     reduced,
 )
 from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.copies import autocast_dtype, transformed_copies
 from eqssl_edu.errors import need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup, tables_on
+from eqssl_edu.layers.weight_copies import autocast_dtype, transformed_copies
 
 __all__ = ["Contrast", "InfoNCE"]
 

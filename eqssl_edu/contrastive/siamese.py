@@ -12,7 +12,7 @@ from eqssl_edu.contrastive.similarity import need_similarity, need_temperature
 from eqssl_edu.contrastive.statistics import precise
 from eqssl_edu.errors import got, need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.mlp import GroupMLP
+from eqssl_edu.layers import GroupMLP
 
 __all__ = ["BYOL", "SimSiam", "need_momentum", "need_targets"]
 

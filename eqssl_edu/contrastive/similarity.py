@@ -13,9 +13,9 @@ from torch import Tensor
 
 from eqssl_edu.contrastive.kernels import kernels_for
 from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.copies import moved_entries, places_of, transformed_copies, within_torch_func
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic, need_regular, tables_on
+from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies, within_torch_func
 from eqssl_edu.tables import table
 
 __all__ = [

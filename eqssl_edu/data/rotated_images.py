@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import rotate
+from eqssl_edu.rotate import rotate
 
 __all__ = ["rotated"]
 

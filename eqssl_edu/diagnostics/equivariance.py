@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup, disc_mask, rotate
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.rotate import disc_mask, rotate
 
 __all__ = ["equivariance_error", "nearest_element", "rotation_error", "turn_features", "turn_maps"]
 

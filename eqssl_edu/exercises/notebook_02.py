@@ -12,10 +12,9 @@ from torch.overrides import TorchFunctionMode
 
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
-from eqssl_edu.exactness import is_exact
 from eqssl_edu.exercises.verdict import Wrong, ask, need_shape, same
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
-from eqssl_edu.layers import LiftingConv2d
+from eqssl_edu.layers import LiftingConv2d, is_exact
 
 __all__ = ["equivariance_error", "exact_size", "harmless", "lifting"]
 

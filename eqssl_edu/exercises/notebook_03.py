@@ -13,7 +13,8 @@ from torch import Tensor
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.errors import got
 from eqssl_edu.exercises.verdict import Wrong, ask, filled_in, need_shape, same
-from eqssl_edu.groups import cyclic, dihedral, disc_mask, rotate
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.rotate import disc_mask, rotate
 
 __all__ = ["exact_angles", "masked_error", "smooth_enough", "stabilised"]
 

@@ -12,7 +12,7 @@ from eqssl_edu.errors import got
 from eqssl_edu.exercises.verdict import Wrong, ask, filled_in, need_shape, same
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.jigsaw import move
+from eqssl_edu.permutations import move
 from eqssl_edu.theory import inconsistency_floor
 
 __all__ = [

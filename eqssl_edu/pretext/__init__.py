@@ -1,6 +1,5 @@
 """Equivariant pretext labels: tasks whose target moves with the input."""
 
-from eqssl_edu.pretext.draws import random_elements
 from eqssl_edu.pretext.jigsaw import JigsawTask
 from eqssl_edu.pretext.lift import lift_parts
 from eqssl_edu.pretext.location import RelativeLocationTask
@@ -20,6 +19,5 @@ __all__ = [
     "Task",
     "Verdict",
     "lift_parts",
-    "random_elements",
     "verify",
 ]

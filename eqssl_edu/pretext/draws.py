@@ -1,4 +1,4 @@
-"""Random draws that a task makes for a batch of images, and how vectors on the pixel grid turn."""
+"""Random vectors on the pixel grid, and how they turn."""
 
 from __future__ import annotations
 
@@ -8,22 +8,7 @@ from torch import Tensor
 
 from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["random_elements", "random_integers", "random_vectors", "turn_vectors"]
-
-
-def random_integers(
-    size: int, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
-) -> Int64[Tensor, " batch"]:
-    """One of 0 .. size-1 per image, uniform, on the images' device (drawn where the generator lives)."""
-    device = generator.device if generator is not None else images.device
-    return torch.randint(size, (len(images),), generator=generator, device=device).to(images.device)
-
-
-def random_elements(
-    group: FiniteGroup, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
-) -> Int64[Tensor, " batch"]:
-    """One element per image, uniform, on the images' device (drawn where the generator lives)."""
-    return random_integers(group.order, images, generator)
+__all__ = ["random_vectors", "turn_vectors"]
 
 
 def random_vectors(

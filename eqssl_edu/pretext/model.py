@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.gsets import GSet
-from eqssl_edu.layers import GSetHead, InvariantHead
-from eqssl_edu.mlp import GroupLinear
+from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
 from eqssl_edu.pretext.lift import lift_parts
 from eqssl_edu.pretext.spatial_head import SpatialHead
 from eqssl_edu.pretext.task import Task

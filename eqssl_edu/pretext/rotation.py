@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.groups import FiniteGroup, need_exact, random_integers
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.draws import random_integers
 from eqssl_edu.pretext.task import Task
 
 __all__ = ["RotationTask"]

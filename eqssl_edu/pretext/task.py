@@ -9,10 +9,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import need_exact
+from eqssl_edu.groups import need_exact, random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.caps import floors_of_images
-from eqssl_edu.pretext.draws import random_integers
 
 __all__ = ["Task"]
 

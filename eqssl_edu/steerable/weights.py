@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from eqssl_edu.convolutions import GroupConv2d, LiftingConv2d
 from eqssl_edu.errors import got
+from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.steerable.escnn_import import enn
 from eqssl_edu.steerable.wrapped import group_of
 

@@ -14,7 +14,7 @@ import torch
 import traitlets
 
 from eqssl_edu.errors import got
-from eqssl_edu.exactness import eval_mode
+from eqssl_edu.layers import eval_mode
 from eqssl_edu.widgets.base import script, style
 
 __all__ = ["LiveTraining", "curve", "guides", "trail"]

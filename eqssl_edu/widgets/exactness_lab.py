@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from eqssl_edu.errors import need_instance
-from eqssl_edu.exactness import is_exact
 from eqssl_edu.groups import cyclic
+from eqssl_edu.layers import is_exact
 from eqssl_edu.widgets.base import Explorer
 from eqssl_edu.widgets.controls import need_index, script, style
 from eqssl_edu.widgets.static import product_of

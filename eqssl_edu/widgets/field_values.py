@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
-from eqssl_edu.groups import FiniteGroup, rotate
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.rotate import rotate
 from eqssl_edu.widgets.pictures import shrink, to_bytes
 from eqssl_edu.widgets.probe import Layer, Probe
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import got
-from eqssl_edu.jigsaw import move
+from eqssl_edu.permutations import move
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
 
 __all__ = ["JigsawPuzzle", "LocationPuzzle", "Puzzle", "RotationPuzzle", "puzzle_of"]

@@ -748,7 +748,7 @@ assert check("01.same_set", same_under).ok
 # %% [markdown]
 # ## Where to read on
 #
-# - `eqssl_edu/groups.py`, `gsets.py` and `jigsaw.py`: everything above.
+# - `eqssl_edu/groups.py`, `gsets.py` and `permutations.py`: everything above.
 # - M. A. Armstrong, *Groups and Symmetry*: a first book, with orbits and with counting.
 # - J.-P. Serre, *Linear Representations of Finite Groups*, part I: representations, in few and clear pages.
 # - Next: **2 · Group convolutions**, where these tables become the weights of a network.

@@ -18,7 +18,7 @@
 # **Seen before:** notebook 1 (groups, orbits, the regular representation) and `torch.nn`. **Time:** about 60 minutes.
 #
 # Each class that we write here is compared, at the end of its section, with the library's layer of the same kind.
-# After this notebook you can read `eqssl_edu/convolutions.py`, and norm and pooling in `layers.py`, and find nothing new
+# After this notebook you can read `eqssl_edu/layers/convolutions.py` and `norm_pooling.py`, and find nothing new
 # but speed.
 
 # %%
@@ -1025,8 +1025,8 @@ assert check("02.harmless", harmless).ok
 # %% [markdown]
 # ## Where to read on
 #
-# - `eqssl_edu/convolutions.py`, and norm and pooling in `eqssl_edu/layers.py`: the same, faster.
-# - `eqssl_edu/exactness.py`: rule E1 for any torch network.
+# - `eqssl_edu/layers/convolutions.py` and `norm_pooling.py`: the same, faster.
+# - `eqssl_edu/layers/exactness.py`: rule E1 for any torch network.
 # - T. Cohen and M. Welling, *Group Equivariant Convolutional Networks* (arXiv 1602.07576): where this began.
 # - M. Weiler and others, *Equivariant and Coordinate Independent Convolutional Networks*: the whole theory, as a book.
 # - Next: **3 · Seeing equivariance**, where the slider stops at every angle.

@@ -29,8 +29,9 @@ from eqssl_edu.diagnostics import rotation_error, turn_maps
 from eqssl_edu.encoders import GroupCNN, count_parameters, matched_cnn
 from eqssl_edu.evaluation import recalibrated
 from eqssl_edu.exercises import check
-from eqssl_edu.groups import cyclic, dihedral, disc_mask, rotate
+from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
+from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, gspaces
 from eqssl_edu.widgets import ByHand, FieldExplorer
 from eqssl_edu.widgets.scenarios import walk

@@ -37,8 +37,9 @@ from eqssl_edu.diagnostics import equivariance_error, turn_features
 from eqssl_edu.encoders import GroupCNN, count_parameters
 from eqssl_edu.exercises import check
 from eqssl_edu.exercises.notebook_04 import KERNELS
-from eqssl_edu.groups import cyclic, rotate
+from eqssl_edu.groups import cyclic
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
+from eqssl_edu.rotate import rotate
 from eqssl_edu.steerable import SteerableCNN, enn, escnn_route, from_escnn, gspaces, load_r2conv
 from eqssl_edu.widgets import ByHand, FieldExplorer
 

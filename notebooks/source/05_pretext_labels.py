@@ -35,8 +35,8 @@ from eqssl_edu.exercises import check
 from eqssl_edu.exercises.letters import letters
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.jigsaw import action_table
 from eqssl_edu.layers import FreeHead, GSetHead, InvariantHead
+from eqssl_edu.permutations import action_table
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask, Task, verify
 from eqssl_edu.theory import equivariant_floor, inconsistency_floor

@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from notebooks import site
+from tools import build_site as site
 
 CELLS = [
     ("markdown", "# 9 · A small notebook\n\nThe group $D_4$ has order $|G| = 8$."),

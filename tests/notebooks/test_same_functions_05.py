@@ -8,8 +8,8 @@ import torch
 
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.jigsaw import move
 from eqssl_edu.layers import GSetHead
+from eqssl_edu.permutations import move
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
 from eqssl_edu.theory import inconsistency_floor
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from notebooks import seeds
+from tools import try_seeds as seeds
 
 SOURCES = Path(__file__).parents[2] / "notebooks" / "source"
 WITH_SEEDS = [path for path in sorted(SOURCES.glob("*.py")) if f"\n{seeds.LINE}" in path.read_text("utf-8")]

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from eqssl_edu.diagnostics import equivariance_error
-from eqssl_edu.exactness import is_exact
 from eqssl_edu.groups import cyclic
-from eqssl_edu.layers import LiftingConv2d
+from eqssl_edu.layers import LiftingConv2d, is_exact
 from eqssl_edu.widgets import ExactnessLab, base
 from eqssl_edu.widgets.exactness_lab import LIMITS, TOLERANCE, compute, measured_error, nearest_sizes
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN, GroupResNet, matched_cnn
-from eqssl_edu.groups import cyclic, dihedral, rotate
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.rotate import rotate
 from eqssl_edu.widgets import FieldExplorer, base, field
 from eqssl_edu.widgets.field import CURVE_ANGLES
 from eqssl_edu.widgets.field_values import error_text

@@ -1,0 +1,103 @@
+"""Heads: regular features to one logit per label."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.groups import need_regular
+from eqssl_edu.gsets import GSet
+from eqssl_edu.layers.norm_pooling import GroupPool
+
+__all__ = ["FreeHead", "GSetHead", "InvariantHead"]
+
+
+class GSetHead(nn.Module):
+    r"""The universal equivariant head: regular features to one logit per label of a G-set.
+
+    $$ o[l] = \sum_{c, g} F[c, g]\, W[c, g^{-1} \cdot l] + b_{\mathrm{orbit}(l)} $$
+
+    It is every equivariant linear map from regular features to R^L, with |G| times fewer weights than a free
+    head: turning the input moves the logits by the action on the labels (THEORY T7).
+
+    Arguments:
+        labels: the G-set L.
+        in_channels: C of the features (B, C, |G|).
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> G = cyclic(4)
+        >>> head, z = GSetHead(GSet.regular(G), in_channels=5), torch.randn(2, 5, 4)
+        >>> torch.allclose(head(G.transform_features(z, 1)), head.labels.transform(head(z), 1), atol=1e-6)
+        True
+    """
+
+    def __init__(self, labels: GSet, in_channels: int) -> None:
+        super().__init__()
+        need_instance("labels", labels, GSet)
+        need_positive(in_channels=in_channels)
+        self.labels = labels
+        self.in_channels = in_channels
+        fan_in = in_channels * labels.group.order
+        self.weight = nn.Parameter(torch.randn(in_channels, labels.size) / math.sqrt(fan_in))
+        self.bias = nn.Parameter(torch.zeros(len(labels.orbits)))
+        self.register_buffer("index", labels.action[labels.group.inverse], persistent=False)
+        self.register_buffer("orbit", labels.orbit_index, persistent=False)
+
+    def extra_repr(self) -> str:
+        return f"{self.labels!r}, in_channels={self.in_channels}"
+
+    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
+        need_regular(features, self.labels.group, self.in_channels, grid=False)
+        return torch.einsum("bcg,cgl->bl", features, self.weight[:, self.index]) + self.bias[self.orbit]
+
+
+class InvariantHead(nn.Module):
+    """The naive head: pool over the group, then a linear map. Its logits cannot move with the input (T1).
+
+    Arguments:
+        labels: the label set L.
+        in_channels: C of the features (B, C, |G|).
+    """
+
+    def __init__(self, labels: GSet, in_channels: int) -> None:
+        super().__init__()
+        need_instance("labels", labels, GSet)
+        need_positive(in_channels=in_channels)
+        self.labels = labels
+        self.pool = GroupPool(labels.group)
+        self.linear = nn.Linear(in_channels, labels.size)
+
+    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
+        need_regular(features, self.labels.group, self.linear.in_features, grid=False)
+        return self.linear(self.pool(features))
+
+
+class FreeHead(nn.Linear):
+    """The other naive head: flatten the group axis, then any linear map. It can learn; it is not equivariant.
+
+    Arguments:
+        labels: the label set L.
+        in_channels: C of the features (B, C, |G'|); the group of the features may differ from the labels' (a
+            plain CNN has |G'| = 1).
+        order: |G'|.
+    """
+
+    def __init__(self, labels: GSet, in_channels: int, order: int) -> None:
+        need_instance("labels", labels, GSet)
+        need_positive(in_channels=in_channels, order=order)
+        super().__init__(in_channels * order, labels.size)
+        self.labels = labels
+        self.in_channels, self.order = in_channels, order
+
+    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
+        need_instance("features", features, Tensor)
+        if features.ndim != 3 or features.shape[1:] != (self.in_channels, self.order):
+            raise ValueError(
+                f"features must have shape (B, {self.in_channels}, {self.order}), {got(features)}"
+            )
+        return super().forward(features.flatten(1))

@@ -1,0 +1,79 @@
+"""Norm and pooling of regular features and maps, exactly equivariant."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.groups import FiniteGroup, need_regular
+
+__all__ = ["GroupBatchNorm2d", "GroupPool", "HalvingPool2d"]
+
+
+class GroupBatchNorm2d(nn.BatchNorm3d):
+    """Batch norm of regular maps with statistics shared over the group axis: per channel over (B, |G|, H, W).
+
+    Statistics for each (channel, element) would treat the copies differently and break the equivariance.
+
+    Arguments:
+        group: the group of the maps.
+        channels: C of the maps (B, C, |G|, H, W).
+    """
+
+    def __init__(self, group: FiniteGroup, channels: int) -> None:
+        need_instance("group", group, FiniteGroup)
+        need_positive(channels=channels)
+        super().__init__(channels)
+        self.group = group
+
+    def forward(
+        self, maps: Float[Tensor, "batch channel group height width"]
+    ) -> Float[Tensor, "batch channel group height width"]:
+        need_regular(maps, self.group, self.num_features, grid=True)
+        return super().forward(maps)
+
+
+class GroupPool(nn.Module):
+    """Pool over the group axis: regular to invariant, (B, C, |G|, ...) -> (B, C, ...).
+
+    Features become invariant vectors; feature maps still turn, but no channel moves.
+
+    Arguments:
+        group: the group of the features.
+        kind: "max" or "mean".
+    """
+
+    def __init__(self, group: FiniteGroup, kind: str = "max") -> None:
+        super().__init__()
+        need_instance("group", group, FiniteGroup)
+        if kind not in ("max", "mean"):
+            raise ValueError(f"kind must be 'max' or 'mean', {got(kind)}")
+        self.group, self.kind = group, kind
+
+    def forward(
+        self, features: Float[Tensor, "batch channel group *grid"]
+    ) -> Float[Tensor, "batch channel *grid"]:
+        need_instance("features", features, Tensor)
+        need_regular(features, self.group, None, grid=features.ndim == 5)
+        return features.amax(dim=2) if self.kind == "max" else features.mean(dim=2)
+
+
+class HalvingPool2d(nn.Module):
+    """Halve the grid by averages, exactly at every size: windows of 2 on even sizes, padded ones of 3 on odd.
+
+    Rule E1 asks that (S + 2p - k) be even for a stride of 2; this layer chooses k and p so that it always is.
+    (B, C, |G|, H, W) -> (B, C, |G|, ceil(H/2), ceil(W/2)).
+    """
+
+    def forward(
+        self, maps: Float[Tensor, "batch channel group height width"]
+    ) -> Float[Tensor, "batch channel group half_height half_width"]:
+        need_instance("maps", maps, Tensor)
+        if maps.ndim != 5:
+            raise ValueError(f"maps must have shape (B, C, |G|, H, W), {got(maps)}")
+        odd = [size % 2 for size in maps.shape[-2:]]
+        window, padding = [2 + o for o in odd], odd
+        planes = F.avg_pool2d(maps.flatten(1, 2), window, 2, padding, count_include_pad=False)
+        return planes.unflatten(1, maps.shape[1:3])

@@ -1,0 +1,132 @@
+"""Orders of jigsaw tiles: how the group moves them, and which to take (whole orbits, far apart)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import permutations as all_orders
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from eqssl_edu.errors import got, need_integers, need_positive
+from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.tables import table
+
+__all__ = ["ACTIONS", "action_table", "choose", "move", "positions_on_grid"]
+
+ACTIONS = ("conjugation", "left", "trivial")
+
+
+@lru_cache(maxsize=16)
+@table
+def positions_on_grid(group: FiniteGroup, n: int) -> Int64[Tensor, "group tiles"]:
+    r"""$\pi_g[p]$: where g takes the tile at position p of an n x n grid, row-major."""
+    positions = torch.arange(n * n).reshape(n, n)
+    # transform() shows which tile arrives at a position; its inverse is where a tile goes.
+    arrives = torch.stack([group.transform(positions, g).flatten() for g in group.elements])
+    return arrives.argsort(dim=1)
+
+
+def move(
+    group: FiniteGroup, n: int, action: str, g: int, permutations: Int64[Tensor, "count tiles"]
+) -> Int64[Tensor, "count tiles"]:
+    r"""g.s for each permutation s: $\pi_g s \pi_g^{-1}$ (conjugation), $\pi_g s$ (left) or $s$ (trivial)."""
+    _need_action(group, action)
+    need_integers("permutations", permutations)
+    if permutations.ndim != 2 or permutations.shape[1] != n * n:
+        raise ValueError(f"permutations must have shape (count, {n * n}) for n = {n}, {got(permutations)}")
+    if action == "trivial":
+        return permutations
+    positions = positions_on_grid(group, n)[group._element(g)]
+    moved = positions[permutations]
+    return moved[:, positions.argsort()] if action == "conjugation" else moved
+
+
+def action_table(
+    group: FiniteGroup, n: int, action: str, permutations: Int64[Tensor, "count tiles"]
+) -> Int64[Tensor, "group count"]:
+    """The action on a set of permutations by their row numbers; ValueError if the set is not closed."""
+    move(group, n, action, 0, permutations)  # checks the arguments
+    if not torch.equal(permutations.sort(dim=1).values, torch.arange(n * n).expand_as(permutations)):
+        raise ValueError(
+            f"permutations must hold each of 0 .. {n * n - 1} once in every row, {got(permutations)}"
+        )
+    codes, order = _code(permutations).sort()
+    if not len(codes) or (codes[1:] == codes[:-1]).any():
+        raise ValueError(f"permutations must be different from each other, at least one, {got(permutations)}")
+    rows = []
+    for g in group.elements:
+        moved = _code(move(group, n, action, g, permutations))
+        at = torch.searchsorted(codes, moved).clamp(max=len(codes) - 1)
+        if not torch.equal(codes[at], moved):
+            raise ValueError(
+                f"permutations must be closed under the {action} action of {group.name}: element {g} sends "
+                f"{permutations[(codes[at] != moved).nonzero()[0, 0]].tolist()} out of the set"
+            )
+        rows.append(order[at])
+    return torch.stack(rows)
+
+
+def choose(
+    group: FiniteGroup, n: int, action: str, count: int | None, min_distance: int | None
+) -> Int64[Tensor, "count tiles"]:
+    """Whole orbits of permutations, each the farthest from those taken before (greedy max-min distance).
+
+    The Hamming distance does not change when both permutations are moved by g, on either side. So the
+    distance of one member to a closed set is that of its whole orbit: one representative of each is enough.
+    """
+    if not isinstance(n, int) or n not in (2, 3):
+        raise ValueError(f"n must be 2 or 3 (a 2 x 2 or 3 x 3 jigsaw), {got(n)}")
+    _need_action(group, action)
+    candidates = _all_permutations(n * n)
+    if count is None and min_distance is None:
+        if n == 2:
+            return candidates.clone()  # the table is cached
+        raise ValueError("count or min_distance must be given for n = 3: there are 362,880 permutations")
+    if count is not None:
+        need_positive(count=count)
+    if min_distance is not None:
+        need_positive(min_distance=min_distance)
+    orbit = torch.stack([move(group, n, action, g, candidates) for g in group.elements])
+    codes = _code(orbit)
+    representative = codes[0] == codes.amin(dim=0)
+    orbit, codes, candidates = orbit[:, representative], codes[:, representative], candidates[representative]
+    # How far apart the members of an orbit are; a member that returns to itself does not count.
+    distance = (orbit != candidates).sum(dim=2)
+    nearest = torch.where(codes == codes[0], n * n, distance).amin(dim=0)
+    taken: list[Tensor] = []
+    total = 0
+    while count is None or total < count:
+        best = int(nearest.argmax())
+        if nearest[best] < (min_distance or 1):
+            break
+        members = orbit[:, best].unique(dim=0)
+        taken.append(members)
+        total += len(members)
+        for member in members:
+            nearest = torch.minimum(nearest, (candidates != member).sum(dim=1))
+    if not taken or (count is not None and total < count):
+        raise ValueError(
+            f"count and min_distance must leave enough permutations: got only {total} labels in whole orbits "
+            f"with min_distance = {min_distance}, wanted count = {count}"
+        )
+    return torch.cat(taken)
+
+
+def _need_action(group: FiniteGroup, action: str) -> None:
+    if action not in ACTIONS:
+        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, {got(action)}")
+    need_exact(group)
+
+
+@lru_cache(maxsize=2)
+@table
+def _all_permutations(tiles: int) -> Tensor:
+    return torch.tensor(list(all_orders(range(tiles))))
+
+
+def _code(permutations: Tensor) -> Tensor:
+    """One number for each permutation (its digits in base ``tiles``), so that sets can be searched."""
+    tiles = permutations.shape[-1]
+    return (permutations * tiles ** torch.arange(tiles - 1, -1, -1)).sum(dim=-1)

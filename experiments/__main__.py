@@ -1,0 +1,50 @@
+"""The command line: ``python -m experiments NAME [--seeds N] [--epochs N] [--data NAME] [--out FOLDER]``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from experiments.catalogue import EXPERIMENTS
+from experiments.figures import write_figure
+from experiments.runs import Experiment, Settings, complete_seeds, perform
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, then write the page and its figures."""
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser.add_argument("name", choices=EXPERIMENTS, help="which experiment")
+    parser.add_argument("--seeds", type=int, default=10, help="pretraining seeds 0 to N-1 (default 10)")
+    parser.add_argument("--epochs", type=int, help="how often each image is seen (default: as on the page)")
+    parser.add_argument("--data", help="which images (default: the first that the experiment knows)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/results"), help="folder (default docs/results)"
+    )
+    chosen = parser.parse_args(arguments)
+    experiment = EXPERIMENTS[chosen.name]
+    data = chosen.data or experiment.data[0]
+    if data not in experiment.data:
+        parser.error(
+            f"--data must be one of {', '.join(experiment.data)} for {experiment.name}, got {data!r}"
+        )
+    epochs = experiment.epochs if chosen.epochs is None else chosen.epochs
+    if epochs < 1 or chosen.seeds < 2:
+        parser.error(f"--epochs must be at least 1 and --seeds at least 2, got {epochs} and {chosen.seeds}")
+    name = experiment.name if data == experiment.data[0] else f"{experiment.name}-{data}"
+    raw = perform(experiment, Settings(data, epochs), chosen.seeds, chosen.out / "raw" / f"{name}.json")
+    if len(complete_seeds(raw, experiment.cells)) < 2:
+        print("fewer than two complete seeds: no page yet")
+        return
+    publish(experiment, raw, chosen.out, name)
+
+
+def publish(experiment: Experiment, raw: dict, out: Path, name: str) -> None:
+    """The page and the figures, from the raw file alone."""
+    (out / f"{name}.md").write_text(experiment.page(raw), encoding="utf-8")
+    for figure, drawing in experiment.figures(raw).items():
+        write_figure(drawing, out / f"{figure}.svg")
+    print(f"wrote {out / name}.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Across processes: two of them, each with its half, have the loss and the gradient of one with the joined batch."""
+
+import os
+import runpy
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from eqssl_edu.contrastive.processes import gather
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.groups import cyclic
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# Both views of an image follow from the image: the processes would draw other ones than a single process.
+SCRIPT = """
+    import sys
+    import torch
+    from lightning.fabric import Fabric
+    from torch import nn
+    from eqssl_edu.contrastive import (
+        BYOL, BarlowTwins, ContrastiveModel, GroupLinear, InfoNCE, MoCo, SimSiam, VICReg,
+    )
+    from eqssl_edu.contrastive.processes import gather
+    from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
+    from eqssl_edu.groups import cyclic
+    from eqssl_edu.training import Pretrainer
+
+    G = cyclic(4)
+    LOSSES = {
+        "InfoNCE": InfoNCE, "SimSiam": SimSiam, "BYOL": BYOL, "MoCo": lambda group: MoCo(group, size=24),
+        "VICReg": VICReg, "BarlowTwins": BarlowTwins,
+    }
+
+    class Views:
+        def __init__(self):
+            self.calls = 0
+
+        def __call__(self, images, generator):
+            self.calls += 1
+            return images.roll(self.calls % 2, -1).rot90(self.calls % 2, (-2, -1))
+
+    def made(name, norms=False):
+        # Without batch norms, except in the predictors: those of an encoder see one process alone.
+        torch.manual_seed(0)
+        if norms:
+            encoder = GroupCNN(G, channels=(3, 4))
+        else:
+            encoder = SymmetrizedEncoder(G, nn.Sequential(nn.Flatten(), nn.Linear(64, 4)))
+        return ContrastiveModel(encoder, LOSSES[name](G), Views(), GroupLinear(G, 4, 6)).double()
+
+    def pictures():
+        return torch.rand(16, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    class Step(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, images):
+            return self.model.training_step(images)
+
+    def measured(fabric, name, norms=False):
+        model = made(name, norms)
+        step = fabric.setup(Step(model))
+        record = step(pictures().chunk(fabric.world_size)[fabric.global_rank])
+        fabric.backward(record["loss"])
+        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
+        state = {name: value for name, value in model.state_dict().items() if "queue" in name}
+        return {**{key: value.detach() for key, value in record.items()}, "gradient": gradient, **state}
+
+    def trained(**processes):
+        arguments = {"epochs": 3, "batch_size": 8, "lr": 0.01, "accelerator": "cpu", "precision": "64-true"}
+        model = made("BYOL")
+        Pretrainer(model, pictures(), **arguments, **processes).fit()
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    def everything(fabric):
+        return {
+            "joined": {name: measured(fabric, name) for name in LOSSES},
+            "own statistics": measured(fabric, "InfoNCE", norms=True),
+        }
+
+    if __name__ == "__main__":
+        fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
+        fabric.launch()
+        torch.set_num_threads(1)
+        record = everything(fabric)
+        z = torch.full((2, 1, 4), float(fabric.global_rank + 1), requires_grad=True)
+        theirs, ours = fabric.all_gather(z, sync_grads=True).flatten(0, 1), gather(z)
+        weights = torch.arange(16.0).view(4, 1, 4) * (fabric.global_rank + 1)
+        gradients = [torch.autograd.grad((weights * all).sum(), z)[0] for all in (theirs, ours)]
+        record["gather"] = [theirs.detach(), ours.detach(), *gradients]
+        record["trained"] = trained(devices=2, strategy="ddp")
+        torch.save(record, f"{sys.argv[1]}.{fabric.global_rank}")
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """What both processes have saved, and the same from a single process."""
+    from lightning.fabric import Fabric
+
+    folder = tmp_path_factory.mktemp("processes")
+    script = folder / "two.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder / "two")],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = [torch.load(folder / f"two.{rank}", weights_only=True) for rank in range(2)]
+    names = runpy.run_path(str(script))
+    return two, {**names["everything"](Fabric(accelerator="cpu", devices=1)), "trained": names["trained"]()}
+
+
+@pytest.mark.parametrize("family", ["InfoNCE", "SimSiam", "BYOL", "MoCo", "VICReg", "BarlowTwins"])
+def test_two_processes_have_the_loss_and_the_gradient_of_the_joined_batch(runs, family):
+    """Negatives, queue, covariances and the predictor's batch statistics are those of all processes."""
+    two, one = runs
+    expected = one["joined"][family]
+    assert expected["gradient"].norm() > 1e-4
+    for process in two:
+        assert process["joined"][family].keys() == expected.keys()
+        for name, value in expected.items():
+            assert (process["joined"][family][name] - value).abs().max() < 1e-10 * (1 + value.abs().max()), (
+                name
+            )
+
+
+def test_a_training_run_is_the_same_run(runs):
+    two, one = runs
+    assert torch.equal(two[0]["trained"], two[1]["trained"])
+    assert (two[0]["trained"] - one["trained"]).abs().max() < 1e-6
+
+
+def test_batch_norms_of_the_encoder_see_their_own_process_alone(runs):
+    """The must-fail twin, and a limit: in training mode each process normalises by the statistics of its own part."""
+    two, one = runs
+    assert abs(two[0]["own statistics"]["loss"] - one["own statistics"]["loss"]) > 1e-4
+
+
+def test_batch_norms_can_be_converted():
+    """SyncBatchNorm takes its statistics per channel too; here on its way back from training (it trains on GPUs)."""
+    torch.manual_seed(0)
+    encoder = GroupCNN(cyclic(4), channels=(3, 4))
+    pictures = torch.rand(8, 1, 8, 8)
+    encoder(pictures)
+    expected = encoder.eval()(pictures)
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(encoder)
+    assert sum(isinstance(module, nn.SyncBatchNorm) for module in converted.modules()) == 2
+    assert torch.equal(converted(pictures), expected)
+
+
+def test_gather_is_what_fabric_gathers(runs):
+    for rank, process in enumerate(runs[0]):
+        theirs, ours, their_gradient, our_gradient = process["gather"]
+        assert torch.equal(theirs, ours)
+        assert ours[:, 0, 0].tolist() == [1, 1, 2, 2]
+        # Each process receives the sum over processes: weights 1 and 2 times the entries of its part.
+        expected = 3 * torch.arange(16.0).view(2, 2, 1, 4)[rank]
+        assert torch.equal(our_gradient, expected) and torch.equal(their_gradient, expected)
+
+
+def test_one_process_gets_its_own_features_back():
+    z = torch.randn(2, 3, 4)
+    assert gather(z) is z

@@ -1,0 +1,413 @@
+"""Experiments: resumable, paired, and every number of a page recomputed from its raw runs."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import torch
+
+from eqssl_edu.evaluation import Interval
+from eqssl_edu.gsets import GSet
+from eqssl_edu.layers import FreeHead
+from experiments import contrastive, jigsaw_actions, pretraining, rotation
+from experiments.__main__ import main, publish
+from experiments.catalogue import EXPERIMENTS
+from experiments.figures import Curves, Intervals, write_figure
+from experiments.pages import Results, percent, points, table, verdict
+from experiments.runs import Cell, Experiment, Settings, complete_seeds, perform, values
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+RAW_FILES = sorted((RESULTS / "raw").glob("*.json"))
+CELLS = (Cell("upright", "a"), Cell("upright", "b"))
+
+
+def counting(calls, fail_at=None):
+    """An experiment that only counts; a "Ctrl-C" comes at the run with that number."""
+
+    def run(cell, seed, settings):
+        if len(calls) == fail_at:
+            raise KeyboardInterrupt
+        calls.append((*cell, seed))
+        return {"accuracy": seed + (cell.method == "b"), "curve": [1.0, 0.5]}
+
+    return Experiment("toy", ("digits",), 2, CELLS, run, lambda raw: str(len(raw["runs"])), lambda raw: {})
+
+
+# -- runs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_experiment_goes_on_where_it_was(tmp_path, capsys):
+    path, calls = tmp_path / "raw" / "toy.json", []
+    perform(counting(calls, fail_at=3), Settings("digits", 2), 3, path)
+    assert "stopped after 3 runs" in capsys.readouterr().out
+    assert len(json.loads(path.read_text())["runs"]) == 3
+    again = perform(counting(calls), Settings("digits", 2), 3, path)
+    assert calls == [(*cell, seed) for seed in range(3) for cell in CELLS]  # each once, seed after seed
+    assert json.loads(path.read_text()) == again
+    perform(counting(calls), Settings("digits", 2), 4, path)  # more seeds: only the new ones
+    assert len(calls) == 8
+
+
+def test_runs_with_other_settings_are_not_mixed(tmp_path):
+    path = tmp_path / "toy.json"
+    perform(counting([]), Settings("digits", 2), 2, path)
+    with pytest.raises(
+        ValueError, match=r"--out must be a folder without other runs: .* 'epochs': 2.*'epochs': 3"
+    ):
+        perform(counting([]), Settings("digits", 3), 2, path)
+
+
+def test_only_complete_seeds_count(tmp_path):
+    raw = perform(counting([], fail_at=3), Settings("digits", 2), 3, tmp_path / "toy.json")
+    assert complete_seeds(raw, CELLS) == [0]
+    assert values(raw, CELLS[1], "accuracy", [0]) == [1]
+
+
+# -- what is run ---------------------------------------------------------------------------------------------------
+
+
+def short(name, cell, monkeypatch, seed=0):
+    """One run on 256 images and one epoch."""
+    full = pretraining.load("glyphs" if name == "contrastive" else "digits")
+    parts = [
+        type(part)(part.images[:count], part.labels[:count])
+        for part, count in zip(full, (256, 60, 40), strict=True)
+    ]
+    experiment = EXPERIMENTS[name]
+    for module in (jigsaw_actions, rotation, contrastive):
+        monkeypatch.setattr(module, "load", lambda data: type(full)(*parts))
+    return experiment.run(cell, seed, Settings(experiment.data[0], 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("jigsaw-actions", 5), ("jigsaw-actions", 3), ("rotation", 5), ("contrastive", 2)]
+)
+def test_a_run_is_decided_by_its_seed(name, number, monkeypatch):
+    cell = EXPERIMENTS[name].cells[number]
+    torch.manual_seed(1)
+    first = short(name, cell, monkeypatch)
+    torch.manual_seed(2)  # the global generator plays no part
+    second, other = short(name, cell, monkeypatch), short(name, cell, monkeypatch, seed=1)
+    for run in (first, second, other):
+        run.pop("seconds")
+    assert first == second
+    assert first["curve"] != other["curve"]
+
+
+@pytest.mark.parametrize("name", ["digits", "glyphs", "glyphs-pose", "glyphs-pose-even"])
+def test_data_by_name(name):
+    splits = pretraining.load(name)
+    assert all(part.images.shape[1:] == (1, 16, 16) for part in splits)
+    assert int(splits.train.labels.max()) + 1 == {"digits": 10, "glyphs": 26}.get(name, 4)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("mnist", (28, 28)), ("cifar10", (32, 32, 3))])
+def test_real_images_are_read_from_the_folder_in_the_environment(tmp_path, monkeypatch, name, shape):
+    import datasets
+
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    for split, count in (("train", 12), ("test", 5)):
+        pictures = torch.randint(256, (count, *shape), generator=torch.Generator().manual_seed(count))
+        rows = {"image": list(pictures.to(torch.uint8).numpy()), "label": list(range(count))}
+        (tmp_path / name).mkdir(exist_ok=True)
+        path = tmp_path / name / f"{split}.parquet"
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(str(path))
+    monkeypatch.setenv("EQSSL_DATA", str(tmp_path))
+    pretraining.load.cache_clear()
+    upright = pretraining.load(name)
+    turned = pretraining.load("rotated-mnist") if name == "mnist" else None
+    pretraining.load.cache_clear()
+    assert [part.labels.tolist() for part in upright] == [list(range(9)), [9, 10, 11], list(range(5))]
+    assert all(part.images.shape[1:] == (len(shape[2:]) * 2 + 1, 16, 16) for part in upright)
+    for part, other in zip(upright, turned or (), strict=turned is not None):
+        assert torch.equal(part.labels, other.labels)
+        assert part.images.shape == other.images.shape
+        assert not torch.equal(part.images, other.images)
+
+
+def test_the_orbit_is_free_for_the_equivariant_network_alone():
+    experiment = EXPERIMENTS["free-orbit"]
+    good, plain = (
+        experiment.run(Cell("C4", method), 0, Settings("digits", 1))
+        for method in ("equivariant network", "plain CNN")
+    )
+    for key in ("loss_difference", "gradient_difference", "path_difference"):
+        assert good[key] < 1e-10
+    assert plain["gradient_difference"] > 0.05
+    assert plain["path_difference"] > 0.01
+    assert good["speedup"] > 1.5
+
+
+def test_controls_are_matched():
+    counts = {method: rotation.build(method) for method in rotation.METHODS}
+    sizes = {m: sum(p.numel() for p in model.encoder.parameters()) for m, model in counts.items()}
+    wanted = sizes["equivariant head"]
+    for method in ("CNN, equal parameters", "symmetrised CNN"):
+        assert abs(sizes[method] / wanted - 1) < 0.03
+    assert sizes["CNN, equal compute"] > 3 * wanted
+    assert isinstance(jigsaw_actions.build("plain CNN").head, FreeHead)
+
+
+def test_turned_data_is_turned_and_upright_data_is_not():
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def training_step(self, images, generator):
+            seen.append(images)
+            return {}
+
+    images = torch.rand(64, 1, 6, 6)
+    pretraining.TurnedData(Spy(), rotation.GROUP).training_step(images, torch.Generator().manual_seed(0))
+    kept = [(seen[0] == rotation.GROUP.transform(images, g)).flatten(1).all(dim=1) for g in range(4)]
+    assert torch.stack(kept).any(dim=0).all()
+    assert all(5 < int(share.sum()) < 30 for share in kept)
+
+
+def test_floors_of_the_jigsaw_are_those_of_theory():
+    from experiments.jigsaw_page import floor
+
+    for condition, method, nats, accuracy in (
+        ("upright", "conjugation", 0, 1),
+        ("upright", "left", 0, 1),
+        ("turned", "conjugation", 0, 1),
+        ("turned", "left", 1.386, 0.25),
+        ("turned", "trivial", 1.040, 0.417),
+        ("turned", "plain CNN", 0, 1),
+    ):
+        found = floor(condition, method, "digits")
+        assert floor("upright", method, "rotated-mnist") == floor("turned", method, "digits")
+        assert abs(found[0] - nats) < 1e-3
+        assert abs(found[1] - accuracy) < 1e-3
+
+
+def test_limits_of_rotation():
+    from experiments.rotation_page import limits
+
+    assert limits(Cell("upright", "equivariant head"), "mnist") == (0.0, 1.0)
+    for cell, data in (
+        (Cell("upright", "invariant head"), "mnist"),
+        (Cell("turned", "equivariant head"), "mnist"),
+        (Cell("upright", "equivariant head"), "rotated-mnist"),
+    ):
+        nats, accuracy = limits(cell, data)
+        assert abs(nats - 1.386294) < 1e-6
+        assert accuracy == 0.25
+
+
+# -- pages ---------------------------------------------------------------------------------------------------------
+
+
+def made_up(experiment, seeds=3):
+    """Raw runs with plausible numbers, so that every page can be tested before its experiment was run."""
+    generator = torch.Generator().manual_seed(0)
+    keys = (
+        "loss",
+        "accuracy",
+        "train_loss",
+        "train_accuracy",
+        "probe_upright",
+        "probe_mean",
+        "probe_worst",
+        "orbit_knn",
+    )
+    keys += ("regular_upright", "speedup", "loss_difference", "gradient_difference", "path_difference")
+    runs = [
+        {
+            **cell._asdict(),
+            "seed": seed,
+            "parameters": 1000,
+            "multiplications": 2_000_000,
+            "temperature": 0.2,
+            "curve": [1.0, 0.5],
+            **{key: float(torch.rand((), generator=generator)) for key in keys},
+        }
+        for seed in range(seeds)
+        for cell in experiment.cells
+    ]
+    settings = {"data": experiment.data[0], "epochs": 2}
+    return {
+        "name": experiment.name,
+        "experiment": experiment.name,
+        "settings": settings,
+        "machine": "none",
+        "runs": runs,
+    }
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_page_is_a_function_of_its_raw_runs(name, tmp_path):
+    experiment = EXPERIMENTS[name]
+    raw = made_up(experiment)
+    page = experiment.page(raw)
+    assert page == experiment.page(json.loads(json.dumps(raw)))
+    raw["runs"][0]["probe_upright"] = raw["runs"][0]["speedup"] = 7.77
+    assert experiment.page(raw) != page
+    publish(experiment, raw, tmp_path, name)
+    pictures = re.findall(r"!\[(.+?)\]\((.+?)\)", page, re.DOTALL)
+    assert pictures
+    for alt, file in pictures:
+        assert len(alt) > 80  # what one would see, with its numbers
+        assert (tmp_path / file).exists()
+    rows = [line.count("|") for line in page.splitlines() if line.startswith("|")]
+    assert rows
+    assert f"python -m experiments {name}" in page
+
+
+@pytest.mark.parametrize("path", RAW_FILES, ids=lambda path: path.stem)
+def test_published_pages_are_what_their_raw_runs_say(path):
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    experiment = EXPERIMENTS[raw["experiment"]]
+    page = RESULTS / f"{path.stem}.md"
+    assert page.read_text(encoding="utf-8") == experiment.page(raw)
+    for figure in experiment.figures(raw):
+        assert (RESULTS / f"{figure}.svg").exists()
+
+
+def test_figures_are_svg_with_their_title_and_the_same_each_time(tmp_path):
+    curves = Curves(
+        "Losses", {"left": {"a": [2.0, 1.0]}, "right": {"a": [2.0, 1.5]}}, {"right": {"a": 1.2}}, 4, "nats"
+    )
+    bars = Intervals("Accuracy", {"left": {"a": Interval(0.5, 0.4, 0.6)}}, {"left": {"a": 0.25}}, "accuracy")
+    for drawing in (curves, bars):
+        write_figure(drawing, tmp_path / "1.svg")
+        write_figure(drawing, tmp_path / "2.svg")
+        text = (tmp_path / "1.svg").read_text()
+        assert text == (tmp_path / "2.svg").read_text()
+        assert drawing.title in "".join(ElementTree.fromstring(text).itertext())
+
+
+def test_words_and_numbers():
+    assert percent(Interval(0.8304, 0.8, 0.85)) == "83.0 [80.0, 85.0]"
+    assert points(Interval(-0.012, -0.03, 0.004)) == "−1.2 [−3.0, +0.4]"
+    assert verdict(Interval(-0.012, -0.03, 0.004)) == "does not separate"
+    assert verdict(Interval(-0.02, -0.03, -0.01)) == "lower"
+    assert verdict(Interval(0.02, 0.01, 0.03)) == "higher"
+    assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(EXPERIMENTS, "jigsaw-actions", counting([]))
+    main(["jigsaw-actions", "--seeds", "2", "--epochs", "1", "--out", str(tmp_path)])
+    assert (tmp_path / "toy.md").read_text() == "4"
+    assert json.loads((tmp_path / "raw" / "toy.json").read_text())["settings"] == {
+        "data": "digits",
+        "epochs": 1,
+    }
+    for wrong, message in (
+        (["jigsaw-actions", "--data", "faces"], "--data must be one of digits for toy, got 'faces'"),
+        (["jigsaw-actions", "--seeds", "1"], "--seeds at least 2"),
+        (["baking"], "invalid choice"),
+    ):
+        with pytest.raises(SystemExit):
+            main(wrong)
+        assert message in capsys.readouterr().err
+
+
+def test_labels_of_all_jigsaw_methods_are_the_same_permutations():
+    """A comparison of actions would be none otherwise."""
+    tables = [jigsaw_actions.build(method).task.labels.permutations for method in jigsaw_actions.METHODS]
+    assert all(torch.equal(table, tables[0]) for table in tables)
+    assert len(tables[0]) == GSet.jigsaw(jigsaw_actions.GROUP, 2).size == 24
+
+
+def test_the_list_of_pages_is_complete():
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", (RESULTS / "README.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(page.name for page in RESULTS.glob("*.md") if page.name != "README.md")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/results/README.md"])
+def test_links_lead_somewhere(name):
+    text = RESULTS.parents[1] / name
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text.read_text(encoding="utf-8"))
+    assert links and [link for link in links if not (text.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [
+        ("contrastive", "4.8"),
+        ("contrastive-mnist", "1.3"),
+        ("contrastive-digits", None),
+        ("contrastive-cifar10", None),
+    ],
+)
+def test_what_the_readme_says_of_turned_views_follows_from_the_runs(name, cost):
+    raw = json.loads((RESULTS / "raw" / f"{name}.json").read_text(encoding="utf-8"))
+    results = Results(raw, contrastive.CELLS)
+    turned, upright = contrastive.CONDITIONS
+    change = {
+        method: results.difference(Cell(turned, method), Cell(upright, method), "probe_upright")
+        for method in contrastive.METHODS
+    }
+    text = " ".join((RESULTS.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    assert change["plain"].excludes_zero == (cost is not None)
+    if cost:
+        assert f"{-100 * change['plain'].mean:.1f}" == cost
+        assert re.search(rf"{cost} (points )?on \[[^]]+\]\(docs/results/{name}\.md\)", text)
+    assert not any(change[method].excludes_zero for method in contrastive.METHODS[1:])
+    if name == "contrastive":
+        told = {
+            m: results.mean(Cell(turned, m), "probe_upright").mean for m in ("mean", "plain", "max", "power3")
+        }
+        found = "it reaches {mean:.1f} % where plain has {plain:.1f}, max {max:.1f} and power 3 {power3:.1f}."
+        assert found.format(**{m: 100 * value for m, value in told.items()}) in text
+        assert not results.difference(
+            Cell(turned, "mean"), Cell(turned, "plain"), "probe_upright"
+        ).excludes_zero
+
+
+def raw_runs(name):
+    return json.loads((RESULTS / "raw" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_what_the_readme_did_not_find_follows_from_the_runs():
+    for name in ("rotation", "rotation-mnist"):
+        results = Results(raw_runs(name), rotation.CELLS)
+        cells = {cell.method: cell for cell in rotation.CELLS if cell.condition == "upright"}
+
+        def against(method, key, results=results, cells=cells):
+            return results.difference(cells[method], cells["equivariant head"], key)
+
+        for plain in ("CNN, equal parameters", "CNN, equal compute"):
+            assert against(plain, "probe_upright").low > 0 > against(plain, "regular_upright").high
+        if name == "rotation":
+            assert not against("symmetrised CNN", "accuracy").excludes_zero
+    textures = Results(raw_runs("contrastive-glyphs-pose"), contrastive.CELLS)
+    turned = contrastive.CONDITIONS[0]
+    untrained = contrastive.CELLS[-1]
+    gains = {m: textures.difference(Cell(turned, m), untrained, "orbit_knn") for m in contrastive.METHODS}
+    assert [m for m, gain in gains.items() if gain.low > 0] == ["max"]
+    assert all(gain.mean < 0.02 for gain in gains.values())
+    assert all(textures.mean(Cell(turned, m), "orbit_knn").mean < 0.3 for m in contrastive.METHODS)
+
+
+def test_what_the_readme_says_of_the_random_encoder_follows_from_the_runs():
+    mnist = Results(raw_runs("contrastive-mnist"), contrastive.CELLS)
+    turned, untrained = contrastive.CONDITIONS[0], contrastive.CELLS[-1]
+    gains = {m: mnist.difference(Cell(turned, m), untrained, "orbit_knn") for m in contrastive.METHODS}
+    assert [m for m, gain in gains.items() if gain.low > 0] == ["power3"]
+    assert [m for m, gain in gains.items() if gain.high < 0] == ["soft"]
+
+
+def test_what_the_readme_says_of_relative_poses_follows_from_the_runs():
+    raw = json.loads((RESULTS / "raw" / "contrastive-glyphs-pose-even.json").read_text(encoding="utf-8"))
+    results = Results(raw, contrastive.CELLS)
+    turned, upright = contrastive.CONDITIONS
+    text = " ".join((RESULTS.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    text = text[text.index("**Relative poses") : text.index("**The orbit is free")]
+    told = {name: results.mean(Cell(turned, name), "orbit_knn") for name in contrastive.METHODS}
+    told |= {"random": results.mean(contrastive.CELLS[-1], "orbit_knn")}
+    told |= {"plain, unturned": results.mean(Cell(upright, "plain"), "orbit_knn")}
+    assert sorted(re.findall(r"\d+\.\d", text)) == sorted(
+        f"{100 * value.mean:.1f}" for value in told.values()
+    )
+    for method, low in (("max", 0.05), ("power3", 0.0)):
+        assert results.difference(Cell(turned, method), Cell(turned, "mean"), "orbit_knn").low > low
+    assert not results.difference(Cell(turned, "soft"), Cell(turned, "mean"), "orbit_knn").excludes_zero
+    for method in contrastive.METHODS[1:]:
+        assert results.difference(Cell(upright, "plain"), Cell(upright, method), "orbit_knn").low > 0.03
+        for condition in contrastive.CONDITIONS:
+            gain = results.difference(Cell(condition, method), Cell(condition, "mean"), "probe_upright")
+            assert method == "mean" or gain.low <= 0

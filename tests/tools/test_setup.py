@@ -1,0 +1,159 @@
+"""The set-up files say the same thing: pyproject.toml, constraints.txt, environment.yml, and what is packed."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import course
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIREMENTS = [
+    Requirement(text) for text in [*PROJECT["dependencies"], *(t for e in EXTRAS.values() for t in e)]
+]
+PINS = dict(line.split("==") for line in course.read_constraints())
+PINNED = {canonicalize_name(name): Version(version) for name, version in PINS.items()}
+CONDA_NAMES = {"pytorch": "torch"}  # where conda-forge's name is not the one of PyPI
+
+
+def test_the_tested_set_names_each_package_once_and_no_build():
+    assert len(PINNED) == len(course.read_constraints())
+    assert not [name for name, version in PINNED.items() if version.local]  # `+cpu` exists on few indexes
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
+def test_the_tested_set_lies_in_the_ranges(requirement):
+    version = PINNED[canonicalize_name(requirement.name)]
+    assert requirement.specifier.contains(version, prereleases=True)
+
+
+def imported(*places: str) -> set[str]:
+    """The distributions that the scripts in these folders import."""
+    distributions = importlib.metadata.packages_distributions()
+    found = set()
+    for path in (path for place in places for path in (ROOT / place).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            found |= {name.split(".")[0] for name in names} - sys.stdlib_module_names
+    found -= {path.stem for place in places for path in (ROOT / place).rglob("*.py")}  # helpers of our own
+    found -= {path.stem for path in ROOT.glob("*.py")}
+    found -= {"eqssl_edu", "experiments", "notebooks", "tools"}
+    return {canonicalize_name(distributions.get(name, [name])[0]) for name in found}
+
+
+@pytest.mark.parametrize(
+    ("places", "extras"),
+    [
+        (["eqssl_edu", "notebooks/source"], ["escnn", "data", "gpu"]),
+        (["tests", "benchmarks", "experiments", "notebooks", "tools"], ["escnn", "data", "gpu", "test"]),
+    ],
+)
+def test_what_is_imported_is_on_the_list(places, extras):
+    listed = [*PROJECT["dependencies"], *(text for extra in extras for text in EXTRAS[extra])]
+    assert imported(*places) <= {canonicalize_name(Requirement(text).name) for text in listed}
+
+
+def test_a_pin_outside_its_range_would_be_seen():
+    assert not Requirement("jupyterlab>=4.4,<5").specifier.contains("5.0.1")
+
+
+@pytest.mark.skipif(Path(sys.prefix) != course.VENV, reason="runs in another environment than .venv")
+def test_what_is_installed_is_the_tested_set():
+    def installed(names):
+        return {name: Version(importlib.metadata.version(name)).public for name in names}
+
+    names = {canonicalize_name(item.metadata["Name"]) for item in importlib.metadata.distributions()}
+    names -= {"pip", "eqssl-edu"}
+    assert names - PINNED.keys() == set(), "packages without a pin"
+    assert installed(names) == {name: str(PINNED[name]) for name in names}
+
+
+def environment_requirements() -> tuple[dict[str, Requirement], list[str]]:
+    """environment.yml's packages by their PyPI name, and the entries of its pip section that are options."""
+    content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert content["channels"] == ["conda-forge"]
+    conda = [entry for entry in content["dependencies"] if isinstance(entry, str)]
+    [pip] = [entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict)]
+    found = [Requirement(entry) for entry in [*conda, *(entry for entry in pip if not entry.startswith("-"))]]
+    by_name = {canonicalize_name(CONDA_NAMES.get(item.name, item.name)): item for item in found}
+    return by_name, [entry for entry in pip if entry.startswith("-")]
+
+
+def test_environment_yml_lists_what_pyproject_lists():
+    found, options = environment_requirements()
+    conda_only = {
+        "python",
+        "pip",
+        "fortran-compiler",
+    }  # the compiler builds py3nj, so that escnn installs whole
+    assert conda_only <= found.keys()
+    assert found.keys() - conda_only == {canonicalize_name(item.name) for item in REQUIREMENTS}
+    assert options == ["--editable ."]  # `import eqssl_edu`
+
+
+@pytest.mark.parametrize(
+    "requirement", [Requirement(f"python{PROJECT['requires-python']}"), *REQUIREMENTS], ids=str
+)
+def test_environment_yml_keeps_within_pyprojects_ranges(requirement):
+    found, _ = environment_requirements()
+    assert set(requirement.specifier) <= set(found[canonicalize_name(requirement.name)].specifier)
+
+
+def test_course_py_asks_for_the_python_that_pyproject_asks_for():
+    assert PROJECT["requires-python"] == ">={}.{}".format(*course.OLDEST_PYTHON)
+
+
+def test_the_citation_names_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+
+
+def test_a_wheel_holds_every_file_of_the_package(tmp_path, monkeypatch):
+    from flit_core import buildapi
+
+    monkeypatch.chdir(ROOT)
+    wheel = tmp_path / buildapi.build_wheel(str(tmp_path))
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("eqssl_edu/")}
+    files = (
+        path for path in (ROOT / "eqssl_edu").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
+    assert packed == {path.relative_to(ROOT).as_posix() for path in files}
+    assert any(name.endswith(".js") for name in packed)
+    assert any(name.endswith(".css") for name in packed)
+
+
+@pytest.mark.skipif(course.WINDOWS, reason="needs bash")
+@pytest.mark.parametrize("status", [0, 3])
+def test_ci_ends_as_course_py_ends(tmp_path, status):
+    script = tmp_path / ".ci" / "run"
+    script.parent.mkdir()
+    script.write_bytes((ROOT / ".ci" / "run").read_bytes())
+    (tmp_path / "course.py").write_text(f"import sys; print('asked for', sys.argv[1:]); sys.exit({status})\n")
+    chromium = tmp_path / "chromium"  # nothing to install
+    chromium.write_text("")
+    chromium.chmod(0o755)
+    path = f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    ended = subprocess.run(["bash", script], env={"PATH": path}, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (status, "asked for ['test']\n")
+
+
+def test_licences_are_named():
+    assert "MIT License" in (ROOT / "LICENSE").read_text()
+    assert re.search(
+        r"https://creativecommons.org/licenses/by/4.0/legalcode", (ROOT / "LICENSE-text").read_text()
+    )
