@@ -1,19 +1,27 @@
-"""How the library words its errors: the argument's name, what it got, and what it wanted."""
+"""How the library refuses: the argument's name, what it got, and what it wanted. The checkers of every door."""
 
 from __future__ import annotations
 
+import math
+import operator
+from collections.abc import Sequence
 from numbers import Real
 
+import torch
 from torch import Tensor
 
 __all__ = [
     "got",
+    "need_choice",
     "need_images",
     "need_instance",
+    "need_integer",
     "need_integers",
     "need_not_negative",
+    "need_number",
     "need_padding",
     "need_positive",
+    "need_shape",
 ]
 
 
@@ -25,44 +33,98 @@ def got(value: object) -> str:
     return f"got {text if len(text) <= 80 else text[:77] + '...'}"
 
 
-def need_instance(name: str, value: object, kind: type) -> None:
-    """Raise TypeError unless ``value`` is a ``kind``."""
+def need_instance(name: str, value: object, kind: type | tuple[type, ...]) -> None:
+    """Raise TypeError unless ``value`` is a ``kind``, or one of several kinds."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be a {kind.__name__}, {got(value)}")
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        raise TypeError(f"{name} must be a {' or a '.join(each.__name__ for each in kinds)}, {got(value)}")
 
 
-def need_integers(name: str, tensor: object) -> None:
-    """Raise TypeError unless ``tensor`` is a LongTensor (PyTorch indexes with int64)."""
-    if not isinstance(tensor, Tensor) or str(tensor.dtype) != "torch.int64":
-        raise TypeError(f"{name} must be a LongTensor, {got(tensor)}")
+def need_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Raise ValueError unless ``value`` is one of the choices."""
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, {got(value)}")
+
+
+def need_integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
+    """``value`` as an int, also numpy's or a tensor of no axes. TypeError if it is none, ValueError out of bounds."""
+    try:
+        if isinstance(value, bool) or (
+            isinstance(value, Tensor) and (value.ndim or value.dtype == torch.bool)
+        ):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, {got(value)}") from None
+    if (least is not None and number < least) or (most is not None and number > most):
+        wanted = f"at least {least}" if most is None else f"an integer {least} .. {most}"
+        raise ValueError(f"{name} must be {wanted}, got {number}")
+    return number
 
 
 def need_positive(**sizes: object) -> None:
     """Raise unless each named value is an integer of at least 1."""
     for name, value in sizes.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name} must be an integer, {got(value)}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, {got(value)}")
+        need_integer(name, value, least=1)
+
+
+def need_number(
+    name: str,
+    value: object,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> None:
+    """Raise TypeError unless ``value`` is a real number, ValueError unless it is finite and within the bounds."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, {got(value)}")
+    if not (math.isfinite(value) and least <= value <= most and above < value < below):
+        words = {"at least": least, "at most": most, "above": above, "below": below}
+        bounds = [f"{word} {bound:g}" for word, bound in words.items() if math.isfinite(bound)]
+        raise ValueError(f"{name} must be {' and '.join(bounds) or 'finite'}, {got(value)}")
+
+
+def need_integers(name: str, tensor: object, below: int | None = None) -> None:
+    """Raise TypeError unless ``tensor`` is a LongTensor, ValueError unless its entries are 0 .. below - 1."""
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.int64:
+        raise TypeError(f"{name} must be a LongTensor, {got(tensor)}")
+    if below is not None and tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < below:
+        raise ValueError(f"{name} must hold integers 0 .. {below - 1}, {got(tensor.tolist())}")
+
+
+def need_shape(name: str, tensor: object, *shape: int | str, floating: bool = False) -> None:
+    """Raise unless ``tensor`` is a Tensor of this shape: a letter stands for any size, "..." in front for any axes.
+
+    ``need_shape("features", z, "B", 8, "G")`` is content with (2, 8, 4). With ``floating`` the numbers must be
+    floating-point numbers. TypeError for the kind, ValueError for the shape.
+    """
+    need_instance(name, tensor, Tensor)
+    if floating and not tensor.is_floating_point():
+        raise TypeError(f"{name} must hold floating-point numbers, {got(tensor)}")
+    sizes = [size for size in shape if size != "..."]
+    ends = tensor.shape[len(tensor.shape) - len(sizes) :]
+    fits = len(ends) == len(sizes) and all(
+        isinstance(a, str) or a == b for a, b in zip(sizes, ends, strict=True)
+    )
+    if not fits or (len(sizes) == len(shape) and tensor.ndim != len(shape)):
+        raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), {got(tensor)}")
+
+
+# -- on their way out: say need_number, need_integer and need_shape instead -------------------------------------
 
 
 def need_not_negative(**numbers: object) -> None:
     """Raise unless each named value is a number of at least 0."""
     for name, value in numbers.items():
-        if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a number, {got(value)}")
-        if not value >= 0:
-            raise ValueError(f"{name} must be at least 0, {got(value)}")
+        need_number(name, value, least=0)
 
 
 def need_padding(padding: object) -> None:
-    """Raise ValueError unless ``padding`` is an integer of at least 0."""
-    if not isinstance(padding, int) or isinstance(padding, bool) or padding < 0:
-        raise ValueError(f"padding must be an integer of at least 0, {got(padding)}")
+    """Raise unless ``padding`` is an integer of at least 0."""
+    need_integer("padding", padding, least=0)
 
 
 def need_images(images: object, channels: int | None) -> None:
     """Raise unless ``images`` is a tensor (B, C, H, W), with this C if it is given."""
-    need_instance("images", images, Tensor)
-    if images.ndim != 4 or channels not in (None, images.shape[1]):
-        raise ValueError(f"images must have shape (B, {channels or 'C'}, H, W), {got(images)}")
+    need_shape("images", images, "B", channels or "C", "H", "W")

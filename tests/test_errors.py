@@ -1,9 +1,21 @@
 """How errors are worded: the argument's name, what it got, what it wanted."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
-from eqssl_edu.errors import got, need_instance, need_integers, need_positive
+from eqssl_edu.errors import (
+    got,
+    need_choice,
+    need_instance,
+    need_integer,
+    need_integers,
+    need_number,
+    need_positive,
+    need_shape,
+)
 from eqssl_edu.groups import FiniteGroup, cyclic
 
 
@@ -45,6 +57,50 @@ def test_need_positive():
     for wrong in (0, -3):
         with pytest.raises(ValueError, match=f"size must be at least 1, got {wrong}"):
             need_positive(size=wrong)
-    for wrong in (1.0, "1", None, True, torch.tensor(1)):
+    for wrong in (1.0, "1", None, True, torch.tensor([1]), torch.tensor(True)):
         with pytest.raises(TypeError, match=r"^stride must be an integer, got "):
             need_positive(size=1, stride=wrong)
+
+
+def test_need_integer_takes_every_integer():
+    for value in (3, np.int64(3), np.uint8(3), torch.tensor(3)):
+        number = need_integer("g", value, 0, 3)
+        assert number == 3 and type(number) is int
+    with pytest.raises(ValueError, match=r"^g must be an integer 0 .. 3, got 4$"):
+        need_integer("g", np.int32(4), 0, 3)
+    for wrong in (np.float32(1), np.bool_(True), torch.tensor(1.0)):
+        with pytest.raises(TypeError, match="g must be an integer"):
+            need_integer("g", wrong)
+
+
+def test_need_number_refuses_what_is_not_finite():
+    need_number("t", 0.5, above=0, below=1)
+    for wrong in (0, 1, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"^t must be above 0 and below 1, got "):
+            need_number("t", wrong, above=0, below=1)
+    with pytest.raises(ValueError, match="t must be finite"):
+        need_number("t", math.nan)
+    for wrong in ("1", None, True):
+        with pytest.raises(TypeError, match="t must be a number"):
+            need_number("t", wrong)
+
+
+def test_need_choice():
+    need_choice("kind", "max", ["max", "mean"])
+    for wrong in ("min", None, ["max"], torch.zeros(2)):
+        with pytest.raises(ValueError, match="kind must be one of 'max', 'mean', got "):
+            need_choice("kind", wrong, ["max", "mean"])
+
+
+def test_need_shape():
+    z = torch.zeros(2, 8, 4)
+    need_shape("z", z, "B", 8, "G", floating=True)
+    need_shape("z", z, "...", 4)
+    need_shape("z", torch.zeros(4), "...", 4)
+    for wrong in (("B", 7, "G"), ("B", "C"), ("B", "C", "G", "H"), ("...", "B", "C", "G", "H")):
+        with pytest.raises(ValueError, match=r"^z must have shape \(.*\), got .* of shape \(2, 8, 4\)$"):
+            need_shape("z", z, *wrong)
+    with pytest.raises(TypeError, match="z must hold floating-point numbers"):
+        need_shape("z", z.long(), "B", 8, 4, floating=True)
+    with pytest.raises(TypeError, match="z must be a Tensor"):
+        need_shape("z", [1], "B")

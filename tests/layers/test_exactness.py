@@ -280,7 +280,7 @@ MALFORMED = {
     "padding": (
         lambda: is_exact(8, 3, 1, -1),
         ValueError,
-        "padding must be an integer of at least 0, got -1",
+        "padding must be at least 0, got -1",
     ),
     "window": (
         lambda: is_exact(3, 6, 1, 1),

@@ -547,11 +547,11 @@ MALFORMED = {
     "padding": (
         lambda: GroupConv2d(C4, 1, 1, 3, padding=-1),
         ValueError,
-        "padding must be an integer of .* got -1",
+        "padding must be at least 0, got -1",
     ),
     "padding word": (
         lambda: LiftingConv2d(C4, 1, 1, 3, padding="same"),
-        ValueError,
+        TypeError,
         "padding must .* got 'same'",
     ),
     "images": (
