@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from eqssl_edu.data.letters import letters
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.letters import letters
 from eqssl_edu.exercises.verdict import Wrong, ask, same
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet

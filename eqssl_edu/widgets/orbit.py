@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.exercises.letters import letters
+from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.widgets.base import Explorer
 from eqssl_edu.widgets.controls import need_choice, need_index, need_square, script, style
@@ -109,7 +109,7 @@ class OrbitExplorer(Explorer):
 
     Arguments:
         group: C1, C2, C4, D1, D2 or D4.
-        picture: a letter out of ``eqssl_edu.exercises.letters``, or an image of your own (C, H, W), square.
+        picture: a letter out of ``eqssl_edu.data.letters``, or an image of your own (C, H, W), square.
 
     Example:
         >>> from eqssl_edu.groups import dihedral

@@ -26,9 +26,9 @@ from itertools import combinations, permutations
 import torch
 from IPython.display import HTML
 
+from eqssl_edu.data.letters import letters
 from eqssl_edu.diagnostics import irrep_projectors
 from eqssl_edu.exercises import check
-from eqssl_edu.exercises.letters import letters
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.plots import image_grid, picture, row

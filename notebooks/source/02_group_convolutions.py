@@ -29,10 +29,10 @@ from torch import nn
 
 from eqssl_edu import layers
 from eqssl_edu.data import digits
+from eqssl_edu.data.letters import letters
 from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.encoders import GroupCNN, count_parameters, matched_cnn
 from eqssl_edu.exercises import check
-from eqssl_edu.exercises.letters import letters
 from eqssl_edu.exercises.notebook_02 import STEPS
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet

@@ -29,10 +29,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from eqssl_edu.data import digits, glyph_atlas
+from eqssl_edu.data.letters import letters
 from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
 from eqssl_edu.exercises import check
-from eqssl_edu.exercises.letters import letters
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead, GSetHead, InvariantHead

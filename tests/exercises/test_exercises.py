@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from exercise_checks import ExerciseChecks
 
 from eqssl_edu.exercises import check, notebook_01, notebook_02
-from eqssl_edu.exercises.letters import DRAWINGS, letters
-from eqssl_edu.groups import dihedral
 
 NAMES = ["00.similarity"]
 NAMES += [f"01.{name}" for name in notebook_01.__all__] + [f"02.{name}" for name in notebook_02.__all__]
@@ -198,23 +196,3 @@ def test_html_is_escaped():
 def test_unknown_exercises_are_refused(name):
     with pytest.raises(ValueError, match="exercise must be"):
         check(name, 1)
-
-
-def test_letters_have_the_symmetries_that_the_exercises_use():
-    group, pictures = dihedral(4), letters()
-
-    def kept(name):
-        return tuple(
-            g for g in group.elements if torch.equal(group.transform(pictures[name], g), pictures[name])
-        )
-
-    assert all(
-        pictures[name].shape == (9, 9) and len(drawing.split()) == 7 for name, drawing in DRAWINGS.items()
-    )
-    assert {kept(name) for name in "FGJPRbdpq"} == {(0,)}
-    assert {kept(name) for name in "AMTUVWY"} == {(0, 4)}
-    assert {kept(name) for name in "BCDEK"} == {(0, 6)}
-    assert {kept(name) for name in "NSZ"} == {(0, 2)}
-    assert [kept(name) for name in "QL"] == [(0, 5), (0, 7)]
-    assert {kept(name) for name in "HI"} == {(0, 2, 4, 6)}
-    assert {kept(name) for name in "OX"} == {tuple(range(8))}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from eqssl_edu.exercises.letters import letters
+from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.widgets import OrbitExplorer, base

@@ -7,8 +7,8 @@ import torch
 from explorers import EXPLORERS, make
 from torch import nn
 
+from eqssl_edu.data.letters import letters
 from eqssl_edu.encoders import matched_cnn
-from eqssl_edu.exercises.letters import letters
 from eqssl_edu.groups import cyclic
 from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer, OrbitExplorer, scenarios
 from eqssl_edu.widgets.scenarios import scenario, walk
