@@ -17,9 +17,8 @@ from torch import Tensor
 
 from eqssl_edu.contrastive.fused_correlation import copied
 from eqssl_edu.contrastive.infonce import need_no_second_derivative
-from eqssl_edu.contrastive.similarity import copied_entries
 from eqssl_edu.groups import FiniteGroup, cyclic
-from eqssl_edu.layers.weight_copies import autocast_dtype
+from eqssl_edu.layers.weight_copies import autocast_dtype, copied_entries
 
 __all__ = ["KINDS", "FusedInfoNCE", "fused_contrast", "try_on"]
 

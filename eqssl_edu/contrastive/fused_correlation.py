@@ -13,8 +13,7 @@ import triton.language as tl
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.contrastive.similarity import products_with_copies
-from eqssl_edu.layers.weight_copies import autocast_dtype
+from eqssl_edu.layers.weight_copies import autocast_dtype, products_with_copies
 
 __all__ = ["FusedCorrelation", "copied", "summed", "try_on"]
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive.kernels import kernels_for
 from eqssl_edu.contrastive.pairs import need_pairs
 from eqssl_edu.contrastive.similarity import (
-    copied_entries,
     need_similarity,
     need_temperature,
     orbit_similarity,
@@ -23,7 +22,7 @@ from eqssl_edu.contrastive.similarity import (
 from eqssl_edu.contrastive.statistics import precise
 from eqssl_edu.errors import need_instance, need_positive
 from eqssl_edu.groups import FiniteGroup, tables_on
-from eqssl_edu.layers.weight_copies import autocast_dtype, transformed_copies
+from eqssl_edu.layers.weight_copies import autocast_dtype, copied_entries, transformed_copies
 
 __all__ = ["Contrast", "InfoNCE"]
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from numbers import Real
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.contrastive.kernels import kernels_for
 from eqssl_edu.contrastive.statistics import precise
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic, need_regular, tables_on
-from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies, within_torch_func
-from eqssl_edu.tables import table
+from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies, within_torch_func
 
 __all__ = [
     "SIMILARITIES",
@@ -171,28 +169,6 @@ def _correlated(group: FiniteGroup, few: Tensor, many: Tensor, back: bool) -> Fl
 
         return FusedCorrelation.apply(few, many, *tables)
     return products_with_copies(few, many, *tables)
-
-
-def products_with_copies(
-    few: Float[Tensor, "few channel group"],
-    many: Float[Tensor, "many channel group"],
-    table: Int64[Tensor, "group entries"],
-    places: Int64[Tensor, "group entries"],
-) -> Float[Tensor, "few group many"]:
-    """Inner products of all copies of the few with the many; tables as in ``transformed_copies``."""
-    copies = transformed_copies(few, table, places, -1, table.shape[1])
-    return (copies @ many.flatten(1).T).unflatten(0, (len(few), len(table)))
-
-
-@lru_cache(maxsize=64)
-@table
-def copied_entries(
-    group: FiniteGroup, channels: int, back: bool, device: torch.device
-) -> tuple[Int64[Tensor, "group entries"], Int64[Tensor, "group entries"]]:
-    r"""The two tables of ``transformed_copies`` for all $\rho(g) z$, or, turned back, all $\rho(g^{-1}) z$."""
-    moved = moved_entries(group.transform_features, group, (channels, group.order))
-    moved = moved[group.inverse] if back else moved
-    return moved.to(device), places_of(moved).to(device)
 
 
 def need_comparable(group: FiniteGroup, z: Tensor, w: Tensor) -> None:

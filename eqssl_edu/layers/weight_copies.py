@@ -1,9 +1,10 @@
-"""The |G| transformed copies of a weight: what a layer on a group is made of."""
+"""The |G| transformed copies of a weight, or of features: what layers and similarities on a group are made of."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,7 +13,15 @@ from torch import Tensor
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.tables import table
 
-__all__ = ["autocast_dtype", "moved_entries", "places_of", "transformed_copies", "within_torch_func"]
+__all__ = [
+    "autocast_dtype",
+    "copied_entries",
+    "moved_entries",
+    "places_of",
+    "products_with_copies",
+    "transformed_copies",
+    "within_torch_func",
+]
 
 # PyTorch's own question in ``autograd.Function.apply``, without a public name. A Function that torch.func can transform
 # is bound to its signature anew in every call, which takes longer than a small convolution.
@@ -61,6 +70,28 @@ def places_of(table: Int64[Tensor, "group entries"]) -> Int64[Tensor, "group ent
     """``places_of(table)[g, j]``: where entry j is found in copy g, among all copies laid end to end."""
     starts = table.shape[1] * torch.arange(len(table))
     return table.argsort(dim=1) + starts[:, None]
+
+
+@lru_cache(maxsize=64)
+@table
+def copied_entries(
+    group: FiniteGroup, channels: int, back: bool, device: torch.device
+) -> tuple[Int64[Tensor, "group entries"], Int64[Tensor, "group entries"]]:
+    r"""The two tables of ``transformed_copies`` for all $\rho(g) z$, or, turned back, all $\rho(g^{-1}) z$."""
+    moved = moved_entries(group.transform_features, group, (channels, group.order))
+    moved = moved[group.inverse] if back else moved
+    return moved.to(device), places_of(moved).to(device)
+
+
+def products_with_copies(
+    few: Float[Tensor, "few channel group"],
+    many: Float[Tensor, "many channel group"],
+    table: Int64[Tensor, "group entries"],
+    places: Int64[Tensor, "group entries"],
+) -> Float[Tensor, "few group many"]:
+    """Inner products of all copies of the few with the many; tables as in ``transformed_copies``."""
+    copies = transformed_copies(few, table, places, -1, table.shape[1])
+    return (copies @ many.flatten(1).T).unflatten(0, (len(few), len(table)))
 
 
 def _copies(weight: Tensor, table: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
