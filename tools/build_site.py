@@ -31,7 +31,7 @@ CELL_TIMEOUT = 300  # seconds
 SETUP = """
 import plotly.io
 plotly.io.renderers.default = "plotly_mimetype"
-from eqssl_edu.widgets.pages import show_as_pages
+from eqssl_edu.widgets.shared.frames import show_as_pages
 show_as_pages({folder!r}, {prefix!r})
 """
 

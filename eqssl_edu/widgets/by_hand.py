@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from eqssl_edu.errors import got
-from eqssl_edu.widgets.base import Explorer
-from eqssl_edu.widgets.controls import script, style
-from eqssl_edu.widgets.static import product_of
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.frozen_page import product_of
 
 __all__ = ["ByHand"]
 
@@ -36,8 +35,7 @@ class ByHand(Explorer):
         ('<b>25</b>', '25')
     """
 
-    _esm = script("by_hand.js")
-    _css = style("by_hand.css")
+    _esm, _css = front_end("shared/controls", "by_hand")
 
     def __init__(
         self, draw: Callable[..., str], start: dict[str, Any] | None = None, **choices: range | Sequence[Any]

@@ -15,7 +15,7 @@ import traitlets
 
 from eqssl_edu.errors import got
 from eqssl_edu.layers import eval_mode
-from eqssl_edu.widgets.base import script, style
+from eqssl_edu.widgets.shared.base import front_end
 
 __all__ = ["LiveTraining", "curve", "guides", "trail"]
 
@@ -110,8 +110,7 @@ class LiveTraining(anywidget.AnyWidget):
         TypeError, ValueError: when ``runs`` holds no runs, or ``readouts`` is no function.
     """
 
-    _esm = script("dashboard.js")
-    _css = style("dashboard.css")
+    _esm, _css = front_end("dashboard")
     facts = traitlets.Dict().tag(sync=True)  # what does not change: title, names, lengths, levels, device
     values = traitlets.Dict().tag(sync=True)  # status, progress and curves
     measured = traitlets.Dict().tag(sync=True)  # the readouts: sent when they are taken, not with each update

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_instance, need_integers
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.widgets.base import Explorer
-from eqssl_edu.widgets.controls import need_choice, need_index, need_square, script, style
-from eqssl_edu.widgets.pictures import shrink, to_bytes
-from eqssl_edu.widgets.static import product_of
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.controls import need_choice, need_index, need_square
+from eqssl_edu.widgets.shared.frozen_page import product_of
+from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
 
 __all__ = ["FEATURES", "EmbeddingExplorer", "Map", "compute", "map_of"]
 
@@ -169,8 +169,7 @@ class EmbeddingExplorer(Explorer):
         True
     """
 
-    _esm = script("embedding.js")
-    _css = style("embedding.css")
+    _esm, _css = front_end("shared/controls", "embedding")
 
     def __init__(
         self,

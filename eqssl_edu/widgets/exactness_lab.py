@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from eqssl_edu.errors import need_instance
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import is_exact
-from eqssl_edu.widgets.base import Explorer
-from eqssl_edu.widgets.controls import need_index, script, style
-from eqssl_edu.widgets.static import product_of
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.controls import need_index
+from eqssl_edu.widgets.shared.frozen_page import product_of
 
 __all__ = ["LIMITS", "ExactnessLab", "compute", "measured_error", "nearest_sizes"]
 
@@ -112,8 +112,7 @@ class ExactnessLab(Explorer):
         (False, [15, 17])
     """
 
-    _esm = script("exactness_lab.js")
-    _css = style("exactness_lab.css")
+    _esm, _css = front_end("shared/controls", "exactness_lab")
 
     def __init__(
         self, size: int = 16, kernel_size: int = 3, stride: int = 2, padding: int = 1, rule: bool = True

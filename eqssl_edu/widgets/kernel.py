@@ -13,10 +13,10 @@ from torch import Tensor
 from eqssl_edu.errors import got
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
-from eqssl_edu.widgets.base import Explorer
-from eqssl_edu.widgets.controls import need_index, need_square, script, style
-from eqssl_edu.widgets.pictures import to_bytes
-from eqssl_edu.widgets.static import product_of
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.controls import need_index, need_square
+from eqssl_edu.widgets.shared.frozen_page import product_of
+from eqssl_edu.widgets.shared.pixels import to_bytes
 
 __all__ = ["KernelExplorer", "compute", "default_image", "round_up"]
 
@@ -140,8 +140,7 @@ class KernelExplorer(Explorer):
         [1.0, 2.0, 1.0]
     """
 
-    _esm = script("kernel.js")
-    _css = style("kernel.css")
+    _esm, _css = front_end("shared/controls", "kernel")
 
     def __init__(self, layer: Layer, image: Float[Tensor, "*axes"] | None = None) -> None:
         if not isinstance(layer, Layer):

@@ -14,11 +14,11 @@ from torch import Tensor
 from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import dihedral
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
-from eqssl_edu.widgets.base import Explorer
-from eqssl_edu.widgets.controls import need_choice, need_index, need_square, script, style
-from eqssl_edu.widgets.pictures import shrink, to_bytes
 from eqssl_edu.widgets.puzzles import Puzzle, puzzle_of
-from eqssl_edu.widgets.static import product_of
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.controls import need_choice, need_index, need_square
+from eqssl_edu.widgets.shared.frozen_page import product_of
+from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
 
 __all__ = ["LabelActionExplorer", "compute", "default_image", "default_tasks"]
 
@@ -151,8 +151,7 @@ class LabelActionExplorer(Explorer):
         {'conjugation': True, 'left': False, 'trivial': False}
     """
 
-    _esm = script("label_action.js")
-    _css = style("label_action.css")
+    _esm, _css = front_end("shared/controls", "label_action")
 
     def __init__(
         self,

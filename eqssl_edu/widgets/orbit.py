@@ -10,10 +10,10 @@ from torch import Tensor
 
 from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import FiniteGroup, need_exact
-from eqssl_edu.widgets.base import Explorer
-from eqssl_edu.widgets.controls import need_choice, need_index, need_square, script, style
-from eqssl_edu.widgets.pictures import shrink, to_bytes
-from eqssl_edu.widgets.static import product_of
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.controls import need_choice, need_index, need_square
+from eqssl_edu.widgets.shared.frozen_page import product_of
+from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
 
 __all__ = ["OWN", "OrbitExplorer", "cayley_graph", "compute", "orbit_of"]
 
@@ -118,8 +118,7 @@ class OrbitExplorer(Explorer):
         (4, (0, 4))
     """
 
-    _esm = script("orbit.js")
-    _css = style("orbit.css")
+    _esm, _css = front_end("shared/controls", "orbit")
 
     def __init__(
         self, group: FiniteGroup, picture: str | Float[Tensor, "channel height width"] = "A"

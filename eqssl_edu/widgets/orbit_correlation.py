@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.errors import got
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.widgets.base import Explorer, script, style
-from eqssl_edu.widgets.pictures import shrink, to_bytes
-from eqssl_edu.widgets.static import MAX_BYTES, packed_size, product_of
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
+from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
 
 __all__ = [
     "KINDS",
@@ -237,8 +237,7 @@ class OrbitCorrelationExplorer(Explorer):
         True
     """
 
-    _esm = script("orbit_correlation.js")
-    _css = style("orbit_correlation.css")
+    _esm, _css = front_end("orbit_correlation")
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ from eqssl_edu.gsets import GSet
 from eqssl_edu.plots import image_grid, picture, row
 from eqssl_edu.widgets import ByHand, OrbitExplorer
 from eqssl_edu.widgets.orbit import orbit_of
-from eqssl_edu.widgets.scenarios import walk
+from eqssl_edu.widgets.shared.scenarios import walk
 
 ABC = letters()  # thirty letters, each a tensor (9, 9) of zeros and ones
 G = dihedral(4)  # the group of this notebook: all symmetries of the square

@@ -38,7 +38,7 @@ from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.plots import image_grid, picture, row
 from eqssl_edu.widgets import ByHand, ExactnessLab, KernelExplorer
-from eqssl_edu.widgets.scenarios import walk
+from eqssl_edu.widgets.shared.scenarios import walk
 
 torch.set_default_dtype(torch.float64)  # identities are proven in double precision
 SEED = 0  # of the first weights of all layers, and of the training

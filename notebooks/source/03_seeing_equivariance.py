@@ -34,7 +34,7 @@ from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, gspaces
 from eqssl_edu.widgets import ByHand, FieldExplorer
-from eqssl_edu.widgets.scenarios import walk
+from eqssl_edu.widgets.shared.scenarios import walk
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
 data = digits(16)

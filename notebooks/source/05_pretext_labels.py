@@ -42,7 +42,7 @@ from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, Ro
 from eqssl_edu.theory import equivariant_floor, inconsistency_floor
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, LabelActionExplorer, LiveTraining
-from eqssl_edu.widgets.scenarios import walk
+from eqssl_edu.widgets.shared.scenarios import walk
 
 SEED = 0  # of the trained networks: change it and run again
 C4, D4 = cyclic(4), dihedral(4)

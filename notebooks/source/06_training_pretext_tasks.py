@@ -43,7 +43,7 @@ from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, Ro
 from eqssl_edu.theory import Floor, inconsistency_floor, label_cap
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, EmbeddingExplorer, LiveTraining
-from eqssl_edu.widgets.scenarios import walk
+from eqssl_edu.widgets.shared.scenarios import walk
 
 SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 14
 C4 = cyclic(4)

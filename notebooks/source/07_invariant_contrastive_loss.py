@@ -49,7 +49,7 @@ from eqssl_edu.pretext import PretextModel, RotationTask
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import ByHand, OrbitCorrelationExplorer
-from eqssl_edu.widgets.scenarios import walk
+from eqssl_edu.widgets.shared.scenarios import walk
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
 data = digits(16)

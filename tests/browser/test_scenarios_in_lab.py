@@ -13,7 +13,7 @@ STEP = "print(next(steps, 'the end'))"
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_the_scenario(open_notebook, name):
     shown = f"explorer = {EXPLORERS[name]}\nexplorer"
-    setup = f"{SETUP}\nfrom eqssl_edu.widgets.scenarios import walk"
+    setup = f"{SETUP}\nfrom eqssl_edu.widgets.shared.scenarios import walk"
     notebook = open_notebook("scenario.ipynb", [setup, shown, WALK, ""])
     notebook.run_all()
     root = notebook.output(1).locator(".eqssl[data-painted]")

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from eqssl_edu.widgets import base
+from eqssl_edu.widgets.shared import base
 
 
 class Doubler(base.Explorer):
@@ -137,13 +137,11 @@ def test_traits_from_the_front_end_still_arrive():
     assert explorer.tooltip == "a tip"
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in base.FOLDER.glob("*.js")))
-def test_scripts_and_styles_need_no_network(name):
-    script = (base.FOLDER / f"{name}.js").read_text("utf-8")
-    style = base.FOLDER / f"{name}.css"
+@pytest.mark.parametrize("path", sorted(base.FOLDER.rglob("*.js")), ids=lambda path: path.stem)
+def test_scripts_and_styles_need_no_network(path):
+    script, style = path.read_text("utf-8"), path.with_suffix(".css")
     for text in (script, style.read_text("utf-8") if style.exists() else ""):
         assert "import " not in text.replace("nothing is imported", "")
         assert "import(" not in text and "@import" not in text
         assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
-    shared = ("base", "controls", "picture_source", "static")
-    assert ("export default { render }" in script) == (name not in shared)
+    assert ("export default { render }" in script) == (path.parent.name != "shared")

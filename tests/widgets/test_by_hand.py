@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from eqssl_edu.widgets import ByHand, base
+from eqssl_edu.widgets import ByHand
+from eqssl_edu.widgets.shared import base
 
 
 def drawing(**options):

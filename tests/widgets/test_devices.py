@@ -19,8 +19,8 @@ from eqssl_edu.widgets import (
     LabelActionExplorer,
     OrbitCorrelationExplorer,
     OrbitExplorer,
-    base,
 )
+from eqssl_edu.widgets.shared import base
 
 IMAGES = torch.rand(12, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 ROUNDING = 1e-3 if torch.cuda.is_available() else 1e-5  # a GPU may round convolutions to TF32

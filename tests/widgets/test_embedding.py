@@ -10,8 +10,9 @@ from torch import nn
 
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.widgets import EmbeddingExplorer, base
+from eqssl_edu.widgets import EmbeddingExplorer
 from eqssl_edu.widgets.embedding import STILL, embed, map_of, vectors
+from eqssl_edu.widgets.shared import base
 
 over_groups = pytest.mark.parametrize("group", [cyclic(2), cyclic(4), dihedral(1), dihedral(4)], ids=str)
 

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 import torch
 from elsewhere import needs_gpu
-from test_probe import escnn_network
+from test_feature_recorder import escnn_network
 from torch import nn
 
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN, GroupResNet, matched_cnn
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.rotate import rotate
-from eqssl_edu.widgets import FieldExplorer, base, field
-from eqssl_edu.widgets.field import CURVE_ANGLES
-from eqssl_edu.widgets.field_values import error_text
+from eqssl_edu.widgets import FieldExplorer
+from eqssl_edu.widgets.field import field
+from eqssl_edu.widgets.field.field import CURVE_ANGLES
+from eqssl_edu.widgets.field.values import error_text
+from eqssl_edu.widgets.shared import base
 
 README = Path(__file__).parents[2] / "README.md"
 IMAGE = digits(32).test.images[3]

@@ -10,8 +10,9 @@ from torch import nn
 
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
-from eqssl_edu.widgets import KernelExplorer, base
+from eqssl_edu.widgets import KernelExplorer
 from eqssl_edu.widgets.kernel import default_image, round_up
+from eqssl_edu.widgets.shared import base
 
 KINDS = [LiftingConv2d, GroupConv2d]
 over_kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

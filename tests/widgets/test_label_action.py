@@ -8,9 +8,10 @@ import torch
 
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
-from eqssl_edu.widgets import LabelActionExplorer, base
+from eqssl_edu.widgets import LabelActionExplorer
 from eqssl_edu.widgets.label_action import compute, default_image, default_tasks
 from eqssl_edu.widgets.puzzles import puzzle_of
+from eqssl_edu.widgets.shared import base
 
 D4 = dihedral(4)
 

@@ -12,8 +12,9 @@ from torch import nn
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.widgets import OrbitCorrelationExplorer, base
+from eqssl_edu.widgets import OrbitCorrelationExplorer
 from eqssl_edu.widgets.orbit_correlation import KINDS, TOLERANCE, compute, embed, losses, radial_scale
+from eqssl_edu.widgets.shared import base
 
 GROUPS = [cyclic(2), cyclic(4), dihedral(1), dihedral(4)]
 by_name = {"ids": lambda group: group.name}

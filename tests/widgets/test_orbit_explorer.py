@@ -9,8 +9,9 @@ import torch
 from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.widgets import OrbitExplorer, base
+from eqssl_edu.widgets import OrbitExplorer
 from eqssl_edu.widgets.orbit import OWN, cayley_graph, orbit_of
+from eqssl_edu.widgets.shared import base
 
 GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
 over_groups = pytest.mark.parametrize("group", GROUPS, ids=str)

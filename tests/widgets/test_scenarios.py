@@ -10,8 +10,9 @@ from torch import nn
 from eqssl_edu.data.letters import letters
 from eqssl_edu.encoders import matched_cnn
 from eqssl_edu.groups import cyclic
-from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer, OrbitExplorer, scenarios
-from eqssl_edu.widgets.scenarios import scenario, walk
+from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer, OrbitExplorer
+from eqssl_edu.widgets.shared import scenarios
+from eqssl_edu.widgets.shared.scenarios import scenario, walk
 
 
 def test_every_explorer_has_one():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-from eqssl_edu.widgets.base import Explorer
 from eqssl_edu.widgets.dashboard import LiveTraining
+from eqssl_edu.widgets.shared.base import Explorer
 
 __all__ = ["show_as_pages"]
 

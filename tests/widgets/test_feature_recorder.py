@@ -11,7 +11,7 @@ from torch import nn
 from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.pretext import PretextModel, RotationTask
-from eqssl_edu.widgets.probe import Probe
+from eqssl_edu.widgets.shared.feature_recorder import Probe
 
 IMAGE = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got
 from eqssl_edu.groups import cyclic
-from eqssl_edu.widgets.base import Explorer, script, style
-from eqssl_edu.widgets.field_page import FieldPage
-from eqssl_edu.widgets.field_values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
-from eqssl_edu.widgets.probe import Layer, Probe
-from eqssl_edu.widgets.sources import SOURCES, Sources, from_bytes
+from eqssl_edu.widgets.field.page import FieldPage
+from eqssl_edu.widgets.field.values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
+from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.feature_recorder import Layer, Probe
+from eqssl_edu.widgets.shared.picture_source import SOURCES, Sources, from_bytes
 
 __all__ = ["CURVE_ANGLES", "FieldExplorer"]
 
@@ -76,8 +76,7 @@ class FieldExplorer(FieldPage, Explorer):
         True
     """
 
-    _esm = script("picture_source.js", "field.js")
-    _css = style("picture_source.css", "field.css")
+    _esm, _css = front_end("shared/picture_source", "field/field")
     free = ("animate",)
 
     # The error against the angle as far as known: {"angles": [...], "errors": [[...] for each network]}.

@@ -1,4 +1,4 @@
-"""What the smaller explorers share: their controls in JavaScript, and the checks of a state's entries."""
+"""The checks of a state's entries."""
 
 from __future__ import annotations
 
@@ -7,19 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from eqssl_edu.errors import got
-from eqssl_edu.widgets import base
 
-__all__ = ["need_choice", "need_index", "need_square", "script", "style"]
-
-
-def script(name: str) -> str:
-    """The JavaScript module of one explorer, with the shared parts and the shared controls in front of it."""
-    return base.script("controls.js") + (base.FOLDER / name).read_text("utf-8")
-
-
-def style(name: str) -> str:
-    """The style sheet of one explorer, with the shared parts and the shared controls in front of it."""
-    return base.style("controls.css") + (base.FOLDER / name).read_text("utf-8")
+__all__ = ["need_choice", "need_index", "need_square"]
 
 
 def need_index(key: str, value: Any, low: int, high: int, what: str = "an integer") -> None:

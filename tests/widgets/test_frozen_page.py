@@ -11,7 +11,9 @@ import torch
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer, base, field, static
+from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer
+from eqssl_edu.widgets.field import field
+from eqssl_edu.widgets.shared import base, frozen_page
 
 
 class Doubler(base.Explorer):
@@ -36,7 +38,7 @@ class Doubler(base.Explorer):
         return {"state": dict(state), "pixels": bytes(data.tolist())}, f"Number {number}."
 
     def frozen_states(self):
-        return static.product_of(number=range(4))
+        return frozen_page.product_of(number=range(4))
 
 
 def table(path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from eqssl_edu.widgets.sources import SOURCES, Sources, fit, from_bytes
+from eqssl_edu.widgets.shared.picture_source import SOURCES, Sources, fit, from_bytes
 
 GREY, COLOUR = torch.rand(1, 32, 32), torch.rand(3, 24, 24)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from eqssl_edu.errors import got
-from eqssl_edu.widgets.base import Explorer
 from eqssl_edu.widgets.by_hand import ByHand
 from eqssl_edu.widgets.embedding import STILL, EmbeddingExplorer
 from eqssl_edu.widgets.exactness_lab import ExactnessLab
@@ -15,6 +14,7 @@ from eqssl_edu.widgets.kernel import KernelExplorer
 from eqssl_edu.widgets.label_action import LabelActionExplorer
 from eqssl_edu.widgets.orbit import OrbitExplorer
 from eqssl_edu.widgets.orbit_correlation import TOLERANCE, OrbitCorrelationExplorer
+from eqssl_edu.widgets.shared.base import Explorer
 
 __all__ = ["Step", "scenario", "walk"]
 

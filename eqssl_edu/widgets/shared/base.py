@@ -22,25 +22,25 @@ import anywidget
 import traitlets
 
 from eqssl_edu.errors import got
-from eqssl_edu.widgets import static
+from eqssl_edu.widgets.shared import frozen_page
 
-__all__ = ["Explorer", "handler", "script", "style"]
+__all__ = ["Explorer", "front_end", "handler"]
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1]  # eqssl_edu/widgets
 
 # Errors in handlers are shown in the widget. Under test they are raised again as well: set this to True, or
 # the environment variable to 1 before the import.
 RAISE_ERRORS = os.environ.get("EQSSL_EDU_RAISE_ERRORS") == "1"
 
 
-def script(*names: str) -> str:
-    """The JavaScript module of one explorer, with what all explorers share in front of it."""
-    return "".join((FOLDER / name).read_text("utf-8") for name in ("base.js", *names))
+def front_end(*names: str) -> tuple[str, str]:
+    """The JavaScript module and the style sheet of an explorer: what all explorers share, then the named files.
 
-
-def style(*names: str) -> str:
-    """The style sheet of one explorer, with what all explorers share in front of it."""
-    return "".join((FOLDER / name).read_text("utf-8") for name in ("base.css", *names))
+    ``front_end("shared/controls", "orbit")`` ends with ``orbit.js`` and ``orbit.css``.
+    """
+    paths = [FOLDER / name for name in ("shared/base", *names)]
+    module, sheet = ("".join(p.with_suffix(end).read_text("utf-8") for p in paths) for end in (".js", ".css"))
+    return module, sheet
 
 
 def handler(method):
@@ -65,7 +65,7 @@ class Explorer(anywidget.AnyWidget):
     """Base of the explorers: a plain state in, a picture and a sentence out.
 
     A subclass says how a change of state is checked (``check``) and what a state looks like (``show``), and
-    names its files: ``_esm = script("field.js")``, ``_css = style("field.css")``.
+    names its files: ``_esm, _css = front_end("shared/controls", "orbit")``.
 
     Arguments:
         facts: what never changes (names, choices, limits), for the front end.
@@ -130,7 +130,7 @@ class Explorer(anywidget.AnyWidget):
             table = [(changes, self.frozen(state)) for changes, state in zip(states, full, strict=True)]
             first, facts = self.state(), self.frozen_facts(states)
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
-        text = static.page(table, first, facts, self.free, (self._esm, self._css), title or words)
+        text = frozen_page.page(table, first, facts, self.free, (self._esm, self._css), title or words)
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -171,7 +171,7 @@ class Explorer(anywidget.AnyWidget):
     def frozen_states(self) -> list[dict[str, Any]]:
         """The states that a page holds, each as changes of the present state with the same keys.
 
-        What they do not name stays as it is now. ``static.product_of(angle=[0, 90], mirror=[False, True])``
+        What they do not name stays as it is now. ``frozen_page.product_of(angle=[0, 90], mirror=[False, True])``
         makes such a list. The values of a state must carry it: ``values["state"]``.
         """
         raise NotImplementedError(f"{type(self).__name__} has no page without a kernel")

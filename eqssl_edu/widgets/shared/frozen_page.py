@@ -85,7 +85,7 @@ def page(
             f"a page holds at most {MAX_BYTES / 1e6:.0f} MB of precomputed states, got {len(packed) / 1e6:.1f} MB "
             f"({len(states)} states)"
         )
-    script = files[0] + (FOLDER / "static.js").read_text("utf-8")
+    script = files[0] + (FOLDER / "frozen_page.js").read_text("utf-8")
     count = f"{len(states)} states" if len(states) > 1 else "one state"
     return PAGE.format(
         title=html.escape(title),

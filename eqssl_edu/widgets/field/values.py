@@ -13,8 +13,8 @@ from torch import Tensor
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import rotate
-from eqssl_edu.widgets.pictures import shrink, to_bytes
-from eqssl_edu.widgets.probe import Layer, Probe
+from eqssl_edu.widgets.shared.feature_recorder import Layer, Probe
+from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
 
 __all__ = ["CHANNELS", "LAYERS", "Network", "Sizes", "compute", "element_label", "error_text", "errors_at"]
 

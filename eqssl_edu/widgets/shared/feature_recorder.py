@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got
 from eqssl_edu.groups import FiniteGroup, cyclic
-from eqssl_edu.widgets.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
+from eqssl_edu.widgets.shared.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
 
 __all__ = ["Layer", "Probe"]
 

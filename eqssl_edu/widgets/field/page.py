@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from eqssl_edu.widgets.field_values import Sizes, errors_at
-from eqssl_edu.widgets.static import MAX_BYTES, packed_size, product_of
+from eqssl_edu.widgets.field.values import Sizes, errors_at
+from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
 
 __all__ = ["ANGLE_STEP", "FieldPage"]
 
