@@ -10,21 +10,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Real
+from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.errors import need_choice, need_instance, need_number, need_shape
 from eqssl_edu.gsets import GSet
 
 __all__ = [
     "EquivariantFloor",
     "Floor",
     "equivariant_floor",
-    "image_stabilizers",
     "inconsistency_floor",
     "label_cap",
-    "stabilizer_entropy",
 ]
 
 
@@ -81,33 +78,6 @@ def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
     return Floor(torch.tensor(float(size)).double().log().item(), 1 / size)
 
 
-def stabilizer_entropy(labels: GSet) -> Float[Tensor, " size"]:
-    r"""For each label l the entropy $\log |\mathrm{Stab}(l)|$, in nats, of a turn t of which only t.l is known.
-
-    t is uniform in G. A label of a regular orbit says all (0 nats); a fixed label says nothing ($\log |G|$). For each
-    label, the entropies of its orbit and of its stabiliser add up: $\log |G \cdot l| + \log |Stab(l)| = \log |G|$.
-
-    Example:
-        >>> from eqssl_edu.groups import dihedral
-        >>> stabilizer_entropy(GSet.grid(dihedral(4), 3)).exp().round().tolist()
-        [2.0, 2.0, 2.0, 2.0, 8.0, 2.0, 2.0, 2.0, 2.0]
-    """
-    need_instance("labels", labels, GSet)
-    return (labels.action == torch.arange(labels.size)).sum(dim=0).double().log()
-
-
-def image_stabilizers(
-    group: FiniteGroup, images: Real[Tensor, "batch channel height width"], tolerance: float = 0.0
-) -> Bool[Tensor, "batch group"]:
-    """Which elements leave an image as it is: ``[i, g]`` is True if g x_i = x_i.
-
-    Arguments:
-        tolerance: how much two pixels may differ.
-    """
-    moved = [group.transform(images, g) for g in group.elements]
-    return torch.stack([(y - images).abs().flatten(1).amax(dim=1) <= tolerance for y in moved], dim=1)
-
-
 # -- floors ------------------------------------------------------------------------------------------------------
 
 
@@ -137,15 +107,11 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
     """
     need_instance("inputs", inputs, GSet)
     need_instance("labels", labels, GSet)
-    if inputs.group != labels.group:
-        raise ValueError(
-            f"inputs and labels must be sets of one group, got {inputs.group.name} and {labels.group.name}"
-        )
-    if law.shape != (inputs.size, labels.size) or not law.is_floating_point():
-        raise ValueError(f"law must hold probabilities of shape ({inputs.size}, {labels.size}), {got(law)}")
+    need_choice("labels.group", labels.group, [inputs.group])
+    need_shape("law", law, inputs.size, labels.size, floating=True)
     law = law.double()
-    if law.min() < 0 or abs(law.sum() - 1) > 1e-6:
-        raise ValueError(f"law must hold probabilities that sum to 1, got a sum of {law.sum():g}")
+    need_number("law.min()", law.min().item(), least=0)
+    need_number("law.sum()", law.sum().item(), least=1 - 1e-6, most=1 + 1e-6)
     mixed = torch.zeros_like(law)
     for g in inputs.group.elements:
         mixed[inputs.action[g][:, None], labels.action[g]] += law / inputs.group.order
@@ -190,11 +156,8 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     need_instance("true_labels", true_labels, GSet)
     need_instance("assumed_labels", assumed_labels, GSet)
     group, size = true_labels.group, true_labels.size
-    if assumed_labels.group != group or assumed_labels.size != size:
-        raise ValueError(
-            f"assumed_labels must be {size} labels of {group.name} as true_labels are, got "
-            f"{assumed_labels.size} labels of {assumed_labels.group.name}"
-        )
+    need_choice("assumed_labels.group", assumed_labels.group, [group])
+    need_choice("assumed_labels.size", assumed_labels.size, [size])
     symmetry = torch.tensor(group.check_subgroup(data_symmetry))
     before = true_labels.action[group.inverse[symmetry]]  # [h, m] = h^-1 . m
     answers = assumed_labels.action[symmetry[:, None], before]  # [h, m] = h * (h^-1 . m)

@@ -1,4 +1,4 @@
-"""What the tests of the contrastive losses share: regular features, and lightly's losses as independent twins."""
+"""What several tests share: features, images, turned copies, and lightly's losses as independent twins."""
 
 import importlib
 import importlib.util
@@ -63,3 +63,41 @@ def lightly_loss(module):
         for name in [name for name in sys.modules if name.startswith("lightly")]:
             del sys.modules[name]
         sys.modules.update({name: old for name, old in before.items() if name.startswith("lightly")})
+
+
+# -- pretext tasks -------------------------------------------------------------------------------------------------
+
+
+def noise(count=4, size=16, channels=1, seed=0, dtype=torch.float64):
+    """Images without any symmetry."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, channels, size, size, dtype=dtype, generator=generator)
+
+
+def label_error(model, task, inputs):
+    """The largest |o(g y)[g.l] - o(y)[l]| over all g: do logits move as the labels do? They must not be all alike."""
+    logits = model(inputs).detach()
+    assert logits.std() > 1e-4
+    return max(
+        (model(task.transform(inputs, g)).detach() - task.labels.transform(logits, g)).abs().max()
+        for g in task.group.elements
+    )
+
+
+def turned_inputs_agree(task, images):
+    """For each g: is g . a(x, l) = a(g x, g.l) bit for bit, with the task's own random draws?"""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.randint(task.labels.size, (len(images),), generator=generator)
+    draws = task.draw(images, generator)
+    inputs = task.apply(images, labels, draws)
+    return [
+        torch.equal(
+            task.transform(inputs, g),
+            task.apply(
+                task.group.transform(images, g),
+                task.labels.act(g, labels),
+                task.transform_draws(draws, g, labels),
+            ),
+        )
+        for g in task.group.elements
+    ]

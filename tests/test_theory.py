@@ -5,27 +5,16 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from families import by_name, noise
 
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead
-from eqssl_edu.pretext import JigsawTask, PretextModel, RotationTask
-from eqssl_edu.theory import (
-    equivariant_floor,
-    image_stabilizers,
-    inconsistency_floor,
-    label_cap,
-    stabilizer_entropy,
-)
+from eqssl_edu.pretext import JigsawTask, PretextModel
+from eqssl_edu.theory import equivariant_floor, inconsistency_floor, label_cap
 
 C4, D4 = cyclic(4), dihedral(4)
-GROUPS = [cyclic(1), cyclic(2), C4, dihedral(1), dihedral(2), D4]
-
-
-def noise(count=1, size=8, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, 1, size, size, dtype=torch.float64, generator=generator)
 
 
 # -- T4: the best equivariant network, found by optimisation -----------------------------------------------------
@@ -63,21 +52,18 @@ def random_law(inputs, labels, seed=0):
     return law / law.sum()
 
 
-def set_pairs():
-    """Inputs with and without symmetries, labels of several kinds."""
-    for group in GROUPS:
-        inputs = GSet.regular(group).union(GSet.quotient(group, group.subgroups()[-1]))
-        for name, labels in {
-            "regular": GSet.regular(group),
-            "trivial": GSet.trivial(group, 3),
-            "neighbours": GSet.neighbours(group),
-            "grid": GSet.grid(group, 3),
-        }.items():
-            yield pytest.param(inputs, labels, id=f"{group.name} {name}")
-    yield pytest.param(GSet.grid(D4, 3), GSet.jigsaw(D4, 2), id="D4 jigsaw")
+def inputs_of(group):
+    """Inputs without a symmetry, and inputs with one."""
+    return GSet.regular(group).union(GSet.quotient(group, group.subgroups()[-1]))
 
 
-PAIRS = list(set_pairs())
+PAIRS = [
+    pytest.param(inputs_of(C4), GSet.regular(C4), id="C4 regular"),
+    pytest.param(inputs_of(C4), GSet.trivial(C4, 3), id="C4 trivial"),
+    pytest.param(inputs_of(dihedral(2)), GSet.grid(dihedral(2), 3), id="D2 grid"),
+    pytest.param(inputs_of(D4), GSet.neighbours(D4), id="D4 neighbours"),
+    pytest.param(GSet.grid(D4, 3), GSet.jigsaw(D4, 2), id="D4 jigsaw"),
+]
 
 
 @pytest.mark.parametrize(("inputs", "labels"), PAIRS)
@@ -92,7 +78,7 @@ def test_t4_floor_is_the_optimum(inputs, labels):
         law * (law / law.sum(dim=1, keepdim=True)).log()
     ).sum()  # what a network without symmetry reaches
     assert floor.uncertainty == pytest.approx(free.item(), abs=1e-12)
-    assert floor.price >= 0 and (floor.price > 1e-3) == (inputs.group.order > 1)
+    assert floor.price > 1e-3
 
 
 @pytest.mark.parametrize(("inputs", "labels"), PAIRS)
@@ -141,7 +127,7 @@ def test_t4_an_invariant_law_costs_nothing():
 
 MIRROR = (0, 4)
 TABLE = [  # group, action, data symmetry, nats, accuracy
-    *[(group, "conjugation", h, 0, 1) for group in (C4, D4) for h in group.subgroups()],
+    *[(group, "conjugation", tuple(group.elements), 0, 1) for group in (C4, D4)],
     *[(group, action, (0,), 0, 1) for group in (C4, D4) for action in ("left", "trivial")],
     (C4, "left", (0, 1, 2, 3), 1.386, 0.250),
     (D4, "left", tuple(range(8)), 2.079, 0.125),
@@ -151,12 +137,6 @@ TABLE = [  # group, action, data symmetry, nats, accuracy
     (D4, "trivial", MIRROR, 0.462, 0.667),
 ]
 IDS = [f"{group.name} {action} {symmetry}" for group, action, symmetry, *_ in TABLE]
-
-
-@pytest.mark.parametrize(("group", "action", "symmetry", "nats", "accuracy"), TABLE, ids=IDS)
-def test_t8_table(group, action, symmetry, nats, accuracy):
-    true, assumed = GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)
-    assert inconsistency_floor(true, assumed, symmetry) == pytest.approx((nats, accuracy), abs=5e-4)
 
 
 def pictures(task, images):
@@ -172,9 +152,9 @@ def pictures(task, images):
 
 
 @pytest.mark.parametrize(("group", "action", "symmetry", "nats", "accuracy"), TABLE, ids=IDS)
-def test_t8_table_by_counting_real_pictures(group, action, symmetry, nats, accuracy):
+def test_t8_table_and_counting_real_pictures(group, action, symmetry, nats, accuracy):
     """No theory at all: make every input of an image and its copies, and count the labels of equal pictures."""
-    images = torch.cat([group.transform(noise(size=4), h) for h in symmetry])
+    images = torch.cat([group.transform(noise(1, 4), h) for h in symmetry])
     answers = pictures(JigsawTask(group, 2, action), images)
     total = sum(map(len, answers.values()))
     loss = right = 0.0
@@ -189,7 +169,7 @@ def test_t8_table_by_counting_real_pictures(group, action, symmetry, nats, accur
 
 @pytest.mark.parametrize(
     ("group", "action", "symmetry"),
-    [(C4, "left", (0, 2)), (C4, "trivial", (0, 1, 2, 3)), (D4, "trivial", MIRROR)],
+    [(C4, "left", (0, 2)), (D4, "trivial", MIRROR)],
 )
 def test_t8_floor_is_the_optimum(group, action, symmetry):
     """The input shows the pose k of the image and where the tiles are: a pair (k, m). Optimise the logits on it."""
@@ -209,12 +189,10 @@ def test_t8_floor_is_the_optimum(group, action, symmetry):
     assert general.uncertainty == pytest.approx(0, abs=1e-12)  # an unconstrained network reaches 0
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [C4, dihedral(2)], **by_name)
 def test_inconsistency_floor_is_t4_for_any_choice(group):
     """Every pair of sets of eight labels that the library can make, every data symmetry, against T4's formula."""
     sets = [GSet.neighbours(group), GSet.trivial(group, 8), GSet.grid(group, 2).union(GSet.grid(group, 2))]
-    if group.order == 8:
-        sets.append(GSet.regular(group))
     for true in sets:
         for assumed in sets:
             for symmetry in group.subgroups():
@@ -228,7 +206,7 @@ def test_inconsistency_floor_is_t4_for_any_choice(group):
                     assert got == pytest.approx((0, 1), abs=1e-12)
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [C4, D4], **by_name)
 def test_t5_is_the_price_of_the_left_action_on_poses(group):
     """If the image turns along, a pose t is moved to g t g^-1. The left action then costs log|H|."""
     conjugation = group.product[group.product, group.inverse[:, None]]  # [g, t]
@@ -238,7 +216,7 @@ def test_t5_is_the_price_of_the_left_action_on_poses(group):
         assert label_cap(GSet.regular(group), symmetry) == pytest.approx(floor, abs=1e-12)
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [C4, D4], **by_name)
 def test_t1_rotation_is_capped_for_an_invariant_output_on_any_data(group):
     """Its input shows t h alone: no data, upright or not, forgives the trivial action. Jigsaw and location differ."""
     poses, still = GSet.regular(group), GSet.trivial(group, group.order)
@@ -261,8 +239,8 @@ def trained(model, images, turns, steps, seed=0):
     """Train on freshly drawn labels and freshly turned images: a fixed sample could be memorised below the floor."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-2, total_steps=steps)
-    batch = images.repeat(64 // len(images), 1, 1, 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-2, total_steps=steps)
+    batch = images.repeat(64, 1, 1, 1)
     group = model.task.group
     for _ in range(steps):
         fresh = group.transform(batch, turns[torch.randint(len(turns), (len(batch),), generator=generator)])
@@ -283,16 +261,15 @@ HAS_A_FLOOR = [row for row in TABLE if row[3] > 0]
 )
 def test_t8_training_approaches_the_floor_and_never_crosses_it(group, action, symmetry, nats, accuracy):
     """Every cell of the table with a price, and one without: within 0.05 nats of the floor, never below it."""
-    images = noise(2, size=6)
+    images = noise(1, 4, dtype=torch.float32)
     torch.manual_seed(0)
     task = JigsawTask(group, 2, action)
-    model = PretextModel(GroupCNN(group, channels=(8, 16)), task, hidden=64).double()
+    model = PretextModel(GroupCNN(group, channels=(16,)), task, hidden=64)
     floor = inconsistency_floor(JigsawTask(group, 2).labels, task.labels, symmetry)
     assert floor == pytest.approx((nats, accuracy), abs=5e-4)
     population = torch.cat([group.transform(images, g) for g in symmetry])
-    steps = 250 if group == D4 and action == "trivial" else 120  # more orientations, more to learn
-    for steps_more in (0, 5, steps):
-        trained(model, images, torch.tensor(symmetry), steps_more) if steps_more else None
+    for steps in (0, 5, 160):
+        trained(model, images, torch.tensor(symmetry), steps) if steps else None
         loss, reached = model.evaluate(population, seed=None)
         assert loss >= floor.nats - 1e-9 and reached <= floor.accuracy + 1e-9
     assert loss < floor.nats + 0.05 and reached > floor.accuracy - 0.05
@@ -300,12 +277,11 @@ def test_t8_training_approaches_the_floor_and_never_crosses_it(group, action, sy
 
 def test_a_free_head_pays_no_price():
     """The must-fail twin: on the drawn inputs it goes below the floor; over all their turns nobody does."""
-    images = noise(2, size=8)
+    images = noise(1, 4, dtype=torch.float32)
     torch.manual_seed(0)
     task = JigsawTask(C4, 2, "left")
-    encoder = GroupCNN(C4, channels=(8, 16))
-    model = PretextModel(encoder, task, FreeHead(task.labels, 64, 4), hidden=64).double()
-    trained(model, images, torch.arange(4), 150)
+    model = PretextModel(GroupCNN(C4, channels=(16,)), task, FreeHead(task.labels, 64, 4), hidden=64)
+    trained(model, images, torch.arange(4), 160)
     floor = inconsistency_floor(JigsawTask(C4, 2).labels, task.labels, (0, 1, 2, 3))
     turned = torch.cat([C4.transform(images, g) for g in C4.elements])
     assert model.evaluate(turned, seed=None, turned=False)[0] < floor.nats - 0.3
@@ -316,7 +292,7 @@ def test_a_free_head_pays_no_price():
 
 
 def test_label_cap_counts_the_labels_that_cannot_be_told_apart():
-    for group in GROUPS:
+    for group in (C4, D4):
         assert label_cap(GSet.regular(group), tuple(group.elements)).accuracy == 1 / group.order  # T1
         for symmetry in group.subgroups():
             assert label_cap(GSet.quotient(group, symmetry), symmetry) == (0.0, 1.0)  # T5
@@ -325,71 +301,24 @@ def test_label_cap_counts_the_labels_that_cannot_be_told_apart():
     assert label_cap(neighbours, (0, 4), neighbours.names.index("west")) == pytest.approx((math.log(2), 0.5))
 
 
-def test_entropies_of_orbit_and_stabiliser_add_up():
-    for group in GROUPS:
-        for labels in (GSet.regular(group), GSet.grid(group, 3), GSet.jigsaw(group, 2)):
-            entropy = stabilizer_entropy(labels)
-            for orbit in labels.orbits:
-                for label in orbit:
-                    assert entropy[label].item() == pytest.approx(math.log(len(labels.stabilizer(label))))
-                    assert entropy[label] + math.log(len(orbit)) == pytest.approx(math.log(group.order))
+REFUSED = [  # (what is called, the name that the message begins with)
+    (lambda: label_cap(4, (0,)), "labels"),
+    (lambda: label_cap(GSet.regular(C4), (0, 1)), "subgroup"),
+    (lambda: label_cap(GSet.regular(C4), (0,), 4), "label"),
+    (lambda: inconsistency_floor(4, GSet.regular(C4), (0,)), "true_labels"),
+    (lambda: inconsistency_floor(GSet.regular(C4), GSet.trivial(C4, 3), (0,)), "assumed_labels"),
+    (lambda: inconsistency_floor(GSet.regular(C4), GSet.grid(cyclic(2), 2), (0,)), "assumed_labels"),
+    (lambda: inconsistency_floor(GSet.regular(C4), GSet.regular(C4), (0, 1)), "subgroup"),
+    (lambda: equivariant_floor(torch.eye(4), GSet.regular(C4), GSet.regular(C4)), "law"),
+    (lambda: equivariant_floor(-torch.eye(4) / 4, GSet.regular(C4), GSet.regular(C4)), "law"),
+    (lambda: equivariant_floor(torch.eye(4) * torch.nan, GSet.regular(C4), GSet.regular(C4)), "law"),
+    (lambda: equivariant_floor(torch.eye(3) / 3, GSet.regular(C4), GSet.regular(C4)), "law"),
+    (lambda: equivariant_floor(torch.eye(4) / 4, "poses", GSet.regular(C4)), "inputs"),
+    (lambda: equivariant_floor(torch.eye(4) / 4, GSet.regular(C4), GSet.grid(D4, 2)), "labels"),
+]
 
 
-def test_image_stabilizers():
-    for subgroup in D4.subgroups():
-        image = sum(D4.transform((100 * noise()).round(), g) for g in subgroup)
-        fixed = image_stabilizers(D4, torch.cat([image, noise(seed=1)]))
-        assert fixed[0].nonzero().flatten().tolist() == list(subgroup)
-        assert fixed[1].tolist() == [True] + 7 * [False]
-        cap = RotationTask(D4).image_caps(image).item()
-        assert cap == pytest.approx(label_cap(GSet.regular(D4), subgroup).accuracy)
-    almost = image + 1e-3 * noise(seed=2)
-    assert image_stabilizers(D4, almost).sum() == 1 and image_stabilizers(D4, almost, 1e-2).all()
-
-
-MALFORMED = {
-    "set": (lambda: label_cap(4, (0,)), TypeError, "labels must be a GSet"),
-    "subgroup": (
-        lambda: label_cap(GSet.regular(C4), (0, 1)),
-        ValueError,
-        "subgroup must be a subgroup of C4",
-    ),
-    "label": (lambda: label_cap(GSet.regular(C4), (0,), 4), ValueError, "label must be one of 0 .. 3"),
-    "sizes": (
-        lambda: inconsistency_floor(GSet.regular(C4), GSet.trivial(C4, 3), (0,)),
-        ValueError,
-        "assumed_labels must be 4 labels of C4",
-    ),
-    "groups": (
-        lambda: inconsistency_floor(GSet.regular(C4), GSet.grid(cyclic(2), 2), (0,)),
-        ValueError,
-        "assumed_labels must be 4 labels of C4",
-    ),
-    "symmetry": (
-        lambda: inconsistency_floor(GSet.regular(C4), GSet.regular(C4), (0, 1)),
-        ValueError,
-        "subgroup must be a subgroup of C4",
-    ),
-    "law": (
-        lambda: equivariant_floor(torch.eye(4), GSet.regular(C4), GSet.regular(C4)),
-        ValueError,
-        "law must hold probabilities that sum to 1",
-    ),
-    "shape": (
-        lambda: equivariant_floor(torch.eye(3) / 3, GSet.regular(C4), GSet.regular(C4)),
-        ValueError,
-        r"law must hold probabilities of shape \(4, 4\)",
-    ),
-    "two groups": (
-        lambda: equivariant_floor(torch.eye(4) / 4, GSet.regular(C4), GSet.grid(D4, 2)),
-        ValueError,
-        "inputs and labels must be sets of one group",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_input_is_named(as_a_user, case):
-    call, kind, message = MALFORMED[case]
-    with pytest.raises(kind, match=message):
-        call()
+def test_each_door_refuses_and_names_the_argument(as_a_user):
+    for call, name in REFUSED:
+        with pytest.raises((TypeError, ValueError), match=f"^{name}"):
+            call()

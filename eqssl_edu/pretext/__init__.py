@@ -1,13 +1,13 @@
 """Equivariant pretext labels: tasks whose target moves with the input."""
 
+from eqssl_edu.pretext.caps import image_caps, image_floors
 from eqssl_edu.pretext.jigsaw import JigsawTask
-from eqssl_edu.pretext.lift import lift_parts
 from eqssl_edu.pretext.location import RelativeLocationTask
 from eqssl_edu.pretext.model import PretextModel
+from eqssl_edu.pretext.parts import lift_parts
 from eqssl_edu.pretext.rotation import RotationTask
-from eqssl_edu.pretext.spatial_head import SpatialHead
 from eqssl_edu.pretext.task import Task
-from eqssl_edu.pretext.verify import CounterExample, Verdict, verify
+from eqssl_edu.pretext.verify import CounterExample, Verification, verify
 
 __all__ = [
     "CounterExample",
@@ -15,9 +15,10 @@ __all__ = [
     "PretextModel",
     "RelativeLocationTask",
     "RotationTask",
-    "SpatialHead",
     "Task",
-    "Verdict",
+    "Verification",
+    "image_caps",
+    "image_floors",
     "lift_parts",
     "verify",
 ]

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import need_instance, need_integer, need_shape
+from eqssl_edu.pretext.task import Images, Task
 
-if TYPE_CHECKING:
-    from eqssl_edu.pretext.task import Task
-
-__all__ = ["floors_of_images"]
+__all__ = ["image_caps", "image_floors"]
 
 
-def floors_of_images(
-    task: Task, images: Float[Tensor, "batch channel height width"]
-) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    r"""(nats, accuracy): the best that an equivariant network can do on the inputs of each image alone.
+def image_caps(task: Task, images: Images) -> Float[Tensor, " batch"]:
+    """For each image the highest accuracy of an equivariant network on its inputs (THEORY T2).
+
+    An input with the symmetry s has the label l as well as s.l: a round 0 has no orientation. And two
+    labels whose inputs look alike (two blank tiles exchanged) cannot be told apart by anybody.
+
+    Example: a blank image looks the same after each of the four turns.
+        >>> from eqssl_edu.groups import cyclic
+        >>> from eqssl_edu.pretext import RotationTask
+        >>> image_caps(RotationTask(cyclic(4)), torch.zeros(1, 1, 8, 8))
+        tensor([0.2500], dtype=torch.float64)
+    """
+    return _floors(task, images)[1]
+
+
+def image_floors(task: Task, images: Images) -> Float[Tensor, " batch"]:
+    """For each image the lowest cross entropy in nats of an equivariant network on its inputs."""
+    return _floors(task, images)[0]
+
+
+def _floors(task: Task, images: Images) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    r"""(nats, accuracy) of the best equivariant network on the inputs of each image alone.
 
     An equivariant network answers (y, l) and all (g y, g.l) equally well. So take all of them, equally likely.
     Where the same picture comes with several labels, the best answer is their distribution: the floor is
     $H(g \cdot l \mid g y)$, and the cap the mean probability of the most likely label.
     """
-    if images.ndim != 4 or not len(images):
-        raise ValueError(f"images must be a batch (B, C, H, W) of at least one image, {got(images)}")
+    need_instance("task", task, Task)
+    need_shape("images", images, "B", "C", "H", "W")
+    need_integer("len(images)", len(images), least=1)
     inputs, labels = task.every_input(images)
     keys, moved = [], []
     for g in task.group.elements:

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.draws import random_vectors, turn_vectors
+from eqssl_edu.pretext.offsets import random_offsets, turn_offsets
 from eqssl_edu.pretext.task import Task
 
 __all__ = ["JigsawTask"]
@@ -45,8 +45,7 @@ class JigsawTask(Task):
         group: C1, C2, C4, D1, D2 or D4.
         grid: 2 or 3 tiles on a side.
         action: "conjugation", or "left" or "trivial", which need upright images.
-        count, min_distance: take only some permutations, whole orbits far apart; see ``GSet.jigsaw``. A 3 x 3 grid
-            needs one of them.
+        count: take only so many permutations, whole orbits far apart; see ``GSet.jigsaw``. A 3 x 3 grid needs it.
         gap: pixels that are cut off on each side of a tile.
         jitter: the crop moves by up to so many pixels; at most ``gap``.
 
@@ -68,33 +67,28 @@ class JigsawTask(Task):
         grid: int = 2,
         action: str = "conjugation",
         count: int | None = None,
-        min_distance: int | None = None,
         gap: int = 0,
         jitter: int = 0,
     ) -> None:
-        for name, value in {"gap": gap, "jitter": jitter}.items():
-            if not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be an integer of at least 0, {got(value)}")
-        if jitter > gap:
-            raise ValueError(
-                f"jitter must be at most the gap, or crops leave their tile; got {jitter} > {gap}"
-            )
-        labels = GSet.jigsaw(group, grid, action, count, min_distance)
+        labels = GSet.jigsaw(group, grid, action, count)
         super().__init__(labels, positions=GSet.grid(group, grid))
-        self.grid, self.action, self.gap, self.jitter = grid, action, gap, jitter
-        self.assumption = ASSUMPTIONS[action]
+        self.grid, self.action, self.assumption = grid, action, ASSUMPTIONS[action]
+        self.gap = need_integer("gap", gap, least=0)
+        self.jitter = need_integer(
+            "jitter", jitter, least=0, most=self.gap
+        )  # further, crops leave their tile
         self._came_from = labels.permutations.argsort(dim=1)  # [l, q]: the tile that comes to position q
 
-    def _tile(self, side: int) -> int:
+    def _tile(self, name: str, pictures: Tensor) -> int:
         """Side of a tile: as large as fits with the same margin on both sides of the picture."""
+        side = pictures.shape[-1]
+        need_shape(name, pictures, "B", "C", side, side)
         tile = side // self.grid
         if (side - self.grid * tile) % 2:
             tile -= 1
         if (side - self.grid * tile) % 2 or tile <= 2 * self.gap:
-            raise ValueError(
-                f"images must have a side that {self.grid} tiles of more than 2 gap = {2 * self.gap} pixels fill with "
-                f"the same margin on both sides, got {side} pixels"
-            )
+            wanted = f"{self.grid} tiles of more than 2 gap = {2 * self.gap} pixels and the same margin on both sides"
+            raise ValueError(f"{name} must have a side of {wanted}, got {side} pixels")
         return tile
 
     def draw(
@@ -103,7 +97,7 @@ class JigsawTask(Task):
         """How far the crop of each tile of the image is moved, in pixels."""
         if not self.jitter:
             return None
-        return random_vectors(self.positions.size, self.jitter, images, generator)
+        return random_offsets(self.positions.size, self.jitter, images, generator)
 
     def transform_draws(
         self, draws: Int64[Tensor, "batch tile 2"] | None, g: int, labels: Int64[Tensor, " batch"]
@@ -112,7 +106,7 @@ class JigsawTask(Task):
         if draws is None:
             return None
         came_from = self.positions.action[self.group.inverse[g]].to(draws.device)
-        return turn_vectors(self.group, draws, g)[:, came_from]
+        return turn_offsets(self.group, draws, g)[:, came_from]
 
     def apply(
         self,
@@ -121,9 +115,7 @@ class JigsawTask(Task):
         draws: Int64[Tensor, "batch tile 2"] | None = None,
     ) -> Float[Tensor, "batch channel side side"]:
         """The image with its tiles moved; the crops of the tiles' middles if nothing is drawn. Gaps are 0."""
-        if images.ndim != 4 or images.shape[-2] != images.shape[-1]:
-            raise ValueError(f"images must be square, of shape (B, C, H, H), {got(images)}")
-        tile = self._tile(images.shape[-1])
+        tile = self._tile("images", images)
         side = self.grid * tile
         margin = (images.shape[-1] - side) // 2
         images = images[..., margin : margin + side, margin : margin + side]
@@ -145,9 +137,8 @@ class JigsawTask(Task):
         self, inputs: Float[Tensor, "batch channel side side"]
     ) -> Float[Tensor, "batch tile channel crop crop"]:
         """The crops, row-major, each with mean 0 and standard deviation 1 over its pixels and channels."""
-        tile, n, gap = inputs.shape[-1] // self.grid, self.grid, self.gap
-        if inputs.ndim != 4 or inputs.shape[-2:] != (n * tile, n * tile) or tile <= 2 * gap:
-            raise ValueError(f"inputs must be inputs of this task, with {n} x {n} tiles, {got(inputs)}")
+        tile, n, gap = self._tile("inputs", inputs), self.grid, self.gap
+        need_shape("inputs", inputs, "B", "C", n * tile, n * tile)
         tiles = inputs.unflatten(3, (n, tile)).unflatten(2, (n, tile))  # (B, C, row, y, column, x)
         tiles = tiles.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
         crops = tiles[..., gap : tile - gap, gap : tile - gap]

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_positive
+from eqssl_edu.errors import need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.draws import random_vectors, turn_vectors
+from eqssl_edu.pretext.offsets import random_offsets, turn_offsets
 from eqssl_edu.pretext.task import Task
 
 __all__ = ["RelativeLocationTask"]
@@ -48,27 +48,20 @@ class RelativeLocationTask(Task):
 
     def __init__(self, group: FiniteGroup, patch: int, gap: int = 1, jitter: int = 1) -> None:
         need_exact(group)
-        need_positive(patch=patch)
-        for name, value in {"gap": gap, "jitter": jitter}.items():
-            if not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be an integer of at least 0, {got(value)}")
-        if jitter > gap:
-            raise ValueError(f"jitter must be at most the gap, or patches overlap; got {jitter} > {gap}")
         super().__init__(GSet.neighbours(group), positions=GSet.trivial(group, 2))
-        self.patch, self.gap, self.jitter = patch, gap, jitter
+        self.patch = need_integer("patch", patch, least=1)
+        self.gap = need_integer("gap", gap, least=0)
+        self.jitter = need_integer("jitter", jitter, least=0, most=self.gap)  # further, patches overlap
 
     def _room(self, images: Tensor) -> int:
         """How far the first patch may move from the centre."""
-        needed = 3 * self.patch + 2 * self.gap + 2 * self.jitter
-        if images.ndim != 4 or images.shape[-2] != images.shape[-1] or images.shape[-1] < needed:
-            raise ValueError(
-                f"images must be square of a side of at least 3 patch + 2 gap + 2 jitter = {needed}, {got(images)}"
-            )
         side = images.shape[-1]
-        if (side - self.patch) % 2:
+        needed = 3 * self.patch + 2 * self.gap + 2 * self.jitter
+        need_shape("images", images, "B", "C", side, side)
+        need_integer("side of images (3 patch + 2 gap + 2 jitter)", side, least=needed)
+        if (side - self.patch) % 2:  # no patch would lie in the centre and turn onto itself
             raise ValueError(
-                f"patch must be {'even' if side % 2 == 0 else 'odd'} for images of side {side} (or no patch lies "
-                f"in the centre and turns onto itself), {got(self.patch)}"
+                f"patch and side of images must both be even or odd, got {self.patch} and {side}"
             )
         return (side - needed) // 2
 
@@ -76,14 +69,14 @@ class RelativeLocationTask(Task):
         self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
     ) -> Int64[Tensor, "batch 2 2"]:
         """The place of the first patch, from the image's centre, and the jitter of the second one, in pixels."""
-        place = random_vectors(1, self._room(images), images, generator)
-        return torch.cat([place, random_vectors(1, self.jitter, images, generator)], dim=1)
+        place = random_offsets(1, self._room(images), images, generator)
+        return torch.cat([place, random_offsets(1, self.jitter, images, generator)], dim=1)
 
     def transform_draws(
         self, draws: Int64[Tensor, "batch 2 2"], g: int, labels: Int64[Tensor, " batch"]
     ) -> Int64[Tensor, "batch 2 2"]:
         """Both turn as vectors do."""
-        return turn_vectors(self.group, draws, g)
+        return turn_offsets(self.group, draws, g)
 
     def apply(
         self,

@@ -9,11 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import need_choice, need_instance, need_integer
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
-from eqssl_edu.pretext.lift import lift_parts
-from eqssl_edu.pretext.spatial_head import SpatialHead
+from eqssl_edu.pretext.parts import lift_parts
 from eqssl_edu.pretext.task import Task
 
 __all__ = ["PretextModel"]
@@ -32,8 +31,8 @@ class PretextModel(nn.Module):
         encoder: images (B, C, H, W) to regular features (B, C', |G|); any with ``group`` and ``out_channels``.
         task: the pretext task; its labels are a G-set of the encoder's group.
         head: features (B, hidden, |G|) to logits; the universal equivariant head ``GSetHead`` by default. For
-            comparison ``InvariantHead``, ``FreeHead``, or ``SpatialHead`` on lifted feature maps. With a head of your
-            own the encoder may have another group (a plain CNN has C1).
+            comparison ``InvariantHead`` or ``FreeHead``. With a head of your own the encoder may have another group
+            (a plain CNN has C1).
         hidden: channels of the hidden layer, 0 for none; by default as many as the encoder's if there are several
             parts, and none for whole images. (So a head always has ``encoder.out_channels`` by default.)
 
@@ -51,22 +50,12 @@ class PretextModel(nn.Module):
     ) -> None:
         super().__init__()
         need_instance("task", task, Task)
-        if head is None and encoder.group != task.labels.group:
-            raise ValueError(
-                f"task must be a task of the encoder's group {encoder.group.name} for an equivariant head, "
-                f"got one of {task.labels.group.name}; give a head of your own otherwise"
-            )
+        if head is None:
+            need_choice("task.group", task.group, [encoder.group])
         parts = task.positions.size
         if hidden is None:
             hidden = encoder.out_channels if parts > 1 else 0
-        if not isinstance(hidden, int) or hidden < 0:
-            raise ValueError(f"hidden must be a number of channels, 0 for no hidden layer, {got(hidden)}")
-        if isinstance(head, SpatialHead):
-            hidden = 0  # it reads feature maps
-            if not hasattr(encoder, "feature_maps"):
-                raise TypeError(
-                    f"encoder must have feature_maps for a SpatialHead, got a {type(encoder).__name__}"
-                )
+        hidden = need_integer("hidden", hidden, least=0)
         width = parts * encoder.out_channels
         self.encoder = encoder
         self.task = task
@@ -102,12 +91,10 @@ class PretextModel(nn.Module):
     def forward(self, inputs: Float[Tensor, " batch *input"]) -> Float[Tensor, "batch label"]:
         return self.head(self.features(inputs))
 
-    def features(self, inputs: Float[Tensor, " batch *input"]) -> Float[Tensor, "batch wide group *grid"]:
-        """The regular features that the head sees (feature maps for a ``SpatialHead``)."""
+    def features(self, inputs: Float[Tensor, " batch *input"]) -> Float[Tensor, "batch wide group"]:
+        """The regular features that the head sees."""
         parts = self.task.parts(inputs)
-        maps = isinstance(self.head, SpatialHead)
-        see = self.encoder.feature_maps if maps else self.encoder
-        features = see(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        features = self.encoder(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
         return self.mlp(lift_parts(features, self._positions))
 
     def training_step(
@@ -135,8 +122,7 @@ class PretextModel(nn.Module):
             turned: over *all* |G| turned copies of each input, their labels moved along. False takes the inputs as
                 they are drawn: upright if the images are. (An equivariant model gives the same numbers.)
         """
-        if not len(images):
-            raise ValueError(f"images must hold at least one image, {got(images)}")
+        need_integer("len(images)", len(images), least=1)
         judge = copy.deepcopy(self).eval().double()
         images = images.to(next(judge.parameters()))
         if seed is None:

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import need_choice, need_instance, need_shape
 from eqssl_edu.groups import need_exact, random_integers
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.caps import floors_of_images
 
 __all__ = ["Task"]
 
@@ -63,16 +62,13 @@ class Task:
     ) -> None:
         need_instance("labels", labels, GSet)
         need_exact(labels.group)
-        if apply is None and type(self).apply is Task.apply:
-            raise TypeError("apply must be a function (images, labels) -> inputs, got None")
-        if positions is not None and positions.group != labels.group:
-            raise ValueError(
-                f"positions must be a set of {labels.group.name} as the labels are, got {positions!r}"
-            )
+        if type(self).apply is Task.apply:
+            need_instance("apply", apply, Callable)
         self.group = labels.group
         self.labels = labels
         self.image_turns = image_turns
         self.positions = GSet.trivial(labels.group, 1) if positions is None else positions
+        need_choice("positions.group", self.positions.group, [labels.group])
         self._apply = apply
         self._transform = transform
 
@@ -88,11 +84,9 @@ class Task:
     def cap(self) -> float:
         """The highest accuracy on images that have no symmetry of their own and tell all labels apart.
 
-        ``image_caps`` has the cap of each image.
+        ``image_caps(task, images)`` has the cap of each image.
         """
         return 1.0
-
-    # -- inputs and labels --------------------------------------------------------------------------------
 
     def apply(self, images: Images, labels: Int64[Tensor, " batch"], draws: Tensor | None = None) -> Inputs:
         """The input of each image and label.
@@ -124,11 +118,8 @@ class Task:
     def parts(self, inputs: Inputs) -> Float[Tensor, "batch part channel part_height part_width"]:
         """The pictures that the encoder sees, one after the other: part p belongs to ``positions`` p."""
         parts = inputs[:, None] if inputs.ndim == 4 else inputs
-        if parts.ndim != 5 or parts.shape[1] != self.positions.size:
-            raise ValueError(f"inputs must have {self.positions.size} parts (B, P, C, h, w), {got(inputs)}")
+        need_shape("inputs", parts, "B", self.positions.size, "C", "h", "w")
         return parts
-
-    # -- what an image allows -----------------------------------------------------------------------------
 
     def every_input(
         self, images: Images
@@ -137,15 +128,3 @@ class Task:
         labels = torch.arange(self.labels.size, device=images.device)
         inputs = [self.apply(images, label.expand(len(images))) for label in labels]
         return torch.stack(inputs), labels
-
-    def image_caps(self, images: Images) -> Float[Tensor, " batch"]:
-        """For each image the highest accuracy of an equivariant network on its inputs (THEORY T2).
-
-        An input with the symmetry s has the label l as well as s.l: a round 0 has no orientation. And two
-        labels whose inputs look alike (two blank tiles exchanged) cannot be told apart by anybody.
-        """
-        return floors_of_images(self, images)[1]
-
-    def image_floors(self, images: Images) -> Float[Tensor, " batch"]:
-        """For each image the lowest cross entropy in nats of an equivariant network on its inputs."""
-        return floors_of_images(self, images)[0]

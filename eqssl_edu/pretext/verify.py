@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu import plots
+from eqssl_edu.errors import need_instance, need_integer, need_shape
 from eqssl_edu.pretext.task import Task
 
-__all__ = ["CounterExample", "Verdict", "verify"]
+__all__ = ["CounterExample", "Verification", "verify"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class CounterExample:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """What ``verify`` found. ``print`` it for a sentence; a notebook shows it with the pictures.
 
     Arguments:
@@ -90,8 +91,6 @@ class Verdict:
 
     def picture(self) -> str:
         """The counter-example as a row of pictures (HTML) and the sentence; the sentence alone if all is well."""
-        from eqssl_edu import plots
-
         case = self.counter_example
         if case is None:
             return plots.row([], escape(str(self)))
@@ -122,7 +121,7 @@ def verify(
     images: Float[Tensor, "batch channel height width"],
     seed: int = 0,
     tolerance: float = 1e-6,
-) -> Verdict:
+) -> Verification:
     r"""Compare every turned input with what the action table promises.
 
     For every image x, every label l, every element g, and the task's own random draws: is
@@ -146,8 +145,8 @@ def verify(
         (False, True)
     """
     need_instance("task", task, Task)
-    if not isinstance(images, Tensor) or images.ndim != 4 or not len(images):
-        raise ValueError(f"images must be a batch (B, C, H, W) of at least one image, {got(images)}")
+    need_shape("images", images, "B", "C", "H", "W")
+    need_integer("len(images)", len(images), least=1)
     group, labels = task.group, task.labels
     draws = task.draw(images, torch.Generator().manual_seed(seed))
     before = [task.apply(images, _all(images, l), draws) for l in range(labels.size)]
@@ -188,7 +187,7 @@ def verify(
                     turned=turned[i],
                     expected=expected[i],
                 )
-    return Verdict(task, failed == 0, checked, failed, unclear, difference, counter_example)
+    return Verification(task, failed == 0, checked, failed, unclear, difference, counter_example)
 
 
 def _all(images: Tensor, label: int) -> Tensor:

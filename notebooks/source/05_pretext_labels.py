@@ -38,7 +38,15 @@ from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead, GSetHead, InvariantHead
 from eqssl_edu.permutations import action_table
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
-from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask, Task, verify
+from eqssl_edu.pretext import (
+    JigsawTask,
+    PretextModel,
+    RelativeLocationTask,
+    RotationTask,
+    Task,
+    image_caps,
+    verify,
+)
 from eqssl_edu.theory import equivariant_floor, inconsistency_floor
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, LabelActionExplorer, LiveTraining
@@ -236,15 +244,15 @@ check("05.image_cap", image_cap)
 assert check("05.image_cap", image_cap).ok
 for group in (C4, D4):
     mine = torch.tensor([image_cap(image, group) for image in symmetric], dtype=torch.float64)
-    assert torch.equal(mine, RotationTask(group).image_caps(symmetric))
+    assert torch.equal(mine, image_caps(RotationTask(group), symmetric))
 
 # %%
 for group in (C4, D4):  # the library's tasks know the cap of each image
-    caps = RotationTask(group).image_caps(symmetric).tolist()
+    caps = image_caps(RotationTask(group), symmetric).tolist()
     print(f"{group.name}:", {kind: round(cap, 3) for kind, cap in zip(kinds, caps, strict=True)})
 
-assert RotationTask(C4).image_caps(symmetric).tolist() == [1, 1, 1 / 2, 1 / 2, 1 / 4, 1 / 4]
-assert RotationTask(D4).image_caps(symmetric).tolist() == [1, 1 / 2, 1 / 2, 1 / 4, 1 / 4, 1 / 8]
+assert image_caps(RotationTask(C4), symmetric).tolist() == [1, 1, 1 / 2, 1 / 2, 1 / 4, 1 / 4]
+assert image_caps(RotationTask(D4), symmetric).tolist() == [1, 1 / 2, 1 / 2, 1 / 4, 1 / 4, 1 / 8]
 
 # %% [markdown]
 # **Seen:** this is **T2**. *If s leaves the image y as it is, accuracy on y is at most one over the number of labels s.l that

@@ -39,7 +39,14 @@ from eqssl_edu.groups import cyclic
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead, InvariantHead
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
-from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask
+from eqssl_edu.pretext import (
+    JigsawTask,
+    PretextModel,
+    RelativeLocationTask,
+    RotationTask,
+    image_caps,
+    image_floors,
+)
 from eqssl_edu.theory import Floor, inconsistency_floor, label_cap
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, EmbeddingExplorer, LiveTraining
@@ -374,7 +381,7 @@ ByHand(ask, digit=range(20), version=list(versions), turn=range(4), start={"digi
 # %%
 print("version          cap   reached    floor   loss (nats)")
 for name, version in versions.items():
-    cap, floor = rotation.image_caps(version).mean(), rotation.image_floors(version).mean()
+    cap, floor = image_caps(rotation, version).mean(), image_floors(rotation, version).mean()
     loss, accuracy = judge.evaluate(version)
     print(f"{name:13} {cap:6.1%}  {accuracy:7.2%}   {floor:6.3f}   {loss:.3f}")
     assert accuracy <= cap + 1e-9 and loss >= floor - 1e-9  # whatever was learned
@@ -384,7 +391,7 @@ for name, version in versions.items():
 with torch.no_grad():
     logits = judge(versions["quarter turn"])  # (300, 4)
 assert (logits.amax(dim=1) - logits.amin(dim=1)).max() < 1e-4 and abs(accuracy - 1 / 4) < 1e-9
-assert rotation.image_caps(letters.test.images).min() == 1  # none is symmetric pixel by pixel
+assert image_caps(rotation, letters.test.images).min() == 1  # none is symmetric pixel by pixel
 
 # %% [markdown]
 # **Seen:** no network passes the cap of an image. With a half turn it reaches it: it finds the axis of the digit, and

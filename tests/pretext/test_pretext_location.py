@@ -2,39 +2,31 @@
 
 import pytest
 import torch
+from families import by_name, noise, turned_inputs_agree
 
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.pretext import RelativeLocationTask
 
-GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
 CASES = [(16, 4, 1, 1), (18, 4, 2, 1), (21, 5, 1, 0), (9, 3, 0, 0)]  # side, patch, gap, jitter
 
 
-def noise(count=40, size=16, channels=2, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, channels, size, size, generator=generator)
-
-
 @pytest.mark.parametrize(("size", "patch", "gap", "jitter"), CASES)
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-def test_turned_patches_are_the_patches_of_the_turned_image(group, size, patch, gap, jitter):
+def test_turned_patches_are_the_patches_of_the_turned_image(size, patch, gap, jitter):
     """Bit for bit, with place and jitter: g . a(x, l) = a(g x, g.l)."""
-    task, images = RelativeLocationTask(group, patch, gap, jitter), noise(size=size)
-    generator = torch.Generator().manual_seed(1)
-    labels = torch.randint(8, (len(images),), generator=generator)
-    draws = task.draw(images, generator)
-    for g in group.elements:
-        moved = task.labels.act(g, labels)
-        wanted = task.apply(group.transform(images, g), moved, task.transform_draws(draws, g, labels))
-        assert torch.equal(task.transform(task.apply(images, labels, draws), g), wanted)
+    task = RelativeLocationTask(dihedral(4), patch, gap, jitter)
+    assert all(turned_inputs_agree(task, noise(40, size, 2)))
 
 
-def test_it_fails_if_the_jitter_does_not_turn():
+@pytest.mark.parametrize("group", [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2)], **by_name)
+def test_they_are_for_every_group(group):
+    assert all(turned_inputs_agree(RelativeLocationTask(group, 4), noise(40)))
+
+
+def test_it_fails_if_the_jitter_does_not_turn(monkeypatch):
     """The must-fail twin."""
-    task, images = RelativeLocationTask(cyclic(4), 4), noise()
-    labels, draws = torch.arange(40) % 8, task.draw(images, torch.Generator().manual_seed(1))
-    wrong = task.apply(cyclic(4).transform(images, 1), task.labels.act(1, labels), draws)
-    assert not torch.equal(task.transform(task.apply(images, labels, draws), 1), wrong)
+    task = RelativeLocationTask(cyclic(4), 4)
+    monkeypatch.setattr(task, "transform_draws", lambda draws, g, labels: draws)
+    assert turned_inputs_agree(task, noise(40))[1:] == 3 * [False]
 
 
 def test_patches_are_cut_where_the_label_says():
@@ -65,32 +57,3 @@ def test_draws_reach_every_place_and_stay_inside():
     assert (inputs[..., 1:] - inputs[..., :-1] == 1).all() and (
         inputs[..., 1:, :] - inputs[..., :-1, :] == 20
     ).all()
-
-
-def test_sample_is_decided_by_the_generator():
-    task, images = RelativeLocationTask(dihedral(4), 4), noise()
-    first, again, other = (task.sample(images, torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
-    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
-    assert not torch.equal(first[1], other[1])
-
-
-BAD = {
-    "overlap": (lambda: RelativeLocationTask(cyclic(4), 4, gap=0), "jitter must be at most the gap"),
-    "negative": (lambda: RelativeLocationTask(cyclic(4), 4, gap=-1), "gap must be an integer of at least 0"),
-    "off the grid": (lambda: RelativeLocationTask(cyclic(8), 4), "group must map the pixel grid"),
-    "small": (
-        lambda: RelativeLocationTask(cyclic(4), 6).sample(noise()),
-        "images must be square of a side of",
-    ),
-    "odd": (
-        lambda: RelativeLocationTask(cyclic(4), 3).sample(noise()),
-        "patch must be even for images of side 16",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_malformed_input_is_named(as_a_user, case):
-    call, message = BAD[case]
-    with pytest.raises(ValueError, match=message):
-        call()

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from families import by_name, label_error, noise
 from torch import nn
 
 from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder, matched_cnn
@@ -16,23 +17,15 @@ from eqssl_edu.pretext import (
     PretextModel,
     RelativeLocationTask,
     RotationTask,
-    SpatialHead,
-    Task,
     lift_parts,
 )
 
-GROUPS = [cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
 TASKS = {
     "rotation": RotationTask,
     "location": lambda group: RelativeLocationTask(group, 4),
     "jigsaw 2x2": lambda group: JigsawTask(group, 2, gap=1, jitter=1),
     "jigsaw 3x3": lambda group: JigsawTask(group, 3, count=24),
 }
-
-
-def noise(count=6, size=16, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, 1, size, size, dtype=torch.float64, generator=generator)
 
 
 def inputs_of(task, count=6):
@@ -49,20 +42,10 @@ def model_for(task, encoder=None, head=None, **options):
     return PretextModel(encoder, task, head, **options).double()
 
 
-def error(model, task, inputs):
-    """The largest |o(g y)[g.l] - o(y)[l]| over all g."""
-    logits = model(inputs).detach()
-    assert logits.std() > 1e-4
-    return max(
-        (model(task.transform(inputs, g)).detach() - task.labels.transform(logits, g)).abs().max()
-        for g in task.group.elements
-    )
-
-
 # -- T9: the lift ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [cyclic(2), dihedral(1), dihedral(4)], **by_name)
 def test_t9_lifted_features_are_regular(group):
     """T9: moving the parts and shifting each one's group axis is one shift of the lifted field."""
     for positions in (GSet.grid(group, 2), GSet.grid(group, 3), GSet.trivial(group, 2)):
@@ -98,56 +81,43 @@ def test_t9_the_formula():
 # -- equivariance of whole models --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-def test_t9_logits_move_with_the_input(group, task, training):
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(2), dihedral(4)], **by_name)
+def test_t9_logits_move_with_the_input(group, task):
     task = TASKS[task](group)
     inputs, _ = inputs_of(task)
-    assert error(model_for(task).train(training), task, inputs) < 1e-12
+    for training in (True, False):
+        assert label_error(model_for(task).train(training), task, inputs) < 1e-12
 
 
 def test_hidden_layer_is_optional():
     for name, hidden in [("rotation", 7), ("jigsaw 2x2", 0), ("location", 9)]:
         task = TASKS[name](cyclic(4))
         model = model_for(task, hidden=hidden)
-        assert error(model, task, inputs_of(task)[0]) < 1e-12
+        assert label_error(model, task, inputs_of(task)[0]) < 1e-12
         assert model.head.in_channels == (hidden or 4 * 5)
 
 
-def heads_for(task, encoder):
-    return {
-        "invariant": InvariantHead(task.labels, encoder.out_channels),
-        "free": FreeHead(task.labels, encoder.out_channels, task.group.order),
-        "spatial": SpatialHead(
-            task.labels,
-            task.positions.size * encoder.out_channels,
-            task.group.order,
-            {1: 8, 2: 2, 4: 3}[task.positions.size],
-        ),
-    }
-
-
-@pytest.mark.parametrize("head", ["invariant", "free", "spatial"])
-@pytest.mark.parametrize("task", ["rotation", "location", "jigsaw 2x2"])
+@pytest.mark.parametrize("head", ["invariant", "free"])
+@pytest.mark.parametrize("task", ["rotation", "jigsaw 2x2"])
 def test_naive_twins_train_and_are_not_equivariant(task, head):
     """The must-fail twins, run by the same code."""
     task = TASKS[task](cyclic(4))
-    encoder = small_cnn(cyclic(4))
-    model = model_for(task, encoder, heads_for(task, encoder)[head])
-    assert error(model, task, inputs_of(task)[0]) > 1e-2
+    heads = {"invariant": InvariantHead(task.labels, 5), "free": FreeHead(task.labels, 5, 4)}
+    model = model_for(task, head=heads[head])
+    assert label_error(model, task, inputs_of(task)[0]) > 1e-2
     model.training_step(noise(), torch.Generator().manual_seed(0))["loss"].backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["rotation", "location"])
 def test_plain_cnn_as_a_twin(task):
     task = TASKS[task](cyclic(4))
     plain = matched_cnn(small_cnn(cyclic(4)))
     model = model_for(task, plain, FreeHead(task.labels, plain.out_channels, 1))
     inputs, _ = inputs_of(task)
     assert model(inputs).shape == (6, task.labels.size)
-    assert error(model, task, inputs) > 1e-3
+    assert label_error(model, task, inputs) > 1e-3
 
 
 # -- every kind of encoder ---------------------------------------------------------------------------------------
@@ -176,7 +146,6 @@ def steerable_cnn():
 
 
 ENCODERS = {
-    "GroupCNN": lambda: small_cnn(cyclic(4)),
     "GroupResNet": lambda: GroupResNet(cyclic(4), in_channels=1, width=2, image_size=8),
     "SymmetrizedEncoder": lambda: SymmetrizedEncoder(cyclic(4), plain_network()),
     "escnn": escnn_encoder,
@@ -184,38 +153,25 @@ ENCODERS = {
 }
 
 
-def _light(images):
-    """Light that falls from one of four sides, (4, 1, H, W)."""
-    ramp = torch.linspace(1, 0, images.shape[-1], dtype=images.dtype)[:, None].expand(images.shape[-2:])
-    return torch.stack([cyclic(4).transform(ramp, g) for g in range(4)])[:, None]
-
-
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("task", ["rotation", "jigsaw 2x2", "jigsaw 3x3", "location", "your own"])
+@pytest.mark.parametrize("task", ["rotation", "jigsaw 2x2"])
 def test_every_encoder_answers_every_task(encoder, task):
-    tasks = {  # parts of 8 x 8 pixels for the ResNet
-        "rotation": RotationTask(cyclic(4)),
-        "jigsaw 2x2": JigsawTask(cyclic(4), 2),
-        "jigsaw 3x3": JigsawTask(cyclic(4), 3, count=8),
-        "your own": Task(GSet.regular(cyclic(4)), lambda images, labels: images + _light(images)[labels]),
-        "location": RelativeLocationTask(cyclic(4), 8, gap=0, jitter=0),
-    }
+    tasks = {"rotation": RotationTask(cyclic(4)), "jigsaw 2x2": JigsawTask(cyclic(4), 2)}
     task = tasks[task]
     model = model_for(task, ENCODERS[encoder]())
-    images = noise(4, 24 if task.positions.size in (2, 9) else 16)
-    inputs, _ = task.sample(images, torch.Generator().manual_seed(1))
+    inputs, _ = inputs_of(task, 4)
     tolerance = 1e-5 if encoder in ("escnn", "SteerableCNN") else 1e-12  # escnn's kernels are float32 (E3)
     for training in (True, False):
-        assert error(model.train(training), task, inputs) < tolerance
-    model.training_step(images, torch.Generator().manual_seed(0))["loss"].backward()
-    loss, accuracy = model.evaluate(images)
+        assert label_error(model.train(training), task, inputs) < tolerance
+    model.training_step(noise(), torch.Generator().manual_seed(0))["loss"].backward()
+    loss, accuracy = model.evaluate(noise())
     assert 0 < loss < 20 and 0 <= accuracy <= 1
 
 
 # -- T6 ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["rotation", "location", "jigsaw 2x2"])
 def test_t6_the_orbit_is_free(task):
     """T6: own turns of each input, labels moved along, change neither the loss nor any gradient, in training mode."""
     group = dihedral(4)
@@ -241,7 +197,7 @@ def test_t6_the_orbit_is_free(task):
 # -- evaluation --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["rotation", "jigsaw 2x2"])
 def test_evaluate_is_decided_by_the_seed_and_turns_change_nothing(task):
     task = TASKS[task](cyclic(4))
     model = model_for(task)
@@ -254,7 +210,7 @@ def test_evaluate_is_decided_by_the_seed_and_turns_change_nothing(task):
 def test_evaluate_leaves_the_model_as_it_was():
     model = model_for(TASKS["jigsaw 2x2"](cyclic(4))).float().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    model.evaluate(noise(4).float())
+    model.evaluate(noise().float())
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -267,17 +223,3 @@ def test_invariant_head_on_the_orbit():
     loss, accuracy = model.evaluate(noise(30))
     assert accuracy <= 1 / 4 and loss >= math.log(4) - 1e-12
     assert model.cap == 1.0  # on upright images alone it could be right
-
-
-def test_errors_name_the_argument(as_a_user):
-    task = TASKS["jigsaw 2x2"](cyclic(4))
-    with pytest.raises(ValueError, match="hidden must be a number of channels"):
-        PretextModel(small_cnn(cyclic(4)), task, hidden=-1)
-    with pytest.raises(TypeError, match="encoder must have feature_maps for a SpatialHead"):
-        PretextModel(SymmetrizedEncoder(cyclic(4), plain_network()), task, SpatialHead(task.labels, 20, 4, 3))
-    with pytest.raises(ValueError, match=r"maps must have shape \(B, 20, 4, 5, 5\)"):
-        PretextModel(small_cnn(cyclic(4)), task, SpatialHead(task.labels, 20, 4, 5))(torch.rand(1, 1, 16, 16))
-    with pytest.raises(TypeError, match="task must be a Task"):
-        PretextModel(small_cnn(cyclic(4)), "rotation")
-    with pytest.raises(ValueError, match=r"features must have shape \(B, 4, C, 4"):
-        lift_parts(torch.rand(2, 3, 5, 4), GSet.grid(cyclic(4), 2))

@@ -4,22 +4,16 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
+from families import by_name, label_error, noise
 
-from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
+from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead, GSetHead, InvariantHead
-from eqssl_edu.pretext import PretextModel, RotationTask
+from eqssl_edu.pretext import PretextModel, RotationTask, image_caps
 from eqssl_edu.theory import label_cap
 
 GROUPS = [cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
-
-
-def noise(count=6, size=9, seed=0):
-    return torch.rand(
-        count, 1, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-    )
 
 
 def model_with(head, group):
@@ -34,49 +28,12 @@ def model_with(head, group):
     return PretextModel(encoder, task, heads[head]).double()
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", GROUPS, **by_name)
 def test_sample_turns_each_image_by_its_label(group):
-    images, task = noise(), RotationTask(group)
+    images, task = noise(6), RotationTask(group)
     inputs, labels = task.sample(images, torch.Generator().manual_seed(1))
     for image, turned, label in zip(images, inputs, labels, strict=True):
         assert torch.equal(turned, group.transform(image, int(label)))
-
-
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-def test_label_moves_with_the_input(group):
-    """(a g) x has the label a g: sampling and then turning is sampling with the label acted on."""
-    images, task = noise(), RotationTask(group)
-    inputs, labels = task.sample(images, torch.Generator().manual_seed(1))
-    for a in group.elements:
-        moved = group.transform(images, task.labels.act(a, labels))
-        assert torch.equal(task.transform(inputs, a), moved)
-
-
-def test_sample_is_decided_by_the_generator():
-    task, images = RotationTask(cyclic(4)), noise(64)
-    first, second, other = (task.sample(images, torch.Generator().manual_seed(seed))[1] for seed in (3, 3, 4))
-    assert torch.equal(first, second)
-    assert not torch.equal(first, other)
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-def test_logits_of_the_equivariant_head_move_with_the_input(group, training):
-    model = model_with("equivariant", group).train(training)
-    inputs = noise()
-    logits = model(inputs).detach()
-    assert logits.std() > 1e-3
-    for g in group.elements:
-        turned = model(group.transform(inputs, g)).detach()
-        assert (turned - model.task.labels.transform(logits, g)).abs().max() < 1e-12
-
-
-@pytest.mark.parametrize("head", ["free", "invariant"])
-def test_logits_of_the_naive_heads_do_not_move_with_the_input(head):
-    """The must-fail twin."""
-    model, inputs = model_with(head, cyclic(4)), noise()
-    turned = model(cyclic(4).transform(inputs, 1)).detach()
-    assert (turned - model.task.labels.transform(model(inputs).detach(), 1)).abs().max() > 1e-2
 
 
 def test_t1_invariant_head_has_accuracy_exactly_one_over_g():
@@ -101,33 +58,10 @@ def test_t1_the_cap_holds_only_for_invariant_heads():
     assert model.evaluate(images)[1] > 1 / 4
 
 
-def test_t6_the_orbit_is_free():
-    """T6: turning each sample by its own element, and its label with it, changes neither the loss nor a gradient."""
-    group = dihedral(4)
-    model, inputs = model_with("equivariant", group).train(), noise(8)
-    labels = torch.arange(8)
-    elements = torch.tensor([3, 1, 4, 1, 5, 2, 6, 7])
-
-    def loss_and_gradient(inputs, labels):
-        loss = F.cross_entropy(model(inputs), labels)
-        return loss.item(), torch.cat(
-            [g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]
-        )
-
-    loss, gradient = loss_and_gradient(inputs, labels)
-    turned, turned_gradient = loss_and_gradient(
-        group.transform(inputs, elements), model.task.labels.act(elements, labels)
-    )
-    assert abs(turned - loss) < 1e-12
-    assert (turned_gradient - gradient).norm() < 1e-12 * gradient.norm()
-    wrong, _ = loss_and_gradient(group.transform(inputs, elements), labels)  # the labels left behind
-    assert abs(wrong - loss) > 1e-3
-
-
 # -- T3: one scorer ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
 def test_t3_logits_are_one_scorer_on_the_turned_copies(group):
     """T3: o(y)[h] = s(h^-1 y) with s(y) = o(y)[e]."""
     model, inputs = model_with("equivariant", group).eval(), noise()
@@ -145,7 +79,7 @@ def test_t3_holds_for_no_free_head():
         assert (model(inputs) - torch.stack(scores, dim=1)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
 def test_t3_equivariant_maps_into_r_g_are_as_many_as_scorers(group):
     """On any finite set of inputs the equivariant maps into R^G have the dimension of the functions s: |inputs|."""
     orbits = [GSet.quotient(group, subgroup) for subgroup in group.subgroups()]
@@ -163,7 +97,7 @@ def test_t3_on_rotation_invariant_data_nothing_is_learned():
         loss, accuracy = model.evaluate(images)
         assert loss >= math.log(4) - 1e-12 and accuracy == pytest.approx(1 / 4)
         # Upright data are another matter: there a scorer may be right.
-    assert RotationTask(group).image_caps(noise(3)).tolist() == [1, 1, 1]
+    assert image_caps(RotationTask(group), noise(3)).tolist() == [1, 1, 1]
 
 
 # -- T5: the right label set ---------------------------------------------------------------------------------------
@@ -185,7 +119,7 @@ def best(task, images):
     return nats, accuracy
 
 
-@pytest.mark.parametrize("subgroup", dihedral(4).subgroups(), ids=str)
+@pytest.mark.parametrize("subgroup", [(0,), (0, 5), (0, 1, 2, 3), tuple(range(8))], ids=str)
 def test_t5_cosets_of_the_data_symmetry(subgroup):
     """T5: on data with the symmetry H the labels G are capped at 1/|H|, log|H|; the labels G/H are not."""
     group = dihedral(4)
@@ -208,7 +142,7 @@ def test_t5_mirror_images_and_eight_labels():
     assert best(RotationTask(dihedral(4), (0, 5)), images)[1] == pytest.approx(0.5)  # the wrong axis
 
 
-@pytest.mark.parametrize("subgroup", dihedral(4).subgroups(), ids=str)
+@pytest.mark.parametrize("subgroup", [(0,), (0, 5), (0, 1, 2, 3), tuple(range(8))], ids=str)
 def test_coset_labels_move_with_the_input(subgroup):
     group, images = dihedral(4), noise(30)
     task = RotationTask(group, subgroup)
@@ -223,33 +157,4 @@ def test_coset_labels_move_with_the_input(subgroup):
     assert len(set(turns.tolist())) > 1  # all members of a coset are drawn
     torch.manual_seed(0)
     model = PretextModel(GroupCNN(group, channels=(4, 6)), task).double()
-    logits = model(inputs).detach()
-    for g in group.elements:
-        turned = model(task.transform(inputs, g)).detach()
-        assert (turned - task.labels.transform(logits, g)).abs().max() < 1e-12
-
-
-def test_symmetrized_plain_network_is_equivariant_too():
-    group = cyclic(4)
-    torch.manual_seed(0)
-    plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(81, 12), torch.nn.Tanh())
-    model = PretextModel(SymmetrizedEncoder(group, plain), RotationTask(group)).double()
-    logits = model(noise()).detach()
-    turned = model(group.transform(noise(), 1)).detach()
-    assert (turned - model.task.labels.transform(logits, 1)).abs().max() < 1e-12
-
-
-def test_training_step_reports_loss_and_accuracy():
-    model = model_with("equivariant", cyclic(4))
-    result = model.training_step(noise(), torch.Generator().manual_seed(0))
-    assert result["loss"].requires_grad and not result["accuracy"].requires_grad
-    assert 0 <= result["accuracy"] <= 1
-
-
-def test_errors_name_the_argument(as_a_user):
-    with pytest.raises(ValueError, match="group must map the pixel grid"):
-        RotationTask(cyclic(8))
-    with pytest.raises(ValueError, match="task must be a task of the encoder's group C4"):
-        PretextModel(GroupCNN(cyclic(4)), RotationTask(dihedral(4)))
-    with pytest.raises(ValueError, match="images must hold at least one image"):
-        model_with("free", cyclic(4)).evaluate(noise(0))
+    assert label_error(model, task, inputs) < 1e-12

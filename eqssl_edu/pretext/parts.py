@@ -5,15 +5,15 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import need_shape
 from eqssl_edu.gsets import GSet
 
 __all__ = ["lift_parts"]
 
 
 def lift_parts(
-    features: Float[Tensor, "batch part channel group *grid"], positions: GSet
-) -> Float[Tensor, "batch wide group *grid"]:
+    features: Float[Tensor, "batch part channel group"], positions: GSet
+) -> Float[Tensor, "batch wide group"]:
     r"""Lift the features of P parts to an ordinary regular field with P * C channels.
 
     $$ U[(q, c), h] = F_{h \cdot q}[c, h] $$
@@ -34,8 +34,6 @@ def lift_parts(
         torch.Size([3, 32, 4])
     """
     order = positions.group.order
-    if features.ndim < 4 or features.shape[1] != positions.size or features.shape[3] != order:
-        raise ValueError(f"features must have shape (B, {positions.size}, C, {order}, ...), {got(features)}")
+    need_shape("features", features, "B", positions.size, "C", order)
     index = positions.action.T.to(features.device)  # [q, h] = h.q
-    index = index.reshape(1, positions.size, 1, order, *[1] * (features.ndim - 4)).expand_as(features)
-    return features.gather(1, index).flatten(1, 2)
+    return features.gather(1, index[None, :, None].expand_as(features)).flatten(1, 2)
