@@ -9,7 +9,7 @@ import lab as environment
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while playwright runs, its event loop stands in the way of other tests
 def chromium():
     """A headless Chromium with no network of its own."""
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -1,9 +1,5 @@
-"""The runner that checks the notebooks' asserts with other seeds; and, on request, the notebooks themselves.
+"""The runner that checks the notebooks' asserts with other seeds; and, in `course.py test long`, the notebooks."""
 
-SEEDS="0 1 2 3 4" python -m pytest tests/notebooks/test_seeds.py        minutes
-"""
-
-import os
 from pathlib import Path
 
 import pytest
@@ -54,8 +50,8 @@ def test_every_training_notebook_has_a_seed():
     assert {"05", "06", "08"} <= {path.stem[:2] for path in WITH_SEEDS}
 
 
-@pytest.mark.skipif("SEEDS" not in os.environ, reason="minutes for each seed; SEEDS='0 1 2 3 4' runs them")
-@pytest.mark.parametrize("seed", os.environ.get("SEEDS", "").split())
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 5))  # every other test of the notebooks has seed 0
 @pytest.mark.parametrize("path", WITH_SEEDS, ids=lambda path: path.stem)
 def test_what_a_notebook_says_holds_with_every_seed(path, seed):
-    assert seeds.failures(path.read_text("utf-8"), int(seed)) == []
+    assert seeds.failures(path.read_text("utf-8"), seed) == []

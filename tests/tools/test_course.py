@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -44,25 +45,18 @@ def pip(folder, monkeypatch):
     monkeypatch.setattr(course, "create_venv", create_venv)
     monkeypatch.setattr(course, "healthy", lambda: (folder / ".venv" / "bin").exists())
     monkeypatch.setattr(course, "wants_small_torch", lambda: False)
-    monkeypatch.setattr(course, "index_answers", lambda requirement: True)
+    monkeypatch.setattr(course, "offline", lambda packages, small: False)
     monkeypatch.setattr(course, "pip_install", asked.append)
     return asked
 
 
-# ----------------------------------------------------------------------------------------------------------
-# Is the environment ready?
-
-
 def installed(*sets):
     """The state of an environment with these sets."""
-    return {"fingerprint": course.fingerprint(), "folder": str(course.VENV), "sets": list(sets)}
+    return {**course.stamp(), "sets": list(sets)}
 
 
-def test_a_clone_is_not_ready(folder):
+def test_a_clone_is_not_ready_and_the_lab_is_with_either_set(folder):
     assert not course.ready("lab")
-
-
-def test_the_lab_is_ready_with_either_set_and_the_tests_only_with_theirs(folder):
     course.write_state(installed("lab"))
     assert course.ready("lab") and not course.ready("test")
     course.write_state(installed("lab", "test"))
@@ -72,22 +66,19 @@ def test_the_lab_is_ready_with_either_set_and_the_tests_only_with_theirs(folder)
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
 def test_a_changed_list_of_packages_makes_it_out_of_date(folder, name):
     course.write_state(installed("lab"))
-    (folder / name).write_text((folder / name).read_text() + "\n# changed\n")
+    course.write(folder / name, (folder / name).read_text() + "\n# changed\n")
     assert not course.ready("lab")
 
 
-def test_a_folder_that_moved_is_not_ready(folder):
+def test_a_moved_folder_or_a_python_that_is_gone_is_not_ready(folder, monkeypatch):
     course.write_state({**installed("lab"), "folder": "/somewhere/else/.venv"})
     assert not course.ready("lab")
-
-
-def test_an_environment_whose_python_is_gone_is_not_ready(folder, monkeypatch):
     course.write_state(installed("lab"))
     monkeypatch.setattr(course, "venv_python", lambda: folder / "no" / "python")
     assert not course.ready("lab")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"unfinished": true}'])
+@pytest.mark.parametrize("content", ["", "{", '{"unfinished": true}'])
 def test_a_state_that_says_nothing_is_not_ready(folder, content):
     course.write(course.STATE, content)
     assert not course.ready("lab")
@@ -101,32 +92,17 @@ def test_a_missing_or_broken_environment_is_not_healthy(folder, monkeypatch):
     assert not course.healthy()
 
 
-# ----------------------------------------------------------------------------------------------------------
-# Installing
-
-
-def test_the_lab_installs_the_students_set_and_escnn_without_its_dependencies(pip):
+def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys):
+    project = tomllib.loads((course.ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
     course.prepare("lab")
-    project = course.read_project()
-    escnn = ["--no-deps", *project["optional-dependencies"]["escnn"]]
-    assert pip == ["venv", project["dependencies"], escnn]
+    assert pip == ["venv", project["dependencies"], ["--no-deps", *extras["escnn"]]]
     assert course.read_state() == installed("lab")
-
-
-def test_a_second_run_installs_nothing(pip, capsys):
-    course.prepare("lab")
     del pip[:]
     capsys.readouterr()
     course.prepare("lab")
     assert pip == [] and capsys.readouterr().out == ""
-
-
-def test_the_tests_add_their_set_to_the_same_environment(pip):
-    course.prepare("lab")
-    del pip[:]
     course.prepare("test")
-    project = course.read_project()
-    extras = project["optional-dependencies"]
     assert pip == [  # no new environment
         [*project["dependencies"], *extras["data"], *extras["gpu"], *extras["test"]],
         ["--no-deps", *extras["escnn"], *extras["lightly"]],
@@ -196,9 +172,10 @@ def test_pip_without_network_is_recognised(folder, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     with pytest.raises(ConnectionError):
         course.pip_install(["--no-deps", "a-package-that-nobody-has"])
-    assert not course.index_answers(["a-package-that-nobody-has"])
-    assert not course.satisfied(["a-package-that-nobody-has"])
-    assert course.satisfied(["pytest"])  # which is here, so nothing has to be asked
+    assert course.offline(["a-package-that-nobody-has"], ["a-package-that-nobody-has"])
+    assert not course.offline(
+        ["pytest"], ["a-package-that-nobody-has"]
+    )  # it is here: nothing has to be asked
 
 
 def test_another_trouble_of_pip_is_not_taken_for_the_network(folder, monkeypatch, capfd):
@@ -247,7 +224,7 @@ def test_if_the_index_for_small_torch_does_not_answer_the_usual_one_is_asked(pip
     monkeypatch.setattr(course, "pip_install", only_usual)
     monkeypatch.setattr(course, "wants_small_torch", lambda: True)
     course.prepare("lab")
-    assert pip[1] == course.read_project()["dependencies"]
+    assert pip[1] == course.requirements("lab")[0]
 
 
 def test_the_library_is_found_by_a_relative_path(folder):
@@ -256,10 +233,6 @@ def test_the_library_is_found_by_a_relative_path(folder):
     course.link_library()
     line = (packages / "eqssl_edu.pth").read_text()
     assert line.isascii() and (packages / line.strip()).resolve() == folder
-
-
-# ----------------------------------------------------------------------------------------------------------
-# Two at once
 
 
 @posix_only
@@ -298,10 +271,6 @@ def test_a_folder_that_cannot_be_written_gives_one_sentence(folder, monkeypatch,
     assert capsys.readouterr().err.count("\n") == 1
 
 
-# ----------------------------------------------------------------------------------------------------------
-# Child processes
-
-
 def test_children_see_nothing_of_other_pythons_and_jupyters(folder, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", "/other/jupyter")
     monkeypatch.setenv("JUPYTER_TOKEN", "")  # would switch the token off
@@ -327,12 +296,7 @@ def test_a_child_ends_with_its_parent(folder, monkeypatch):
     assert child.poll() is not None
 
 
-# ----------------------------------------------------------------------------------------------------------
-# lab
-
-
 def test_the_lab_is_opened_on_the_tour_for_this_machine_alone(folder, monkeypatch):
-    course.write(folder / course.TOUR, "{}")
     monkeypatch.setattr(course, "prepare", lambda wanted: None)
     shown = f"import sys; open({str(folder / 'asked')!r}, 'w').write(repr(sys.argv))"
     monkeypatch.setattr(
@@ -388,107 +352,6 @@ def test_the_lab_survives_a_taken_port_and_wants_its_token(folder, monkeypatch):
     assert not lab.is_alive()
 
 
-# ----------------------------------------------------------------------------------------------------------
-# test, bench, build
-
-
-def closing_line(text):
-    """The counts of the last line, read as one reads pytest's."""
-    last = text.strip().splitlines()[-1]
-    assert re.fullmatch(r"=+ .* in \d+\.\d\ds =+", last)
-    return {kind: int(count) for count, kind in re.findall(r"(\d+) (\w+)", last.split(" in ")[0])}
-
-
-def test_the_report_counts_over_all_parts():
-    report = course.Report()
-    report.add("library", 3.0, passed=5, skipped=1)
-    report.add("browser", 2.0, passed=2, failed=1)
-    assert closing_line(report.text()) == {"failed": 1, "passed": 7, "skipped": 1}
-    assert re.search(r"^library +3\.0 s   5 passed, 1 skipped$", report.text(), re.MULTILINE)
-
-
-@pytest.mark.parametrize(("failed", "status"), [(0, 0), (1, 1)])
-def test_any_failure_is_the_exit_status(folder, monkeypatch, capsys, failed, status):
-    parts = dict.fromkeys(course.PARTS, lambda report, rest: report.add("part", 0.0, passed=1))
-    parts["library"] = lambda report, rest: report.add("library", 0.0, passed=1, failed=failed)
-    monkeypatch.setattr(course, "RUN_PART", parts)
-    monkeypatch.setattr(course, "prepare", lambda wanted: None)
-    assert course.run(["test"]) == status
-    assert closing_line(capsys.readouterr().out)["passed"] == 4
-
-
-def run_pytest(folder, source):
-    """The counts of one run of pytest on a file with this source."""
-    course.VENV.mkdir()
-    (folder / "test_it.py").write_text(source)
-    report = course.Report()
-    course.pytest(report, "it", ["-q", "test_it.py"])
-    return report.counts
-
-
-def test_pytest_is_counted(folder):
-    source = "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\ndef test_c(): pytest.skip('no')\n"
-    assert run_pytest(folder, source) == {"failed": 1, "passed": 1, "skipped": 1}
-
-
-@pytest.mark.parametrize("source", ["", "def test_a(): import os; os._exit(0)"])
-def test_a_run_of_pytest_that_breaks_off_or_finds_nothing_is_a_failure(folder, source):
-    assert run_pytest(folder, source)["failed"] == 1
-
-
-NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-
-
-@pytest.mark.parametrize(("source", "failed"), [("1 + 1", 0), ("raise ValueError('broken cell')", 1)])
-def test_every_cell_of_a_notebook_runs(folder, monkeypatch, capfd, source, failed):
-    cell = {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": "a",
-        "metadata": {},
-        "outputs": [],
-        "source": source,
-    }
-    course.write(
-        folder / "notebooks" / "solutions" / "00_tour.ipynb", json.dumps({**NOTEBOOK, "cells": [cell]})
-    )
-    monkeypatch.setattr(course, "prepare", lambda wanted: None)
-    course.VENV.mkdir()
-    assert course.run(["test", "notebooks", "00"]) == failed
-    said = capfd.readouterr().out
-    assert re.search(
-        rf"^notebook: solutions/00_tour +\d+\.\d s   1 {'failed' if failed else 'passed'}$",
-        said,
-        re.MULTILINE,
-    )
-    assert ("broken cell" in said) == bool(failed)
-
-
-def test_browser_tests_without_a_browser_are_skipped_with_the_reason(folder, monkeypatch):
-    (folder / "tests" / "browser").mkdir(parents=True)
-    monkeypatch.setattr(course.shutil, "which", lambda _: None)
-    report = course.Report()
-    course.run_browser(report, [])
-    assert report.counts["skipped"] == 1 and "no chromium found" in report.text()
-
-
-def test_benchmarks_are_run_by_name_and_their_failure_is_reported(folder, monkeypatch, capfd):
-    runnable = 'if __name__ == "__main__":\n    '
-    course.write(folder / "benchmarks" / "good.py", runnable + "print('ran good')")
-    course.write(folder / "benchmarks" / "bad.py", runnable + "raise SystemExit('ran bad')")
-    course.write(folder / "benchmarks" / "helper.py", "raise SystemExit('a module, no benchmark')")
-    monkeypatch.setattr(course, "prepare", lambda wanted: None)
-    assert course.run(["bench", "good"]) == 0
-    assert "ran bad" not in "".join(capfd.readouterr())
-    assert course.run(["bench"]) == 1
-    out, error = capfd.readouterr()
-    assert "ran good" in out and "ran bad" in error and error.endswith("Failed: bad.\n")
-
-
-# ----------------------------------------------------------------------------------------------------------
-# doctor
-
-
 def test_the_doctor_names_the_command_that_makes_the_environment(folder, capsys):
     assert course.run(["doctor"]) == 1
     assert (
@@ -498,64 +361,10 @@ def test_the_doctor_names_the_command_that_makes_the_environment(folder, capsys)
     assert not (folder / ".venv").exists()
 
 
-@pytest.fixture
-def library(monkeypatch):
-    """Outside of .venv, which has a path file, kernels have to be told where the library is."""
-    if Path(sys.prefix) != course.VENV:
-        monkeypatch.setenv("PYTHONPATH", str(course.ROOT))
-
-
-def test_the_kernel_of_the_notebooks_is_the_one_of_this_environment(library, capsys):
-    assert course.check_kernel()
-    assert capsys.readouterr().out.startswith("ok    kernel")
-
-
-def test_a_kernel_of_another_environment_is_found_out(library, tmp_path, monkeypatch, capsys):
-    start = f"import sys; sys.prefix = {str(tmp_path)!r}; import ipykernel.kernelapp as k; k.launch_new_instance()"
-    spec = {
-        "argv": [sys.executable, "-c", start, "-f", "{connection_file}"],
-        "display_name": "x",
-        "language": "python",
-    }
-    course.write(tmp_path / "kernels" / "python3" / "kernel.json", json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))  # what `environment` keeps from the children
-    assert not course.check_kernel()
-    assert capsys.readouterr().out.startswith(f"MEND  kernel: `python3` runs in {tmp_path}")
-
-
-def test_both_halves_of_anywidget_are_looked_for(monkeypatch, capsys):
-    assert course.check_anywidget()
-    monkeypatch.setattr("jupyterlab_server.config.get_federated_extensions", lambda _: {})
-    assert not course.check_anywidget()
-    assert "MEND  anywidget: JupyterLab does not find anywidget" in capsys.readouterr().out
-
-
-def test_escnns_route_is_told_and_pip_check_explained(capsys):
-    assert course.check_escnn()
-    said = capsys.readouterr().out
-    assert said.startswith("ok    escnn: 1.0.11 with")
-    missing = [name for name in ("lie-learn", "py3nj") if not course.distributed(name)]
-    assert all(name in said for name in missing)
-
-
-@pytest.mark.parametrize(("path", "word"), [(None, "note"), ("/usr/bin/chromium", "ok  ")])
-def test_the_course_does_without_chromium(monkeypatch, capsys, path, word):
-    monkeypatch.setattr(course.shutil, "which", lambda _: path)
-    assert course.check_chromium()
-    assert capsys.readouterr().out.startswith(f"{word}  chromium")
-
-
-# ----------------------------------------------------------------------------------------------------------
-# Command line
-
-
 def test_an_old_python_gets_a_sentence(monkeypatch, capsys):
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     assert course.run(["lab"]) == 1
-    assert (
-        capsys.readouterr().err
-        == "The course needs Python 3.11 or newer; this is Python 3.9: use a newer one.\n"
-    )
+    assert capsys.readouterr().err == "The course needs Python 3.11 or newer; this is Python 3.9.\n"
 
 
 def test_the_file_can_be_read_by_an_old_python():
@@ -564,24 +373,23 @@ def test_the_file_can_be_read_by_an_old_python():
     ast.parse((course.ROOT / "course.py").read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["test", "libary"], "There is no part 'libary'; there is: style, library, notebooks, browser."),
-        (["bench", "nothing"], "There is no benchmark 'nothing'; there is: none yet."),
-        (["test", "notebooks", "99"], "No notebook begins with 99"),
-    ],
-)
-def test_a_wrong_word_gets_a_sentence_with_the_right_ones(folder, monkeypatch, capsys, arguments, said):
-    monkeypatch.setattr(course, "prepare", lambda wanted: None)
-    assert course.run(arguments) == 1
-    assert capsys.readouterr().err.startswith(said)
-
-
-def test_help_shows_how_to_run_one_part(capsys):
-    assert course.run(["test", "--help"]) == 0
+@pytest.mark.parametrize(("words", "status"), [([], 2), (["lib"], 2), (["--help"], 0)])
+def test_whoever_gives_no_word_or_a_wrong_one_is_told_the_words(capsys, words, status):
+    assert course.run(words) == status
     said = capsys.readouterr().out
-    assert all(f"test {part}" in said for part in course.PARTS) and "test notebooks 00_tour" in said
+    assert all(f"course.py {word} " in said for word in ("lab", "doctor", *course.TOOLS))
+
+
+def test_the_words_of_the_tools_run_them_inside_the_environment(monkeypatch):
+    asked = []
+    monkeypatch.setattr(course, "prepare", asked.append)
+    monkeypatch.setattr(course, "call", lambda command: asked.append(command) or 3)
+    assert course.run(["bench", "layers"]) == 3
+    assert asked == ["test", [course.venv_python(), "-m", "tools.run_benchmarks", "layers"]]
+    assert all((course.ROOT / "tools" / f"{name}.py").exists() for name in course.TOOLS.values())
+    del asked[:]
+    course.run(["test", "--help"])
+    assert asked == [[sys.executable, "-m", "tools.run_tests", "--help"]]  # no environment is needed
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import _thread
 import json
 import math
+import signal
 import threading
 import time
 from itertools import pairwise
@@ -159,7 +160,9 @@ def test_wait_raises_what_went_wrong_in_the_training():
     assert not live.running
 
 
-def test_an_interrupt_stops_the_training():
+def test_an_interrupt_stops_the_training(request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     live = LiveTraining({"a": run(Coin(seconds=0.01), epochs=500)})
     threading.Timer(0.1, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):

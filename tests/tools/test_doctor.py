@@ -1,0 +1,69 @@
+"""The doctor finds what is broken, and names what mends it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import course
+from tools import doctor
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Outside of .venv, which has a path file, kernels have to be told where the library is."""
+    if Path(sys.prefix) != course.VENV:
+        monkeypatch.setenv("PYTHONPATH", str(course.ROOT))
+
+
+def test_the_kernel_of_the_notebooks_is_the_one_of_this_environment(library, capsys):
+    assert doctor.check_kernel()
+    assert capsys.readouterr().out.startswith("ok    kernel")
+
+
+def test_a_kernel_of_another_environment_is_found_out(library, tmp_path, monkeypatch, capsys):
+    start = f"import sys; sys.prefix = {str(tmp_path)!r}; import ipykernel.kernelapp as k; k.launch_new_instance()"
+    spec = {
+        "argv": [sys.executable, "-c", start, "-f", "{connection_file}"],
+        "display_name": "x",
+        "language": "python",
+    }
+    course.write(tmp_path / "kernels" / "python3" / "kernel.json", json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))  # what `environment` keeps from the children
+    assert not doctor.check_kernel()
+    assert capsys.readouterr().out.startswith(f"MEND  kernel: `python3` runs in {tmp_path}")
+
+
+def test_both_halves_of_anywidget_are_looked_for(monkeypatch, capsys):
+    assert doctor.check_anywidget()
+    monkeypatch.setattr("jupyterlab_server.config.get_federated_extensions", lambda _: {})
+    assert not doctor.check_anywidget()
+    assert "MEND  anywidget: JupyterLab does not find anywidget" in capsys.readouterr().out
+
+
+def test_escnns_route_is_told_and_pip_check_explained(capsys):
+    assert doctor.check_escnn()
+    said = capsys.readouterr().out
+    assert said.startswith("ok    escnn: 1.0.11 with")
+    missing = [name for name in ("lie-learn", "py3nj") if not doctor.distributed(name)]
+    assert all(name in said for name in missing)
+
+
+@pytest.mark.parametrize(("path", "word"), [(None, "note"), ("/usr/bin/chromium", "ok  ")])
+def test_the_course_does_without_chromium(monkeypatch, capsys, path, word):
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: path)
+    assert doctor.check_chromium()
+    assert capsys.readouterr().out.startswith(f"{word}  chromium")
+
+
+def test_whatever_breaks_is_the_finding(capsys):
+    def check_sky():
+        raise OSError("it fell")
+
+    assert doctor.examine([check_sky, doctor.check_python]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"MEND  sky: OSError: it fell  ->  {doctor.REBUILD}" and said[1].startswith(
+        "ok    Python"
+    )
+    assert doctor.examine([doctor.check_python, doctor.check_torch]) == 0
