@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.verdict import Wrong, ask, need_shape, same
+from eqssl_edu.exercises.judging import Calls, ask, judge, need, noise, number, one_number, pick
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import LiftingConv2d, is_exact
 
 __all__ = ["equivariance_error", "exact_size", "harmless", "lifting"]
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    """Random numbers in float64, the same every time."""
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def equivariance_error(answer: Callable[..., Any]) -> str:
@@ -31,84 +25,73 @@ def equivariance_error(answer: Callable[..., Any]) -> str:
     def convolution(images: Tensor) -> Tensor:
         return F.conv2d(images, kernel, padding=1)
 
-    for g in (1, 5):
-        value = _one_number(ask(answer, convolution, x, group, g))
-        expected = library_error(convolution, x, group, transform_outputs=group.transform)[g]
-        if same(value, expected):
-            continue
-        y, y_turned = convolution(x), convolution(group.transform(x, g))
-        difference = y_turned - group.transform(y, g)
-        reason = (
-            f"For a random convolution and g = {g} it gave {float(value):.4f}; the error is {expected:.4f}."
+    def error(f: Callable[[Tensor], Tensor], g: int) -> Tensor:
+        value = ask(answer, f, x, group, g)
+        need(
+            hasattr(value, "__float__"),
+            f"The error must be a number, {got(value)}.",
+            "Return the quotient of the two norms.",
         )
-        if same(value, (y_turned - y).norm() / y.norm()):
-            raise Wrong(
-                reason,
-                "You compared f(g x) with f(x). A turned input gives a turned output: turn f(x) as well.",
-            )
-        if same(value, difference.norm()) or same(value, difference.abs().max()):
-            raise Wrong(
-                reason, "That is an absolute error; it grows with the weights. Divide by the norm of f(x)."
-            )
-        back = (y_turned - group.transform(y, int(group.inverse[g]))).norm() / y.norm()
-        if same(value, back):
-            raise Wrong(reason, "You turned f(x) back instead of forth: use g, not its inverse.")
-        if same(value, difference.mean()):
-            raise Wrong(
-                reason, "Positive and negative differences cancel in a mean. Take the norm of the difference."
-            )
-        raise Wrong(
-            reason, "The formula is norm(f(g x) - g f(x)) / norm(f(x)), with group.transform for both turns."
-        )
-    if not same(_one_number(ask(answer, torch.relu, x, group, 1)), 0.0):
-        raise Wrong(
-            "ReLU commutes with every turn, but the error is not 0.", "Does the function use its argument f?"
-        )
-    return "Right for a convolution (it fails) and for ReLU (it passes)."
-
-
-def _one_number(value: Any) -> Tensor:
-    try:
-        numbers = torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise Wrong(
-            f"The error must be a number, {got(value)}.", "Return the quotient of the two norms."
-        ) from None
-    if numbers.numel() != 1:
-        raise Wrong(
-            f"It gave {numbers.numel()} numbers; wanted was one.",
+        return one_number(
+            value,
+            "It gave {count} numbers; wanted was one.",
             "One number for the whole batch: take each norm over all images and pixels together.",
         )
-    return numbers.detach().squeeze()
+
+    for g in (1, 5):
+        value = error(convolution, g)
+        wanted = library_error(convolution, x, group, transform_outputs=group.transform)[g]
+        y, y_turned = convolution(x), convolution(group.transform(x, g))
+        unturned, difference = y_turned - y, y_turned - group.transform(y, g)
+        back = y_turned - group.transform(y, int(group.inverse[g]))
+        hints = {
+            "You compared f(g x) with f(x). A turned input gives a turned output: turn f(x) as well.": (
+                unturned.norm() / y.norm()
+            ),
+            "That is an absolute error; it grows with the weights. Divide by the norm of f(x).": [
+                difference.norm(),
+                difference.abs().max(),
+            ],
+            "You turned f(x) back instead of forth: use g, not its inverse.": back.norm() / y.norm(),
+            "Positive and negative differences cancel in a mean. Take the norm of the difference.": (
+                difference.mean()
+            ),
+            "The formula is norm(f(g x) - g f(x)) / norm(f(x)), with group.transform for both turns.": ...,
+        }
+        reason = f"For a random convolution and g = {g} it gave {value:.4f}; the error is {wanted:.4f}."
+        judge(value, wanted, reason, hints)
+    reason = "ReLU commutes with every turn, but the error is not 0."
+    judge(error(torch.relu, 1), 0.0, reason, {"Does the function use its argument f?": ...})
+    return "Right for a convolution (it fails) and for ReLU (it passes)."
 
 
 def exact_size(answer: Any) -> str:
     """The smallest size of at least 30 at which three layers k3 s2 p1 in a row are all exact."""
-    if not isinstance(answer, int) or isinstance(answer, bool):
-        raise Wrong(
-            f"The answer must be a whole number of pixels, {got(answer)}.",
-            "Write the size that the slider shows.",
-        )
-    for start in range(30, max(answer, 30) + 1):
-        sizes = [start]
-        while len(sizes) < 4 and is_exact(sizes[-1], 3, 2, 1):
-            sizes.append((sizes[-1] + 2 - 3) // 2 + 1)
-        exact_layers = len(sizes) - 1
-        if exact_layers == 3 and start < answer:
-            raise Wrong(f"{answer} is too large: a smaller size does it too.", "Try every size from 30 on.")
-    if answer < 30:
-        raise Wrong(f"{answer} is less than 30.", "Start the slider S at 30 and go up.")
-    if exact_layers == 0:
-        raise Wrong(
-            f"At {answer} already the first layer is red.",
-            f"S + 2p - k = {answer} + 2 - 3 is odd, so a stride of 2 leaves one column over.",
-        )
-    if exact_layers < 3:
-        raise Wrong(
-            f"At {answer} only {exact_layers} of 3 layers are green: {' -> '.join(map(str, sizes))}, then red.",
-            f"The next layer sees {sizes[-1]} pixels. Set S to {sizes[-1]} and look.",
-        )
-    return f"All three are green: {' -> '.join(map(str, sizes))} pixels."
+    hint = "Write the size that the slider shows."
+    size = number(answer, "The answer must be a whole number of pixels", hint, whole=True)
+
+    def sizes(start: int) -> list[int]:
+        """The sizes of the maps, from layer to layer, as long as the layers are exact."""
+        found = [start]
+        while len(found) < 4 and is_exact(found[-1], 3, 2, 1):
+            found.append((found[-1] - 1) // 2 + 1)
+        return found
+
+    smallest = next(start for start in range(30, 40) if len(sizes(start)) == 4)
+    need(size <= smallest, f"{size} is too large: a smaller size does it too.", "Try every size from 30 on.")
+    need(size >= 30, f"{size} is less than 30.", "Start the slider S at 30 and go up.")
+    *exact, last = sizes(size)
+    chain = " -> ".join(map(str, sizes(size)))
+    hints = {
+        f"At {size} already the first layer is red.\n"
+        f"S + 2p - k = {size} + 2 - 3 is odd, so a stride of 2 leaves one column over.": lambda size: (
+            not exact
+        ),
+        f"At {size} only {len(exact)} of 3 layers are green: {chain}, then red.\n"
+        f"The next layer sees {last} pixels. Set S to {last} and look.": ...,
+    }
+    judge(size, smallest, "", hints)
+    return f"All three are green: {chain} pixels."
 
 
 def lifting(answer: Callable[..., Any]) -> str:
@@ -119,59 +102,42 @@ def lifting(answer: Callable[..., Any]) -> str:
         with torch.no_grad():
             layer.weight.copy_(kernel)
             expected = layer(x)
-        with _Convolutions() as used:
-            value = ask(answer, x.clone(), kernel.clone(), group)
-        need_shape(value, tuple(expected.shape), "(B, C', |G|, H', W'), the group third")
-        if same(value, expected):
-            if not all(torch.equal(weight, kernel) for weight in used.weights):
-                raise Wrong(
-                    "The maps are right, but a convolution saw another kernel than the one that was given.",
-                    "That is the first way to lift. Here the kernel stays as it is, and only images are turned.",
-                )
-            continue
+        with Calls() as calls:
+            value = ask(answer, x, kernel, group)
+        back = [int(h) for h in group.inverse]
+        hints = {
+            "You turned the image and forgot to turn the result back: map g must lie on the grid of x.": (
+                _lift(x, kernel, group, back, [0] * group.order)
+            ),
+            "The two turns are swapped. Undo g on the image (its inverse), convolve, then do g.": (
+                _lift(x, kernel, group, group.elements, back)
+            ),
+            "All maps are equal: inside the loop nothing depends on g.": (
+                F.conv2d(x, kernel)[:, :, None].expand_as(expected)
+            ),
+            "Map g is: turn x by the inverse of g, convolve with the one kernel, turn the result by g.": ...,
+        }
         reason = f"Under {group.name} the maps differ from the library's LiftingConv2d."
-        if same(value, _lift(x, kernel, group, forth=False)):
-            raise Wrong(
-                reason,
-                "You turned the image and forgot to turn the result back: map g must lie on the grid of x.",
-            )
-        if same(value, _lift(x, kernel, group, swap=True)):
-            raise Wrong(
-                reason,
-                "The two turns are swapped. Undo g on the image (its inverse), convolve, then do g.",
-            )
-        if same(value, F.conv2d(x, kernel)[:, :, None].expand_as(expected)):
-            raise Wrong(reason, "All maps are equal: inside the loop nothing depends on g.")
-        raise Wrong(
-            reason,
-            "Map g is: turn x by the inverse of g, convolve with the one kernel, turn the result by g.",
+        judge(value, expected, reason, hints, "(B, C', |G|, H', W'), the group third")
+        used = [
+            named["weight"] if "weight" in named else given[1]
+            for f, given, named in calls.seen
+            if f is torch.conv2d
+        ]
+        need(
+            all(torch.equal(weight, kernel) for weight in used),
+            "The maps are right, but a convolution saw another kernel than the one that was given.",
+            "That is the first way to lift. Here the kernel stays as it is, and only images are turned.",
         )
     return "The same maps as the library's for C4 and D4, and no convolution saw a turned kernel."
 
 
-class _Convolutions(TorchFunctionMode):
-    """Writes down the weights of all convolutions that run inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights: list[Tensor] = []
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is torch.conv2d:
-            self.weights.append(kwargs["weight"] if "weight" in kwargs else args[1])
-        return function(*args, **kwargs)
-
-
-def _lift(x: Tensor, kernel: Tensor, group: FiniteGroup, forth: bool = True, swap: bool = False) -> Tensor:
-    """Lifting by turning the image, with the two usual mistakes."""
-    maps = []
-    for g in group.elements:
-        back = int(group.inverse[g])
-        first, second = (g, back) if swap else (back, g)
-        y = F.conv2d(group.transform(x, first), kernel)
-        maps.append(group.transform(y, second) if forth else y)
-    return torch.stack(maps, dim=2)
+def _lift(
+    x: Tensor, kernel: Tensor, group: FiniteGroup, before: Sequence[int], after: Sequence[int]
+) -> Tensor:
+    """Map g: the images turned by before[g], convolved, and turned by after[g]."""
+    turns = zip(before, after, strict=True)
+    return torch.stack([group.transform(F.conv2d(group.transform(x, a), kernel), b) for a, b in turns], dim=2)
 
 
 # What may stand between two group convolutions on maps (B, C, |G|, 16, 16)?
@@ -202,27 +168,13 @@ WHY = {
 
 def harmless(answer: Any) -> str:
     """The set of the steps in ``STEPS`` that commute with the action on regular maps."""
-    if (
-        isinstance(answer, str)
-        or not isinstance(answer, (set, list, tuple))
-        or not all(isinstance(s, str) for s in answer)
-    ):
-        raise Wrong(
-            f"The answer must be a set of names, {got(answer)}.",
-            "Write a list of names, as the cell prints them.",
-        )
-    unknown = sorted(set(answer) - STEPS.keys())
-    if unknown:
-        raise Wrong(f"There is no step '{unknown[0]}'.", f"The steps are: {'; '.join(STEPS)}.")
-    group = dihedral(4)
+    group, choices = dihedral(4), {}
     maps = noise(2, 3, group.order, 16, 16)
     for name, step in STEPS.items():
-        error = library_error(step, maps, group, group.transform_maps, group.transform_maps).max()
-        if name in answer and error > 1e-9:
-            raise Wrong(
-                f"'{name}' is not harmless: its equivariance error is {error:.2f}.",
-                f"Think again: {WHY[name]}.",
-            )
-        if name not in answer and error < 1e-9:
-            raise Wrong(f"'{name}' is harmless, and you left it out.", f"Think again: {WHY[name]}.")
+        error = float(library_error(step, maps, group, group.transform_maps, group.transform_maps).max())
+        reason = f"'{name}' is not harmless: its equivariance error is {error:.2f}."
+        if error < 1e-9:
+            reason = f"'{name}' is harmless, and you left it out."
+        choices[name] = (error < 1e-9, reason, f"Think again: {WHY[name]}.")
+    pick(answer, "step", choices, "Write a list of names, as the cell prints them.")
     return "Each of the eight was measured on noise under D4: five pass, three do not."

@@ -12,48 +12,37 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive import InfoNCE, canonicalize, orbit_correlation
 from eqssl_edu.diagnostics import irrep_energy, matched_temperature
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.verdict import Wrong, ask, need_shape
+from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, number, one_number, pick
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
 __all__ = ["change_under_turns", "harmless", "matched", "predictor", "relative_turn"]
 
 
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    """Random numbers in float64, the same every time."""
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def relative_turn(answer: Callable[..., Any]) -> str:
     """A function (group, z1, z2) -> for each pair the element at which its kappa is largest."""
     for group in (cyclic(4), dihedral(4)):
-        z, count = noise(40, 3, group.order), 40
-        draws = torch.Generator().manual_seed(1)
-        a, b = (torch.randint(group.order, (count,), generator=draws) for _ in range(2))
+        z, draws = noise(40, 3, group.order), torch.Generator().manual_seed(1)
+        a, b = (torch.randint(group.order, (40,), generator=draws) for _ in range(2))
         z1, z2 = group.transform_features(z, a), group.transform_features(z, b)
         expected = group.product[a, group.inverse[b]]
-        value = ask(answer, group, z1.clone(), z2.clone())
-        if isinstance(value, Tensor) and value.shape == (count, count):
-            raise Wrong(
-                "The result has one element for each of all 40 x 40 pairs.",
-                "Wanted is view i with view i: take the diagonal of the first two axes before the argmax.",
-            )
-        value = need_shape(value, (count,), "(B,), one element for each pair")
-        if torch.equal(value.long(), expected):
-            continue
-        right = int((value == expected).sum())
-        reason = f"Under {group.name}, {right} of 40 relative turns are right."
-        if torch.equal(value.long(), group.inverse[expected]):
-            raise Wrong(
-                reason, "These are the inverses: kappa(z1, z2), not kappa(z2, z1). The second one is turned."
-            )
-        smallest = orbit_correlation(group, z1, z2).diagonal().T.argmin(dim=1)
-        if torch.equal(value.long(), smallest):
-            raise Wrong(
-                reason, "That is where kappa is smallest. The turned copy that fits has the largest product."
-            )
-        raise Wrong(
-            reason, "For each i: the |G| values orbit_correlation(group, z1, z2)[i, i], and their argmax."
+        value = ask(answer, group, z1, z2)
+        need(
+            getattr(value, "shape", None) != (40, 40),
+            "The result has one element for each of all 40 x 40 pairs.",
+            "Wanted is view i with view i: take the diagonal of the first two axes before the argmax.",
         )
+        value = need_shape(value, (40,), "(B,), one element for each pair").long()
+        hints = {
+            "These are the inverses: kappa(z1, z2), not kappa(z2, z1). The second one is turned.": (
+                group.inverse[expected]
+            ),
+            "That is where kappa is smallest. The turned copy that fits has the largest product.": (
+                orbit_correlation(group, z1, z2).diagonal().T.argmin(dim=1)
+            ),
+            "For each i: the |G| values orbit_correlation(group, z1, z2)[i, i], and their argmax.": ...,
+        }
+        right = int((value == expected).sum())
+        judge(value, expected, f"Under {group.name}, {right} of 40 relative turns are right.", hints)
     return "a times the inverse of b, for C4 and for D4."
 
 
@@ -69,13 +58,9 @@ def _change_under_turns(answer: Callable[..., Any], group: FiniteGroup) -> None:
     z1, z2 = noise(count, 3, group.order), noise(count, 3, group.order, seed=1)
 
     def change(loss: Callable[[Tensor, Tensor], Tensor]) -> float:
-        draws = torch.Generator().manual_seed(2)
-        value = torch.as_tensor(ask(answer, loss, group, z1.clone(), z2.clone(), draws))
-        if value.numel() != 1:
-            raise Wrong(
-                f"It must return one number, {got(value)}.", "Compare two losses, not two sets of features."
-            )
-        return float(value)
+        value = ask(answer, loss, group, z1, z2, torch.Generator().manual_seed(2))
+        hint = "Compare two losses, not two sets of features."
+        return float(one_number(value, "It must return one number, {got}.", hint))
 
     def one_turn_for_all(z1: Tensor, z2: Tensor) -> Tensor:
         """The best common turn of the whole batch: not enough if each sample has its own."""
@@ -84,9 +69,6 @@ def _change_under_turns(answer: Callable[..., Any], group: FiniteGroup) -> None:
     def first_only(z1: Tensor, z2: Tensor) -> Tensor:
         """Absorbs the turns of the first view alone."""
         return -(canonicalize(group, z1) * z2).mean()
-
-    def second_only(z1: Tensor, z2: Tensor) -> Tensor:
-        return first_only(z2, z1)
 
     def partners_only(z1: Tensor, z2: Tensor) -> Tensor:
         """Absorbs the turns that both views of a sample have in common."""
@@ -98,110 +80,93 @@ def _change_under_turns(answer: Callable[..., Any], group: FiniteGroup) -> None:
         return lambda z1, z2: (z1 == target).flatten(1).all(dim=1).double().mean()
 
     invariant = change(InfoNCE(group, "max"))
-    if not abs(invariant) < 1e-9:
-        raise Wrong(
-            f"For InfoNCE with max, which absorbs all turns, it gave {invariant:.1e}.",
-            "Compare loss(turned z1, turned z2) with loss(z1, z2).",
-        )
-    blind = [
-        (partners_only, "The plain similarity of partners", "Do both views get the same turns? Draw twice."),
-        (first_only, "A loss that absorbs the turns of z1 alone", "Turn z2 as well."),
-        (second_only, "A loss that absorbs the turns of z2 alone", "Turn z1 as well."),
-        (
+    need(
+        abs(invariant) < 1e-9,
+        f"For InfoNCE with max, which absorbs all turns, it gave {invariant:.1e}.",
+        "Compare loss(turned z1, turned z2) with loss(z1, z2).",
+    )
+    blind = {
+        "The plain similarity of partners": (partners_only, "Do both views get the same turns? Draw twice."),
+        "A loss that absorbs the turns of z1 alone": (first_only, "Turn z2 as well."),
+        "A loss that absorbs the turns of z2 alone": (lambda z1, z2: first_only(z2, z1), "Turn z1 as well."),
+        "A loss that absorbs one turn of the whole batch": (
             one_turn_for_all,
-            "A loss that absorbs one turn of the whole batch",
             "Each sample needs an element of its own: draw len(z1) of them.",
         ),
-    ]
-    values = [change(loss) for loss, _, _ in blind]
-    if max(abs(value) for value in values) < 1e-9:
-        raise Wrong(
-            "It gives 0 for every loss, also for the naive one.", "Turn the features before the second loss."
-        )
-    for (_, name, hint), value in zip(blind, values, strict=True):
-        if abs(value) < 1e-9:
-            raise Wrong(f"{name} does not absorb what you want it to, but it gave 0.", hint)
-    opposite = change(lambda z1, z2: -partners_only(z1, z2))
-    if not min(*values, opposite) > 0:
-        raise Wrong(
-            f"For one of the losses it gave {min(*values, opposite):.2g}.",
-            "Take the absolute value: how far the loss moves is never negative.",
-        )
+    }
+    values = [change(loss) for loss, _ in blind.values()]
+    moved = max(map(abs, values)) >= 1e-9
+    hint = "Turn the features before the second loss."
+    need(moved, "It gives 0 for every loss, also for the naive one.", hint)
+    for (name, (_, hint)), value in zip(blind.items(), values, strict=True):
+        need(abs(value) >= 1e-9, f"{name} does not absorb what you want it to, but it gave 0.", hint)
+    least = min(*values, change(lambda z1, z2: -partners_only(z1, z2)))
+    hint = "Take the absolute value: how far the loss moves is never negative."
+    need(least > 0, f"For one of the losses it gave {least:.2g}.", hint)
     for element in group.elements[1:]:
-        if change(turned_by(element)) < 1e-9:
-            raise Wrong(
-                f"Under {group.name} no sample was turned by element {element}.",
-                "Draw from all elements: torch.randint(group.order, ...), whatever the group.",
-            )
+        need(
+            change(turned_by(element)) >= 1e-9,
+            f"Under {group.name} no sample was turned by element {element}.",
+            "Draw from all elements: torch.randint(group.order, ...), whatever the group.",
+        )
 
 
 def matched(answer: Any) -> str:
     """The temperature, in hundredths, at which max has the gap of plain at 0.20 on random features of C4."""
-    group, features = cyclic(4), noise(300, 8, 4)
-    exact = 100 * matched_temperature(group, features, "max", 0.2)
-    if isinstance(answer, float) and 0 < answer < 1:
-        raise Wrong(
-            f"{answer:g} is a temperature.", "Give it in hundredths, as the slider does: a whole number."
-        )
-    if not isinstance(answer, int) or isinstance(answer, bool) or not 5 <= answer <= 40:
-        raise Wrong(
-            f"The answer must be a whole number from 5 to 40, {got(answer)}.", "Read it at the slider."
-        )
-    if answer == 20:
-        raise Wrong(
-            "At 0.20 max has a smaller gap than plain.", "Move the slider until the two bold numbers agree."
-        )
-    if answer != round(exact):
-        where = "too large" if answer > exact else "too small"
-        reason = f"{answer} hundredths are {where}."
-        if answer > exact:
-            raise Wrong(
-                reason, "The gap / t of max is still below that of plain: a smaller t makes it larger."
-            )
-        raise Wrong(reason, "The gap / t of max is above that of plain by now: go back a little.")
+    wanted, hint = "The answer must be a whole number from 5 to 40", "Read it at the slider."
+    t = number(answer, wanted, hint)
+    in_hundredths = "Give it in hundredths, as the slider does: a whole number."
+    need(not 0 < t < 1, f"{t:g} is a temperature.", in_hundredths)
+    need(5 <= t <= 40 and t % 1 == 0, f"{wanted}, {got(answer)}.", hint)
+    exact = 100 * matched_temperature(cyclic(4), noise(300, 8, 4), "max", 0.2)
+    hints = {
+        "At 0.20 max has a smaller gap than plain.\nMove the slider until the two bold numbers agree.": 20,
+        f"{t:g} hundredths are too large.\n"
+        "The gap / t of max is still below that of plain: a smaller t makes it larger.": lambda t: t > exact,
+        f"{t:g} hundredths are too small.\n"
+        "The gap / t of max is above that of plain by now: go back a little.": ...,
+    }
+    judge(t, round(exact), "", hints)
     return f"The exact value is {exact / 100:.3f}: max needs a lower temperature to be as strict as plain."
 
 
 def predictor(answer: Callable[..., Any]) -> str:
     """A function (group, channels) -> an equivariant module with batch norm and a nonlinearity."""
     for group in (cyclic(4), dihedral(4)):
-        z = noise(16, 6, group.order)
-        head = ask(answer, group, 6)
-        if not isinstance(head, nn.Module):
-            raise Wrong(f"It must return a module, {got(head)}.", "Put the layers into nn.Sequential(...).")
-        head = head.double()
+        z, head = noise(16, 6, group.order), ask(answer, group, 6)
+        module = isinstance(head, nn.Module)
+        need(module, f"It must return a module, {got(head)}.", "Put the layers into nn.Sequential(...).")
         # A fresh batch norm in eval mode changes nothing: what is wrong then is wrong without it.
-        fixed = copy.deepcopy(head).eval()
-        value = need_shape(head.train()(z.clone()), tuple(z.shape), "(B, channels, |G|), as they came in")
-        if not _turned(fixed, group, z) < 1e-9:
-            raise Wrong(
+        fixed = copy.deepcopy(head.double()).eval()
+        with torch.no_grad():
+            value = need_shape(head.train()(z.clone()), tuple(z.shape), "(B, channels, |G|), as they came in")
+            need(
+                _turned(fixed, group, z) < 1e-9,
                 f"Under {group.name} the output does not turn with the features, even in eval mode.",
                 "All elements must be treated alike: nn.Conv1d(a, b, 1) is, nn.Linear of flattened features not.",
             )
-        if not _turned(head, group, z) < 1e-9:
-            raise Wrong(
+            need(
+                _turned(head, group, z) < 1e-9,
                 f"Under {group.name} it is equivariant in eval mode, but not in training mode.",
                 "The batch statistics: nn.BatchNorm1d(b) on (B, b, |G|) has one mean for each channel.",
             )
-        energy = irrep_energy(group, value.detach())
-        if energy["trivial"] > 0.999 * sum(energy.values()):
-            raise Wrong(
+            energy = irrep_energy(group, value)
+            need(
+                energy["trivial"] <= 0.999 * sum(energy.values()),
                 "Its output is constant along the group axis.",
                 "Do not pool over the group: the prediction has to turn with the view.",
             )
-        with torch.no_grad():
-            if (fixed(z) + fixed(-z) - 2 * fixed(0 * z)).abs().max() < 1e-9:
-                raise Wrong("It is one linear map.", "A ReLU has to stand between the two linear maps.")
+            bent = (fixed(z) + fixed(-z) - 2 * fixed(0 * z)).abs().max() >= 1e-9
+            need(bent, "It is one linear map.", "A ReLU has to stand between the two linear maps.")
             others = torch.cat([z[:1], noise(15, 6, group.order, seed=1)])
-            if (head(others)[0] - head(z)[0]).abs().max() < 1e-9:
-                raise Wrong(
-                    "What it gives for a sample does not depend on the rest of the batch: there is no batch norm.",
-                    "nn.BatchNorm1d comes before the ReLU.",
-                )
+            need(
+                (head(others)[0] - head(z)[0]).abs().max() >= 1e-9,
+                "What it gives for a sample does not depend on the rest of the batch: there is no batch norm.",
+                "nn.BatchNorm1d comes before the ReLU.",
+            )
     return "Equivariant under C4 and D4, in training mode as well."
 
 
-@torch.no_grad()
 def _turned(head: nn.Module, group: FiniteGroup, z: Tensor) -> float:
     """How far a head is from turning with its input, where each sample has its own element."""
     elements = torch.randint(group.order, (len(z),), generator=torch.Generator().manual_seed(2))
@@ -248,21 +213,14 @@ WHY = {
 
 def harmless(answer: Any) -> str:
     """The names of the ``HEADS`` behind which InfoNCE with "max" absorbs independent turns."""
-    if not isinstance(answer, (list, tuple, set)) or not all(isinstance(name, str) for name in answer):
-        raise Wrong(
-            f"The answer must be a list of names, {got(answer)}.", "Copy the names that the cell prints."
-        )
-    unknown = sorted(set(answer) - HEADS.keys())
-    if unknown:
-        raise Wrong(f"There is no head '{unknown[0]}'.", f"The heads are: {'; '.join(HEADS)}.")
+    choices = {}
     for name, head in HEADS.items():
         change = max(_change(group, head) for group in (cyclic(4), dihedral(4)))
-        if name in answer and change > 1e-9:
-            raise Wrong(
-                f"Behind '{name}' the loss changes by {change:.2f} nats.", f"Think again: {WHY[name]}."
-            )
-        if name not in answer and change < 1e-9:
-            raise Wrong(f"Behind '{name}' the loss does not change.", f"Think again: {WHY[name]}.")
+        reason = f"Behind '{name}' the loss changes by {change:.2f} nats."
+        if change < 1e-9:
+            reason = f"Behind '{name}' the loss does not change."
+        choices[name] = (change < 1e-9, reason, f"Think again: {WHY[name]}.")
+    pick(answer, "head", choices, "Copy the names that the cell prints.")
     return "Each of the eight was measured under independent turns: five absorb them, three do not."
 
 

@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got
-from eqssl_edu.exercises.verdict import Wrong, ask, filled_in
+from eqssl_edu.exercises.judging import ask, keyed, need, pick
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 
@@ -41,14 +40,14 @@ def is_action(answer: Callable[..., Any]) -> str:
     """A function (table (|G|, n), group) -> True if the table is an action."""
     for group in (cyclic(4), dihedral(4)):
         for labels in (GSet.neighbours(group), GSet.grid(group, 3), GSet.regular(group)):
-            if not ask(answer, labels.action.clone(), group):
-                hint = "Is it the order of the product? Row product[g, h] is: first h, then g."
-                if group.name == "C4":
-                    hint = "For C4 even the order does not matter. Compare for *all* l, and use torch.equal."
-                raise Wrong(f"It turned down a table that is an action: {labels!r}.", hint)
+            hint = "Is it the order of the product? Row product[g, h] is: first h, then g."
+            if group.name == "C4":
+                hint = "For C4 even the order does not matter. Compare for *all* l, and use torch.equal."
+            passes = ask(answer, labels.action, group)
+            need(passes, f"It turned down a table that is an action: {labels!r}.", hint)
             for problem, (spoil, hint) in BROKEN.items():
-                if ask(answer, spoil(labels.action), group):
-                    raise Wrong(f"It let a table of {group.name} pass that {problem}.", hint)
+                stopped = not ask(answer, spoil(labels.action), group)
+                need(stopped, f"It let a table of {group.name} pass that {problem}.", hint)
     return "It passes six actions and stops 24 tables that are none."
 
 
@@ -78,17 +77,12 @@ ABOUT = {
 
 def strangers(answer: Any) -> str:
     """The names of the layers in ``LAYERS`` that are equivariant and have full rank."""
-    if isinstance(answer, str) or not isinstance(answer, (set, list, tuple)) or not answer:
-        raise Wrong(
-            f"The answer must be a list of names, {got(answer)}.", f"The names are {', '.join(LAYERS)}."
-        )
-    unknown = [name for name in answer if name not in LAYERS]
-    if unknown:
-        raise Wrong(f"There is no layer {unknown[0]!r}.", f"The layers are {', '.join(LAYERS)}.")
-    for name, about in ABOUT.items():
-        right = name in ("Ada", "Cleo")
-        if (name in answer) != right:
-            raise Wrong(f"{name} is {'right' if right else 'wrong'}.", f"Measure it: {about}.")
+    choices = {name: (name in ("Ada", "Cleo"), about) for name, about in ABOUT.items()}
+    said = {
+        name: (right, f"{name} is {'right' if right else 'wrong'}.", f"Measure it: {about}.")
+        for name, (right, about) in choices.items()
+    }
+    pick(answer, "layer", said, f"The names are {', '.join(LAYERS)}.")
     return "Two tests, and both are needed: one stranger fails the rank, another one the equivariance."
 
 
@@ -119,12 +113,10 @@ STUDIES = {
 
 def what_to_repeat(answer: Any) -> str:
     """For each claim what has to be repeated for its error bar."""
-    if not isinstance(answer, dict) or set(answer) != set(STUDIES):
-        raise Wrong("The answer must be a dictionary of the five claims.", "Keep the keys: they are STUDIES.")
+    keyed(answer, STUDIES, "of the five claims", "Keep the keys: they are STUDIES.")
     for claim, (wanted, why) in STUDIES.items():
-        said = filled_in(answer[claim])
-        if said not in ("pretraining", "probe", "test images"):
-            raise Wrong(f"{said!r} cannot be repeated.", "Choose pretraining, probe or test images.")
-        if said != wanted:
-            raise Wrong(f"{claim} Not by repeating: {said}.", f"Think again: {why}.")
+        said = answer[claim]
+        known = said in ("pretraining", "probe", "test images")
+        need(known, f"{said!r} cannot be repeated.", "Choose pretraining, probe or test images.")
+        need(said == wanted, f"{claim} Not by repeating: {said}.", f"Think again: {why}.")
     return "Repeat what the claim is about."

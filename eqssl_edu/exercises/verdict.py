@@ -1,8 +1,7 @@
-"""What a check says, and how it is asked.
+"""What a check says: ``check("02.lifting", answer)`` calls ``lifting`` of ``notebook_02`` and gives a verdict.
 
-The checks of notebook NN are the functions in ``notebook_NN``: ``check("02.lifting", answer)`` calls
-``notebook_02.lifting``. Such a function takes the answer and returns the sentence that praises it; it raises
-``Wrong`` with a reason and a hint, or ``NotDone``. What else is raised comes from the answer.
+Such a function takes the answer, judges it with the words of ``judging`` and returns the sentence that praises it.
+``Wrong`` carries a reason and a hint, ``NotDone`` nothing; what else is raised comes from the answer.
 """
 
 from __future__ import annotations
@@ -10,18 +9,15 @@ from __future__ import annotations
 import importlib.util
 import re
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from eqssl_edu.errors import got, need_choice
 
-from eqssl_edu.errors import got
-
-__all__ = ["NotDone", "Verdict", "Wrong", "ask", "check", "filled_in", "need_shape", "same"]
+__all__ = ["NotDone", "Verdict", "Wrong", "check", "filled_in"]
 
 PACKAGE = Path(__file__).parents[1]
 LOOK = {  # colour (Okabe and Ito), mark and words: never the colour alone
@@ -45,7 +41,7 @@ class NotDone(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found.
+    """What a check found; as a condition it is True only for a right answer.
 
     Attributes:
         exercise: its name, "NN.word".
@@ -61,11 +57,13 @@ class Verdict:
     reason: str
     hint: str = ""
 
+    def __bool__(self) -> bool:
+        return self.ok
+
     def __repr__(self) -> str:
         _, mark, words = LOOK[self.ok if self.done else None]
-        return f"{mark} {self.exercise}: {words}. {self.reason}" + (
-            f"\n  Hint: {self.hint}" if self.hint else ""
-        )
+        hint = f"\n  Hint: {self.hint}" if self.hint else ""
+        return f"{mark} {self.exercise}: {words}. {self.reason}{hint}"
 
     def _repr_html_(self) -> str:
         colour, mark, words = LOOK[self.ok if self.done else None]
@@ -90,10 +88,9 @@ def check(exercise: str, answer: Any) -> Verdict:
         >>> check("01.count_orbits", lambda action: ...).done
         False
     """
-    judge = _find(exercise)
+    judged = _find(exercise)
     try:
-        filled_in(answer)
-        return Verdict(exercise, ok=True, done=True, reason=judge(answer))
+        return Verdict(exercise, ok=True, done=True, reason=judged(filled_in(answer)))
     except NotDone:
         hint = "Replace the three dots by your answer and run the cell again."
         return Verdict(exercise, ok=False, done=False, reason="The gap is still open.", hint=hint)
@@ -104,47 +101,14 @@ def check(exercise: str, answer: Any) -> Verdict:
         return Verdict(exercise, ok=False, done=True, reason=reason, hint=_where(problem))
 
 
-# -- for the checks ------------------------------------------------------------------------------------
-
-
 def filled_in(value: Any) -> Any:
-    """``value``, unless it is the empty stub: ``...`` (also inside a dictionary or a list) or nothing."""
-    parts: Iterable[Any] = (value,)
-    if isinstance(value, dict):
-        parts = value.values()
-    elif isinstance(value, (list, tuple)):
-        parts = value
-    if value is None or any(part is ... for part in parts):
+    """``value``, unless it is the empty stub: ``...`` or nothing, also inside a dictionary, a list or a tuple."""
+    if value is None or value is ...:
         raise NotDone
+    if isinstance(value, (dict, list, tuple)):
+        for part in value.values() if isinstance(value, dict) else value:
+            filled_in(part)
     return value
-
-
-def ask(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the student's function returns; NotDone if it returns nothing."""
-    if not callable(function):
-        raise Wrong(
-            f"The answer must be a function, {got(function)}.",
-            "Give its name, without brackets: check(..., name).",
-        )
-    return filled_in(function(*arguments))
-
-
-def need_shape(value: Any, shape: tuple[int, ...], axes: str) -> Tensor:
-    """``value``, if it is a tensor of this shape; ``axes`` says in words what the axes are."""
-    if not isinstance(value, Tensor):
-        raise Wrong(f"The answer must be a tensor, {got(value)}.", f"Its axes are {axes}.")
-    if value.shape != shape:
-        raise Wrong(
-            f"The result has the shape {tuple(value.shape)}; wanted was {shape}.",
-            f"The axes are {axes}. If only the order is wrong, look at the dim of torch.stack.",
-        )
-    return value
-
-
-def same(value: Any, expected: Any) -> bool:
-    """True if two numbers or tensors agree to 1e-6 of the expected size."""
-    value, expected = torch.as_tensor(value).double(), torch.as_tensor(expected).double()
-    return value.shape == expected.shape and bool((value - expected).norm() <= 1e-6 * expected.norm() + 1e-12)
 
 
 def _find(exercise: str) -> Callable[[Any], str]:
@@ -155,9 +119,7 @@ def _find(exercise: str) -> Callable[[Any], str]:
             f"exercise must be 'NN.word' with the number of a notebook that has exercises, {got(exercise)}"
         )
     checks = importlib.import_module(module)
-    if parts[2] not in checks.__all__:
-        names = ", ".join(f"{parts[1]}.{name}" for name in checks.__all__)
-        raise ValueError(f"exercise must be one of {names}, {got(exercise)}")
+    need_choice("exercise", exercise, [f"{parts[1]}.{name}" for name in checks.__all__])
     return getattr(checks, parts[2])
 
 
@@ -165,9 +127,9 @@ def _where(problem: Exception) -> str:
     """The line of the student's own code that raised."""
     frames = traceback.extract_tb(problem.__traceback__)
     own = [
-        f
-        for f in frames
-        if "site-packages" not in f.filename and not Path(f.filename).is_relative_to(PACKAGE)
+        frame
+        for frame in frames
+        if "site-packages" not in frame.filename and not Path(frame.filename).is_relative_to(PACKAGE)
     ]
     if own and own[-1].line:
         return f"It happened in your line: {own[-1].line}"

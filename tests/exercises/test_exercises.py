@@ -70,7 +70,7 @@ MISTAKES = {
         ({**RIGHT_WAYS, "H to I": 1}, "as many ways as the stabiliser has elements"),
         ({**RIGHT_WAYS, "M to W": (2, 5)}, "Set the slider to 5"),
         ({**RIGHT_WAYS, "b to q": (8,)}, "integers 0 .. 7"),
-        ({**RIGHT_WAYS, "b to q": (2.0,)}, "integers 0 .. 7"),
+        ({**RIGHT_WAYS, "b to q": (2.5,)}, "integers 0 .. 7"),
         ({"b to q": (2,)}, "Keep the keys"),
     ],
     "01.count_orbits": [

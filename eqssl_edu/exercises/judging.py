@@ -1,0 +1,158 @@
+"""How an exercise judges: each word returns quietly, or raises ``Wrong`` with a reason and a hint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from eqssl_edu.errors import got
+from eqssl_edu.exercises.verdict import Wrong, filled_in
+
+__all__ = [
+    "Calls",
+    "ask",
+    "integers",
+    "judge",
+    "keyed",
+    "need",
+    "noise",
+    "number",
+    "one_number",
+    "pick",
+    "same",
+]
+
+
+def judge(
+    value: Any, expected: Any, reason: str, hints: Mapping[str, Any], axes: str = "", within: float = 1e-6
+) -> None:
+    """Is the value the expected one? If not, the hint of the first mistake that gives it.
+
+    Arguments:
+        value: a number, a tensor or numbers in tuples: what the student gives.
+        expected: what is right.
+        reason: what was seen, whatever the mistake.
+        hints: hint -> the wrong value that a typical mistake gives, a list of such values, a function that is true
+            of them, or ``...``, all other values. A hint may bring its own reason: "reason\\nhint". Sentences are
+            the keys because two mistakes may give the same number; then the first one counts.
+        axes: what the axes are, in words, where a tensor of the expected shape is wanted.
+        within: how near a value has to be, as a part of its size.
+    """
+    if axes:
+        need_shape(value, tuple(expected.shape), axes)
+    if same(value, expected, within):
+        return
+    for hint, mistakes in hints.items():
+        for mistake in mistakes if isinstance(mistakes, list) else [mistakes]:
+            if mistake is ... or (mistake(value) if callable(mistake) else same(value, mistake, within)):
+                own, _, rest = hint.rpartition("\n")
+                raise Wrong(own or reason, rest)
+    raise LookupError("hints needs an entry for all other values")
+
+
+def pick(answer: Any, noun: str, choices: Mapping[str, tuple[bool, str, str]], how: str) -> None:
+    """Are these the right names, in any order?
+
+    Arguments:
+        answer: names, in a list, a tuple or a set.
+        noun: what is chosen from.
+        choices: name -> (belongs to the answer, the reason for whoever thinks otherwise, the hint).
+        how: the hint for an answer of another type.
+    """
+    named = isinstance(answer, (list, tuple, set)) and all(isinstance(name, str) for name in answer)
+    need(named, f"The answer must be a list of names, {got(answer)}.", how)
+    for name in sorted(answer):
+        need(name in choices, f"There is no {noun} '{name}'.", f"The {noun}s are: {'; '.join(choices)}.")
+    for name, (belongs, reason, hint) in choices.items():
+        need((name in answer) == belongs, reason, hint)
+
+
+def need(fine: object, reason: str, hint: str) -> None:
+    """Wrong, unless it is fine. Ask for what a right answer has (`error < 1e-9`): then NaN is wrong."""
+    if not fine:
+        raise Wrong(reason, hint)
+
+
+def same(value: Any, expected: Any, within: float = 1e-6) -> bool:
+    """True if two numbers or tensors agree to a part of the expected size; NaN and complex ones agree with nothing."""
+    if isinstance(value, Tensor) and value.is_complex():
+        return False
+    value, expected = (torch.as_tensor(each, dtype=torch.float64) for each in (value, expected))
+    return value.shape == expected.shape and bool(
+        (value - expected).norm() <= within * expected.norm() + 1e-12
+    )
+
+
+def ask(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the student's function returns for copies of the tensors; NotDone if it returns nothing."""
+    need(
+        callable(function),
+        f"The answer must be a function, {got(function)}.",
+        "Give its name, without brackets: check(..., name).",
+    )
+    copies = [part.clone() if isinstance(part, Tensor) else part for part in arguments]
+    return filled_in(function(*copies))
+
+
+def need_shape(value: Any, shape: tuple[int, ...], axes: str) -> Tensor:
+    """``value``, if it is a tensor of this shape; ``axes`` says in words what the axes are."""
+    need(isinstance(value, Tensor), f"The answer must be a tensor, {got(value)}.", f"Its axes are {axes}.")
+    reason = f"The result has the shape {tuple(value.shape)}; wanted was {shape}."
+    order = "If only the order is wrong, look at the dim of torch.stack."
+    need(value.shape == shape, reason, f"The axes are {axes}. {order}")
+    return value
+
+
+def one_number(value: Any, reason: str, hint: str) -> Tensor:
+    """``value`` as a tensor without axes, if it is one number; {count}, {shape} and {got} may stand in the reason."""
+    numbers = torch.as_tensor(value).detach()
+    said = reason.format(count=numbers.numel(), shape=tuple(numbers.shape), got=got(value))
+    need(numbers.numel() == 1, said, hint)
+    return numbers.squeeze()
+
+
+def number(value: Any, reason: str, hint: str, whole: bool = False) -> Any:
+    """``value`` as an int or a float, also out of numpy or torch: 33.0 is as whole as 33, True is no number."""
+    plain = value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+    fine = isinstance(plain, Real) and not isinstance(plain, bool) and not (whole and plain % 1 != 0)
+    need(fine, f"{reason}, {got(value)}.", hint)
+    return int(plain) if whole else plain if isinstance(plain, int) else float(plain)
+
+
+def integers(value: Any) -> list[int] | None:
+    """The whole numbers that an answer names, one or several, in any container; None if something is no such."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    try:
+        parts = list(value) if isinstance(value, Iterable) else [value]
+        return [number(part, "", "", whole=True) for part in parts]
+    except Wrong:
+        return None
+
+
+def keyed(answer: Any, keys: Collection[str], what: str, hint: str = "Keep the keys of the stub.") -> None:
+    """Is it a dictionary with these keys?"""
+    fine = isinstance(answer, dict) and set(answer) == set(keys)
+    need(fine, f"The answer must be a dictionary {what}.", hint)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Random numbers in float64, the same every time."""
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+class Calls(TorchFunctionMode):
+    """Writes down the functions of torch that are called inside, with their arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[Callable[..., Any], tuple, dict[str, Any]]] = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.seen.append((function, args, kwargs or {}))
+        return function(*args, **(kwargs or {}))
