@@ -37,8 +37,8 @@ CASES = {
     "default model and its plain twin": "explorer = FieldExplorer(small, image, compare=matched_cnn(small))",
     "GroupResNet, 64 maps of 32 x 32": (
         "explorer = FieldExplorer(large, image)\n"
-        "layer = [n for n, l in explorer.networks[0].probe.layers.items() if l.side == 32 and l.convolves][-1]\n"
-        "found = explorer.networks[0].probe.layers[layer]\n"
+        "layer = [n for n, l in explorer.networks[0].recorder.layers.items() if l.side == 32 and l.convolves][-1]\n"
+        "found = explorer.networks[0].recorder.layers[layer]\n"
         "assert found.channels * found.group.order == 64\n"
         "explorer.set_state(layer=layer)"
     ),

@@ -13,7 +13,7 @@ import anywidget
 import torch
 import traitlets
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_instance
 from eqssl_edu.layers import eval_mode
 from eqssl_edu.widgets.shared.base import front_end
 
@@ -122,8 +122,7 @@ class LiveTraining(anywidget.AnyWidget):
         title: str = "Training",
         readouts: Callable[[Any], Mapping[str, float]] | None = None,
     ) -> None:
-        if not isinstance(runs, Mapping):
-            raise TypeError(f"runs must be a dict from names to Pretrainers, {got(runs)}")
+        need_instance("runs", runs, Mapping)
         if not runs:
             raise ValueError("runs must hold at least one Pretrainer, got an empty dict")
         for name, run in runs.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,12 +9,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_integers
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.errors import got, need_integers
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.controls import need_choice, need_index, need_square
+from eqssl_edu.widgets.shared.checks import checked, need_square
+from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
+from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
 
 __all__ = ["FEATURES", "EmbeddingExplorer", "Map", "compute", "map_of"]
 
@@ -24,7 +23,6 @@ MAX_IMAGES = 2000
 THUMBNAIL_BYTES = 110_000  # of all small pictures together; a page takes at most 200 KB to show
 SIDE = 64  # pixels of the chosen picture
 STILL = 1e-4  # of the typical distance between two images; below it a point stands still, up to rounding
-CHUNK = 256  # images that go through the encoder at once
 
 
 class Map(NamedTuple):
@@ -96,7 +94,7 @@ def compute(
     """
     group, index, kind = encoder.group, state["image"], state["features"]
     copies = torch.stack([group.transform(images[index], g) for g in group.elements])
-    found = vectors(embed(encoder, copies), kind)
+    found = vectors(regular_features(encoder, copies), kind)
     orbit = (found - plane.mean) @ plane.axes
 
     def scaled(points: Tensor) -> Tensor:
@@ -104,8 +102,7 @@ def compute(
 
     upright = vectors(features[index : index + 1], kind)[0]
     moved = (found - upright).norm(dim=1) / (plane.spread or 1.0)
-    picture = shrink(copies[state["element"]], SIDE)
-    bounds = (float(value) for value in images[index].aminmax())
+    picture = to_screen(copies[state["element"]], SIDE)
     return {
         "state": dict(state),
         "points": scaled(plane.points).numpy().astype("<u2").tobytes(),
@@ -113,32 +110,9 @@ def compute(
         "moved": moved.tolist(),
         "still": bool((moved <= STILL).all()),
         "share": plane.share,
-        "pixels": to_bytes(picture if len(picture) == 3 else picture.mean(0, keepdim=True), *bounds),
+        "pixels": to_bytes(picture, *extremes(images[index])),
         "side": picture.shape[-1],
     }
-
-
-@torch.no_grad()
-def embed(
-    encoder: nn.Module, images: Float[Tensor, "image channel height width"]
-) -> Float[Tensor, "image feature group"]:
-    """Regular features in float64 on the CPU."""
-    like = next((t for t in encoder.parameters() if t.is_floating_point()), images)
-    parts = []
-    for chunk in images.split(CHUNK):
-        try:
-            parts.append(encoder(chunk.to(like.device, like.dtype)))
-        except RuntimeError as problem:
-            raise ValueError(
-                f"encoder must run on the images, {got(images)}; it says: {problem}"
-            ) from problem
-    features = torch.cat(parts) if isinstance(parts[0], Tensor) else parts[0]
-    order = encoder.group.order
-    if not isinstance(features, Tensor) or features.ndim != 3 or features.shape[2] != order:
-        raise ValueError(f"encoder must give regular features (B, C, {order}), {got(features)}")
-    if not features.isfinite().all():
-        raise ValueError("encoder must give finite numbers, got infinities or NaN")
-    return features.cpu().double()
 
 
 # -- the widget ----------------------------------------------------------------------------------------------
@@ -178,15 +152,15 @@ class EmbeddingExplorer(Explorer):
         labels: Int64[Tensor, " image"],
         names: Sequence[str] | None = None,
     ) -> None:
-        self.encoder, self.group = encoder, _checked_group(encoder)
-        self.images = need_square("images", images, "(N, C, H, W)")
+        self.encoder, self.group = encoder, need_encoder(encoder)
+        self.images = need_square("images", images, "N", "C", "H", "W")
         self.labels = _checked_labels(labels, len(self.images))
         classes = int(labels.max()) + 1
         names = [str(i) for i in range(classes)] if names is None else list(names)
         if len(names) < classes:
             raise ValueError(f"names must hold a name for each of {classes} classes, got {len(names)}")
         self.names = [str(name) for name in names]
-        self._version: tuple | None = None
+        self._copy, self._embedded = EvalCopy(encoder), None  # version of the weights that made the features
         side = min(20, self.images.shape[-1], int((THUMBNAIL_BYTES / len(images)) ** 0.5))
         small = shrink(self.images.mean(1), side)
         facts = {
@@ -194,7 +168,7 @@ class EmbeddingExplorer(Explorer):
             "elements": [self.group.element_name(g) for g in self.group.elements],
             "labels": self.labels.tolist(),
             "names": self.names,
-            "thumbnails": to_bytes(small, float(small.min()), float(small.max())),
+            "thumbnails": to_bytes(small, *extremes(small)),
             "thumbnail_side": side,
             "count": len(images),
             "channels": 3 if images.shape[1] == 3 else 1,
@@ -208,19 +182,14 @@ class EmbeddingExplorer(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked."""
-        for key, value in changes.items():
-            if key == "features":
-                need_choice(key, value, list(FEATURES))
-            elif key == "image":
-                need_index(key, value, 0, len(self.images) - 1, "an image")
-            else:
-                need_index(key, value, 0, self.group.order - 1, f"an element of {self.group.name}")
-        return changes
+        images = range(len(self.images))
+        return checked(changes, features=FEATURES, image=images, element=self.group.elements)
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
-        self._refresh()
-        values = compute(self._copy, self.images, self._features, self._maps[state["features"]], state)
+        self._embed()
+        plane = self._maps[state["features"]]
+        values = compute(self._copy.module, self.images, self._features, plane, state)
         name = self.names[int(self.labels[state["image"]])]
         moved = values["moved"][state["element"]]
         what = "stands still" if moved <= STILL else f"has moved by {moved:.2f} typical distances"
@@ -240,20 +209,16 @@ class EmbeddingExplorer(Explorer):
         """The facts, with the images that the page can turn."""
         return {**self.facts, "images": sorted({state["image"] for state in states})}
 
-    def _refresh(self) -> None:
-        """Copy the encoder and embed all images again if the weights have changed."""
-        tensors = (*self.encoder.parameters(), *self.encoder.buffers())
-        version = tuple((id(tensor), tensor._version, tensor.device) for tensor in tensors)
-        if version == self._version:
+    def _embed(self) -> None:
+        """Embed all images again if the weights have changed."""
+        self._copy.renew()
+        if self._embedded == self._copy.version:
             return
-        kept = [value for module in self.encoder.modules() for value in vars(module).values()]
-        memo = {id(value): value for value in kept if isinstance(value, Tensor) and not value.is_leaf}
-        self._copy = copy.deepcopy(self.encoder, memo).eval()
-        self._features = embed(self._copy, self.images)
+        self._features = regular_features(self._copy.module, self.images)
         # The map has room for the orbits of all images, so that it stands still while another one is chosen.
         orbits = torch.cat([self.group.transform_features(self._features, g) for g in self.group.elements])
         self._maps = {kind: map_of(vectors(self._features, kind), vectors(orbits, kind)) for kind in FEATURES}
-        self._version = version
+        self._embedded = self._copy.version
 
 
 def _checked_labels(labels: object, count: int) -> Int64[Tensor, " image"]:
@@ -263,12 +228,3 @@ def _checked_labels(labels: object, count: int) -> Int64[Tensor, " image"]:
     if labels.shape != (count,) or int(labels.min()) < 0:
         raise ValueError(f"labels must hold a class 0, 1, ... for each of {count} images, {got(labels)}")
     return labels.cpu()
-
-
-def _checked_group(encoder: object) -> FiniteGroup:
-    need_instance("encoder", encoder, nn.Module)
-    group = getattr(encoder, "group", None)
-    if not isinstance(group, FiniteGroup) or group.order == 1 or not group.exact_on_grid:
-        name = group.name if isinstance(group, FiniteGroup) else repr(group)
-        raise ValueError(f"encoder must have a .group out of C2, C4, D1, D2, D4, got {name}")
-    return group

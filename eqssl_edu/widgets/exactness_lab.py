@@ -11,7 +11,7 @@ from eqssl_edu.errors import need_instance
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import is_exact
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.controls import need_index
+from eqssl_edu.widgets.shared.checks import checked
 from eqssl_edu.widgets.shared.frozen_page import product_of
 
 __all__ = ["LIMITS", "ExactnessLab", "compute", "measured_error", "nearest_sizes"]
@@ -124,9 +124,7 @@ class ExactnessLab(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked."""
-        for key, value in changes.items():
-            need_index(key, value, *LIMITS[key])
-        return changes
+        return checked(changes, **{key: range(low, high + 1) for key, (low, high) in LIMITS.items()})
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_instance, need_integer, need_number
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.controls import need_index, need_square
+from eqssl_edu.widgets.shared.checks import checked, need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
 from eqssl_edu.widgets.shared.pixels import to_bytes
 
@@ -143,12 +143,8 @@ class KernelExplorer(Explorer):
     _esm, _css = front_end("shared/controls", "kernel")
 
     def __init__(self, layer: Layer, image: Float[Tensor, "*axes"] | None = None) -> None:
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layer must be a LiftingConv2d or a GroupConv2d, {got(layer)}")
-        if layer.kernel_size > MAX_KERNEL:
-            raise ValueError(
-                f"layer must have windows of at most {MAX_KERNEL} pixels, {got(layer.kernel_size)}"
-            )
+        need_instance("layer", layer, (LiftingConv2d, GroupConv2d))
+        need_integer("layer.kernel_size", layer.kernel_size, most=MAX_KERNEL)
         self.layer = layer
         weight = layer.weight.detach()
         self._first = weight.clone()
@@ -180,16 +176,12 @@ class KernelExplorer(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked; the kernel is the layer's unless the change brings another one."""
-        limits = {
-            "out_channel": ("an output channel", self.layer.out_channels - 1),
-            "in_channel": ("an input channel", self.layer.in_channels - 1),
-            "row": ("a row of the output", self._places),
-            "column": ("a column of the output", self._places),
+        places = range(self._places + 1)
+        channels = {
+            "out_channel": range(self.layer.out_channels),
+            "in_channel": range(self.layer.in_channels),
         }
-        for key, value in changes.items():
-            if key != "kernel":
-                what, high = limits[key]
-                need_index(key, value, 0, high, what)
+        changes = checked(changes, **channels, row=places, column=places)
         out, into = ({**self._state, **changes}[key] for key in ("out_channel", "in_channel"))
         kernel = changes.get("kernel", self.layer.weight[out, into])
         if kernel is None:
@@ -203,8 +195,7 @@ class KernelExplorer(Explorer):
         if not isinstance(kernel, (list, tuple)) or len(kernel) != size:
             raise ValueError(f"kernel must be a list of {size} numbers or None, {got(kernel)}")
         for value in kernel:
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ValueError(f"kernel must hold finite numbers, {got(value)}")
+            need_number("kernel", value)
         return [float(value) for value in kernel]
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -255,10 +246,7 @@ def _sources(group: FiniteGroup) -> list[list[int]]:
 
 def _checked_image(layer: Layer, image: object) -> Tensor:
     planes = (layer.group.order,) if isinstance(layer, GroupConv2d) else ()
-    wanted = f"({', '.join(map(str, (layer.in_channels, *planes)))}, H, W)"
-    image = need_square("image", image, wanted)
-    if image.shape[:-2] != (layer.in_channels, *planes):
-        raise ValueError(f"image must be a floating point tensor {wanted}, {got(image)}")
+    image = need_square("image", image, layer.in_channels, *planes, "H", "W")
     side = image.shape[-1] + 2 * layer.padding
     if not layer.kernel_size <= side <= MAX_SIDE:
         raise ValueError(

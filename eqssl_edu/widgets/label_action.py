@@ -12,13 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.data.letters import letters
+from eqssl_edu.errors import need_choice
 from eqssl_edu.groups import dihedral
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
 from eqssl_edu.widgets.puzzles import Puzzle, puzzle_of
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.controls import need_choice, need_index, need_square
+from eqssl_edu.widgets.shared.checks import checked, need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
+from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
 __all__ = ["LabelActionExplorer", "compute", "default_image", "default_tasks"]
 
@@ -116,10 +117,8 @@ def _telling_label(puzzle: Puzzle) -> int:
 
 def _pixels(pictures: list[Tensor]) -> dict[str, Any]:
     """All pictures as bytes on the scale of the first one, the image."""
-    low, high = (float(value) for value in pictures[0].aminmax())
-    small = [
-        shrink(picture if len(picture) == 3 else picture.mean(0, keepdim=True), SIDE) for picture in pictures
-    ]
+    low, high = extremes(pictures[0])
+    small = [to_screen(picture, SIDE) for picture in pictures]
     return {
         "pixels": b"".join(to_bytes(picture, low, high) for picture in small),
         "sides": [picture.shape[-1] for picture in small],
@@ -158,7 +157,7 @@ class LabelActionExplorer(Explorer):
         tasks: Task | Mapping[str, Task] | None = None,
         image: Float[Tensor, "channel height width"] | None = None,
     ) -> None:
-        self.image = default_image() if image is None else need_square("image", image, "(C, H, W)")
+        self.image = default_image() if image is None else need_square("image", image, "C", "H", "W")
         self._made: dict[str, Puzzle] = {}
         self._factories = default_tasks(self.image.shape[-1]) if tasks is None else {}
         if tasks is not None:
@@ -194,21 +193,13 @@ class LabelActionExplorer(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked. A new task begins with a label and an action of its own."""
-        if "task" in changes:
-            need_choice("task", changes["task"], self.names)
-        puzzle = self.puzzle(changes.get("task", self._state["task"]))
-        if "task" in changes and changes["task"] != self._state["task"]:
+        task = changes.get("task", self._state["task"])
+        need_choice("task", task, self.names)
+        puzzle = self.puzzle(task)
+        if task != self._state["task"]:
             changes = {"label": _telling_label(puzzle), "action": puzzle.true, **changes}
-        if "action" in changes:
-            need_choice("action", changes["action"], list(puzzle.actions))
-        limits = {
-            "label": (puzzle.size, "a label"),
-            "element": (self.group.order, f"an element of {self.group.name}"),
-        }
-        for key, (size, what) in limits.items():
-            if key in changes:
-                need_index(key, changes[key], 0, size - 1, what)
-        return changes
+        labels, elements = range(puzzle.size), self.group.elements
+        return checked(changes, label=labels, element=elements, action=list(puzzle.actions))
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""

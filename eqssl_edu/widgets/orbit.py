@@ -11,9 +11,9 @@ from torch import Tensor
 from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.controls import need_choice, need_index, need_square
+from eqssl_edu.widgets.shared.checks import checked, need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
+from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
 __all__ = ["OWN", "OrbitExplorer", "cayley_graph", "compute", "orbit_of"]
 
@@ -71,8 +71,8 @@ def compute(
         "sentence", the product of the last step.
     """
     makers = orbit_of(group, image)
-    small = shrink(image if len(image) == 3 else image.mean(0, keepdim=True), SIDE)
-    low, high = (float(value) for value in small.aminmax())
+    small = to_screen(image, SIDE)
+    low, high = extremes(small)
     element, applied = state["element"], state["applied"]
     conjugates = group.product[group.product[element, makers[0]], group.inverse[element]]
     before = int(group.product[group.inverse[applied], element])
@@ -127,7 +127,7 @@ class OrbitExplorer(Explorer):
         self.group = group
         self.pictures = {name: drawing[None] for name, drawing in letters().items()}
         if isinstance(picture, Tensor):
-            self.pictures = {OWN: need_square("picture", picture, "(C, H, W)"), **self.pictures}
+            self.pictures = {OWN: need_square("picture", picture, "C", "H", "W"), **self.pictures}
             picture = OWN
         facts = {
             "group": group.name,
@@ -151,11 +151,8 @@ class OrbitExplorer(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked. A new element with nothing applied is a new beginning."""
-        for key, value in changes.items():
-            if key == "picture":
-                need_choice(key, value, list(self.pictures))
-            else:
-                need_index(key, value, 0, self.group.order - 1, f"an element of {self.group.name}")
+        elements = self.group.elements
+        changes = checked(changes, picture=list(self.pictures), element=elements, applied=elements)
         if "element" in changes and "applied" not in changes:
             changes = {**changes, "applied": changes["element"]}
         return changes

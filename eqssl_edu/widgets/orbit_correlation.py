@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any, NamedTuple
 
@@ -12,11 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.widgets.shared.base import Explorer, front_end
+from eqssl_edu.widgets.shared.checks import checked, need_square
+from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
-from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
+from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
 __all__ = [
     "KINDS",
@@ -58,7 +59,7 @@ def embed(
     views: Float[Tensor, "view=2 batch channel height width"],
 ) -> Batch:
     """Encode both views of every image, upright. The encoder is used as it is; it should be in eval mode."""
-    features = torch.stack([_features(encoder, view) for view in views])
+    features = torch.stack([regular_features(encoder, view) for view in views])
     return Batch(images, views, features, losses(encoder.group, *features))
 
 
@@ -87,7 +88,7 @@ def compute(encoder: nn.Module, batch: Batch, state: dict[str, Any]) -> dict[str
     features = batch.features.clone()
     turned = [view for view, g in enumerate(elements) if g]
     if turned:
-        features[turned, index] = _features(encoder, shown[turned])
+        features[turned, index] = regular_features(encoder, shown[turned])
     kappa = _kappa(group, features[:, index])
     before = _kappa(group, batch.features[:, index])
     a, b = elements
@@ -132,27 +133,6 @@ def radial_scale(values: list[float]) -> dict[str, float]:
     return {"low": round(low, 6), "high": round(high, 6), "step": round(step, 6)}
 
 
-@torch.no_grad()
-def _features(
-    encoder: nn.Module, images: Float[Tensor, "batch channel height width"]
-) -> Float[Tensor, "batch out group"]:
-    """Regular features in float64 on the CPU: the losses then add no rounding of their own."""
-    floating = (t for t in (*encoder.parameters(), *encoder.buffers()) if t.is_floating_point())
-    like = next(floating, images)
-    try:
-        features = encoder(images.to(like.device, like.dtype))
-    except RuntimeError as problem:
-        raise ValueError(f"encoder must run on the images, {got(images)}; it says: {problem}") from problem
-    if not isinstance(features, Tensor) or features.ndim != 3 or features.shape[2] != encoder.group.order:
-        raise ValueError(
-            f"encoder must give regular features (B, C, {encoder.group.order}) for {encoder.group.name}, "
-            f"{got(features)}"
-        )
-    if not features.isfinite().all():
-        raise ValueError("encoder must give finite numbers, got infinities or NaN")
-    return features.cpu().double()
-
-
 def _kappa(group: FiniteGroup, pair: Float[Tensor, "view=2 out group"]) -> Float[Tensor, " group"]:
     z, w = F.normalize(pair.flatten(1)).reshape(pair.shape).split(1)
     return orbit_correlation(group, z, w)[0, 0]
@@ -162,13 +142,14 @@ def _pictures(
     image: Float[Tensor, "channel height width"], views: Float[Tensor, "view=2 channel height width"]
 ) -> dict[str, Any]:
     """Bytes for the front end; a turn changes no colour, because the scales belong to whole pictures."""
-    pictures, pixels = [], []
-    for picture, side in ((image, IMAGE_SIDE), (views[0], VIEW_SIDE), (views[1], VIEW_SIDE)):
-        low, high = (float(value) for value in picture.aminmax())
-        small = shrink(picture if len(picture) == 3 else picture.mean(0, keepdim=True), side)
-        pictures.append({"channels": len(small), "side": small.shape[-1]})
-        pixels.append(to_bytes(small, low, high))
-    return {"pictures": pictures, "pixels": b"".join(pixels)}
+    sides = (IMAGE_SIDE, VIEW_SIDE, VIEW_SIDE)
+    pictures = [
+        (picture, to_screen(picture, side)) for picture, side in zip((image, *views), sides, strict=True)
+    ]
+    return {
+        "pictures": [{"channels": len(small), "side": small.shape[-1]} for _, small in pictures],
+        "pixels": b"".join(to_bytes(small, *extremes(whole)) for whole, small in pictures),
+    }
 
 
 def _compare(before: dict[str, float], now: dict[str, float], turned: bool) -> list[dict[str, Any]]:
@@ -178,16 +159,8 @@ def _compare(before: dict[str, float], now: dict[str, float], turned: bool) -> l
         moved = abs(change) > TOLERANCE
         status = ("moved" if moved else "still") if turned else "upright"
         text = f"{change:+.6f}".replace("-", "−") if moved else _small(change)
-        rows.append(
-            {
-                "kind": kind,
-                "before": before[kind],
-                "now": now[kind],
-                "change": change,
-                "status": status,
-                "text": text,
-            }
-        )
+        row = {"before": before[kind], "now": now[kind], "change": change, "status": status, "text": text}
+        rows.append({"kind": kind, **row})
     return rows
 
 
@@ -246,13 +219,14 @@ class OrbitCorrelationExplorer(Explorer):
         views: tuple[Float[Tensor, "batch channel height width"], Float[Tensor, "batch channel height width"]]
         | None = None,
     ) -> None:
-        self.encoder, self.group = encoder, _checked_group(encoder)
-        _check_images("images", images)
-        if views is not None:
-            _check_views(views, images)
-        self._images = images.detach().cpu()
-        self._views = torch.stack([view.detach().cpu() for view in views or (images, images)])
-        self._version: tuple | None = None
+        self.encoder, self.group = encoder, need_encoder(encoder)
+        self._images = need_square("images", images, "B", "C", "H", "W")
+        if len(images) < 2:
+            raise ValueError(
+                f"images must hold at least two images (one has no negatives), got {len(images)}"
+            )
+        self._views = torch.stack([self._images] * 2 if views is None else _checked_views(views, images))
+        self._copy, self._embedded = EvalCopy(encoder), None  # version of the weights that made the batch
         facts = {
             "count": len(images),
             "rotations": self.group.rotations,
@@ -273,19 +247,13 @@ class OrbitCorrelationExplorer(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked."""
-        for key, value in changes.items():
-            limit = len(self._images) if key == "image" else self.group.order
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{key} must be an integer, {got(value)}")
-            if not 0 <= value < limit:
-                what = "an image" if key == "image" else f"an element of {self.group.name}"
-                raise ValueError(f"{key} must be {what}, 0 .. {limit - 1}, {got(value)}")
-        return changes
+        elements = self.group.elements
+        return checked(changes, image=range(len(self._images)), first=elements, second=elements)
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
-        self._refresh()
-        values = compute(self._copy, self._batch, state)
+        self._embed()
+        values = compute(self._copy.module, self._batch, state)
         place = f"Image {state['image'] + 1} of {len(self._images)}. "
         first, second = values["views"]
         if values["losses"][0]["status"] == "upright":
@@ -311,21 +279,12 @@ class OrbitCorrelationExplorer(Explorer):
         images = [state["image"] for state in states]
         return {**self.facts, "images": [min(images), max(images)]}
 
-    def _refresh(self) -> None:
-        """Copy the encoder and encode the batch again if the weights have changed.
-
-        The copy has weights of its own, which a training in another thread cannot change between two moves.
-        """
-        tensors = (*self.encoder.parameters(), *self.encoder.buffers())
-        version = tuple((id(tensor), tensor._version, tensor.device) for tensor in tensors)
-        if version == self._version:
-            return
-        # Results that a module keeps as plain attributes belong to a graph and cannot be copied: share them.
-        kept = [value for module in self.encoder.modules() for value in vars(module).values()]
-        memo = {id(value): value for value in kept if isinstance(value, Tensor) and not value.is_leaf}
-        self._copy = copy.deepcopy(self.encoder, memo).eval()
-        self._batch = embed(self._copy, self._images, self._views)
-        self._version = version
+    def _embed(self) -> None:
+        """Encode the batch again if the weights have changed."""
+        self._copy.renew()
+        if self._embedded != self._copy.version:
+            self._batch = embed(self._copy.module, self._images, self._views)
+            self._embedded = self._copy.version
 
 
 def _label(group: FiniteGroup, g: int) -> str:
@@ -333,36 +292,11 @@ def _label(group: FiniteGroup, g: int) -> str:
     return "m " * (g >= group.rotations) + f"{group.degrees(g):g}°"
 
 
-def _checked_group(encoder: nn.Module) -> FiniteGroup:
-    if not isinstance(encoder, nn.Module):
-        raise TypeError(f"encoder must be a torch.nn.Module, {got(encoder)}")
-    group = getattr(encoder, "group", None)
-    if not isinstance(group, FiniteGroup):
-        kind = type(encoder).__name__
-        raise ValueError(f"encoder must have a .group, a FiniteGroup, got a {kind} whose .group is {group!r}")
-    if group.order == 1 or not group.exact_on_grid:
-        raise ValueError(f"encoder must have one of the groups C2, C4, D1, D2, D4, got {group.name}")
-    return group
-
-
-def _check_images(name: str, images: object) -> None:
-    if not isinstance(images, Tensor):
-        raise TypeError(f"{name} must be a tensor (B, C, H, W), {got(images)}")
-    if images.ndim != 4 or not images.is_floating_point() or not images.numel():
-        raise ValueError(f"{name} must be a floating point tensor (B, C, H, W), {got(images)}")
-    count, _, height, width = images.shape
-    if count < 2:
-        raise ValueError(f"{name} must hold at least two images (one image has no negatives), got {count}")
-    if height != width:
-        raise ValueError(f"{name} must be square, got {height} x {width}")
-    if not images.isfinite().all():
-        raise ValueError(f"{name} must hold finite numbers only, got infinities or NaN")
-
-
-def _check_views(views: object, images: Tensor) -> None:
+def _checked_views(views: object, images: Tensor) -> list[Tensor]:
     if not isinstance(views, (tuple, list)) or len(views) != 2:
         raise TypeError(f"views must be two tensors like images, {got(views)}")
     for view in views:
-        _check_images("views", view)
-        if view.shape != images.shape or view.dtype != images.dtype:
-            raise ValueError(f"views must have the shape and type of images, {got(images)[4:]}, {got(view)}")
+        need_shape("views", view, *images.shape)
+        if view.dtype != images.dtype:
+            raise TypeError(f"views must have the type of images, {images.dtype}, {got(view)}")
+    return [need_square("views", view, "B", "C", "H", "W") for view in views]

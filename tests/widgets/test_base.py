@@ -30,17 +30,6 @@ class Doubler(base.Explorer):
         self.unfinished = self.slices > 0
 
 
-@pytest.fixture
-def quiet(monkeypatch):
-    """Errors in handlers are shown only, as for a user."""
-    monkeypatch.setattr(base, "RAISE_ERRORS", False)
-
-
-@pytest.fixture
-def loud(monkeypatch):
-    monkeypatch.setattr(base, "RAISE_ERRORS", True)
-
-
 def test_state_is_a_copy_and_comes_back():
     explorer = Doubler()
     state = explorer.state()

@@ -51,19 +51,3 @@ def test_a_page_that_is_too_large_is_refused(tmp_path):
     shown.draw = lambda n: "".join(f"{hash((n, i)):x}" for i in range(200_000))  # cannot be packed
     with pytest.raises(ValueError, match="at most 2 MB of precomputed states"):
         shown.to_html(tmp_path / "page.html")
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "words"),
-    [
-        (lambda: ByHand("draw", n=range(3)), TypeError, "draw must be a function of n, got 'draw'"),
-        (lambda: ByHand(str, n=3), TypeError, "n must be a range, a tuple or a list of choices, got 3"),
-        (lambda: ByHand(str, n=[]), TypeError, "n must be a range, a tuple or a list of choices"),
-        (lambda: drawing(start={"m": 1}), ValueError, "start must name arguments with choices, n, word, got"),
-        (lambda: drawing(start={"n": 3}), ValueError, r"n must be one of range\(2, 10, 2\), got 3"),
-        (lambda: drawing().set_state(word="c"), ValueError, "word must be one of a, b, got 'c'"),
-    ],
-)
-def test_bad_choices_are_named(make, error, words, as_a_user):
-    with pytest.raises(error, match=words):
-        make()

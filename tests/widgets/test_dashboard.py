@@ -380,20 +380,6 @@ def test_bad_readouts_are_named():
         LiveTraining({"a": run()}, readouts={"RankMe": 3})
 
 
-@pytest.mark.parametrize(
-    ("runs", "error", "words"),
-    [
-        ([], TypeError, "runs must be a dict"),
-        ({}, ValueError, "runs must hold at least one Pretrainer"),
-        ({"a": nn.Linear(1, 1)}, TypeError, "runs\\['a'\\] must be a Pretrainer"),
-    ],
-)
-@pytest.mark.usefixtures("as_a_user")
-def test_bad_runs_are_named(runs, error, words):
-    with pytest.raises(error, match=words):
-        LiveTraining(runs)
-
-
 def test_it_works_in_a_notebook_that_nobody_looks_at():
     import nbformat
     from nbclient import NotebookClient

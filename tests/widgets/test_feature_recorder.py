@@ -8,10 +8,10 @@ import torch
 from elsewhere import needs_gpu
 from torch import nn
 
-from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
+from eqssl_edu.encoders import GroupCNN, GroupResNet
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.pretext import PretextModel, RotationTask
-from eqssl_edu.widgets.shared.feature_recorder import Probe
+from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder
 
 IMAGE = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -28,7 +28,7 @@ def plain() -> nn.Sequential:
 
 
 def test_layers_of_a_plain_network():
-    layers = Probe(plain(), IMAGE).layers
+    layers = FeatureRecorder(plain(), IMAGE).layers
     assert list(layers) == ["0", "1", "2", "3", "4"]
     assert layers["1"].kind == "BatchNorm2d" and layers["1"].channels == 4 and layers["1"].group is None
     assert [layer.side for layer in layers.values()] == [16, 16, 16, 16, 8]
@@ -36,15 +36,15 @@ def test_layers_of_a_plain_network():
 
 @pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], ids=str)
 def test_layers_of_a_group_network_have_its_group(group):
-    probe = Probe(GroupCNN(group, channels=(2, 3)), IMAGE)
-    assert {layer.group for layer in probe.layers.values()} == {group}
-    assert probe.maps(IMAGE[None], "stages.0").shape == (1, 2, group.order, 16, 16)
+    recorder = FeatureRecorder(GroupCNN(group, channels=(2, 3)), IMAGE)
+    assert {layer.group for layer in recorder.layers.values()} == {group}
+    assert recorder.maps(IMAGE[None], "stages.0").shape == (1, 2, group.order, 16, 16)
 
 
 def test_the_group_axis_of_c1_is_none():
-    probe = Probe(GroupCNN(cyclic(1), channels=(2,)), IMAGE)
-    assert probe.layers["stages.0"].group is None
-    assert probe.maps(IMAGE[None], "stages.0").shape == (1, 2, 16, 16)
+    recorder = FeatureRecorder(GroupCNN(cyclic(1), channels=(2,)), IMAGE)
+    assert recorder.layers["stages.0"].group is None
+    assert recorder.maps(IMAGE[None], "stages.0").shape == (1, 2, 16, 16)
 
 
 def test_a_layer_of_ones_own_gets_a_cyclic_group():
@@ -52,11 +52,11 @@ def test_a_layer_of_ones_own_gets_a_cyclic_group():
         def forward(self, images):
             return torch.stack([torch.rot90(images, k, dims=(-2, -1)) for k in range(4)], dim=2)
 
-    assert Probe(Lift(), IMAGE).layers["output"].group == cyclic(4)
+    assert FeatureRecorder(Lift(), IMAGE).layers["output"].group == cyclic(4)
 
 
 def test_a_container_does_not_repeat_its_last_layer_but_a_block_counts():
-    names = list(Probe(GroupResNet(cyclic(4), in_channels=1, width=2, image_size=16), IMAGE).layers)
+    names = list(FeatureRecorder(GroupResNet(cyclic(4), in_channels=1, width=2, image_size=16), IMAGE).layers)
     assert "stem" not in names and "stem.2" in names
     assert "blocks.0" in names  # its sum is not the output of a layer inside
 
@@ -70,15 +70,15 @@ def test_a_layer_that_runs_twice_is_two_places():
         def forward(self, images):
             return self.blur(self.blur(images))
 
-    probe = Probe(Twice(), IMAGE)
-    assert list(probe.layers) == ["blur", "blur (call 2)"]
+    recorder = FeatureRecorder(Twice(), IMAGE)
+    assert list(recorder.layers) == ["blur", "blur (call 2)"]
     once = nn.functional.avg_pool2d(IMAGE[None], 3, 1, 1)
-    assert torch.equal(probe.maps(IMAGE[None], "blur"), once)
+    assert torch.equal(recorder.maps(IMAGE[None], "blur"), once)
 
 
 def test_maps_are_not_overwritten_by_a_layer_that_works_in_place():
     model = plain()
-    maps = Probe(model, IMAGE).maps(IMAGE[None], "1")
+    maps = FeatureRecorder(model, IMAGE).maps(IMAGE[None], "1")
     assert torch.equal(maps, model.eval()[:2](IMAGE[None]))
     assert (maps < 0).any()
 
@@ -92,8 +92,8 @@ def test_the_model_is_left_as_it_was():
     modes = [module.training for module in model.modules()]
     hooks = [len(module._forward_hooks) for module in model.modules()]
     state = torch.get_rng_state()
-    probe = Probe(model, IMAGE)
-    first, second = probe.maps(IMAGE[None], "4"), probe.maps(IMAGE[None], "4")
+    recorder = FeatureRecorder(model, IMAGE)
+    first, second = recorder.maps(IMAGE[None], "4"), recorder.maps(IMAGE[None], "4")
     assert torch.equal(first, second) and not first.requires_grad  # no dropout, no graph
     assert [module.training for module in model.modules()] == modes
     assert [len(module._forward_hooks) for module in model.modules()] == hooks
@@ -114,23 +114,23 @@ def test_the_model_is_left_as_it_was_after_an_error():
 
     model = Fails().train()
     with pytest.raises(ValueError, match=r"model must run on the image.*no such thing"):
-        Probe(model, IMAGE)
+        FeatureRecorder(model, IMAGE)
     assert model.training and model.layer.training and not model.layer._forward_hooks
 
 
-def test_the_probe_follows_the_weights():
+def test_the_recorder_follows_the_weights():
     model = plain()
-    probe = Probe(model, IMAGE)
-    before = probe.maps(IMAGE[None], "0")
+    recorder = FeatureRecorder(model, IMAGE)
+    before = recorder.maps(IMAGE[None], "0")
     with torch.no_grad():
         model[0].weight.mul_(2)
         model[0].bias.mul_(2)
-    assert torch.allclose(probe.maps(IMAGE[None], "0"), 2 * before)
+    assert torch.allclose(recorder.maps(IMAGE[None], "0"), 2 * before)
     model.double()
-    assert probe.maps(IMAGE[None], "0").dtype == torch.float64
+    assert recorder.maps(IMAGE[None], "0").dtype == torch.float64
 
 
-def test_the_probe_follows_layers_that_prepare_their_weights_in_eval():
+def test_the_recorder_follows_layers_that_prepare_their_weights_in_eval():
     class Prepared(nn.Module):
         def __init__(self):
             super().__init__()
@@ -144,23 +144,23 @@ def test_the_probe_follows_layers_that_prepare_their_weights_in_eval():
             return nn.functional.conv2d(images, self.prepared)
 
     model = Prepared()
-    probe = Probe(model, IMAGE)
-    before = probe.maps(IMAGE[None], "output")
+    recorder = FeatureRecorder(model, IMAGE)
+    before = recorder.maps(IMAGE[None], "output")
     with torch.no_grad():
         model.weight.mul_(3)
-    assert torch.allclose(probe.maps(IMAGE[None], "output"), 3 * before)
+    assert torch.allclose(recorder.maps(IMAGE[None], "output"), 3 * before)
     assert not hasattr(model, "prepared")
 
 
 def test_a_tensor_of_a_graph_kept_by_the_model_does_no_harm():
     model = plain()
     model.last = model[0](IMAGE[None])  # cannot be copied: it is part of a graph
-    assert Probe(model, IMAGE).layers
+    assert FeatureRecorder(model, IMAGE).layers
 
 
 def test_looking_does_not_disturb_a_training_on_another_thread():
     model = plain().train()
-    probe = Probe(model, IMAGE)
+    recorder = FeatureRecorder(model, IMAGE)
     modes, done = set(), threading.Event()
 
     def train():
@@ -170,7 +170,7 @@ def test_looking_does_not_disturb_a_training_on_another_thread():
     thread = threading.Thread(target=train)
     thread.start()
     for _ in range(50):
-        probe.maps(IMAGE[None], "4")
+        recorder.maps(IMAGE[None], "4")
     done.set()
     thread.join()
     assert modes == {True}
@@ -178,21 +178,8 @@ def test_looking_does_not_disturb_a_training_on_another_thread():
 
 def test_networks_inside_other_networks():
     task = RotationTask(cyclic(4))
-    probe = Probe(PretextModel(GroupCNN(cyclic(4), channels=(2, 3)), task), IMAGE)
-    assert all(layer.group == cyclic(4) for layer in probe.layers.values())
-
-
-def test_messages_name_the_argument(as_a_user):
-    with pytest.raises(TypeError, match=r"model must be a torch.nn.Module, got <function"):
-        Probe(lambda images: images, IMAGE)
-    with pytest.raises(ValueError, match=r"model must have a layer with feature maps"):
-        Probe(nn.Sequential(nn.Flatten(), nn.Linear(256, 10)), IMAGE)
-    with pytest.raises(ValueError, match=r"compare must have a layer with feature maps"):
-        Probe(
-            SymmetrizedEncoder(cyclic(4), nn.Sequential(nn.Flatten(), nn.Linear(256, 10))), IMAGE, "compare"
-        )
-    with pytest.raises(ValueError, match=r"model must run on the image, got .*\(1, 16, 16\)"):
-        Probe(nn.Conv2d(3, 4, 3), IMAGE)
+    recorder = FeatureRecorder(PretextModel(GroupCNN(cyclic(4), channels=(2, 3)), task), IMAGE)
+    assert all(layer.group == cyclic(4) for layer in recorder.layers.values())
 
 
 def escnn_network(plane, fields):
@@ -222,15 +209,15 @@ def test_escnn_modules_show_their_group_axis(inside):
         def forward(self, images):
             return self.inner(network.in_type(images)).tensor.mean((-2, -1))
 
-    probe = Probe(Outer() if inside else network, IMAGE)
+    recorder = FeatureRecorder(Outer() if inside else network, IMAGE)
     names = [f"{'inner.' if inside else ''}{i}" for i in range(4)]
-    assert list(probe.layers) == names
-    last = probe.layers[names[3]]
+    assert list(recorder.layers) == names
+    last = recorder.layers[names[3]]
     assert last.group == dihedral(4) and last.channels == 2 and last.convolves
-    upright = probe.maps(IMAGE[None], names[3])
+    upright = recorder.maps(IMAGE[None], names[3])
     assert upright.shape == (1, 2, 8, 16, 16)
     for g in dihedral(4).elements:
-        turned = probe.maps(dihedral(4).transform(IMAGE, g)[None], names[3])
+        turned = recorder.maps(dihedral(4).transform(IMAGE, g)[None], names[3])
         expected = dihedral(4).transform_maps(upright, g)
         assert torch.allclose(turned, expected, atol=1e-4 * float(expected.abs().max()))
     assert not torch.allclose(turned, upright, atol=1e-2 * float(upright.abs().max()))
@@ -242,14 +229,14 @@ def test_escnn_fields_that_are_no_permutations_are_not_shown():
     images = steerable.enn.FieldType(plane, [plane.trivial_repr])
     vectors = steerable.enn.FieldType(plane, 2 * [plane.irrep(1)])
     with pytest.raises(ValueError, match="model must have a layer with feature maps"):
-        Probe(steerable.enn.R2Conv(images, vectors, kernel_size=3), IMAGE)
+        FeatureRecorder(steerable.enn.R2Conv(images, vectors, kernel_size=3), IMAGE)
 
 
 def test_trivial_fields_of_escnn_have_no_group_axis():
     steerable = pytest.importorskip("eqssl_edu.steerable")
     plane = steerable.gspaces.rot2dOnR2(4)
-    probe = Probe(escnn_network(plane, plane.trivial_repr)[:1], IMAGE)
-    assert probe.layers["0"].group is None and probe.maps(IMAGE[None], "0").shape == (1, 2, 16, 16)
+    recorder = FeatureRecorder(escnn_network(plane, plane.trivial_repr)[:1], IMAGE)
+    assert recorder.layers["0"].group is None and recorder.maps(IMAGE[None], "0").shape == (1, 2, 16, 16)
 
 
 def test_what_comes_behind_the_layer_is_not_run():
@@ -260,16 +247,16 @@ def test_what_comes_behind_the_layer_is_not_run():
             Head.runs += 1
             return maps.mean((-2, -1))
 
-    probe = Probe(nn.Sequential(plain(), Head()), IMAGE)
-    probe.maps(IMAGE[None], "0.4")
+    recorder = FeatureRecorder(nn.Sequential(plain(), Head()), IMAGE)
+    recorder.maps(IMAGE[None], "0.4")
     assert Head.runs == 1  # the run that found the layers
 
 
 @needs_gpu
 def test_on_a_gpu():
     model = plain()
-    expected = Probe(model, IMAGE).maps(IMAGE[None], "4")
-    probe = Probe(model, IMAGE)
+    expected = FeatureRecorder(model, IMAGE).maps(IMAGE[None], "4")
+    recorder = FeatureRecorder(model, IMAGE)
     model.cuda()
-    maps = probe.maps(IMAGE[None], "4")
+    maps = recorder.maps(IMAGE[None], "4")
     assert maps.is_cuda and torch.allclose(maps.cpu(), expected, atol=1e-4)

@@ -12,16 +12,10 @@ from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.widgets import KernelExplorer
 from eqssl_edu.widgets.kernel import default_image, round_up
-from eqssl_edu.widgets.shared import base
 
 KINDS = [LiftingConv2d, GroupConv2d]
 over_kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 over_groups = pytest.mark.parametrize("group", [cyclic(1), cyclic(4), dihedral(1), dihedral(4)], ids=str)
-
-
-@pytest.fixture(autouse=True)
-def raise_errors(monkeypatch):
-    monkeypatch.setattr(base, "RAISE_ERRORS", True)
 
 
 def layer_of(kind, group, channels=(2, 3), kernel_size=3, stride=1, padding=1, bias=True):
@@ -233,20 +227,6 @@ def test_readout_of_a_tie():
     assert "copy e gives the largest answer" in KernelExplorer(alone, image_for(alone)).readout
 
 
-def test_state_comes_back_and_messages_are_answered(monkeypatch):
-    explorer, layer = explorer_of(LiftingConv2d, cyclic(4))
-    explorer.receive({"token": "a", "changes": {"kernel": [0.25] * 9, "row": 1}})
-    assert explorer.answered == "a" and (layer.weight[0, 0] == 0.25).all()
-    state, readout = explorer.state(), explorer.readout
-    explorer.set_state(kernel=None, row=0)
-    explorer.set_state(**state)
-    assert explorer.readout == readout
-    monkeypatch.setattr(base, "RAISE_ERRORS", False)
-    explorer.receive({"token": "b", "changes": {"row": 9}})
-    assert "row must be a row of the output, 0 .. 8, got 9" in explorer.error
-    assert explorer.state() == state
-
-
 @over_kinds
 def test_a_default_image(kind):
     layer = layer_of(kind, dihedral(4)).float()
@@ -265,39 +245,6 @@ def test_a_move_stays_small(kind):
     values = dict(KernelExplorer(layer, image_for(layer, side=46).float()).values)
     sizes = [len(values.pop(name)) for name in ("copies", "patch", "input", "maps")]
     assert sum(sizes) + len(json.dumps(values)) < 60_000
-
-
-def test_states_that_are_not_allowed_change_nothing(as_a_user):
-    explorer, layer = explorer_of(LiftingConv2d, cyclic(4))
-    before, weight = explorer.state(), layer.weight.detach().clone()
-    for change, message in [
-        ({"out_channel": 3}, "out_channel must be an output channel, 0 .. 2, got 3"),
-        ({"in_channel": -1}, "in_channel must be an input channel, 0 .. 1, got -1"),
-        ({"column": 1.5}, "column must be an integer, got 1.5"),
-        ({"kernel": [0.0] * 8}, "kernel must be a list of 9 numbers or None"),
-        ({"kernel": [float("nan")] * 9}, "kernel must hold finite numbers, got nan"),
-        ({"weight": 1}, "weight is not part of the state"),
-    ]:
-        with pytest.raises((ValueError, TypeError), match=message):
-            explorer.set_state(**change)
-    assert explorer.state() == before and torch.equal(layer.weight.detach(), weight)
-
-
-def test_arguments_that_are_not_taken(as_a_user):
-    with pytest.raises(TypeError, match=r"layer must be a LiftingConv2d or a GroupConv2d, got Conv2d"):
-        KernelExplorer(nn.Conv2d(1, 1, 3))
-    with pytest.raises(ValueError, match=r"layer must have windows of at most 7 pixels, got 9"):
-        KernelExplorer(LiftingConv2d(cyclic(4), 1, 1, 9))
-    layer = layer_of(GroupConv2d, cyclic(4))
-    for image, message in [
-        ([0.0], r"image must be a tensor \(2, 4, H, W\), got \[0.0\]"),
-        (torch.rand(2, 9, 9), r"image must be a floating point tensor \(2, 4, H, W\), got"),
-        (torch.rand(2, 4, 9, 8), "image must be square, got 9 x 8"),
-        (torch.rand(2, 4, 60, 60), "image must be 3 .. 48 pixels wide with its padding, got 62"),
-        (torch.rand(2, 4, 9, 9) / 0, "image must hold finite numbers only"),
-    ]:
-        with pytest.raises((ValueError, TypeError), match=message):
-            KernelExplorer(layer, image)
 
 
 def test_a_page_holds_every_place_of_one_filter():

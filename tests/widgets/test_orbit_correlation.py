@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from networks import NotEquivariant, images, network
 from torch import nn
 
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
@@ -14,48 +15,10 @@ from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.widgets import OrbitCorrelationExplorer
 from eqssl_edu.widgets.orbit_correlation import KINDS, TOLERANCE, compute, embed, losses, radial_scale
-from eqssl_edu.widgets.shared import base
 
 GROUPS = [cyclic(2), cyclic(4), dihedral(1), dihedral(4)]
 by_name = {"ids": lambda group: group.name}
 UPRIGHT = {"image": 0, "first": 0, "second": 0}
-
-
-@pytest.fixture(autouse=True)
-def raise_errors(monkeypatch):
-    monkeypatch.setattr(base, "RAISE_ERRORS", True)
-
-
-def images(count=5, channels=1, side=12, seed=0, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, channels, side, side, dtype=dtype, generator=generator)
-
-
-def calibrated(encoder: nn.Module, in_channels=1) -> nn.Module:
-    """Without statistics from images, the batch norms of a new network hide the differences between them."""
-    dtype = next(encoder.parameters()).dtype
-    encoder.train()
-    with torch.no_grad():
-        for _ in range(30):
-            encoder(images(32, in_channels, seed=7, dtype=dtype))
-    return encoder.eval()
-
-
-def network(group, in_channels=1, dtype=torch.float32) -> GroupCNN:
-    torch.manual_seed(0)
-    return calibrated(GroupCNN(group, in_channels, channels=(6, 8)).to(dtype), in_channels)
-
-
-class NotEquivariant(nn.Module):
-    """A network that says it has the group, and has not: the must-fail twin."""
-
-    def __init__(self, group):
-        super().__init__()
-        self.group = group
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(144, 4 * group.order))
-
-    def forward(self, x):
-        return self.body(x).unflatten(1, (4, self.group.order))
 
 
 def exact_batch(group):
@@ -265,26 +228,6 @@ def test_readout_says_what_is_seen():
     assert rows(explorer.values)["plain"]["text"][0] in "+−"
 
 
-def test_a_message_moves_a_view_and_a_bad_one_is_seen(monkeypatch):
-    explorer = OrbitCorrelationExplorer(network(cyclic(4)), images())
-    explorer.receive({"token": "a", "changes": {"second": 3}})
-    assert explorer.answered == "a"
-    assert explorer.state()["second"] == 3
-    monkeypatch.setattr(base, "RAISE_ERRORS", False)
-    explorer.receive({"token": "b", "changes": {"second": 4}})
-    assert "second must be an element of C4, 0 .. 3, got 4" in explorer.error
-    assert explorer.state()["second"] == 3
-
-
-def test_state_comes_back():
-    explorer = OrbitCorrelationExplorer(network(dihedral(4)), images())
-    explorer.set_state(image=4, first=7, second=2)
-    state, seen = explorer.state(), explorer.losses()
-    explorer.set_state(**UPRIGHT)
-    explorer.set_state(**state)
-    assert explorer.losses() == seen
-
-
 def test_a_move_stays_small():
     """At most 60 KB, for large pictures in colour and the largest group."""
     explorer = OrbitCorrelationExplorer(network(dihedral(4), in_channels=3), images(8, channels=3, side=97))
@@ -292,79 +235,3 @@ def test_a_move_stays_small():
     values = dict(explorer.values)
     pixels = values.pop("pixels")
     assert len(pixels) + len(json.dumps(values)) + len(explorer.readout) < 60_000
-
-
-# -- errors --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"image": 5}, r"image must be an image, 0 .. 4, got 5"),
-        ({"first": -1}, r"first must be an element of C4, 0 .. 3, got -1"),
-        ({"second": 1.0}, r"second must be an integer, got 1.0"),
-        ({"first": True}, r"first must be an integer, got True"),
-        ({"angle": 90}, r"angle is not part of the state; it has image, first, second"),
-    ],
-)
-def test_states_that_are_not_allowed_change_nothing(as_a_user, change, message):
-    explorer = OrbitCorrelationExplorer(network(cyclic(4)), images())
-    with pytest.raises((ValueError, TypeError), match=message):
-        explorer.set_state(**change)
-    assert explorer.state() == UPRIGHT
-
-
-def refused(encoder, pictures, **options) -> str:
-    with pytest.raises((ValueError, TypeError)) as problem:
-        OrbitCorrelationExplorer(encoder, pictures, **options)
-    return f"{problem.typename}: {problem.value}"
-
-
-@pytest.mark.parametrize(
-    ("pictures", "message"),
-    [
-        (images(1), "ValueError: images must hold at least two images (one image has no negatives), got 1"),
-        (images()[..., :10], "ValueError: images must be square, got 12 x 10"),
-        (images(channels=3), "ValueError: images must have shape (B, 1, H, W), got"),
-        (images()[0], "ValueError: images must be a floating point tensor (B, C, H, W), got"),
-        (
-            images().byte(),
-            "ValueError: images must be a floating point tensor (B, C, H, W), got a torch.uint8",
-        ),
-        (images() / 0, "ValueError: images must hold finite numbers only, got"),
-        ([], "TypeError: images must be a tensor (B, C, H, W), got []"),
-    ],
-)
-def test_images_that_are_not_taken(as_a_user, pictures, message):
-    assert refused(network(cyclic(4)), pictures).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("views", "message"),
-    [
-        (images(), "TypeError: views must be two tensors like images, got"),
-        ((images(), images(4)), "ValueError: views must have the shape and type of images, a torch.float32"),
-        ((images().double(), images()), "ValueError: views must have the shape and type of images"),
-        ((images()[..., :10], images()), "ValueError: views must be square, got 12 x 10"),
-    ],
-)
-def test_views_that_are_not_taken(as_a_user, views, message):
-    assert refused(network(cyclic(4)), images(), views=views).startswith(message)
-
-
-def test_encoders_that_are_not_taken(as_a_user):
-    wanted = "ValueError: encoder must have one of the groups C2, C4, D1, D2, D4, got"
-    assert refused(lambda x: x, images()).startswith("TypeError: encoder must be a torch.nn.Module, got")
-    assert "got a Flatten whose .group is None" in refused(nn.Flatten(), images())
-    assert refused(network(cyclic(1)), images()).startswith(f"{wanted} C1")
-    assert refused(NotEquivariant(cyclic(8)), images()).startswith(f"{wanted} C8")
-    wrong = NotEquivariant(cyclic(4))
-    assert refused(wrong, images(side=9)).startswith("ValueError: encoder must run on the images, got")
-    wrong.forward = lambda x: x
-    assert refused(wrong, images()).startswith(
-        "ValueError: encoder must give regular features (B, C, 4) for C4"
-    )
-    broken = network(cyclic(4))
-    with torch.no_grad():
-        broken.stages[0].weight.fill_(float("nan"))
-    assert refused(broken, images()).startswith("ValueError: encoder must give finite numbers, got")

@@ -59,7 +59,7 @@ def weight(value: object) -> int:
 
 
 def test_a_network_that_does_not_follow_is_noticed():
-    network = make("FieldExplorer").networks[0].probe.model
+    network = make("FieldExplorer").networks[0].recorder.model
     with pytest.raises(AssertionError, match="the first network follows a quarter turn"):
         list(walk(FieldExplorer(matched_cnn(network), torch.rand(1, 32, 32))))
 
@@ -78,8 +78,3 @@ def test_losses_that_move_are_noticed():
 def test_an_orbit_of_another_group_is_noticed():
     with pytest.raises(AssertionError, match="F has eight pictures"):
         list(walk(OrbitExplorer(cyclic(4), letters()["F"][None])))
-
-
-def test_what_is_no_explorer(as_a_user):
-    with pytest.raises(TypeError, match=r"explorer must be one of ByHand, FieldExplorer, .*got 3"):
-        scenario(3)

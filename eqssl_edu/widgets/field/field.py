@@ -11,12 +11,13 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_integer, need_number
 from eqssl_edu.groups import cyclic
 from eqssl_edu.widgets.field.page import FieldPage
 from eqssl_edu.widgets.field.values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.feature_recorder import Layer, Probe
+from eqssl_edu.widgets.shared.checks import SWITCH, checked, need_square
+from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder, Layer
 from eqssl_edu.widgets.shared.picture_source import SOURCES, Sources, from_bytes
 
 __all__ = ["CURVE_ANGLES", "FieldExplorer"]
@@ -25,7 +26,6 @@ __all__ = ["CURVE_ANGLES", "FieldExplorer"]
 CURVE_ANGLES = sorted(range(0, 361, 5), key=lambda angle: (angle % 45 > 0, angle % 15 > 0, angle))
 COARSE_ANGLES = 25  # every 15 degrees
 SLICE_SECONDS = 0.03
-COUNTS = (*CHANNELS, "picture")  # entries of the state that are integers
 PATIENCE_SECONDS = 1.0  # networks that need longer for the coarse angles get no finer ones
 
 
@@ -89,15 +89,17 @@ class FieldExplorer(FieldPage, Explorer):
         compare: nn.Module | None = None,
         names: tuple[str, ...] | None = None,
     ) -> None:
-        image = _checked_image(image)
+        image = need_square("image", image, "C", "H", "W")
         self.sources = Sources(image)
         models = {"model": model} if compare is None else {"model": model, "compare": compare}
-        probes = [Probe(module, image, argument) for argument, module in models.items()]
-        self.networks = [Network(*pair) for pair in zip(_checked_names(names, probes), probes, strict=True)]
-        self.layers = [list(probe.layers) for probe in probes]
+        recorders = [FeatureRecorder(module, image, argument) for argument, module in models.items()]
+        self.networks = [
+            Network(*pair) for pair in zip(_checked_names(names, recorders), recorders, strict=True)
+        ]
+        self.layers = [list(recorder.layers) for recorder in recorders]
         self._curves: dict[tuple, Curve] = {}  # of the weights of _versions, by layers and mirror
-        self._versions = [probe.version for probe in probes]
-        first = _default_layer(probes[0], image.shape[-1])
+        self._versions = [recorder.version for recorder in recorders]
+        first = _default_layer(recorders[0], image.shape[-1])
         state = {
             "angle": 0.0,
             "mirror": False,
@@ -119,17 +121,23 @@ class FieldExplorer(FieldPage, Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked; a new layer brings the layer of the second network with it."""
-        for key, value in changes.items():
-            self._check_entry(key, value)
+        switches = dict.fromkeys(("mirror", "stabilised", "animate"), SWITCH)
+        changes = checked(
+            changes, **switches, **dict(zip(LAYERS, self.layers, strict=False)), source=list(SOURCES)
+        )
+        if "angle" in changes:
+            need_number("angle", changes["angle"], least=0, most=360)
+        for key in changes.keys() & {*CHANNELS, "picture"}:
+            changes[key] = need_integer(key, changes[key], least=0)
         if "layer" in changes and "compare_layer" in self._state:
             changes = {"compare_layer": self._same_depth(changes["layer"]), **changes}
         if "source" in changes or "picture" in changes:
             changes = {"picture": 0, **changes}
-            source, picture = changes.get("source", self._state["source"]), changes["picture"]
-            if not 0 <= picture < self.sources.count(source):
-                raise ValueError(
-                    f"picture must be one of {self.sources.count(source)} of {source!r}, got {picture}"
-                )
+            source = changes.get("source", self._state["source"])
+            count = self.sources.count(source)
+            if not count:
+                raise ValueError(f"source must have a picture, got {source!r}: open a file or draw first")
+            need_integer("picture", changes["picture"], 0, count - 1)
         return changes
 
     def unpack(self, changes: dict[str, Any], buffers: Sequence[memoryview]) -> dict[str, Any]:
@@ -142,26 +150,6 @@ class FieldExplorer(FieldPage, Explorer):
         picture = self.sources.add(source, image, text)
         changed = {key: value for key, value in changes.items() if key != "upload"}
         return {"source": source, "picture": picture, **changed}
-
-    def _check_entry(self, key: str, value: Any) -> None:
-        if key in ("mirror", "stabilised", "animate"):
-            if not isinstance(value, bool):
-                raise TypeError(f"{key} must be True or False, {got(value)}")
-        elif key == "source":
-            if value not in SOURCES:
-                raise ValueError(f"source must be one of {', '.join(SOURCES)}, {got(value)}")
-            if self.sources.count(value) == 0:
-                raise ValueError(f"source must have a picture, got {value!r}: open a file or draw first")
-        elif key in LAYERS:
-            known = self.layers[LAYERS.index(key)]
-            if value not in known:
-                raise ValueError(f"{key} must be one of {', '.join(known)}, {got(value)}")
-        elif isinstance(value, bool) or not isinstance(value, int if key in COUNTS else (int, float)):
-            raise TypeError(f"{key} must be {'an integer' if key in COUNTS else 'a number'}, {got(value)}")
-        elif key == "angle" and not 0 <= value <= 360:
-            raise ValueError(f"angle must lie between 0 and 360 degrees, {got(value)}")
-        elif value < 0:
-            raise ValueError(f"{key} must be at least 0, {got(value)}")
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
@@ -189,7 +177,7 @@ class FieldExplorer(FieldPage, Explorer):
 
     def forget_old_weights(self) -> None:
         """Curves belong to the weights with which they were computed."""
-        versions = [network.probe.version for network in self.networks]
+        versions = [network.recorder.version for network in self.networks]
         if versions != self._versions:
             self._versions, self._curves = versions, {}
 
@@ -238,13 +226,13 @@ def describe(name: str, size: Sequence[int], image: Float[Tensor, "channel side 
 
 def _facts(networks: list[Network], image: Tensor) -> dict[str, Any]:
     """Names and choices for the front end."""
-    group = next((layer.group for layer in networks[0].probe.layers.values() if layer.group), cyclic(4))
+    group = next((layer.group for layer in networks[0].recorder.layers.values() if layer.group), cyclic(4))
     elements = [
         {"label": element_label(group, g), "angle": group.degrees(g), "mirror": g >= group.rotations}
         for g in group.elements
     ]
     described = [
-        {"name": network.name, "layers": [_layer_fact(layer) for layer in network.probe.layers.values()]}
+        {"name": network.name, "layers": [_layer_fact(layer) for layer in network.recorder.layers.values()]}
         for network in networks
     ]
     return {
@@ -262,39 +250,28 @@ def _layer_fact(layer: Layer) -> dict[str, Any]:
     return {"name": layer.name, "label": label, "channels": layer.channels}
 
 
-def _default_layer(probe: Probe, image_side: int) -> str:
+def _default_layer(recorder: FeatureRecorder, image_side: int) -> str:
     """The deepest convolution whose maps are still large enough to recognise the image in them."""
-    layers = list(probe.layers.values())
+    layers = list(recorder.layers.values())
     large = [layer for layer in layers if 2 * layer.side >= image_side] or layers[:1]
     return ([layer for layer in large if layer.convolves] or large)[-1].name
 
 
-def _checked_image(image: Tensor) -> Tensor:
-    if not isinstance(image, Tensor):
-        raise TypeError(f"image must be a tensor (C, H, W), {got(image)}")
-    if image.ndim != 3 or not image.is_floating_point():
-        raise ValueError(f"image must be a floating point tensor (C, H, W), {got(image)}")
-    height, width = image.shape[-2:]
-    if height != width or not height or not len(image):
-        raise ValueError(f"image must be square, got {height} x {width}")
-    if not image.isfinite().all():
-        raise ValueError("image must hold finite numbers only, got infinities or NaN")
-    return image.detach()
-
-
-def _checked_names(names: tuple[str, ...] | None, probes: list[Probe]) -> list[str]:
+def _checked_names(names: tuple[str, ...] | None, recorders: list[FeatureRecorder]) -> list[str]:
     if names is None:
-        names = [_default_name(probe) for probe in probes]
+        names = [_default_name(recorder) for recorder in recorders]
         return names if len(set(names)) == len(names) else [f"{name} {i + 1}" for i, name in enumerate(names)]
-    if len(names) != len(probes) or len(set(names)) != len(names):
-        raise ValueError(f"names must hold {len(probes)} different names, one for each network, {got(names)}")
+    if len(names) != len(recorders) or len(set(names)) != len(names):
+        raise ValueError(
+            f"names must hold {len(recorders)} different names, one for each network, {got(names)}"
+        )
     return list(names)
 
 
-def _default_name(probe: Probe) -> str:
-    group = next((layer.group for layer in probe.layers.values() if layer.group), None)
+def _default_name(recorder: FeatureRecorder) -> str:
+    group = next((layer.group for layer in recorder.layers.values() if layer.group), None)
     if group:
         return f"{group.name} network"
     # A network over C1 has no group axis worth the name, and "Sequential" says nothing.
-    known = isinstance(probe.model, nn.Sequential) or hasattr(probe.model, "group")
-    return "plain CNN" if known else type(probe.model).__name__
+    known = isinstance(recorder.model, nn.Sequential) or hasattr(recorder.model, "group")
+    return "plain CNN" if known else type(recorder.model).__name__

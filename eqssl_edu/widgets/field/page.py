@@ -70,7 +70,7 @@ class FieldPage:
     def _layers_by_interest(self, state: dict[str, Any]) -> list[dict[str, str]]:
         """The layers of both networks: those that are shown, those that convolve, the others."""
         keys = [key for key in ("layer", "compare_layer") if key in state]
-        layers = sorted(self.networks[0].probe.layers.values(), key=lambda layer: not layer.convolves)
+        layers = sorted(self.networks[0].recorder.layers.values(), key=lambda layer: not layer.convolves)
         pairs = [{key: state[key] for key in keys}]
         for layer in layers[: 2 * MANY]:
             completed = self.check({"layer": layer.name})

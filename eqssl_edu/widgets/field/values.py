@@ -13,8 +13,8 @@ from torch import Tensor
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import rotate
-from eqssl_edu.widgets.shared.feature_recorder import Layer, Probe
-from eqssl_edu.widgets.shared.pixels import shrink, to_bytes
+from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder, Layer
+from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
 
 __all__ = ["CHANNELS", "LAYERS", "Network", "Sizes", "compute", "element_label", "error_text", "errors_at"]
 
@@ -39,8 +39,8 @@ CHANNELS = ("channel", "compare_channel")
 class Network:
     """A network that is looked at, and what it is called. It keeps the maps of the upright image."""
 
-    def __init__(self, name: str, probe: Probe) -> None:
-        self.name, self.probe = name, probe
+    def __init__(self, name: str, recorder: FeatureRecorder) -> None:
+        self.name, self.recorder = name, recorder
         self._kept: tuple[Any, ...] = ()  # image, layer, version of the weights, maps
 
     def observe(
@@ -54,12 +54,12 @@ class Network:
         key = (id(image), layer.name)
         known = self._kept[:2] == key
         if known:
-            maps = self.probe.maps(turned[None], layer.name)
-        if not known or self._kept[2] != self.probe.version:
+            maps = self.recorder.maps(turned[None], layer.name)
+        if not known or self._kept[2] != self.recorder.version:
             # Both images in one batch: both maps belong to the weights of the same moment, also in a training.
-            upright, maps = self.probe.maps(torch.stack([image, turned]), layer.name).split(1)
+            upright, maps = self.recorder.maps(torch.stack([image, turned]), layer.name).split(1)
             # The image is kept too, so that no other one gets its id.
-            self._kept = (*key, self.probe.version, upright, image)
+            self._kept = (*key, self.recorder.version, upright, image)
         upright = self._kept[3]
         if state["angle"] % 360 == 0 and not state["mirror"]:
             maps = upright  # the very same image: not even rounding may differ
@@ -88,9 +88,9 @@ def compute(
     layers = _layers(networks, state)
     columns = max((layer.group.order for layer in layers if layer.group), default=ROWS)
     turned = _turn_image(image, state["angle"], state["mirror"])
-    low, high = (float(value) for value in image.aminmax())
+    low, high = extremes(image)
     low, high = (low, high) if low < high else (0.0, 1.0)  # one grey all over
-    picture = shrink(turned if len(turned) == 3 else turned.mean(0, keepdim=True), sizes.image)
+    picture = to_screen(turned, sizes.image)
     pixels = [to_bytes(picture, low, high)]
     panels = []
     for network, layer, channel_key in zip(networks, layers, CHANNELS, strict=False):
@@ -160,7 +160,7 @@ def _element(layer: Layer, state: dict[str, Any]) -> int:
 
 
 def _layers(networks: list[Network], state: dict[str, Any]) -> list[Layer]:
-    return [network.probe.layers[state[key]] for network, key in zip(networks, LAYERS, strict=False)]
+    return [network.recorder.layers[state[key]] for network, key in zip(networks, LAYERS, strict=False)]
 
 
 def _panel(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.widgets.shared.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
+from eqssl_edu.widgets.shared.eval_copy import EvalCopy
 
-__all__ = ["Layer", "Probe"]
+__all__ = ["FeatureRecorder", "Layer"]
 
 SMALLEST_SIDE = 3  # the centred disc, in which maps are compared, is empty on 2 x 2
 
@@ -34,12 +34,12 @@ class _Found(BaseException):
     """Stops a forward pass behind the layer that was asked for. No ``except Exception`` in a model stops it."""
 
 
-class Probe:
+class FeatureRecorder:
     """The feature maps of every layer of any ``torch.nn.Module``.
 
-    The network itself is never run. A twin of it runs: the same modules, copied, around the *same* parameters
-    and buffers. So the mode (train or eval), hooks and gradients of the network stay as they are, even while
-    another thread trains it, and the twin always shows the current weights. The twin is in eval mode.
+    The network itself is never run. A copy of it runs: the same modules around the *same* parameters and buffers.
+    So the mode (train or eval), hooks and gradients of the network stay as they are, even while another thread
+    trains it, and the copy always shows the current weights.
 
     Regular maps (B, C, |G|, H, W) keep their group axis. The group is the ``group`` of the layer or of a
     module of the network, else the cyclic group of that order. An axis of one element (C1) counts as none.
@@ -54,10 +54,9 @@ class Probe:
     def __init__(
         self, model: nn.Module, image: Float[Tensor, "channel height width"], argument: str = "model"
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"{argument} must be a torch.nn.Module, {got(model)}")
+        need_instance(argument, model, nn.Module)
         self.model = model
-        self.version: tuple | None = None  # changes when a weight has changed
+        self._copy = EvalCopy(model, share=True)
         self._wanted: str | None = None
         self._outputs: dict[str, Tensor | Layer] = {}
         self._fields = EscnnFields() if has_escnn(model) else None
@@ -73,6 +72,11 @@ class Probe:
                 f"H = W of at least {SMALLEST_SIDE}, {got(model)}"
             )
 
+    @property
+    def version(self) -> tuple | None:
+        """Changes when a weight has changed."""
+        return self._copy.version
+
     def maps(
         self, images: Float[Tensor, "batch channel height width"], layer: str
     ) -> Float[Tensor, "batch out *group out_height out_width"]:
@@ -87,31 +91,21 @@ class Probe:
 
     @torch.no_grad()
     def _run(self, images: Tensor) -> None:
-        shared = _tensors(self.model)
-        self._refresh(shared)
+        if self._copy.renew():
+            self._record()
         self._outputs, self._calls, self._batch, self._last = {}, {}, len(images), None
-        like = next((tensor for tensor in shared if tensor.is_floating_point()), images)
+        like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
         images = images.to(like.device, like.dtype)
-        fields = getattr(self._twin, "in_type", None) if self._fields else None
+        fields = getattr(self._copy.module, "in_type", None) if self._fields else None
         with contextlib.suppress(_Found):
-            self._twin(images if fields is None else fields(images))
+            self._copy.module(images if fields is None else fields(images))
         self._last = None
 
-    def _refresh(self, shared: list[Tensor]) -> None:
-        """Copy the modules again if a weight has changed: some layers prepare their kernels in ``eval()``."""
-        version = tuple((id(tensor), tensor._version, tensor.device) for tensor in shared)
-        if version == self.version:
-            return
-        # What deepcopy finds in the memo it does not copy. Tensors kept as plain attributes are shared too:
-        # they may be part of a graph, which cannot be copied.
-        loose = [value for module in self.model.modules() for value in vars(module).values()]
-        memo = {id(tensor): tensor for tensor in (*shared, *loose) if isinstance(tensor, Tensor)}
-        self._twin = copy.deepcopy(self.model, memo).eval()
-        hidden = torch_inside_escnn(self._twin) if self._fields else set()
-        for name, module in self._twin.named_modules():
+    def _record(self) -> None:
+        hidden = torch_inside_escnn(self._copy.module) if self._fields else set()
+        for name, module in self._copy.module.named_modules():
             if name not in hidden:
                 module.register_forward_hook(self._watch(name or "output"))
-        self.version = version
 
     def _watch(self, name: str):
         def look(module: nn.Module, _inputs: tuple, output: object) -> None:
@@ -145,18 +139,6 @@ class Probe:
         order = output.shape[2] if output.ndim == 5 else 1
         if order == 1:
             return None
-        candidates = [getattr(m, "group", None) for m in (module, *self._twin.modules())]
+        candidates = [getattr(m, "group", None) for m in (module, *self._copy.module.modules())]
         fitting = (g for g in candidates if isinstance(g, FiniteGroup) and g.order == order)
         return next(fitting, None) or cyclic(order)
-
-
-def _tensors(model: nn.Module) -> list[Tensor]:
-    """All parameters and buffers. ``model.parameters()`` also makes their names, which takes longer than a layer."""
-    found, known, waiting = [], {id(model)}, [model]
-    while waiting:
-        module = waiting.pop()
-        found += [*module._parameters.values(), *module._buffers.values()]
-        fresh = [child for child in module._modules.values() if child is not None and id(child) not in known]
-        known.update(map(id, fresh))
-        waiting += fresh
-    return [tensor for tensor in found if tensor is not None]

@@ -7,12 +7,23 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["shrink", "to_bytes"]
+__all__ = ["extremes", "shrink", "to_bytes", "to_screen"]
+
+
+def to_screen(image: Float[Tensor, "channel height width"], side: int) -> Float[Tensor, "shown small small"]:
+    """Three channels as colours, any others as their mean, a grey; at most ``side`` x ``side`` pixels."""
+    return shrink(image if len(image) == 3 else image.mean(0, keepdim=True), side)
 
 
 def shrink(planes: Float[Tensor, "plane height width"], side: int) -> Float[Tensor, "plane small small"]:
     """Square pictures of at most ``side`` x ``side`` pixels, by averages; small ones stay as they are."""
     return planes if planes.shape[-1] <= side else F.adaptive_avg_pool2d(planes, side)
+
+
+def extremes(planes: Float[Tensor, "*axes"]) -> tuple[float, float]:
+    """The lowest and the highest value."""
+    low, high = planes.aminmax()
+    return float(low), float(high)
 
 
 def to_bytes(
