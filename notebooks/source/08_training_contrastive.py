@@ -300,10 +300,9 @@ def curves(readings, name, title):
     """One diagnostic of all runs against the step; a run looks as it does in the live view."""
     figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 360, "width": 780})
     for i, (run, taken) in enumerate(readings.items()):
-        steps, values = zip(*((reading["step"], reading[name]) for reading in taken), strict=True)
         figure.add_scatter(
-            x=steps,
-            y=values,
+            x=[reading["step"] for reading in taken],
+            y=[reading[name] for reading in taken],
             name=run,
             mode="lines+markers",
             line={"color": LINES[i], "dash": DASHES[i % 4]},
@@ -466,12 +465,9 @@ for name, run in live_siamese.runs.items():
 trivial = {
     name: [reading["energy, trivial"] for reading in taken] for name, taken in live_siamese.readings.items()
 }
-print(
-    {
-        name: f"trivial energy {shares[0]:.2f} at first, {shares[-1]:.2f} at the end"
-        for name, shares in trivial.items()
-    }
-)
+for name, shares in trivial.items():
+    if shares:  # none if it was stopped at once
+        print(f"{name:9} trivial energy {shares[0]:.2f} at first, {shares[-1]:.2f} at the end")
 assert not complete or min(trivial["FlatMLP"][0], trivial["FlatMLP"][-1]) > 0.85
 
 # %% [markdown]
