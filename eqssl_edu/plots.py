@@ -18,8 +18,6 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 from torch import Tensor
 
-from eqssl_edu.errors import got
-
 __all__ = [
     "BLUE_WHITE_ORANGE",
     "COLOURS",
@@ -81,7 +79,7 @@ def image_grid(
         axes: names of the horizontal and the vertical axis.
     """
     if images.ndim != 3:
-        raise ValueError(f"images must have shape (count, height, width), {got(images)}")
+        raise ValueError(f"images must have shape (count, height, width), got {tuple(images.shape)}")
     pixels = images.detach().double().cpu().numpy()
     count, height, width = pixels.shape
     columns = min(columns, count)

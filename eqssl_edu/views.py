@@ -7,7 +7,6 @@ element that turned a view has to be at hand afterwards.
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.data.textures import textures
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import need_instance, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup, need_exact, random_elements
 
 __all__ = ["RandomView", "View"]
@@ -71,12 +70,9 @@ class RandomView:
         fractions = {"scale": scale, "shift": shift, "contrast": contrast, "noise": noise, "crop": crop}
         fractions |= {"texture": texture, "colour": colour}
         for name, value in fractions.items():
-            if not isinstance(value, Real) or not 0 <= value < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, {got(value)}")
-        if not isinstance(inversion, Real) or not 0 <= inversion <= 1:
-            raise ValueError(f"inversion must be a probability, {got(inversion)}")
-        if not isinstance(rotation, Real) or not 0 <= rotation <= 180:
-            raise ValueError(f"rotation must be an angle of 0 to 180 degrees, {got(rotation)}")
+            need_number(name, value, least=0, below=1)
+        need_number("inversion", inversion, least=0, most=1)
+        need_number("rotation", rotation, least=0, most=180)
         if group is not None:
             need_exact(group)
         self.group = group
@@ -97,11 +93,8 @@ class RandomView:
 
         Whoever knows the element can turn the view back, or its features; an invariant loss need not know it.
         """
-        need_instance("images", images, Tensor)
-        if generator is not None:
-            need_instance("generator", generator, torch.Generator)
-        if images.ndim != 4 or not images.is_floating_point():
-            raise ValueError(f"images must be floating point of shape (B, C, H, W), {got(images)}")
+        need_shape("images", images, "B", "C", "H", "W", floating=True)
+        need_instance("generator", generator, (torch.Generator, type(None)))
         draws = _Draws(images, generator)
         views = self._looked_at(images, draws)
         views = self._shaded(views, draws)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from eqssl_edu.data.sets import ImageSet, Splits
-from eqssl_edu.errors import need_positive
+from eqssl_edu.errors import need_integer
 
 __all__ = ["digits"]
 
@@ -27,9 +27,7 @@ def digits(size: int = 16) -> Splits:
         >>> digits(16).train.images.shape
         torch.Size([1297, 1, 16, 16])
     """
-    need_positive(size=size)
-    if size < 8:
-        raise ValueError(f"size must be at least 8, the size of the originals, got {size}")
+    need_integer("size", size, least=8)  # the side of the originals
     from sklearn.datasets import load_digits  # scikit-learn takes a second to import: only where it is used
 
     bunch = load_digits()

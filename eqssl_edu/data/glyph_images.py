@@ -15,7 +15,7 @@ from torch import Tensor
 from eqssl_edu.data.sets import ImageSet, Splits
 from eqssl_edu.data.textures import textures
 from eqssl_edu.data.typefaces import TYPEFACES, letter_images
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.errors import got, need_choice, need_instance, need_integer, need_positive
 from eqssl_edu.groups import dihedral
 
 __all__ = ["GLYPH_KINDS", "glyph_atlas", "glyph_classes", "glyphs"]
@@ -27,9 +27,7 @@ class _Kind(NamedTuple):
     letters: str
     poses: tuple[int, ...] = (0,)  # elements of D4
     stabilizer: tuple[int, ...] = (0,)  # subgroup of D4: the letter is repeated around the centre by it
-    partner: str = (
-        ""  # a second letter beside the first: the pose is then the second one's against the first's
-    )
+    partner: str = ""  # a second letter beside the first: the pose is the second one's against the first's
 
 
 ASYMMETRIC = "GPQRhk"  # no turn and no reflection makes one of these from itself or from another
@@ -85,15 +83,13 @@ def glyphs(
         >>> glyphs("bdpq", counts=(20, 8, 8)).train.images.shape
         torch.Size([20, 1, 24, 24])
     """
-    _need_kind(kind)
+    need_choice("kind", kind, tuple(GLYPH_KINDS))
     if not isinstance(counts, tuple) or len(counts) != 3:
         raise TypeError(f"counts must be three integers (train, validation, test), {got(counts)}")
     need_positive(size=size, **{f"counts[{i}]": count for i, count in enumerate(counts)})
-    need_instance("upright", upright, bool)
-    need_instance("mirrored", mirrored, bool)
-    need_instance("textured", textured, bool)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"seed must be an integer of at least 0, {got(seed)}")
+    for name, value in {"upright": upright, "mirrored": mirrored, "textured": textured}.items():
+        need_instance(name, value, bool)
+    need_integer("seed", seed, least=0)
     parts = []
     for number, (part, count) in enumerate(zip(TYPEFACES, counts, strict=True)):
         generator = torch.Generator().manual_seed(3 * seed + number)
@@ -114,10 +110,10 @@ def glyph_classes(kind: str = "capitals") -> tuple[str, ...]:
         >>> glyph_classes("pose")
         ('FR', 'FR r90', 'FR r180', 'FR r270')
     """
-    recipe = _need_kind(kind)
+    need_choice("kind", kind, tuple(GLYPH_KINDS))
     if kind == "bdpq":
         return tuple("bdpq")
-    group = dihedral(4)
+    recipe, group = GLYPH_KINDS[kind], dihedral(4)
     return tuple(
         f"{letter}{recipe.partner}{' ' + group.element_name(pose) if pose else ''}"
         for letter in recipe.letters
@@ -137,12 +133,12 @@ def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label
             the four turns of the pair).
         size: side of the drawings in pixels.
     """
-    recipe, group = _need_kind(kind), dihedral(4)
-    if part not in TYPEFACES:
-        raise ValueError(f"part must be one of {', '.join(TYPEFACES)}, {got(part)}")
+    need_choice("kind", kind, tuple(GLYPH_KINDS))
+    need_choice("part", part, tuple(TYPEFACES))
     need_positive(size=size)
     if size % 2:
         raise ValueError(f"size must be even, so that the centre lies between pixels, {got(size)}")
+    recipe, group = GLYPH_KINDS[kind], dihedral(4)
     faces, cell = TYPEFACES[part], round(0.4 * size)
     if recipe.partner:
         first, second = (
@@ -167,12 +163,6 @@ def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label
         copy = _placed(letter_images(faces, recipe.letters, cell, 0.9), size, across, down)
         drawings = torch.stack([group.transform(copy, g) for g in recipe.stabilizer]).amax(dim=0)
     return torch.stack([group.transform(drawings, pose) for pose in recipe.poses], dim=2).flatten(1, 2)
-
-
-def _need_kind(kind: str) -> _Kind:
-    if kind not in GLYPH_KINDS:
-        raise ValueError(f"kind must be one of {', '.join(GLYPH_KINDS)}, {got(kind)}")
-    return GLYPH_KINDS[kind]
 
 
 def _placed(cells: Tensor, size: int, across: int, down: int) -> Tensor:

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from eqssl_edu.data.sets import ImageSet
-from eqssl_edu.errors import got, need_positive
+from eqssl_edu.errors import got, need_instance, need_positive
 
 __all__ = ["load_images"]
 
@@ -47,13 +47,11 @@ def load_images(
     Example:
         >>> train = load_images("ylecun/mnist", limit=6000)  # doctest: +SKIP
     """
-    if not isinstance(source, (str, os.PathLike)) or not str(source):
-        raise TypeError(f"source must be a path or a name on the hub, {got(source)}")
-    if not isinstance(split, str) or not split:
-        raise TypeError(f"split must be a name such as 'train', {got(split)}")
-    for name, value in {"size": size, "limit": limit}.items():
-        if value is not None:
-            need_positive(**{name: value})
+    need_instance("source", source, (str, os.PathLike))
+    need_instance("split", split, str)
+    need_positive(**{name: each for name, each in {"size": size, "limit": limit}.items() if each is not None})
+    if not str(source) or not split:
+        raise ValueError(f"source and split must not be empty, got {source!r} and {split!r}")
     with TemporaryDirectory() as scratch:  # files on this disk need no second copy in the hub's cache
         rows = _rows(str(source), split, scratch)
         image, label = _column(rows, "image", IMAGE_COLUMNS), _column(rows, "label", LABEL_COLUMNS)
@@ -61,17 +59,12 @@ def load_images(
             rows = rows.select(torch.linspace(0, len(rows) - 1, limit).round().long().tolist())
         labels = rows[label][:] if len(rows) else []
         if not labels or not all(isinstance(value, int) and value >= 0 for value in labels):
-            raise ValueError(
-                f"source must hold at least one image, each with an integer label >= 0 in column {label!r}, "
-                f"got {got(labels[:3]).removeprefix('got ')}"
-            )
+            raise ValueError(f"source must hold images with labels >= 0 in {label!r}, {got(labels[:3])}")
         pictures = [_pixels(picture, size) for picture in rows.select_columns([image])[image]]
     shapes = sorted({tuple(picture.shape[-2:]) for picture in pictures})
     if len(shapes) > 1:
-        raise ValueError(
-            f"size must be given when the images have different sizes, got None and images of "
-            f"{' and '.join(f'{height} x {width}' for height, width in shapes[:3])} pixels"
-        )
+        found = " and ".join(f"{height} x {width}" for height, width in shapes[:3])
+        raise ValueError(f"size must be given when images have different sizes, got None and {found} pixels")
     channels = max(len(picture) for picture in pictures)
     stacked = torch.stack([picture.expand(channels, -1, -1) for picture in pictures])
     return ImageSet(stacked.float() / 255, torch.tensor(labels))
@@ -82,9 +75,7 @@ def _rows(source: str, split: str, scratch: str):
     try:
         import datasets  # takes a second to import: only where files are read
     except ImportError as error:
-        raise ImportError(
-            "load_images needs the package datasets, which is not installed: pip install datasets"
-        ) from error
+        raise ImportError("load_images needs the package datasets: pip install datasets") from error
 
     path = Path(source)
     if path.exists():
@@ -98,16 +89,15 @@ def _rows(source: str, split: str, scratch: str):
         finally:
             if bars:
                 datasets.enable_progress_bars()
-    if source.startswith((".", "~", os.sep)) or source.endswith(".parquet") or source.count("/") > 1:
+    names_a_path = source.startswith((".", "~", os.sep)) or source.endswith(".parquet")
+    if names_a_path or source.count("/") > 1:
         raise FileNotFoundError(f"source must be there, got {source!r}: no such file or folder")
     try:
         return datasets.load_dataset(source, split=split)
-    except (ConnectionError, FileNotFoundError, OSError) as error:
+    except OSError as error:
         raise ConnectionError(
-            f"source must be a file, a folder, or a data set that the hub offers or that was downloaded before, "
-            f"got {source!r}: nothing of that name is here and the hub gave none ({type(error).__name__}: "
-            f"{str(error)[:120]}). Without a network, give the path of a parquet file or of a folder; "
-            f"HF_HUB_OFFLINE=1 in the environment saves the attempts."
+            f"source must be a file, a folder or a data set of the hub, got {source!r}: {str(error)[:120]}. Without a "
+            "network give the path of a parquet file or of a folder (HF_HUB_OFFLINE=1 saves the attempts)"
         ) from error
 
 
@@ -121,10 +111,8 @@ def _files(path: Path, split: str) -> tuple[str, list[str]]:
     if parquet:
         files = [str(file) for file in parquet if file.name.startswith(split) or file.parent.name == split]
         if not files:
-            raise FileNotFoundError(
-                f"split must begin a file's name or name its folder, got {split!r}; source {path.name!r} holds "
-                f"{', '.join(file.name for file in parquet[:6])}"
-            )
+            there = ", ".join(file.name for file in parquet[:6])
+            raise FileNotFoundError(f"split must begin a file's or folder's name, got {split!r}: {there}")
         return "parquet", files
     folder = path / split if (path / split).is_dir() else path
     classes = [child for child in folder.iterdir() if child.is_dir()]
@@ -133,10 +121,8 @@ def _files(path: Path, split: str) -> tuple[str, list[str]]:
         str(file) for child in classes for file in child.rglob("*") if file.suffix.lower() in endings
     )
     if not files:
-        raise FileNotFoundError(
-            f"source must hold parquet files, or pictures in one folder a class, got {path.name!r} with neither "
-            f"(looked in {folder.name!r})"
-        )
+        wanted = "parquet files, or pictures in one folder a class"
+        raise FileNotFoundError(f"source must hold {wanted}, got {path.name!r}: neither in {folder.name!r}")
     return "imagefolder", files
 
 
@@ -145,10 +131,8 @@ def _column(rows, what: str, names: tuple[str, ...]) -> str:
     for name in names:
         if name in rows.column_names:
             return name
-    raise ValueError(
-        f"source must have a column {' or '.join(map(repr, names))} with the {what} of each row, got the columns "
-        f"{', '.join(rows.column_names)}"
-    )
+    wanted = f"a column {' or '.join(map(repr, names))} with the {what} of each row"
+    raise ValueError(f"source must have {wanted}, got the columns {', '.join(rows.column_names)}")
 
 
 def _pixels(picture, size: int | None) -> UInt8[Tensor, "channel height width"]:
@@ -156,9 +140,7 @@ def _pixels(picture, size: int | None) -> UInt8[Tensor, "channel height width"]:
     import numpy as np
 
     if picture.mode in DEEP_MODES:
-        raise ValueError(
-            f"source must hold pictures of 8 bits, got one of mode {picture.mode!r}; rescale it to 0 .. 255 first"
-        )
+        raise ValueError(f"source must hold pictures of 8 bits, got mode {picture.mode!r}: rescale them")
     picture = picture.convert("L" if picture.mode in GREY_MODES else "RGB")
     pixels = torch.from_numpy(np.array(picture)).view(picture.height, picture.width, -1).permute(2, 0, 1)
     if size is None or tuple(pixels.shape[-2:]) == (size, size):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import got, need_integer, need_shape
 from eqssl_edu.rotate import rotate
 
 __all__ = ["rotated"]
@@ -32,10 +32,9 @@ def rotated(
         >>> rotated(torch.rand(4, 1, 28, 28)).shape
         torch.Size([4, 1, 28, 28])
     """
-    need_instance("images", images, Tensor)
-    if images.ndim != 4 or not images.is_floating_point() or images.shape[-1] != images.shape[-2]:
-        raise ValueError(f"images must be square and floating point, of shape (N, C, S, S), {got(images)}")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"seed must be an integer of at least 0, {got(seed)}")
+    need_shape("images", images, "N", "C", "S", "S", floating=True)
+    if images.shape[-1] != images.shape[-2]:
+        raise ValueError(f"images must be square, {got(images)}")
+    need_integer("seed", seed, least=0)
     generator = torch.Generator().manual_seed(seed)
     return rotate(images, 360 * torch.rand(len(images), generator=generator))

@@ -9,8 +9,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_instance, need_positive
-
 __all__ = ["textures"]
 
 
@@ -30,8 +28,6 @@ def textures(count: int, size: int, generator: torch.Generator) -> Float[Tensor,
         >>> textures(3, 16, torch.Generator().manual_seed(0)).shape
         torch.Size([3, 1, 16, 16])
     """
-    need_positive(count=count, size=size)
-    need_instance("generator", generator, torch.Generator)
     device = generator.device
 
     def uniform(*shape: int) -> Tensor:

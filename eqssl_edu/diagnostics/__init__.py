@@ -8,15 +8,10 @@ from eqssl_edu.diagnostics.collapse import (
     rank_me,
     spread,
 )
-from eqssl_edu.diagnostics.equivariance import (
-    equivariance_error,
-    nearest_element,
-    rotation_error,
-    turn_features,
-    turn_maps,
-)
+from eqssl_edu.diagnostics.equivariance import equivariance_error, rotation_error
 from eqssl_edu.diagnostics.geometry import alignment, matched_temperature, uniformity
 from eqssl_edu.diagnostics.irreps import irrep_energy, irrep_projectors
+from eqssl_edu.diagnostics.turning import nearest_element, turn_features, turn_maps
 
 __all__ = [
     "Collapse",

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.similarity import orbit_distance
+from eqssl_edu.contrastive import orbit_distance
+from eqssl_edu.contrastive.pairs import unit
 from eqssl_edu.diagnostics.irreps import irrep_energy
-from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup, need_regular
+from eqssl_edu.errors import got, need_instance, need_integer, need_shape
+from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["Collapse", "orbit_collapse", "orbit_spread", "pooled_spread", "rank_me", "spread"]
 
@@ -86,8 +87,8 @@ def spread(z: Float[Tensor, "batch ..."]) -> float:
     References:
         Chen and He, Exploring Simple Siamese Representation Learning (arXiv 2011.10566), section 4.1.
     """
-    unit = F.normalize(z.flatten(1), dim=1)
-    return float((unit - unit.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+    directions = F.normalize(z.flatten(1), dim=1)
+    return float((directions - directions.mean(dim=0)).square().sum(dim=1).mean().sqrt())
 
 
 @torch.no_grad()
@@ -95,9 +96,9 @@ def orbit_spread(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) ->
     r"""The spread of orbits: $\big(\tfrac12 \mathrm{mean}_{ij}\, d(\hat z_i, \hat z_j)^2\big)^{1/2}$, with the distance
     of orbits $d$ in place of the plain one. At most the ``spread``; 0 if all features lie in one orbit."""
     need_features(group, z)
-    unit = F.normalize(z.flatten(1), dim=1).view_as(z)
+    z = unit(z)
     # Not 1 - max kappa: features of length zero are no unit vectors.
-    return float((orbit_distance(group, unit, unit).square().mean() / 2).sqrt())
+    return float((orbit_distance(group, z, z).square().mean() / 2).sqrt())
 
 
 def pooled_spread(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> float:
@@ -139,7 +140,5 @@ def rank_me(z: Float[Tensor, "batch ..."]) -> float:
 def need_features(group: FiniteGroup, z: Tensor, least: int = 1) -> None:
     """Raise unless z are regular features of at least ``least`` images."""
     need_instance("group", group, FiniteGroup)
-    need_instance("z", z, Tensor)
-    need_regular(z, group, None, grid=False)
-    if len(z) < least:
-        raise ValueError(f"z must hold the features of at least {least} images, {got(z)}")
+    need_shape("z", z, "B", "C", group.order)
+    need_integer("len(z)", len(z), least)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from numbers import Real
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.diagnostics.turning import turn_maps
+from eqssl_edu.errors import need_instance, need_shape
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.rotate import disc_mask, rotate
+from eqssl_edu.rotate import disc_mask
 
-__all__ = ["equivariance_error", "nearest_element", "rotation_error", "turn_features", "turn_maps"]
+__all__ = ["equivariance_error", "rotation_error"]
 
 
 def equivariance_error(
@@ -47,8 +46,6 @@ def equivariance_error(
         True
     """
     group = group if group is not None else getattr(model, "group", None)
-    if group is None:
-        raise ValueError("group must be given, since model has no .group, got None")
     need_instance("group", group, FiniteGroup)
     transform_inputs = transform_inputs or group.transform
     transform_outputs = transform_outputs or group.transform_features
@@ -56,9 +53,7 @@ def equivariance_error(
         reference = model(inputs)
         size = reference.norm()
         if size == 0:
-            raise ValueError(
-                "model must not give zero everywhere on these inputs: there is nothing to compare"
-            )
+            raise ValueError("model must not give zero everywhere on these inputs: nothing can be compared")
         errors = [
             (model(transform_inputs(inputs, g)) - transform_outputs(reference, g)).norm() / size
             for g in group.elements
@@ -85,76 +80,10 @@ def rotation_error(
         group: for regular maps (with a group axis): R then acts on that axis by the rotation nearest to it.
         margin: how many pixels the disc stays away from the border: as far as kernels read beyond it.
     """
-    if maps_of_turned.shape != maps.shape:
-        raise ValueError(
-            f"maps_of_turned must have the shape of maps, {tuple(maps.shape)}, {got(maps_of_turned)}"
-        )
-    expected = turn_maps(maps, degrees, group)
+    need_shape("maps_of_turned", maps_of_turned, *maps.shape)
+    expected = turn_maps(group, maps, degrees)
     mask = disc_mask(maps.shape[-1], margin).to(maps.device)
     size = (expected * mask).norm()
     if size == 0:
-        raise ValueError(
-            "maps must not be zero everywhere inside the centred disc: there is nothing to compare"
-        )
+        raise ValueError("maps must not be zero everywhere inside the disc: nothing can be compared")
     return float(((maps_of_turned - expected) * mask).norm() / size)
-
-
-def turn_maps(
-    maps: Float[Tensor, "batch channel *group height width"], degrees: float, group: FiniteGroup | None = None
-) -> Float[Tensor, "batch channel *group height width"]:
-    """Turn feature maps: the grid by ``rotate``, a group axis by the nearest rotation of the group."""
-    height, width = maps.shape[-2:]
-    if height != width:
-        raise ValueError(f"maps must be square, got {height} x {width}")
-    if group is None:
-        return rotate(maps, degrees)
-    if maps.ndim != 5:
-        raise ValueError(
-            f"maps must have shape (B, C, {group.order}, H, W) when a group is given, {got(maps)}"
-        )
-    along_group = group.transform_features(maps.movedim(2, -1), nearest_element(group, degrees)).movedim(
-        -1, 2
-    )
-    return rotate(along_group, degrees)
-
-
-def turn_features(
-    group: FiniteGroup, z: Float[Tensor, "*batch group"], degrees: float
-) -> Float[Tensor, "*batch group"]:
-    r"""The action of a turn by any angle on samples of a band-limited function on the circle: shift the function.
-
-    $z(\theta) \mapsto z(\theta - \alpha)$: the discrete Fourier transform over the rotations (of each half apart, if
-    there are reflections) times $e^{-i k \alpha}$. At the group's own angles this is ``group.transform_features``.
-
-    Arguments:
-        group: C_n or D_n, at whose elements the function is sampled.
-        z: the samples, the group axis last; a frequency of n/2 or more cannot be told from a lower one.
-        degrees: the angle, counter-clockwise.
-
-    Example:
-        >>> from eqssl_edu.groups import cyclic
-        >>> angles = torch.arange(8) * torch.pi / 4
-        >>> z = turn_features(cyclic(8), (3 * angles).cos(), 20.0)
-        >>> torch.allclose(z, (3 * (angles - torch.pi / 9)).cos(), atol=1e-5)
-        True
-    """
-    need_instance("group", group, FiniteGroup)
-    need_instance("z", z, Tensor)
-    if z.ndim < 1 or z.shape[-1] != group.order:
-        raise ValueError(
-            f"z must have {group.order} entries (the order of {group.name}) on its last axis, {got(z)}"
-        )
-    if not isinstance(degrees, Real) or not math.isfinite(degrees):
-        raise ValueError(f"degrees must be a finite number, {got(degrees)}")
-    coefficients = torch.fft.rfft(z.unflatten(-1, (-1, group.rotations)))
-    frequencies = torch.arange(coefficients.shape[-1], device=z.device, dtype=z.dtype)
-    shift = torch.polar(torch.ones_like(frequencies), -frequencies * math.radians(degrees))
-    return torch.fft.irfft(coefficients * shift, n=group.rotations).flatten(-2)
-
-
-def nearest_element(group: FiniteGroup, degrees: float) -> int:
-    """The rotation of the group that is nearest to an angle (half-way between two: the even one of them)."""
-    need_instance("group", group, FiniteGroup)
-    if not isinstance(degrees, Real) or not math.isfinite(degrees):
-        raise ValueError(f"degrees must be a finite number, {got(degrees)}")
-    return round(degrees * group.rotations / 360) % group.rotations

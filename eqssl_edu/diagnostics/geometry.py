@@ -5,19 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.pairs import pair_similarity
-from eqssl_edu.contrastive.similarity import (
-    need_similarity,
-    need_temperature,
-    orbit_distance,
-    orbit_similarity,
-)
+from eqssl_edu.contrastive import SIMILARITIES, orbit_distance, orbit_similarity
+from eqssl_edu.contrastive.pairs import pair_similarity, unit
 from eqssl_edu.diagnostics.collapse import need_features
-from eqssl_edu.errors import got
+from eqssl_edu.errors import need_choice, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["alignment", "matched_temperature", "uniformity"]
@@ -35,9 +29,8 @@ def alignment(
         Hypersphere (arXiv 2005.10242); there with the plain distance, which is this one for |G| = 1.
     """
     need_features(group, z1)
-    if z2.shape != z1.shape:
-        raise ValueError(f"z2 must have the shape of z1, {tuple(z1.shape)}, {got(z2)}")
-    first, second = _unit(z1), _unit(z2)
+    need_shape("z2", z2, *z1.shape)
+    first, second = unit(z1), unit(z2)
     lengths = sum(x.flatten(1).square().sum(dim=1) for x in (first, second))  # 2, or less at zero
     return float((lengths - 2 * pair_similarity(group, first, second, "max")).clamp_min(0).mean())
 
@@ -51,8 +44,8 @@ def uniformity(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> f
         Wang and Isola (arXiv 2005.10242); there with the plain distance.
     """
     need_features(group, z, least=2)
-    unit = _unit(z)
-    squares = orbit_distance(group, unit, unit).square()
+    z = unit(z)
+    squares = orbit_distance(group, z, z).square()
     others = squares[~torch.eye(len(z), dtype=torch.bool, device=z.device)]
     return float((-2 * others).logsumexp(dim=0) - math.log(len(others)))
 
@@ -85,13 +78,13 @@ def matched_temperature(
         0.16
     """
     need_features(group, z, least=2)
-    need_similarity(kind, "kind")
-    need_temperature(temperature)
-    unit = _unit(z.double())
+    need_choice("kind", kind, SIMILARITIES)
+    need_number("temperature", temperature, above=0)
+    z = unit(z.double())
     negative = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
 
     def gap(kind: str, t: float) -> float:
-        similarity = orbit_similarity(group, unit, unit, kind, t)
+        similarity = orbit_similarity(group, z, z, kind, t)
         return float(similarity.diagonal().mean() - similarity[negative].mean()) / t
 
     wanted = gap("plain", temperature)
@@ -103,7 +96,3 @@ def matched_temperature(
         middle = math.sqrt(low * high)
         low, high = (middle, high) if gap(kind, middle) > wanted else (low, middle)
     return math.sqrt(low * high)
-
-
-def _unit(z: Tensor) -> Tensor:
-    return F.normalize(z.flatten(1), dim=1).view_as(z)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import need_instance, need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.tables import table
 
@@ -33,12 +33,8 @@ def irrep_energy(group: FiniteGroup, z: Float[Tensor, "*batch group"]) -> dict[s
         {'trivial': 2.0, 'frequency 1': 1.0, 'frequency 2': 0.0}
     """
     need_instance("group", group, FiniteGroup)
-    need_instance("z", z, Tensor)
-    if z.ndim < 2 or not len(z) or z.shape[-1] != group.order:
-        raise ValueError(
-            f"z must have shape (B, ..., {group.order}) with B >= 1 (the order of {group.name} on the last axis), "
-            f"{got(z)}"
-        )
+    need_shape("z", z, "...", "B", group.order)
+    need_integer("len(z)", len(z), least=1)
     flat = z.reshape(-1, group.order).double()
     gram = flat.T @ flat / len(z)  # ||P z||^2 = trace(P z z^T) of a projector P
     return {
@@ -67,9 +63,8 @@ def irrep_projectors(group: FiniteGroup) -> dict[str, Float[Tensor, "group group
     projectors = {}
     for j in range(n // 2 + 1):
         wave = torch.cos(2 * torch.pi * j * (g % n).double() / n)
-        if (
-            2 * j % n
-        ):  # two conjugate characters of C_n together, one two-dimensional one of D_n: 0 at reflections
+        if 2 * j % n:
+            # Two conjugate characters of C_n together, one two-dimensional one of D_n: 0 at reflections.
             kinds = {f"frequency {j}": 2 * wave / n * ~reflection}
         elif group.reflections:
             even = "trivial" if j == 0 else f"frequency {j}, mirror-even"

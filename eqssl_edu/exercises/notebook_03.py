@@ -99,7 +99,7 @@ def stabilised(answer: Callable[..., Any]) -> str:
         )
         hints = {
             "You turned on instead of back: the angle needs a minus sign, in both places.": (
-                turn_maps(maps, degrees, group)
+                turn_maps(group, maps, degrees)
             ),
             "The grid is right. The group axis has not moved: use group.transform_features.": (
                 rotate(maps, -degrees)
@@ -112,7 +112,7 @@ def stabilised(answer: Callable[..., Any]) -> str:
         }
         reason = f"For {group.name} and {degrees:g} degrees the result is not the maps turned back."
         axes = "image, channel, group element, height and width"
-        judge(ask(answer, maps, degrees, group), turn_maps(maps, -degrees, group), reason, hints, axes)
+        judge(ask(answer, maps, degrees, group), turn_maps(group, maps, -degrees), reason, hints, axes)
     return "Right for C4, C8 and D4, on the group's angles and between them."
 
 

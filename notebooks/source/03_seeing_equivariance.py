@@ -505,7 +505,7 @@ def blurred(blur_in_tenths):
     """The blurred picture, one map of the first layer, and the three errors."""
     images = blur(white, blur_in_tenths / 10)
     maps, maps_of_turned = smooth_kernels(images), smooth_kernels(rotate(images, 45.0))
-    expected, mask = turn_maps(maps, 45.0, C8), disc_mask(65, margin=4)
+    expected, mask = turn_maps(C8, maps, 45.0), disc_mask(65, margin=4)
     limit = float(expected[0, 0, 1].abs().max())
     pictures = [
         picture(images[0, 0], "picture", signed=True, side=150),
@@ -666,7 +666,7 @@ assert check("03.exact_angles", zeros).ok
 # %% [markdown]
 # ## Where to read on
 #
-# - `eqssl_edu/diagnostics/equivariance.py`: `rotation_error` and `turn_maps`, thirty lines.
+# - `eqssl_edu/diagnostics/equivariance.py` and `eqssl_edu/diagnostics/turning.py`: `rotation_error` and `turn_maps`.
 # - A. Azulay and Y. Weiss, *Why do deep convolutional networks generalize so poorly to small image transformations?*
 #   (arXiv 1805.12177): band limits and shifts.
 # - T. Karras and others, *Alias-Free Generative Adversarial Networks* (arXiv 2106.12423): a whole network designed

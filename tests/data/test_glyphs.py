@@ -6,7 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eqssl_edu.data import GLYPH_KINDS, TYPEFACES, glyph_atlas, glyph_classes, glyphs, letter_images, textures
+from eqssl_edu.data import glyph_atlas, glyph_classes, glyphs
+from eqssl_edu.data.glyph_images import GLYPH_KINDS
+from eqssl_edu.data.textures import textures
+from eqssl_edu.data.typefaces import TYPEFACES, letter_images
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.evaluation import extract, linear_probe, recalibrated
 from eqssl_edu.groups import cyclic, dihedral
@@ -79,17 +82,16 @@ def test_textures_know_no_orientation():
 # -- drawings ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", STABILIZERS)
-def test_drawings_have_exactly_the_stabilizer_of_their_kind(kind):
-    drawings = glyph_atlas(kind, "train", 48)
-    for g in D4.elements:
-        kept = (D4.transform(drawings, g) == drawings).flatten(2).all(dim=2)
-        assert kept.all() if g in STABILIZERS[kind] else not kept.any()
+def test_drawings_have_exactly_the_stabilizer_of_their_kind():
+    for kind, stabilizer in STABILIZERS.items():
+        drawings = glyph_atlas(kind, "train", 48)
+        for g in D4.elements:
+            kept = (D4.transform(drawings, g) == drawings).flatten(2).all(dim=2)
+            assert kept.all() if g in stabilizer else not kept.any(), (kind, g)
 
 
-@pytest.mark.parametrize("part", TYPEFACES)
-def test_bdpq_are_exact_images_of_one_b(part):
-    b, d, p, q = glyph_atlas("bdpq", part, 48).unbind(1)
+def test_bdpq_are_exact_images_of_one_b():
+    b, d, p, q = glyph_atlas("bdpq", "validation", 48).unbind(1)
     assert torch.equal(d, b.flip(-1))
     assert torch.equal(p, b.flip(-2))
     assert torch.equal(q, b.flip(-1, -2))
@@ -131,21 +133,18 @@ def test_neither_letter_of_a_pair_knows_the_class():
 def test_shapes_range_and_balance(standard):
     assert [len(part.images) for part in standard] == [6000, 1000, 2000]
     for part in standard:
-        assert part.images.shape[1:] == (1, 24, 24)
-        assert part.images.dtype == torch.float32
-        assert part.images.min() >= 0
-        assert part.images.max() <= 1
+        assert part.images.shape[1:] == (1, 24, 24) and part.images.dtype == torch.float32
+        assert part.images.min() >= 0 and part.images.max() <= 1
         counts = torch.bincount(part.labels)
-        assert len(counts) == 26
-        assert counts.max() - counts.min() <= 1
+        assert len(counts) == 26 and counts.max() - counts.min() <= 1
         assert not torch.equal(part.labels, part.labels.sort().values)
     assert len(glyph_classes()) == 26
 
 
-@pytest.mark.parametrize("kind", GLYPH_KINDS)
-def test_classes_have_names(kind):
-    sets = glyphs(kind, counts=(30, 30, 30))
-    assert len(set(glyph_classes(kind))) == len(glyph_classes(kind)) == int(sets.train.labels.max()) + 1
+def test_classes_have_names():
+    for kind in GLYPH_KINDS:
+        names, sets = glyph_classes(kind), glyphs(kind, counts=(30, 30, 30), size=12)
+        assert len(set(names)) == len(names) == int(sets.train.labels.max()) + 1
 
 
 def test_ten_thousand_in_four_seconds():
@@ -203,7 +202,7 @@ def test_the_switches_make_the_symmetries_of_the_data():
     assert max(change(both, 1), change(both, 4)) < 0.25
 
 
-@pytest.mark.parametrize("group", [cyclic(1), cyclic(4), D4], ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [cyclic(1), cyclic(4)], ids=lambda group: group.name)
 def test_hard_for_a_random_encoder(standard, group):
     """A probe on its 32 invariant features knows less than a quarter, a plain CNN's included."""
     torch.manual_seed(0)
@@ -225,26 +224,3 @@ def test_classes_are_in_the_pictures(standard):
         for part in standard
     )
     assert linear_probe(*train, validation, (0.01, 0.1)).score(*test) > 0.3
-
-
-MALFORMED = {
-    "kind": (lambda: glyphs("runes"), ValueError, "kind must be one of capitals, .*, got 'runes'"),
-    "counts": (lambda: glyphs(counts=3), TypeError, "counts must be three integers .*, got 3"),
-    "count": (lambda: glyphs(counts=(3, 0, 3)), ValueError, r"counts\[1\] must be at least 1, got 0"),
-    "size": (lambda: glyphs(size=0), ValueError, "size must be at least 1, got 0"),
-    "upright": (lambda: glyphs(upright=1), TypeError, "upright must be a bool, got 1"),
-    "textured": (lambda: glyphs(textured="no"), TypeError, "textured must be a bool, got 'no'"),
-    "seed": (lambda: glyphs(seed=-1), ValueError, "seed must be an integer of at least 0, got -1"),
-    "part": (lambda: glyph_atlas("C1", "exam", 8), ValueError, "part must be one of train, .*, got 'exam'"),
-    "odd": (lambda: glyph_atlas("C1", "test", 9), ValueError, "size must be even, .*, got 9"),
-    "faces": (lambda: letter_images(("Runic",), "A", 8), ValueError, "faces must be some of .*, got"),
-    "letters": (lambda: letter_images(("cmr10",), "4", 8), ValueError, "letters must be some of .*, got '4'"),
-    "textures": (lambda: textures(1, 8, 0), TypeError, "generator must be a Generator, got 0"),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_input_is_named(as_a_user, case):
-    call, error, message = MALFORMED[case]
-    with pytest.raises(error, match=message):
-        call()

@@ -19,7 +19,7 @@ from eqssl_edu.diagnostics import (
 )
 from eqssl_edu.groups import cyclic, dihedral
 
-SEVERAL = [group for group in GROUPS if group.order > 1]
+SEVERAL = [cyclic(4), dihedral(4)]
 
 
 def one_orbit(group, count=200, channels=6):
@@ -53,15 +53,15 @@ def test_C6_healthy_features_are_called_healthy(group):
     assert result.verdict == "none"
 
 
-@pytest.mark.parametrize("kind", ["max", "soft"])
 @pytest.mark.parametrize("group", SEVERAL, **by_name)
-def test_C6_infonce_pays_for_orbit_collapse_as_for_guessing(group, kind):
+def test_C6_infonce_pays_for_orbit_collapse_as_for_guessing(group):
     """Perfect alignment does not help: every stranger is as much alike. (VICReg without covariance pays nothing.)"""
     count = 48
-    loss, v = InfoNCE(group, kind), features(group, 1, 6).expand(count, -1, -1)
-    assert abs(loss(*turned(group, v, v)) - math.log(2 * count - 1)) < 1e-9
-    healthy = features(group, count, 32)
-    assert loss(*turned(group, healthy, healthy)) < 0.5 * math.log(2 * count - 1)
+    v, healthy = features(group, 1, 6).expand(count, -1, -1), features(group, count, 32)
+    for kind in ("max", "soft"):
+        loss = InfoNCE(group, kind)
+        assert abs(loss(*turned(group, v, v)) - math.log(2 * count - 1)) < 1e-9
+        assert loss(*turned(group, healthy, healthy)) < 0.5 * math.log(2 * count - 1)
 
 
 @pytest.mark.parametrize("group", SEVERAL, **by_name)
@@ -128,31 +128,6 @@ def test_no_gradients_are_kept_and_half_precision_is_read():
     assert abs(full.orbit_spread - half.orbit_spread) < 0.02 and abs(full.rank - half.rank) < 0.1
 
 
-MALFORMED = {
-    "axes": (
-        lambda: orbit_collapse(cyclic(4), torch.randn(5, 3)),
-        ValueError,
-        r"features must have shape \(B, C, 4\)",
-    ),
-    "order": (lambda: orbit_spread(cyclic(4), torch.randn(5, 3, 8)), ValueError, r"\(B, C, 4\) for C4"),
-    "group": (
-        lambda: pooled_spread("C4", torch.randn(5, 3, 4)),
-        TypeError,
-        "group must be a FiniteGroup, got 'C4'",
-    ),
-    "empty": (lambda: orbit_collapse(cyclic(4), torch.randn(0, 3, 4)), ValueError, "of at least 2 images"),
-    "vector": (lambda: rank_me(torch.randn(5)), ValueError, "z must have one row for each image"),
-    "list": (lambda: rank_me([1.0]), TypeError, r"z must be a Tensor, got \[1.0\]"),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_input_is_named(as_a_user, case):
-    call, error, message = MALFORMED[case]
-    with pytest.raises(error, match=message):
-        call()
-
-
 def test_without_a_group_there_is_no_group_collapse():
     healthy = orbit_collapse(cyclic(1), features(cyclic(1), 100, 32))
     assert healthy.verdict == "none" and math.isnan(healthy.trivial_energy)
@@ -161,8 +136,8 @@ def test_without_a_group_there_is_no_group_collapse():
     )
 
 
-@pytest.mark.parametrize("group", SEVERAL, **by_name)
-def test_features_of_length_zero_are_not_taken_for_unit_vectors(group):
+def test_features_of_length_zero_are_not_taken_for_unit_vectors():
+    group = dihedral(4)
     zero = torch.zeros(20, 6, group.order, dtype=torch.float64)
     assert spread(zero) == orbit_spread(group, zero) == alignment(group, zero, zero) == 0
     assert uniformity(group, zero) == 0  # all in one orbit
@@ -178,25 +153,18 @@ def test_features_that_are_not_finite_are_said_to_be_so():
     assert math.isnan(rank_me(z)) and orbit_collapse(cyclic(4), z).verdict == "not finite"
 
 
-@pytest.mark.parametrize(("share", "verdict"), [(0.9, "none"), (0.999, "group collapse")])
-def test_nearly_all_energy_is_not_all(share, verdict):
+def test_nearly_all_energy_is_not_all_and_a_small_orbit_spread_is_one_below_a_tenth():
     """The limits of the verdicts are those that the module names."""
     group = cyclic(4)
     z = features(group, 200, 6)
     trivial = z.mean(dim=2, keepdim=True).expand_as(z)
     rest = z - trivial
-    rest = rest * (trivial.norm() / rest.norm() * math.sqrt((1 - share) / share))
-    result = orbit_collapse(group, trivial + rest)
-    assert abs(result.trivial_energy - share) < 1e-3 and result.verdict == verdict
-
-
-@pytest.mark.parametrize(("size", "verdict"), [(0.05, "orbit collapse"), (0.2, "none")])
-def test_a_small_orbit_spread_is_one_below_a_tenth(size, verdict):
-    group = cyclic(4)
-    z = one_orbit(group, 200)
-    noise = features(group, 200, 6, seed=3)
-    z = (
-        z / z.flatten(1).norm(dim=1)[:, None, None]
-        + size * noise / noise.flatten(1).norm(dim=1)[:, None, None]
+    for share, verdict in ((0.9, "none"), (0.999, "group collapse")):
+        scale = trivial.norm() / rest.norm() * math.sqrt((1 - share) / share)
+        result = orbit_collapse(group, trivial + scale * rest)
+        assert abs(result.trivial_energy - share) < 1e-3 and result.verdict == verdict
+    z, noise = (
+        x / x.flatten(1).norm(dim=1)[:, None, None] for x in (one_orbit(group), features(group, 200, 6))
     )
-    assert orbit_collapse(group, z).verdict == verdict
+    for size, verdict in ((0.05, "orbit collapse"), (0.2, "none")):
+        assert orbit_collapse(group, z + size * noise).verdict == verdict

@@ -56,22 +56,22 @@ def gap(group, z, kind, t):
 
 
 @pytest.mark.parametrize("kind", SIMILARITIES)
-@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
-def test_C7_matched_temperatures_give_equal_gaps(group, kind):
+def test_C7_matched_temperatures_give_equal_gaps(kind):
+    group = dihedral(4)
     z = features(group, 50, channels=8)
     t = matched_temperature(group, z, kind, 0.3)
     assert abs(gap(group, unit(z), kind, t) - gap(group, unit(z), "plain", 0.3)) < 1e-6
     assert (abs(t - 0.3) < 1e-6) == (kind == "plain")
 
 
-@pytest.mark.parametrize(("channels", "mean"), [(8, 0.18), (64, 0.06)])
-def test_C7_the_maximum_needs_a_lower_temperature(channels, mean):
+def test_C7_the_maximum_needs_a_lower_temperature():
     """Random pairs have a maximal similarity of 0.18 for 8 channels of C4, 0.06 for 64: t shrinks by as much."""
     group = cyclic(4)
-    z = features(group, 500, channels)
-    assert abs(matched_temperature(group, z, "max", 1.0) - (1 - mean)) < 0.01
-    # The mean keeps a quarter of the similarity with oneself: its temperature is about a quarter.
-    assert abs(matched_temperature(group, z, "mean", 1.0) - 0.25) < 0.02
+    for channels, mean in ((8, 0.18), (64, 0.06)):
+        z = features(group, 500, channels)
+        assert abs(matched_temperature(group, z, "max", 1.0) - (1 - mean)) < 0.01
+        # The mean keeps a quarter of the similarity with oneself: its temperature is about a quarter.
+        assert abs(matched_temperature(group, z, "mean", 1.0) - 0.25) < 0.02
 
 
 def test_no_temperature_matches_collapsed_features():
@@ -81,18 +81,3 @@ def test_no_temperature_matches_collapsed_features():
     without_mean = z - z.mean(dim=2, keepdim=True)
     assert math.isnan(matched_temperature(group, without_mean, "mean"))
     assert matched_temperature(group, without_mean, "max") > 0
-
-
-def test_malformed_input_is_named(as_a_user):
-    group, z = cyclic(4), torch.randn(3, 2, 4)
-    with pytest.raises(ValueError, match=r"z2 must have the shape of z1, \(3, 2, 4\), got"):
-        alignment(group, z, z[:2])
-    with pytest.raises(ValueError, match="features of at least 2 images"):
-        uniformity(group, z[:1])
-    with pytest.raises(ValueError, match="kind must be one of"):
-        matched_temperature(group, z, "best")
-    with pytest.raises(ValueError, match="temperature must be a positive number, got -1"):
-        matched_temperature(group, z, "max", -1)
-    with pytest.raises(TypeError, match="group must be a FiniteGroup"):
-        uniformity("C4", z)
-    assert math.isfinite(uniformity(group, z))

@@ -7,7 +7,7 @@ from families import by_name, features, turned
 from eqssl_edu.diagnostics import irrep_energy, irrep_projectors
 from eqssl_edu.groups import cyclic, dihedral
 
-GROUPS = [make(n) for make in (cyclic, dihedral) for n in (1, 2, 3, 4, 5, 6, 8)]
+GROUPS = [make(n) for make in (cyclic, dihedral) for n in (1, 2, 3, 4, 6)]
 
 
 @pytest.mark.parametrize("group", GROUPS, **by_name)
@@ -80,17 +80,6 @@ def test_C6_group_collapse_is_all_trivial_and_features_without_mean_are_not():
     assert sum(value for name, value in collapsed.items() if name != "trivial") < 1e-12
     centred = irrep_energy(group, z - z.mean(dim=2, keepdim=True))
     assert centred["trivial"] < 1e-12 < sum(centred.values())
-
-
-def test_malformed_input_is_named(as_a_user):
-    with pytest.raises(ValueError, match=r"z must have shape \(B, \.\.\., 4\) with B >= 1"):
-        irrep_energy(cyclic(4), torch.randn(3, 2, 5))
-    with pytest.raises(ValueError, match="z must have shape"):
-        irrep_energy(cyclic(4), torch.randn(4))
-    with pytest.raises(TypeError, match="group must be a FiniteGroup, got 4"):
-        irrep_energy(4, torch.randn(3, 4))
-    with pytest.raises(TypeError, match="z must be a Tensor"):
-        irrep_energy(cyclic(4), [1.0])
 
 
 def test_projectors_first_seen_in_inference_mode_can_be_differentiated_later():

@@ -118,7 +118,7 @@ MISTAKES = {
         ("10", "number beside the slider"),
     ],
     "03.stabilised": [
-        (turn_maps, "needs a minus sign"),
+        (lambda maps, degrees, group: turn_maps(group, maps, degrees), "needs a minus sign"),
         (stabilised(-1, 0), "The group axis has not moved"),
         (stabilised(-1, 1), "the group axis moves on"),
         (stabilised(0, -1, grid=False), "The grid has not turned"),

@@ -97,7 +97,7 @@ def compute(
         expected, maps = network.observe(layer, image, turned, state)
         error = _error(maps, expected, state["angle"], layer.group)
         if state["stabilised"]:
-            maps = turn_maps(maps, -state["angle"], layer.group)
+            maps = turn_maps(layer.group, maps, -state["angle"])
             maps = _mirror_maps(maps, layer.group) if state["mirror"] else maps
         budget = sizes.maps // len(networks)
         panel, picture_bytes = _panel(maps[0], expected[0], layer, state[channel_key], columns, budget)

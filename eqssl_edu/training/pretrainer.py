@@ -1,11 +1,8 @@
-"""Train any self-supervised model: one loop on Lightning Fabric, seeded, interruptible, resumable."""
+"""The training loop: what is random, what is recorded, how a run is stopped and resumed."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import hashlib
-import logging
 import math
 import threading
 import time
@@ -13,36 +10,12 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int64
-from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_positive
+from eqssl_edu.errors import got, need_integer, need_number, need_shape
+from eqssl_edu.training.devices import TrainingStep, device_name, launched
 
 __all__ = ["Pretrainer", "cosine_with_warmup"]
-
-
-def _end_process_group() -> None:
-    """Let go of the other processes while Python is whole; Fabric does it for NCCL alone.
-
-    Gloo's threads may still hold tensors. If they drop them while the interpreter shuts down, the program aborts with
-    "terminate called without an active exception", after all its work is done.
-    """
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-@contextlib.contextmanager
-def _without_hints() -> Iterator[None]:
-    """Fabric says what precision it was given, and how to have less, each time anew: many lines in a notebook."""
-    logs = [logging.getLogger(f"lightning.{part}") for part in ("fabric", "pytorch")]  # one of them speaks
-    levels = [log.level for log in logs]
-    for log in logs:
-        log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for log, level in zip(logs, levels, strict=True):
-            log.setLevel(level)
 
 
 def cosine_with_warmup(step: int, total_steps: int) -> float:
@@ -109,36 +82,16 @@ class Pretrainer:
         strategy: str = "auto",
     ) -> None:
         if not isinstance(model, nn.Module) or not callable(getattr(model, "training_step", None)):
-            raise TypeError(
-                "model must be a torch.nn.Module with training_step(images, generator) -> dict, "
-                f"got {type(model).__name__}"
-            )
-        if not isinstance(images, Tensor) or not images.is_floating_point():
-            raise TypeError(f"images must be a tensor of floating-point numbers, {got(images)}")
-        if images.ndim != 4:
-            raise ValueError(f"images must have 4 axes (image, channel, height, width), {got(images)}")
-        need_positive(epochs=epochs, batch_size=batch_size)
-        if batch_size > len(images):
-            raise ValueError(
-                f"batch_size must be at most the number of images, {len(images)}, {got(batch_size)}"
-            )
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise ValueError(f"seed must be an integer of at least 0, {got(seed)}")
-        if not lr > 0:
-            raise ValueError(f"lr must be positive, {got(lr)}")
+            wanted = "a torch.nn.Module with training_step(images, generator) -> dict"
+            raise TypeError(f"model must be {wanted}, got {type(model).__name__}")
+        need_shape("images", images, "N", "C", "H", "W", floating=True)
+        need_number("lr", lr, above=0)
+        self.epochs = need_integer("epochs", epochs, least=1)
+        self.batch_size = need_integer("batch_size", batch_size, least=1, most=len(images))
+        self.seed = need_integer("seed", seed, least=0)
+        self.lr, self.weight_decay = lr, weight_decay
 
-        if precision == "auto":
-            wants_cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-            # Emulated bfloat16 (older GPUs) would be slower than float32.
-            bfloat16 = wants_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
-            precision = "bf16-mixed" if bfloat16 else "32-true"
-        with _without_hints():
-            self.fabric = Fabric(
-                accelerator=accelerator, precision=precision, devices=devices, strategy=strategy
-            )
-        self.fabric.launch()
-        if self.fabric.world_size > 1:
-            atexit.register(_end_process_group)
+        self.fabric = launched(accelerator, precision, devices, strategy)
         if batch_size % self.fabric.world_size:
             raise ValueError(
                 f"batch_size must be a multiple of the {self.fabric.world_size} processes, {got(batch_size)}"
@@ -153,13 +106,11 @@ class Pretrainer:
             fused=True,
         )
         # Fabric wraps both: the wrapped pair handles precision and processes, the bare pair holds the state.
-        self._fabric_step, self._fabric_optimizer = self.fabric.setup(_TrainingStep(model), self._optimizer)
+        self._fabric_step, self._fabric_optimizer = self.fabric.setup(TrainingStep(model), self._optimizer)
         self.images = self.fabric.to_device(images)
 
-        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
-        self.lr, self.weight_decay = lr, weight_decay
-        self.steps_per_epoch = len(images) // batch_size
-        self.total_steps = epochs * self.steps_per_epoch
+        self.steps_per_epoch = len(images) // self.batch_size
+        self.total_steps = self.epochs * self.steps_per_epoch
         self.interval = min(10, max(1, self.total_steps // 100))
         self.step = 0
         self.seconds = 0.0
@@ -173,15 +124,7 @@ class Pretrainer:
     @property
     def device(self) -> str:
         """What the run computes on, as text: "CPU, 2 threads", the name of the GPU."""
-        kind = self.fabric.device.type
-        if kind == "cuda":
-            text = torch.cuda.get_device_name(self.fabric.device)
-        elif kind == "cpu":
-            threads = torch.get_num_threads()
-            text = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-        else:
-            text = kind.upper()
-        return text if self.fabric.world_size == 1 else f"{self.fabric.world_size} x {text}"
+        return device_name(self.fabric)
 
     def steps(self) -> Iterator[dict[str, float]]:
         """Yield a record after each optimiser step, from where the run stands to its end.
@@ -256,9 +199,7 @@ class Pretrainer:
         mine, theirs = self._settings(), state["settings"]
         for name, value in mine.items():
             if theirs.get(name) != value:
-                raise ValueError(
-                    f"state was saved with {name} = {theirs.get(name)}, this run has {name} = {value}"
-                )
+                raise ValueError(f"state has {name} = {theirs.get(name)}, this run has {name} = {value}")
         self._restore(state)
         self._names = list(state["metrics"])
         if state["unread"] is not None:
@@ -336,30 +277,13 @@ class Pretrainer:
         self._unread = []
 
 
-class _TrainingStep(nn.Module):
-    """``training_step`` as ``forward``.
-
-    Fabric's precision and exchange of gradients act on ``forward`` alone: on one device a method that is
-    called on the wrapped module, marked or not, runs without autocast.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        return self.model.training_step(images, generator)
-
-
 def _hash(*numbers: int) -> int:
     """A seed out of several numbers: (3, 1) and (1, 3), or neighbouring steps, get unrelated streams."""
     return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest(), "little")
 
 
 def _copied(tree):
-    """A nest of dicts and lists with every tensor cloned."""
+    """A nest of dicts and lists with every tensor cloned: ten times as fast as ``copy.deepcopy``, at every reading."""
     if isinstance(tree, Tensor):
         return tree.detach().clone()
     if isinstance(tree, dict):

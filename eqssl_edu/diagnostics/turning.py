@@ -1,0 +1,63 @@
+"""Features of a turned image, told from those of the upright one: turns by any angle."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.errors import need_instance, need_number, need_shape
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.rotate import rotate
+
+__all__ = ["nearest_element", "turn_features", "turn_maps"]
+
+
+def turn_maps(
+    group: FiniteGroup | None, maps: Float[Tensor, "batch channel *group height width"], degrees: float
+) -> Float[Tensor, "batch channel *group height width"]:
+    """Turn feature maps: the grid by ``rotate``, a group axis (if a group is given) by the nearest rotation of it."""
+    need_shape("maps", maps, "...", maps.shape[-1], maps.shape[-1])
+    if group is None:
+        return rotate(maps, degrees)
+    need_shape("maps", maps, "B", "C", group.order, "H", "W")
+    element = nearest_element(group, degrees)
+    return rotate(group.transform_features(maps.movedim(2, -1), element).movedim(-1, 2), degrees)
+
+
+def turn_features(
+    group: FiniteGroup, z: Float[Tensor, "*batch group"], degrees: float
+) -> Float[Tensor, "*batch group"]:
+    r"""The action of a turn by any angle on samples of a band-limited function on the circle: shift the function.
+
+    $z(\theta) \mapsto z(\theta - \alpha)$: the discrete Fourier transform over the rotations (of each half apart, if
+    there are reflections) times $e^{-i k \alpha}$. At the group's own angles this is ``group.transform_features``.
+
+    Arguments:
+        group: C_n or D_n, at whose elements the function is sampled.
+        z: the samples, the group axis last; a frequency of n/2 or more cannot be told from a lower one.
+        degrees: the angle, counter-clockwise.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> angles = torch.arange(8) * torch.pi / 4
+        >>> z = turn_features(cyclic(8), (3 * angles).cos(), 20.0)
+        >>> torch.allclose(z, (3 * (angles - torch.pi / 9)).cos(), atol=1e-5)
+        True
+    """
+    need_instance("group", group, FiniteGroup)
+    need_shape("z", z, "...", group.order)
+    need_number("degrees", degrees)
+    coefficients = torch.fft.rfft(z.unflatten(-1, (-1, group.rotations)))
+    frequencies = torch.arange(coefficients.shape[-1], device=z.device, dtype=z.dtype)
+    shift = torch.polar(torch.ones_like(frequencies), -frequencies * math.radians(degrees))
+    return torch.fft.irfft(coefficients * shift, n=group.rotations).flatten(-2)
+
+
+def nearest_element(group: FiniteGroup, degrees: float) -> int:
+    """The rotation of the group that is nearest to an angle (half-way between two: the even one of them)."""
+    need_instance("group", group, FiniteGroup)
+    need_number("degrees", degrees)
+    return round(degrees * group.rotations / 360) % group.rotations

@@ -1,0 +1,27 @@
+"""What did a representation learn? Probes on frozen features, and intervals over seeds that tell if it matters."""
+
+from eqssl_edu.evaluation.intervals import Interval, interval, paired_interval
+from eqssl_edu.evaluation.probes import (
+    Orientations,
+    extract,
+    knn_probe,
+    linear_probe,
+    orbit_knn_accuracy,
+    orientations,
+    probe_orientations,
+    recalibrated,
+)
+
+__all__ = [
+    "Interval",
+    "Orientations",
+    "extract",
+    "interval",
+    "knn_probe",
+    "linear_probe",
+    "orbit_knn_accuracy",
+    "orientations",
+    "paired_interval",
+    "probe_orientations",
+    "recalibrated",
+]

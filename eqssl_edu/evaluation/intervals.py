@@ -1,0 +1,57 @@
+"""Means over seeds with confidence intervals, and differences that are paired seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from eqssl_edu.errors import got
+
+__all__ = ["Interval", "interval", "paired_interval"]
+
+
+class Interval(NamedTuple):
+    """A mean over seeds and its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """For a difference: do the seeds tell the two methods apart?"""
+        return self.low > 0 or self.high < 0
+
+
+def interval(values: Sequence[float]) -> Interval:
+    r"""Student's 95 % interval of a mean: $\bar x \pm t_{n-1} \, s / \sqrt n$, for n values that are independent.
+
+    Arguments:
+        values: one number for each *pretraining* seed, at least two. (Restarts of a probe are not seeds.)
+
+    Example:
+        >>> [round(x, 3) for x in interval([0.70, 0.72, 0.74])]
+        [0.72, 0.67, 0.77]
+    """
+    numbers = np.asarray(values, dtype=float)
+    if len(numbers) < 2 or not np.isfinite(numbers).all():
+        raise ValueError(f"values must hold at least two finite numbers, {got(values)}")
+    mean = float(numbers.mean())
+    half = float(stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers))
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired_interval(values: Sequence[float], reference: Sequence[float]) -> Interval:
+    """The 95 % t interval of the mean difference to a reference method, seed by seed.
+
+    Both methods saw the same data order and the same draws with each seed, so what a seed does to both cancels.
+
+    Arguments:
+        values, reference: the results of the two methods; entry i of both belongs to the same seed.
+    """
+    if len(values) != len(reference):
+        raise ValueError(f"reference must match values, seed by seed, got {len(reference)} for {len(values)}")
+    return interval([value - other for value, other in zip(values, reference, strict=True)])

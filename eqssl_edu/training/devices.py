@@ -1,0 +1,84 @@
+"""Lightning Fabric as the course uses it: without hints, in the precision that fits, closed while Python is whole."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+__all__ = ["TrainingStep", "device_name", "launched"]
+
+
+def launched(accelerator: str, precision: str, devices: int, strategy: str) -> Fabric:
+    """Fabric with its processes started; precision "auto" is bfloat16 where the GPU has it, else float32."""
+    if precision == "auto":
+        wants_cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+        # Emulated bfloat16 (older GPUs) would be slower than float32.
+        bfloat16 = wants_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16-mixed" if bfloat16 else "32-true"
+    with _without_hints():
+        fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
+    fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_end_process_group)
+    return fabric
+
+
+def device_name(fabric: Fabric) -> str:
+    """What a run computes on, as text: "CPU, 2 threads", the name of the GPU."""
+    kind = fabric.device.type
+    if kind == "cuda":
+        text = torch.cuda.get_device_name(fabric.device)
+    elif kind == "cpu":
+        threads = torch.get_num_threads()
+        text = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    else:
+        text = kind.upper()
+    return text if fabric.world_size == 1 else f"{fabric.world_size} x {text}"
+
+
+class TrainingStep(nn.Module):
+    """``training_step`` as ``forward``.
+
+    Fabric's precision and exchange of gradients act on ``forward`` alone: on one device a method that is
+    called on the wrapped module, marked or not, runs without autocast.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        return self.model.training_step(images, generator)
+
+
+@contextlib.contextmanager
+def _without_hints() -> Iterator[None]:
+    """Fabric says what precision it was given, and how to have less, each time anew: many lines in a notebook."""
+    logs = [logging.getLogger(f"lightning.{part}") for part in ("fabric", "pytorch")]  # one of them speaks
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
+
+
+def _end_process_group() -> None:
+    """Let go of the other processes while Python is whole; Fabric does it for NCCL alone.
+
+    Gloo's threads may still hold tensors. If they drop them while the interpreter shuts down, the program aborts with
+    "terminate called without an active exception", after all its work is done.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
