@@ -1,6 +1,7 @@
 """What explorers refuse: every message names the argument, and a state that is refused changes nothing."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -110,7 +111,11 @@ def refused_arguments():
     yield "tasks", LabelActionExplorer, (RotationTask(dihedral(4), stabilizer=(0, 4)),)
     yield "tasks", LabelActionExplorer, ({"a": RotationTask(dihedral(4)), "b": RotationTask(cyclic(4))},)
     yield "image", LabelActionExplorer, (JigsawTask(dihedral(4), 2), GOOD[:, :8])
-    yield "images", LabelActionExplorer, (RelativeLocationTask(dihedral(4), 10), torch.rand(1, 20, 20))
+    yield (
+        "side of images",
+        LabelActionExplorer,
+        (RelativeLocationTask(dihedral(4), 10), torch.rand(1, 20, 20)),
+    )
 
     broken = network(cyclic(4))
     nn.init.constant_(broken.stages[0].weight, math.nan)
@@ -141,6 +146,7 @@ def refused_arguments():
     yield "runs", LiveTraining, ([],)
     yield "runs", LiveTraining, ({},)
     yield "runs", LiveTraining, ({"a": 3},)
+    yield "readouts", LiveTraining, ({"a": SimpleNamespace(steps=list)}, "training", {"RankMe": 3})
 
 
 def test_constructors_name_what_they_refuse():

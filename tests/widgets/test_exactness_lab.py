@@ -43,19 +43,14 @@ def test_the_error_is_that_of_a_lifting_layer(setting):
     assert error < 1e-12 or 0.3 < error / measured_error(*setting) < 3
 
 
-@pytest.mark.parametrize("setting", some_settings()[::5])
-def test_nearest_sizes_are_exact_and_no_nearer_one_is(setting):
-    size, *rest = setting
-    sizes = nearest_sizes(*setting)
-    assert all(is_exact(other, *rest) for other in sizes)
-    if size in sizes:
-        assert sizes == [size]
-        return
-    below, above = [s for s in sizes if s < size], [s for s in sizes if s > size]
-    assert len(above) == 1
-    lowest = max(1, rest[0] - 2 * rest[2])
-    skipped = range(below[0] + 1 if below else lowest, above[0])
-    assert not any(is_exact(other, *rest) for other in skipped if other >= lowest)
+def test_nearest_sizes_are_exact_and_no_nearer_one_is():
+    for size, *rest in some_settings()[::3]:
+        sizes = nearest_sizes(size, *rest)
+        lowest = max(1, rest[0] - 2 * rest[2])
+        exact = [other for other in range(lowest, 60) if is_exact(other, *rest)]
+        below = [other for other in exact if other <= size][-1:]
+        above = [other for other in exact if other >= size][:1]
+        assert sizes == sorted({*below, *above})
 
 
 def test_windows_stand_where_torch_puts_them():

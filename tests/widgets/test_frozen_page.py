@@ -11,8 +11,8 @@ import torch
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer
-from eqssl_edu.widgets.field import field
+from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer, orbit_correlation
+from eqssl_edu.widgets.field import field, page
 from eqssl_edu.widgets.shared import base, frozen_page
 
 
@@ -81,36 +81,43 @@ def test_an_explorer_without_states_says_so(tmp_path):
         Mute().to_html(tmp_path / "page.html")
 
 
-@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], ids=lambda group: group.name)
-def test_a_field_page_has_every_element_and_every_15_degrees(group, tmp_path):
+def explorer_of(group):
     torch.manual_seed(0)
-    explorer = FieldExplorer(GroupCNN(group, channels=(3, 4)), digits(16).test.images[3])
+    return FieldExplorer(GroupCNN(group, channels=(2, 3)), digits(16).test.images[3])
+
+
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], ids=lambda group: group.name)
+def test_a_field_page_has_every_element_and_every_15_degrees(group):
+    explorer = explorer_of(group)
+    states = explorer.frozen_states()
+    turns = {(state["angle"], state["mirror"]) for state in states}
+    assert {(angle, False) for angle in range(0, 361, 15)} <= turns
+    assert {(group.degrees(g), g >= group.rotations) for g in group.elements} <= turns
+    assert len({state["layer"] for state in states}) >= 3
+    assert {state["stabilised"] for state in states} == {False, True}
+    for changes in states[::17]:
+        explorer.set_state(**changes)
+        traits = explorer.frozen(explorer.state())
+        (panel,), (live,) = traits["values"]["panels"], explorer.values["panels"]
+        assert panel["error"] == pytest.approx(live["error"], rel=1e-3, abs=1e-6)
+        assert traits["curve"]["errors"][0][traits["curve"]["angles"].index(90)] < 1e-5
+
+
+def test_a_field_page_offers_what_it_holds_and_the_live_one_stays(monkeypatch, tmp_path):
+    monkeypatch.setattr(page, "ANGLE_STEP", 90)
+    explorer = explorer_of(cyclic(4))
     explorer.set_state(angle=33)
     shown = explorer.values
     head, _ = table(explorer.to_html(tmp_path / "page.html"))
-    assert explorer.values is shown  # the live one stays where it is
-    turns = {(state["state"]["angle"], state["state"]["mirror"]) for state in head["states"]}
-    assert {(angle, False) for angle in range(0, 361, 15)} <= turns
-    assert {(group.degrees(g), g >= group.rotations) for g in group.elements} <= turns
-    assert len({state["state"]["layer"] for state in head["states"]}) >= 3
-    assert {state["state"]["stabilised"] for state in head["states"]} == {False, True}
-    assert head["facts"]["sources"] == []
+    assert explorer.values is shown
+    assert head["facts"]["sources"] == [] and head["facts"]["fixed_channels"]
     held = {fact["name"] for fact in head["facts"]["networks"][0]["layers"]}
     assert held == {state["state"]["layer"] for state in head["states"]}
-    for state in head["states"]:
-        entry = state["state"]
-        explorer.set_state(**entry)
-        error = state["traits"]["values"]["panels"][0]["error"]
-        assert error == pytest.approx(explorer.values["panels"][0]["error"], rel=1e-3, abs=1e-6)
-        curve = state["traits"]["curve"]
-        at = curve["errors"][0][curve["angles"].index(90)]
-        assert at < 1e-5
 
 
 def test_the_curve_of_a_live_explorer_is_finished_after_a_page(monkeypatch):
     monkeypatch.setattr(field, "PATIENCE_SECONDS", 1e9)  # a busy machine gets every angle too
-    torch.manual_seed(0)
-    explorer = FieldExplorer(GroupCNN(cyclic(4), channels=(3, 4)), digits(16).test.images[3])
+    explorer = explorer_of(cyclic(4))
     explorer.frozen_states()
     explorer.frozen(explorer.state())
     explorer.refine()
@@ -119,14 +126,12 @@ def test_the_curve_of_a_live_explorer_is_finished_after_a_page(monkeypatch):
     assert set(range(0, 361, 5)) == set(explorer.curve["angles"])
 
 
-def test_an_orbit_correlation_page_has_every_pair(tmp_path):
-    explorer = OrbitCorrelationExplorer(GroupCNN(dihedral(4)), digits(16).test.images[:20])
-    explorer.set_state(image=17)
+def test_an_orbit_correlation_page_has_every_pair_of_as_many_images_as_it_can_hold(monkeypatch, tmp_path):
+    monkeypatch.setattr(orbit_correlation, "PAGE_STATES", 40)
+    explorer = OrbitCorrelationExplorer(GroupCNN(cyclic(4), channels=(2,)), digits(16).test.images[:4])
+    explorer.set_state(image=3)
     head, _ = table(explorer.to_html(tmp_path / "page.html"))
-    states = [state["state"] for state in head["states"]]
-    first, last = head["facts"]["images"]
-    assert first <= 17 <= last
-    assert len(states) == 64 * (last - first + 1) <= 512
-    assert {(state["first"], state["second"]) for state in states} == {
-        (a, b) for a in range(8) for b in range(8)
-    }
+    assert head["facts"]["images"] == [2, 3]  # the one that is shown is among them
+    assert [state["state"] for state in head["states"]] == frozen_page.product_of(
+        image=[2, 3], first=range(4), second=range(4)
+    )

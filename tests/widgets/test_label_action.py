@@ -42,21 +42,14 @@ def some_labels(puzzle):
 
 
 @over_tasks
-def test_inputs_are_those_of_the_task(name):
+def test_inputs_are_those_of_the_task_and_the_right_label_puts_them_together(name):
     task = tasks_of(D4)[name]
     puzzle, image = puzzle_of(task), noise()
     for label in some_labels(puzzle):
-        made = puzzle.make(image, puzzle.code(label))
-        assert torch.equal(made, task.apply(image[None], torch.tensor([label]))[0])
-        assert torch.equal(puzzle.turn(made, 5), task.transform(made[None], 5)[0])
-
-
-@over_tasks
-def test_the_right_label_puts_the_picture_together(name):
-    puzzle, image = puzzle_of(tasks_of(D4)[name]), noise()
-    for label in some_labels(puzzle):
         code = puzzle.code(label)
         made = puzzle.make(image, code)
+        assert torch.equal(made, task.apply(image[None], torch.tensor([label]))[0])
+        assert torch.equal(puzzle.turn(made, 5), task.transform(made[None], 5)[0])
         whole = image if "gaps" not in name else puzzle._cut(image)
         assert torch.equal(puzzle.undo(image, made, code), whole)
         assert puzzle.fitting(image, made) == [code]

@@ -34,15 +34,8 @@ def test_orbit_and_stabiliser_multiply_to_the_group(group):
         assert [tuple(m) for m in makers] == group.left_cosets(stabilizer)
         for elements in makers:
             first = group.transform(drawing, elements[0])
-            assert all(torch.equal(group.transform(drawing, g), first) for g in elements)
-
-
-@over_groups
-def test_different_pictures_are_different(group):
-    for drawing in letters().values():
-        pictures = [group.transform(drawing, g) for g, *_ in orbit_of(group, drawing[None])]
-        for i, one in enumerate(pictures):
-            assert not any(torch.equal(one, other) for other in pictures[:i])
+            made = [g for g in group.elements if torch.equal(group.transform(drawing, g), first)]
+            assert made == sorted(elements)  # by no others
 
 
 @over_groups
@@ -65,7 +58,7 @@ def test_the_map_of_d4_has_eight_arrows_and_four_flips():
     assert cayley_graph(cyclic(1)) == []
 
 
-@pytest.mark.parametrize("letter", ["F", "A", "L", "H", "O", "S"])
+@pytest.mark.parametrize("letter", ["F", "S"])
 def test_a_step_multiplies_from_the_left(letter):
     group = dihedral(4)
     explorer = OrbitExplorer(group, letter)
