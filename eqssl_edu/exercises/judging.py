@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -25,7 +25,6 @@ __all__ = [
     "number",
     "one_number",
     "pick",
-    "same",
 ]
 
 
@@ -38,9 +37,9 @@ def judge(
         value: a number, a tensor or numbers in tuples: what the student gives.
         expected: what is right.
         reason: what was seen, whatever the mistake.
-        hints: hint -> the wrong value that a typical mistake gives, a list of such values, a function that is true
-            of them, or ``...``, all other values. A hint may bring its own reason: "reason\\nhint". Sentences are
-            the keys because two mistakes may give the same number; then the first one counts.
+        hints: hint -> the wrong value that a typical mistake gives, a list of such values, or whether the mistake
+            was made (True in the last line: whatever else it was). A hint may bring its own reason: "reason\\nhint".
+            Sentences are the keys because two mistakes may give the same number; then the first one counts.
         axes: what the axes are, in words, where a tensor of the expected shape is wanted.
         within: how near a value has to be, as a part of its size.
     """
@@ -50,10 +49,10 @@ def judge(
         return
     for hint, mistakes in hints.items():
         for mistake in mistakes if isinstance(mistakes, list) else [mistakes]:
-            if mistake is ... or (mistake(value) if callable(mistake) else same(value, mistake, within)):
+            if mistake is True or (mistake is not False and same(value, mistake, within)):
                 own, _, rest = hint.rpartition("\n")
                 raise Wrong(own or reason, rest)
-    raise LookupError("hints needs an entry for all other values")
+    raise LookupError("hints must end with a hint for all other values")
 
 
 def pick(answer: Any, noun: str, choices: Mapping[str, tuple[bool, str, str]], how: str) -> None:
@@ -73,7 +72,7 @@ def pick(answer: Any, noun: str, choices: Mapping[str, tuple[bool, str, str]], h
         need((name in answer) == belongs, reason, hint)
 
 
-def need(fine: object, reason: str, hint: str) -> None:
+def need(fine: Any, reason: str, hint: str) -> None:
     """Wrong, unless it is fine. Ask for what a right answer has (`error < 1e-9`): then NaN is wrong."""
     if not fine:
         raise Wrong(reason, hint)
@@ -81,7 +80,7 @@ def need(fine: object, reason: str, hint: str) -> None:
 
 def same(value: Any, expected: Any, within: float = 1e-6) -> bool:
     """True if two numbers or tensors agree to a part of the expected size; NaN and complex ones agree with nothing."""
-    if isinstance(value, Tensor) and value.is_complex():
+    if isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex()):
         return False
     value, expected = (torch.as_tensor(each, dtype=torch.float64) for each in (value, expected))
     return value.shape == expected.shape and bool(
@@ -89,13 +88,10 @@ def same(value: Any, expected: Any, within: float = 1e-6) -> bool:
     )
 
 
-def ask(function: Callable[..., Any], *arguments: Any) -> Any:
+def ask(function: Any, *arguments: Any) -> Any:
     """What the student's function returns for copies of the tensors; NotDone if it returns nothing."""
-    need(
-        callable(function),
-        f"The answer must be a function, {got(function)}.",
-        "Give its name, without brackets: check(..., name).",
-    )
+    hint = "Give its name, without brackets: check(..., name)."
+    need(callable(function), f"The answer must be a function, {got(function)}.", hint)
     copies = [part.clone() if isinstance(part, Tensor) else part for part in arguments]
     return filled_in(function(*copies))
 
@@ -103,9 +99,8 @@ def ask(function: Callable[..., Any], *arguments: Any) -> Any:
 def need_shape(value: Any, shape: tuple[int, ...], axes: str) -> Tensor:
     """``value``, if it is a tensor of this shape; ``axes`` says in words what the axes are."""
     need(isinstance(value, Tensor), f"The answer must be a tensor, {got(value)}.", f"Its axes are {axes}.")
-    reason = f"The result has the shape {tuple(value.shape)}; wanted was {shape}."
-    order = "If only the order is wrong, look at the dim of torch.stack."
-    need(value.shape == shape, reason, f"The axes are {axes}. {order}")
+    hint = f"The axes are {axes}. If only the order is wrong, look at the dim of torch.stack."
+    need(value.shape == shape, f"The result has the shape {tuple(value.shape)}; wanted was {shape}.", hint)
     return value
 
 
@@ -125,20 +120,23 @@ def number(value: Any, reason: str, hint: str, whole: bool = False) -> Any:
     return int(plain) if whole else plain if isinstance(plain, int) else float(plain)
 
 
-def integers(value: Any) -> list[int] | None:
-    """The whole numbers that an answer names, one or several, in any container; None if something is no such."""
+def integers(value: Any, allowed: Collection[int], reason: str, hint: str) -> list[int]:
+    """The whole numbers that an answer names, one or several, in any container; each must be an allowed one."""
     value = value.tolist() if hasattr(value, "tolist") else value
     try:
-        parts = list(value) if isinstance(value, Iterable) else [value]
-        return [number(part, "", "", whole=True) for part in parts]
+        parts = value if isinstance(value, Iterable) else [value]
+        named = [number(part, "", "", whole=True) for part in parts]
     except Wrong:
-        return None
+        raise Wrong(reason, hint) from None
+    need(set(named) <= set(allowed), reason, hint)
+    return named
 
 
-def keyed(answer: Any, keys: Collection[str], what: str, hint: str = "Keep the keys of the stub.") -> None:
-    """Is it a dictionary with these keys?"""
+def keyed(answer: Any, keys: Collection[str], what: str, hint: str = "Keep the keys of the stub.") -> dict:
+    """``answer`` in the order of the keys, if it is a dictionary with just these."""
     fine = isinstance(answer, dict) and set(answer) == set(keys)
     need(fine, f"The answer must be a dictionary {what}.", hint)
+    return {key: answer[key] for key in keys}
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -147,11 +145,11 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 class Calls(TorchFunctionMode):
-    """Writes down the functions of torch that are called inside, with their arguments."""
+    """Writes down the calls of functions of torch that happen inside: (function, positional, named arguments)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[tuple[Callable[..., Any], tuple, dict[str, Any]]] = []
+        self.seen: list[tuple] = []
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         self.seen.append((function, args, kwargs or {}))

@@ -1,20 +1,15 @@
 """The exercise of the tour: a similarity that absorbs the transformation of each input."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
 from eqssl_edu.contrastive import orbit_correlation
-from eqssl_edu.exercises.judging import ask, need, need_shape, noise
+from eqssl_edu.exercises.judging import ask, need, need_shape, noise, same
 from eqssl_edu.groups import cyclic
 
 __all__ = ["similarity"]
 
 
-def similarity(answer: Callable[..., Any]) -> str:
+def similarity(answer: object) -> str:
     """A function kappa (B, B', |G|) -> (B, B') that absorbs the turns, and is not one of the tour's."""
     group, z, w = cyclic(4), noise(3, 6, 4), noise(5, 6, 4, seed=1)
     kappa = orbit_correlation(group, z, w) / 6
@@ -24,15 +19,17 @@ def similarity(answer: Callable[..., Any]) -> str:
     z_turned = group.transform_features(z, torch.tensor([1, 0, 3]))
     w_turned = group.transform_features(w, torch.tensor([0, 2, 1, 3, 1]))
     need(
-        torch.allclose(ask(answer, orbit_correlation(group, z_turned, w_turned) / 6).double(), value),
+        same(ask(answer, orbit_correlation(group, z_turned, w_turned) / 6), value),
         "It changed when each input was turned by its own element, which moves the values of kappa.",
         "Use functions that treat all entries of the last axis alike: max, min, sums of powers, sort.",
     )
-    varies = value.std() > 1e-6 * value.abs().mean()
-    hint = "A similarity must tell similar pairs from others: use kappa."
+    varies, hint = (
+        value.std() > 1e-6 * value.abs().mean(),
+        "A similarity must tell similar pairs from others: use kappa.",
+    )
     need(varies, "It is the same for every pair.", hint)
     need(
-        torch.allclose(ask(answer, kappa[:2, :2]).double(), value[:2, :2]),
+        same(ask(answer, kappa[:2, :2]), value[:2, :2]),
         "The number of a pair changed when other pairs were left out.",
         "Work along the last axis alone (dim=2): a pair's number comes from its own |G| values.",
     )
@@ -40,9 +37,7 @@ def similarity(answer: Callable[..., Any]) -> str:
     for temperature in (0.05, 0.07, 0.1, 0.2, 0.5, 1.0):  # a list of customary ones
         known[f"soft, temperature {temperature}"] = torch.logsumexp(kappa / temperature, dim=2)
     for name, expected in known.items():
-        need(
-            torch.corrcoef(torch.stack([value, expected]).flatten(1))[0, 1] <= 1 - 1e-9,
-            f"It absorbs the turns, but up to a factor and a constant it is the tour's '{name}'.",
-            "Try another one: what do the smallest value, or the squares, say?",
-        )
+        alike = torch.corrcoef(torch.stack([value, expected]).flatten(1))[0, 1]
+        reason = f"It absorbs the turns, but up to a factor and a constant it is the tour's '{name}'."
+        need(alike <= 1 - 1e-9, reason, "Try another one: what do the smallest value, or the squares, say?")
     return "It does not change when each input turns by its own element."

@@ -1,10 +1,6 @@
 """The exercises of notebook 01: ways from letter to letter, Burnside's count, equal G-sets."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from itertools import permutations
-from typing import Any
 
 import torch
 
@@ -19,15 +15,13 @@ __all__ = ["count_orbits", "same_set", "ways"]
 PAIRS = ("b to q", "M to W", "H to I")
 
 
-def ways(answer: Any) -> str:
+def ways(answer: object) -> str:
     """A dictionary: for each pair of letters all elements of D4 that turn the first into the second."""
-    keyed(answer, PAIRS, f"with the keys {', '.join(PAIRS)}")
     group, pictures = dihedral(4), letters()
-    for pair in PAIRS:
+    for pair, said in keyed(answer, PAIRS, f"with the keys {', '.join(PAIRS)}").items():
         first, second = (pictures[name] for name in pair.split(" to "))
-        named = set(integers(answer[pair]) or [-1])
         hint = "Elements of D4 are the integers 0 .. 7, the numbers on the slider."
-        need(named <= set(group.elements), f"{pair}: got {answer[pair]}.", hint)
+        named = set(integers(said, group.elements, f"{pair}: got {said}.", hint))
         right = {g for g in group.elements if torch.equal(group.transform(first, g), second)}
         for g in sorted(named):
             hint = f"Set the slider to {g} and look at the picture on the right."
@@ -43,7 +37,7 @@ def ways(answer: Any) -> str:
     return "All elements found: one coset of the stabiliser for each pair, 1, 2 and 4 of them."
 
 
-def count_orbits(answer: Callable[[torch.Tensor], Any]) -> str:
+def count_orbits(answer: object) -> str:
     """A function: action table (|G|, n) -> number of orbits, by Burnside's lemma."""
     grid, regular, trivial = GSet.grid(dihedral(4), 3), GSet.regular(dihedral(4)), GSet.trivial(cyclic(4), 5)
     tables = [grid, regular, trivial, GSet.jigsaw(cyclic(4), 2), GSet.jigsaw(dihedral(4), 2)]
@@ -51,20 +45,19 @@ def count_orbits(answer: Callable[[torch.Tensor], Any]) -> str:
         wanted, value, n = len(labels.orbits), ask(answer, labels.action), labels.size
         fixed = labels.action == torch.arange(n)
         hints = {
-            "That is the sum over the group. Burnside takes the mean: divide by the number of elements.": (
-                fixed.sum()
-            ),
+            "That is the sum over the group. Burnside takes the mean: divide by the number of "
+            "elements.": fixed.sum(),
             "You counted the labels that every element fixes. Count the fixed labels of each element "
             "by itself, and take the mean of the counts.": fixed.all(dim=0).sum(),
             "That is the number of labels: only the identity fixes them all. Use every row of the table.": n,
-            "Row g of the table holds g.l at place l. A label is fixed where action[g, l] == l.": ...,
+            "Row g of the table holds g.l at place l. A label is fixed where action[g, l] == l.": True,
         }
         reason = f"For {n} labels under {labels.group.name} it gave {value}; there are {wanted} orbits."
         judge(value, wanted, reason, hints)
     return f"Right on {len(tables)} G-sets, among them the 2 x 2 jigsaws with 10 and 8 orbits."
 
 
-def same_set(answer: Any) -> str:
+def same_set(answer: object) -> str:
     """The subgroups H of D4 under which the four edges and the four corners are the same H-set."""
     group = dihedral(4)
     need(
@@ -74,9 +67,9 @@ def same_set(answer: Any) -> str:
     )
     named = set()
     for part in answer:
-        subgroup = tuple(sorted(set(integers(part) or [])))
-        known = subgroup in group.subgroups()
-        need(known, f"{part} is not a subgroup of D4.", "G.subgroups() lists the ten that there are.")
+        reason, hint = f"{part} is not a subgroup of D4.", "G.subgroups() lists the ten that there are."
+        subgroup = tuple(sorted(set(integers(part, group.elements, reason, hint))))
+        need(subgroup in group.subgroups(), reason, hint)
         named.add(subgroup)
     neighbours = GSet.neighbours(group)
     corners, edges = neighbours.orbits
@@ -85,7 +78,8 @@ def same_set(answer: Any) -> str:
         if _commuting_bijection(neighbours.action[list(subgroup)], edges, corners):
             right += 1
             continue
-        kept = {g: [_kept(neighbours, g, four) for four in (edges, corners)] for g in subgroup}
+        still = neighbours.action == torch.arange(neighbours.size)
+        kept = {g: [int(still[g, list(four)].sum()) for four in (edges, corners)] for g in subgroup}
         g = next(g for g, (on_edges, on_corners) in kept.items() if on_edges != on_corners)
         need(
             subgroup not in named,
@@ -100,10 +94,6 @@ def same_set(answer: Any) -> str:
         "all orbits are copies of the subgroup itself.",
     )
     return "Exactly the three groups of rotations: a reflection always tells edges from corners."
-
-
-def _kept(labels: GSet, g: int, members: tuple[int, ...]) -> int:
-    return sum(int(labels.action[g, label]) == label for label in members)
 
 
 def _commuting_bijection(action: torch.Tensor, first: tuple[int, ...], second: tuple[int, ...]) -> bool:

@@ -1,9 +1,6 @@
 """The exercises of notebook 02: the error of a layer, an exact size, another lifting, harmless steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +15,7 @@ from eqssl_edu.layers import LiftingConv2d, is_exact
 __all__ = ["equivariance_error", "exact_size", "harmless", "lifting"]
 
 
-def equivariance_error(answer: Callable[..., Any]) -> str:
+def equivariance_error(answer: object) -> str:
     """A function (f, images, group, g) -> relative error of f(g x) against g f(x)."""
     group, x, kernel = dihedral(4), noise(2, 1, 6, 6), noise(3, 1, 3, 3, seed=1)
 
@@ -27,45 +24,34 @@ def equivariance_error(answer: Callable[..., Any]) -> str:
 
     def error(f: Callable[[Tensor], Tensor], g: int) -> Tensor:
         value = ask(answer, f, x, group, g)
-        need(
-            hasattr(value, "__float__"),
-            f"The error must be a number, {got(value)}.",
-            "Return the quotient of the two norms.",
-        )
-        return one_number(
-            value,
-            "It gave {count} numbers; wanted was one.",
-            "One number for the whole batch: take each norm over all images and pixels together.",
-        )
+        reason = f"The error must be a number, {got(value)}."
+        need(hasattr(value, "__float__"), reason, "Return the quotient of the two norms.")
+        hint = "One number for the whole batch: take each norm over all images and pixels together."
+        return one_number(value, "It gave {count} numbers; wanted was one.", hint)
 
     for g in (1, 5):
         value = error(convolution, g)
         wanted = library_error(convolution, x, group, transform_outputs=group.transform)[g]
         y, y_turned = convolution(x), convolution(group.transform(x, g))
-        unturned, difference = y_turned - y, y_turned - group.transform(y, g)
-        back = y_turned - group.transform(y, int(group.inverse[g]))
+        difference = y_turned - group.transform(y, g)
+        unturned = (y_turned - y).norm() / y.norm()
+        back = (y_turned - group.transform(y, int(group.inverse[g]))).norm() / y.norm()
+        absolute, mean = [difference.norm(), difference.abs().max()], difference.mean()
         hints = {
-            "You compared f(g x) with f(x). A turned input gives a turned output: turn f(x) as well.": (
-                unturned.norm() / y.norm()
-            ),
-            "That is an absolute error; it grows with the weights. Divide by the norm of f(x).": [
-                difference.norm(),
-                difference.abs().max(),
-            ],
-            "You turned f(x) back instead of forth: use g, not its inverse.": back.norm() / y.norm(),
-            "Positive and negative differences cancel in a mean. Take the norm of the difference.": (
-                difference.mean()
-            ),
-            "The formula is norm(f(g x) - g f(x)) / norm(f(x)), with group.transform for both turns.": ...,
+            "You compared f(g x) with f(x). A turned input gives a turned output: turn f(x) as well.": unturned,
+            "That is an absolute error; it grows with the weights. Divide by the norm of f(x).": absolute,
+            "You turned f(x) back instead of forth: use g, not its inverse.": back,
+            "Positive and negative differences cancel in a mean. Take the norm of the difference.": mean,
+            "The formula is norm(f(g x) - g f(x)) / norm(f(x)), with group.transform for both turns.": True,
         }
         reason = f"For a random convolution and g = {g} it gave {value:.4f}; the error is {wanted:.4f}."
         judge(value, wanted, reason, hints)
     reason = "ReLU commutes with every turn, but the error is not 0."
-    judge(error(torch.relu, 1), 0.0, reason, {"Does the function use its argument f?": ...})
+    judge(error(torch.relu, 1), 0.0, reason, {"Does the function use its argument f?": True})
     return "Right for a convolution (it fails) and for ReLU (it passes)."
 
 
-def exact_size(answer: Any) -> str:
+def exact_size(answer: object) -> str:
     """The smallest size of at least 30 at which three layers k3 s2 p1 in a row are all exact."""
     hint = "Write the size that the slider shows."
     size = number(answer, "The answer must be a whole number of pixels", hint, whole=True)
@@ -84,17 +70,15 @@ def exact_size(answer: Any) -> str:
     chain = " -> ".join(map(str, sizes(size)))
     hints = {
         f"At {size} already the first layer is red.\n"
-        f"S + 2p - k = {size} + 2 - 3 is odd, so a stride of 2 leaves one column over.": lambda size: (
-            not exact
-        ),
+        f"S + 2p - k = {size} + 2 - 3 is odd, so a stride of 2 leaves one column over.": not exact,
         f"At {size} only {len(exact)} of 3 layers are green: {chain}, then red.\n"
-        f"The next layer sees {last} pixels. Set S to {last} and look.": ...,
+        f"The next layer sees {last} pixels. Set S to {last} and look.": True,
     }
     judge(size, smallest, "", hints)
     return f"All three are green: {chain} pixels."
 
 
-def lifting(answer: Callable[..., Any]) -> str:
+def lifting(answer: object) -> str:
     """A function (images, kernel, group) -> lifted maps, by turning the images and never the kernel."""
     for group in (cyclic(4), dihedral(4)):
         x, kernel = noise(2, 3, 7, 7), noise(5, 3, 3, 3, seed=1)
@@ -104,18 +88,15 @@ def lifting(answer: Callable[..., Any]) -> str:
             expected = layer(x)
         with Calls() as calls:
             value = ask(answer, x, kernel, group)
-        back = [int(h) for h in group.inverse]
+        none, back = [0] * group.order, [int(h) for h in group.inverse]
+        not_back, swapped, never = (
+            _lift(x, kernel, group, *turns) for turns in ((back, none), (group.elements, back), (none, none))
+        )
         hints = {
-            "You turned the image and forgot to turn the result back: map g must lie on the grid of x.": (
-                _lift(x, kernel, group, back, [0] * group.order)
-            ),
-            "The two turns are swapped. Undo g on the image (its inverse), convolve, then do g.": (
-                _lift(x, kernel, group, group.elements, back)
-            ),
-            "All maps are equal: inside the loop nothing depends on g.": (
-                F.conv2d(x, kernel)[:, :, None].expand_as(expected)
-            ),
-            "Map g is: turn x by the inverse of g, convolve with the one kernel, turn the result by g.": ...,
+            "You turned the image and forgot to turn the result back: map g must lie on the grid of x.": not_back,
+            "The two turns are swapped. Undo g on the image (its inverse), convolve, then do g.": swapped,
+            "All maps are equal: inside the loop nothing depends on g.": never,
+            "Map g is: turn x by the inverse of g, convolve with the one kernel, turn the result by g.": True,
         }
         reason = f"Under {group.name} the maps differ from the library's LiftingConv2d."
         judge(value, expected, reason, hints, "(B, C', |G|, H', W'), the group third")
@@ -166,7 +147,7 @@ WHY = {
 }
 
 
-def harmless(answer: Any) -> str:
+def harmless(answer: object) -> str:
     """The set of the steps in ``STEPS`` that commute with the action on regular maps."""
     group, choices = dihedral(4), {}
     maps = noise(2, 3, group.order, 16, 16)

@@ -1,7 +1,5 @@
 """The exercises of notebook 03: the masked error, a blur that is enough, turning maps back, exact angles."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +16,7 @@ from eqssl_edu.rotate import disc_mask, rotate
 __all__ = ["exact_angles", "masked_error", "smooth_enough", "stabilised"]
 
 
-def masked_error(answer: Callable[..., Any]) -> str:
+def masked_error(answer: object) -> str:
     """A function (f, images, degrees) -> relative error of f(R x) against R f(x) inside the disc."""
     x, kernel = noise(2, 1, 9, 9), noise(3, 1, 3, 3, seed=1)
 
@@ -28,37 +26,31 @@ def masked_error(answer: Callable[..., Any]) -> str:
     y = convolution(x)
     mask = disc_mask(y.shape[-1])
     for degrees in (30.0, 90.0, 225.0):
-        value = one_number(
-            _ask_with_map_size(answer, convolution, x, degrees),
-            "The result has the shape {shape}.",
-            "Give one number for the whole batch: .norm() without arguments takes all axes together.",
-        )
+        hint = "Give one number for the whole batch: .norm() without arguments takes all axes together."
+        answered = _ask_with_map_size(answer, convolution, x, degrees)
+        value = one_number(answered, "The result has the shape {shape}.", hint)
         y_turned, expected = convolution(rotate(x, degrees)), rotate(y, degrees)
         wanted, difference = rotation_error(y_turned, y, degrees), y_turned - expected
         inside, size = (difference * mask).norm(), (y * mask).norm()
+        unmasked, half_masked = (
+            difference.norm() / expected.norm(),
+            [inside / expected.norm(), inside / y.norm()],
+        )
+        unturned = ((y_turned - y) * mask).norm() / size
         hints = {
-            "Without the mask the corners count. Multiply both sides by disc_mask(size).": (
-                difference.norm() / expected.norm()
-            ),
-            "The mask has to stand in the denominator as well as in the numerator.": [
-                inside / expected.norm(),
-                inside / y.norm(),
-            ],
+            "Without the mask the corners count. Multiply both sides by disc_mask(size).": unmasked,
+            "The mask has to stand in the denominator as well as in the numerator.": half_masked,
             "Below the line stands R f(x), not f(x).": inside / size,
-            "You compared f(R x) with f(x). A turned input should give a turned output.": (
-                ((y_turned - y) * mask).norm() / size
-            ),
+            "You compared f(R x) with f(x). A turned input should give a turned output.": unturned,
             "That is an absolute error; it grows with the weights. Divide by the size of R f(x).": inside,
-            "Turn f(x) by the angle, compare it with f of the turned images, and mask both norms.": ...,
+            "Turn f(x) by the angle, compare it with f of the turned images, and mask both norms.": True,
         }
         reason = f"For a random convolution and a turn by {degrees:g} degrees it gave {value:.4f}; it is {wanted:.4f}."
         judge(value, wanted, reason, hints)
     return "Right at three angles, on and off the grid."
 
 
-def _ask_with_map_size(
-    answer: Callable[..., Any], f: Callable[[Tensor], Tensor], x: Tensor, degrees: float
-) -> Any:
+def _ask_with_map_size(answer: object, f: Callable[[Tensor], Tensor], x: Tensor, degrees: float) -> Any:
     """What the answer gives; a mask of the wrong size gets its own hint."""
     try:
         return ask(answer, f, x, degrees)
@@ -72,43 +64,37 @@ def _ask_with_map_size(
         ) from problem
 
 
-def smooth_enough(answer: Any) -> str:
+def smooth_enough(answer: object) -> str:
     """The first position of the slider (tenths of a pixel, steps of 5) with an error below 10 %: 10."""
     tenths = number(answer, "The answer must be a number", "It is the number beside the slider.")
     hints = {
         f"You said {tenths:g}.\nThe slider counts tenths of a pixel: one pixel is 10.": 1,
-        f"{tenths:g} is no position of the slider.\nThe slider stops at 0, 5, 10, ..., 30.": (
-            lambda tenths: tenths not in range(0, 31, 5)
-        ),
-        f"At {tenths:g} tenths the error is still above 10 %.\nMove on, and read the bold number of the C8 layer.": (
-            lambda tenths: tenths < 10
-        ),
-        f"At {tenths:g} tenths the error is below 10 %, but not for the first time.\nMove the slider back.": ...,
+        f"{tenths:g} is no position of the slider.\nThe slider stops at 0, 5, 10, ..., 30.": tenths
+        not in range(0, 31, 5),
+        f"At {tenths:g} tenths the error is still above 10 %.\n"
+        "Move on, and read the bold number of the C8 layer.": tenths < 10,
+        f"At {tenths:g} tenths the error is below 10 %, but not for the first time.\nMove the slider back.": True,
     }
     judge(tenths, 10, "", hints)
     return "One pixel of blur takes the error from more than a quarter to about 6 %."
 
 
-def stabilised(answer: Callable[..., Any]) -> str:
+def stabilised(answer: object) -> str:
     """A function (maps, degrees, group) that turns maps of an image turned by ``degrees`` back."""
     for group, degrees in ((cyclic(4), 90.0), (cyclic(8), 130.0), (dihedral(4), 270.0)):
         maps = noise(2, 3, group.order, 9, 9)
-        back, on = (
+        forth, grid = turn_maps(group, maps, degrees), rotate(maps, -degrees)
+        axis_on, axis_back = (
             group.transform_features(maps.movedim(2, -1), nearest_element(group, angle)).movedim(-1, 2)
-            for angle in (-degrees, degrees)
+            for angle in (degrees, -degrees)
         )
+        mixed = rotate(axis_on, -degrees)
         hints = {
-            "You turned on instead of back: the angle needs a minus sign, in both places.": (
-                turn_maps(group, maps, degrees)
-            ),
-            "The grid is right. The group axis has not moved: use group.transform_features.": (
-                rotate(maps, -degrees)
-            ),
-            "The grid turns back, but the group axis moves on: use the nearest element of -degrees.": (
-                rotate(on, -degrees)
-            ),
-            "The group axis is right. The grid has not turned: use rotate(..., -degrees).": back,
-            "Move the group axis to the end, act on it by nearest(group, -degrees), move it back, rotate.": ...,
+            "You turned on instead of back: the angle needs a minus sign, in both places.": forth,
+            "The grid is right. The group axis has not moved: use group.transform_features.": grid,
+            "The grid turns back, but the group axis moves on: use the nearest element of -degrees.": mixed,
+            "The group axis is right. The grid has not turned: use rotate(..., -degrees).": axis_back,
+            "Move the group axis to the end, act on it by nearest(group, -degrees), move it back, rotate.": True,
         }
         reason = f"For {group.name} and {degrees:g} degrees the result is not the maps turned back."
         axes = "image, channel, group element, height and width"
@@ -116,19 +102,17 @@ def stabilised(answer: Callable[..., Any]) -> str:
     return "Right for C4, C8 and D4, on the group's angles and between them."
 
 
-QUARTERS = (0, 90, 180, 270)
-EXACT = {"C1": (0,), "D1": (0,), "C2": (0, 180), "D2": (0, 180), "D4": QUARTERS, "C8": QUARTERS}
+QUARTER_TURNS = (0, 90, 180, 270)
+EXACT = {"C1": (0,), "D1": (0,), "C2": (0, 180), "D2": (0, 180), "D4": QUARTER_TURNS, "C8": QUARTER_TURNS}
 
 
-def exact_angles(answer: Any) -> str:
+def exact_angles(answer: object) -> str:
     """For each group the multiples of 45 degrees at which its network is exact: its rotations that fit the grid."""
-    keyed(answer, EXACT, f"with the keys {', '.join(EXACT)}")
-    for name, exact in EXACT.items():
-        named = integers(answer[name])
-        listed = named is not None and set(named) <= set(range(0, 360, 45))
-        need(listed, f"{name}: got {answer[name]}.", "The angles are 0, 45, 90, ..., 315.")
+    for name, said in keyed(answer, EXACT, f"with the keys {', '.join(EXACT)}").items():
+        hint = "The angles are 0, 45, 90, ..., 315."
+        named, exact = set(integers(said, range(0, 360, 45), f"{name}: got {said}.", hint)), set(EXACT[name])
         need(0 in named, f"{name}: 0 is missing.", "Not to turn at all is an element of every group.")
-        extra, missing = sorted(set(named) - set(exact)), sorted(set(exact) - set(named))
+        extra, missing = sorted(named - exact), sorted(exact - named)
         reason = f"{name}: at {extra[0]} degrees nothing is promised." if extra else ""
         hint = f"{name} has {name[1]} rotation{'s' if name[1] != '1' else ''}. Which angles are they?"
         if extra and name == "C8":
@@ -137,9 +121,6 @@ def exact_angles(answer: Any) -> str:
         elif name.startswith("D"):
             hint = f"{name} has as many rotations as C{name[1]}. A reflection is not a turn."
         need(not extra, reason, hint)
-        need(
-            not missing,
-            f"{name}: {min(missing, default=0)} degrees is missing.",
-            "A rotation in the group that maps the grid to itself is exact.",
-        )
+        reason = f"{name}: {min(missing, default=0)} degrees is missing."
+        need(not missing, reason, "A rotation in the group that maps the grid to itself is exact.")
     return "The exact angles are the group's own rotations that the grid has too."

@@ -1,15 +1,11 @@
 """The exercises of notebook 04: steering a kernel, aliases, shifting a function, kernels within the band limit."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from eqssl_edu.exercises.judging import ask, judge, need, number, pick
+from eqssl_edu.exercises.judging import ask, judge, need, need_shape, number, pick
 
 __all__ = ["KERNELS", "alias", "shift", "steer", "within_reach"]
 
@@ -22,18 +18,19 @@ KERNELS: dict[str, Tensor] = {
 }
 
 
-def steer(answer: Callable[..., Any]) -> str:
+def steer(answer: object) -> str:
     """A function (cosine, sine, m, degrees) -> the wave of frequency m turned by the angle."""
     angles = torch.linspace(0, 2 * math.pi, 26, dtype=torch.float64)[:25].reshape(5, 5)
     for m, degrees in ((1, 30.0), (3, 30.0), (2, 100.0)):
         cosine, sine, turn = torch.cos(m * angles), torch.sin(m * angles), math.radians(degrees)
+        back, slow, in_degrees = (
+            torch.cos(phase) for phase in (m * (angles + turn), m * angles - turn, m * (angles - degrees))
+        )
         hints = {
-            "It is turned the other way: look at the sign of the sine.": torch.cos(m * (angles + turn)),
-            "The weights are cos(m angle) and sin(m angle): a wave of frequency m turns m-fold.": (
-                torch.cos(m * angles - turn)
-            ),
-            "torch.cos and math.cos want radians: math.radians(degrees).": torch.cos(m * (angles - degrees)),
-            "Mix the two kernels with the weights of the addition theorem above.": ...,
+            "It is turned the other way: look at the sign of the sine.": back,
+            "The weights are cos(m angle) and sin(m angle): a wave of frequency m turns m-fold.": slow,
+            "torch.cos and math.cos want radians: math.radians(degrees).": in_degrees,
+            "Mix the two kernels with the weights of the addition theorem above.": True,
         }
         value, expected = ask(answer, cosine, sine, m, degrees), torch.cos(m * (angles - turn))
         reason = f"For frequency {m} and {degrees:g} degrees the result is not the turned wave."
@@ -41,23 +38,21 @@ def steer(answer: Callable[..., Any]) -> str:
     return "Right for three frequencies and angles: two stored kernels give all angles."
 
 
-def alias(answer: Any) -> str:
+def alias(answer: object) -> str:
     """The second frequency whose wave looks like a slower one at eight places: 6 (like 2)."""
     m = number(answer, "The answer must be an integer", "It is the number beside the slider.", whole=True)
     hints = {
         "5 is the first one; it looks like 3.\nMove the slider on, until the sentence says it again.": 5,
         "No slower wave has the cosine of frequency 4.\n"
         "It cannot be steered, because its sine is lost; but it looks like no other. Move the slider on.": 4,
-        f"No slower wave has the values of frequency {m}.\nRead the sentence below the drawing.": lambda m: (
-            m < 5
-        ),
-        f"{m} looks like {min(m % 8, -m % 8)}, but it is not the second.\nCount upwards from 0.": ...,
+        f"No slower wave has the values of frequency {m}.\nRead the sentence below the drawing.": m < 5,
+        f"{m} looks like {min(m % 8, -m % 8)}, but it is not the second.\nCount upwards from 0.": True,
     }
     judge(m, 6, "", hints)
     return "6 looks like 2, turning backwards. In general, m looks like 8 - m."
 
 
-def shift(answer: Callable[..., Any]) -> str:
+def shift(answer: object) -> str:
     """A function (samples (..., n) of a function on the circle, degrees) -> the samples of the shifted function."""
     for n, degrees in ((8, 45.0), (8, 10.0), (7, 100.0)):
         m = torch.arange((n + 1) // 2, dtype=torch.float64)  # below n/2: the samples determine them
@@ -69,26 +64,24 @@ def shift(answer: Callable[..., Any]) -> str:
             return (heights * torch.cos(waves - turns)).sum(dim=-1)
 
         z, angle = samples(torch.zeros(1)), math.radians(degrees)
-        one_factor = torch.fft.rfft(z) * complex(math.cos(angle), -math.sin(angle))  # the mean's too
         value = ask(answer, z, degrees)
         complete = not isinstance(value, Tensor) or n % 2 == 0 or value.shape != (3, n - 1)
         hint = "Without n=... irfft takes the number for even."
         need(complete, f"{n} samples went in, {n - 1} came out.", hint)
+        value = need_shape(value, (3, n), "channel and sample")
+        one_factor = torch.fft.rfft(z) * complex(math.cos(angle), -math.sin(angle))  # the mean's too
+        same_factor = [samples(angle * (m > 0)), torch.fft.irfft(one_factor, n=n)]
+        whole_places = z.roll(round(degrees * n / 360), dims=-1)
         hints = {
-            "The result is complex.\nThe way back from the coefficients is torch.fft.irfft.": torch.is_complex,
+            "The result is complex.\nThe way back from the coefficients is torch.fft.irfft.": value.is_complex(),
             "It is shifted the other way: the exponent has a minus sign.": samples(-m * angle),
-            "Every frequency has its own factor: the exponent holds m = 0, 1, 2, ..., too.": [
-                samples(angle * (m > 0)),
-                torch.fft.irfft(one_factor, n=n),
-            ],
+            "Every frequency has its own factor: the exponent holds m = 0, 1, 2, ..., too.": same_factor,
             "The angle must be in radians: math.radians(degrees).": samples(m * degrees),
-            "That moves whole places only. Between them the Fourier coefficients know the values.": (
-                z.roll(round(degrees * n / 360), dims=-1)
-            ),
-            "rfft, each coefficient times exp(-i m angle), irfft.": ...,
+            "That moves whole places only. Between them the Fourier coefficients know the values.": whole_places,
+            "rfft, each coefficient times exp(-i m angle), irfft.": True,
         }
         reason = f"For {n} samples and {degrees:g} degrees the result is not the shifted function."
-        judge(value, samples(m * angle), reason, hints, "channel and sample")
+        judge(value, samples(m * angle), reason, hints)
     return "Right on the samples' own angles and between them."
 
 
@@ -103,7 +96,7 @@ BEYOND = {
 }
 
 
-def within_reach(answer: Any) -> str:
+def within_reach(answer: object) -> str:
     """The names of the kernels of which escnn's six 3 x 3 waves lose less than a fifth."""
     choices = {
         name: (

@@ -1,10 +1,5 @@
 """The exercises of notebook 05: caps, the universal head, data symmetry, the jigsaw action, Burnside, a table."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 
@@ -35,7 +30,7 @@ __all__ = [
 ]
 
 
-def image_cap(answer: Callable[..., Any]) -> str:
+def image_cap(answer: object) -> str:
     """A function (image (C, H, W), group) -> 1 / the number of elements that leave the image as it is."""
     for group in (dihedral(4), cyclic(4)):
         # Pairs first: with one element, or with all of them, several mistakes give the same number.
@@ -45,15 +40,12 @@ def image_cap(answer: Callable[..., Any]) -> str:
             image = image.round(decimals=3)  # sums in another order differ in the last bit
             hint = "All pixels must be equal: torch.equal."
             value = one_number(ask(answer, image, group), "It gave {count} numbers; wanted was one.", hint)
+            share, invariant = order / group.order, 1 / group.order
             hints = {
                 "That is the number of labels that look alike. The cap is one over it.": order,
-                "That is a share of the group. If s elements look alike, one guess in s is right.": (
-                    order / group.order
-                ),
-                "That is the cap of an invariant network. Here the network may see the picture.": (
-                    1 / group.order
-                ),
-                "Compare group.transform(image, g) with image for every g, and count the equal ones.": ...,
+                "That is a share of the group. If s elements look alike, one guess in s is right.": share,
+                "That is the cap of an invariant network. Here the network may see the picture.": invariant,
+                "Compare group.transform(image, g) with image for every g, and count the equal ones.": True,
             }
             reason = (
                 f"A picture that {order} of the {group.order} elements of {group.name} leave as it is got "
@@ -63,7 +55,7 @@ def image_cap(answer: Callable[..., Any]) -> str:
     return "Right for pictures of all ten symmetries under D4, and for those of C4."
 
 
-def universal_logits(answer: Callable[..., Any]) -> str:
+def universal_logits(answer: object) -> str:
     """A function (features (B, C, |G|), weight (C, |L|), labels) -> logits (B, |L|), without bias."""
     group = dihedral(4)
     for labels in (GSet.regular(group), GSet.neighbours(group), GSet.quotient(group, (0, 4))):
@@ -72,14 +64,13 @@ def universal_logits(answer: Callable[..., Any]) -> str:
             torch.einsum("bch,chl->bl", features, weight[:, index])
             for index in (labels.action[group.inverse], labels.action)
         )
+        pooled, first = features.sum(dim=2) @ weight, features[:, :, 0] @ weight
         hints = {
             "The weight at (l, h) is W[c, h^-1 . l]. You used h . l: take the inverse of h.": forth,
-            "Nothing depends on h: pooled over the group first, the logits cannot move.": (
-                features.sum(dim=2) @ weight
-            ),
-            "Only the element e was used. The sum runs over c and over h.": features[:, :, 0] @ weight,
+            "Nothing depends on h: pooled over the group first, the logits cannot move.": pooled,
+            "Only the element e was used. The sum runs over c and over h.": first,
             "Look up index = labels.action[labels.group.inverse], (|G|, |L|), and sum features[b, c, h] times "
-            "weight[:, index][c, h, l] over c and h.": ...,
+            "weight[:, index][c, h, l] over c and h.": True,
         }
         reason = f"For {labels!r} the logits differ from the library's head."
         judge(ask(answer, features, weight, labels), expected, reason, hints, "sample and label")
@@ -99,90 +90,78 @@ SYMMETRY = {
 }
 
 
-def data_symmetry(answer: Any) -> str:
+def data_symmetry(answer: object) -> str:
     """For each pipeline the subgroup of D4 that leaves its data looking the same."""
-    keyed(answer, SYMMETRY, "of the five pipelines")
     group = dihedral(4)
-    for pipeline, (wanted, thought) in SYMMETRY.items():
-        named = integers(answer[pipeline])
-        known = named is not None and set(named) <= set(group.elements)
-        need(known, f"{pipeline}: got {answer[pipeline]}.", "The elements of D4 are 0 to 7.")
+    for pipeline, said in keyed(answer, SYMMETRY, "of the five pipelines").items():
+        wanted, thought = SYMMETRY[pipeline]
+        reason, hint = f"{pipeline}: got {said}.", "The elements of D4 are 0 to 7."
+        named = tuple(sorted(set(integers(said, group.elements, reason, hint))))
         hint = "Doing nothing leaves all data as they are."
         need(0 in named, f"{pipeline}: the identity is missing.", hint)
-        missing, named = sorted(set(group.generate(named)) - set(named)), sorted(set(named))
-        need(
-            not missing,
-            f"{pipeline}: {named} is no subgroup, {min(missing, default=0)} is missing.",
-            "What leaves the data as they are may be done twice, or one after the other.",
-        )
-        right = tuple(named) == wanted
-        need(right, f"{pipeline}: {named} is not its symmetry.", f"Think again: {thought}.")
+        missing = min(set(group.generate(named)) - set(named), default=None)
+        reason = f"{pipeline}: {list(named)} is no subgroup, {missing} is missing."
+        hint = "What leaves the data as they are may be done twice, or one after the other."
+        need(missing is None, reason, hint)
+        reason = f"{pipeline}: {list(named)} is not its symmetry."
+        need(named == wanted, reason, f"Think again: {thought}.")
     return "With these subgroups H the right labels are the cosets G/H."
 
 
-def moved_permutation(answer: Callable[..., Any]) -> str:
+def moved_permutation(answer: object) -> str:
     """A function (sigma LongTensor (n*n,), group, n, g) -> the permutation that makes the turned puzzle."""
     for group, n, g in ((cyclic(4), 2, 1), (dihedral(4), 3, 1), (dihedral(4), 3, 7), (dihedral(4), 2, 5)):
         sigma = torch.randperm(n * n, generator=torch.Generator().manual_seed(g + 2))
-        value, axes = (
-            torch.as_tensor(ask(answer, sigma, group, n, g)),
-            "the positions of the tiles, row by row",
-        )
+        value = torch.as_tensor(ask(answer, sigma, group, n, g))
         wanted = move(group, n, "conjugation", g, sigma[None])[0]
         positions = GSet.grid(group, n).action
         there, back = positions[g], positions[int(group.inverse[g])]
+        swapped = back[sigma[there]]
         hints = {
-            "There and back are exchanged: the inverse comes first, so it stands inside: sigma[back].": (
-                back[sigma[there]]
-            ),
+            "There and back are exchanged: the inverse comes first, so it stands inside: sigma[back].": swapped,
             "That is the left action: the tile is followed from its old place, not from gx.": there[sigma],
             "Step 3 is missing: the turn carries the tile on, by pi_g.": sigma[back],
             "The permutation has not moved. Follow the three steps above.": sigma,
-            "p goes to there[sigma[back[p]]], and tensors can be indexed by tensors.": ...,
+            "p goes to there[sigma[back[p]]], and tensors can be indexed by tensors.": True,
         }
         reason = (
             f"For {n} x {n} tiles, {group.element_name(g)} and sigma = {sigma.tolist()} it gave {value.tolist()}; "
             f"the turned puzzle is {wanted.tolist()}."
         )
-        judge(value, wanted, reason, hints, axes)
+        judge(value, wanted, reason, hints, "the positions of the tiles, row by row")
     return "Conjugation: right for 2 x 2 and 3 x 3 tiles, turns and reflections."
 
 
-def calculator(answer: Any) -> str:
+def calculator(answer: object) -> str:
     """The floor of the trivial jigsaw action for the smallest symmetry of data that costs 1.0 nats or more."""
     nats = number(answer, "The answer must be a number", "It is the bold number of nats.")
-    turns, everything = (0, 1, 2, 3), range(8)
     true, trivial, left = (GSet.jigsaw(dihedral(4), 2, way) for way in ("conjugation", "trivial", "left"))
+    wanted, for_all, for_left = (
+        inconsistency_floor(true, assumed, symmetry).nats
+        for assumed, symmetry in ((trivial, range(4)), (trivial, range(8)), (left, range(4)))
+    )
     hints = {
-        f"{nats} is the floor for all eight elements.\nFour elements are enough: which four?": (
-            inconsistency_floor(true, trivial, everything).nats
-        ),
-        f"{nats} is the price of the left action.\nSet the first slider to `jigsaw 2x2, trivial`.": (
-            inconsistency_floor(true, left, turns).nats
-        ),
-        f"{nats} is less than 1.0 nats.\nTry data with more orientations.": lambda nats: nats < 1,
-        f"{nats} is no floor of this task.\nSet the sliders, and copy the number with three digits.": ...,
+        f"{nats} is the floor for all eight elements.\nFour elements are enough: which four?": for_all,
+        f"{nats} is the price of the left action.\nSet the first slider to `jigsaw 2x2, trivial`.": for_left,
+        f"{nats} is less than 1.0 nats.\nTry data with more orientations.": nats < 1,
+        f"{nats} is no floor of this task.\nSet the sliders, and copy the number with three digits.": True,
     }
-    judge(nats, inconsistency_floor(true, trivial, turns).nats, "", hints, within=2e-3)
+    judge(nats, wanted, "", hints, within=2e-3)
     return "Four turns are enough; all eight elements would cost 1.329."
 
 
-def count_orbits(answer: Callable[..., Any]) -> str:
+def count_orbits(answer: object) -> str:
     """A function (action table (|G|, n)) -> the number of orbits."""
     for group in (cyclic(4), dihedral(4), dihedral(2)):
         for labels in (GSet.grid(group, 3), GSet.neighbours(group), GSet.jigsaw(group, 2)):
             value, wanted = ask(answer, labels.action), len(labels.orbits)
             fixed = labels.action == torch.arange(labels.size)
+            shares, common = [labels.size / group.order, labels.size // group.order], fixed.all(dim=0).sum()
             hints = {
                 "That is the sum over the group. Burnside's count is the mean: divide by |G|.": fixed.sum(),
-                "n / |G| counts orbits as if all had |G| labels. Count the labels that stay in place.": [
-                    labels.size / group.order,
-                    labels.size // group.order,
-                ],
-                "That counts labels that *every* element leaves in place: sum over the elements.": (
-                    fixed.all(dim=0).sum()
-                ),
-                "Compare the table with torch.arange(n), count the equal entries, divide by |G|.": ...,
+                "n / |G| counts orbits as if all had |G| labels. Count the labels that stay in place.": shares,
+                "That counts labels that *every* element leaves in place: sum over the elements.": common,
+                "Compare the table with torch.arange(n), count the equal entries, divide by |G|.": True,
             }
             reason = f"For {labels!r} it gave {value}; there are {wanted} orbits."
             judge(value, wanted, reason, hints)
@@ -192,15 +171,12 @@ def count_orbits(answer: Callable[..., Any]) -> str:
 LINES = ("upright", "lying", "rising", "falling")
 
 
-def action_table(answer: Any) -> str:
+def action_table(answer: object) -> str:
     """The action of C4 on four lines through the middle: upright, lying, rising, falling."""
     table = torch.as_tensor(answer) if not isinstance(answer, str) else answer
     table, row = need_shape(table, (4, 4), "the element g and the label l"), torch.arange(4)
-    need(
-        (table.sort(dim=1).values == row).all(),
-        "Each row must hold each of the labels 0, 1, 2, 3 once.",
-        "A turn makes different lines different.",
-    )
+    reason = "Each row must hold each of the labels 0, 1, 2, 3 once."
+    need((table.sort(dim=1).values == row).all(), reason, "A turn makes different lines different.")
     still = torch.equal(table[0].long(), row)
     need(still, "Row 0 moves labels.", "Row 0 belongs to the identity: nothing moves.")
     moves = (table != row).any()
@@ -211,14 +187,11 @@ def action_table(answer: Any) -> str:
         for label, turned in enumerate(cyclic(4).transform(drawings, g)):
             found = next(k for k in range(4) if torch.equal(drawings[k], turned))
             said = int(table[g, label])
-            hint = (
-                "A rising line that is turned by 90 degrees falls."
-                if label > 1
-                else "Draw it and turn the page."
-            )
-            hint = "A line turned by 180 degrees is the same line." if g == 2 else hint
-            reason = (
-                f"Turned by {90 * g} degrees, the {LINES[label]} line is {LINES[found]}, not {LINES[said]}."
-            )
-            need(said == found, reason, hint)
+            hints = {
+                "A line turned by 180 degrees is the same line.": g == 2,
+                "A rising line that is turned by 90 degrees falls.": label > 1,
+                "Draw it and turn the page.": True,
+            }
+            seen = f"the {LINES[label]} line is {LINES[found]}, not {LINES[said]}."
+            judge(said, found, f"Turned by {90 * g} degrees, {seen}", hints)
     return "Two orbits, {0, 1} and {2, 3}; a half turn leaves every line in place."

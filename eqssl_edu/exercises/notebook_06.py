@@ -1,15 +1,10 @@
 """The exercises of notebook 06: all copies and their labels, symmetric images, honest evaluation, a choice of task."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import ask, judge, keyed, need, need_shape, noise, number
+from eqssl_edu.exercises.judging import ask, judge, keyed, need, need_shape, noise, number, same
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
 __all__ = ["all_copies", "satellite", "symmetrised", "turned_accuracy"]
@@ -17,7 +12,7 @@ __all__ = ["all_copies", "satellite", "symmetrised", "turned_accuracy"]
 TRANSFORM = "Use group.transform(images, g) for each g."
 
 
-def all_copies(answer: Callable[..., Any]) -> str:
+def all_copies(answer: object) -> str:
     """A function (images (B, C, H, W), group) -> (inputs (|G| B, C, H, W), labels (|G| B,)), in any order."""
     for group in (cyclic(4), dihedral(4)):
         images, count = noise(3, 1, 6, 6), 3 * group.order
@@ -28,27 +23,24 @@ def all_copies(answer: Callable[..., Any]) -> str:
         labels = need_shape(value[1], (count,), "copy")
         found = [_which(picture, images, group) for picture in inputs]
         need(None not in found, "One of the inputs is no turned image.", TRANSFORM)
-        need(
-            len(set(found)) == count,
-            f"Only {len(set(found))} of the {count} copies are there; others come twice.",
-            "Each of the images has to be turned by each of the elements.",
-        )
+        hint = "Each of the images has to be turned by each of the elements."
+        reason = f"Only {len(set(found))} of the {count} copies are there; others come twice."
+        need(len(set(found)) == count, reason, hint)
         need(
             not labels.is_floating_point(),
             f"The labels have the dtype {labels.dtype}.",
             "cross_entropy reads such labels as something else: they have to be whole numbers. Add .long().",
         )
         truth = torch.tensor([g for _, g in found])
+        shuffled = torch.equal(labels.long().sort().values, truth.sort().values)
         hints = {
-            "The labels are those of the way back.\nThe label is the element that was applied.": (
-                group.inverse[truth]
-            ),
+            "The labels are those of the way back.\n"
+            "The label is the element that was applied.": group.inverse[truth],
             "The right labels, in another order than the inputs.\n"
-            "torch.cat puts all copies by element 0 first, then those by 1: repeat_interleave, or repeat?": (
-                lambda labels, truth=truth: torch.equal(labels.sort().values, truth.sort().values)
-            ),
+            "torch.cat puts all copies by element 0 first, then those by 1: repeat_interleave, or "
+            "repeat?": shuffled,
             f"The labels are {sorted(set(labels.tolist()))}.\n"
-            f"They are the elements 0 to {group.order - 1}, each as often as there are images.": ...,
+            f"They are the elements 0 to {group.order - 1}, each as often as there are images.": True,
         }
         judge(labels, truth, "", hints)
     return "All copies of all images, each with its own label."
@@ -63,22 +55,19 @@ def _which(picture: Tensor, images: Tensor, group: FiniteGroup) -> tuple[int, in
     return None
 
 
-def symmetrised(answer: Callable[..., Any]) -> str:
+def symmetrised(answer: object) -> str:
     """A function (images (B, C, H, W), group, subgroup) -> the brightest pixels of the copies under the subgroup."""
     c4, d4, images = cyclic(4), dihedral(4), noise(2, 1, 6, 6)
     for group, subgroup in ((c4, (0, 2)), (c4, (0, 1, 2, 3)), (d4, (0, 4)), (c4, (0,))):
         every = torch.stack([group.transform(images, g) for g in group.elements])
         copies = every[list(subgroup)]
+        whole_group, sums = every.amax(dim=0), [copies.mean(dim=0), copies.sum(dim=0)]
         hints = {
-            "These have the symmetry of the whole group: turn by the elements of the subgroup.": (
-                every.amax(dim=0)
-            ),
-            "Symmetric up to rounding only: a sum depends on its order in the last bit. Take the brightest pixel.": [
-                copies.mean(dim=0),
-                copies.sum(dim=0),
-            ],
+            "These have the symmetry of the whole group: turn by the elements of the subgroup.": whole_group,
+            "Symmetric up to rounding only: a sum depends on its order in the last bit. "
+            "Take the brightest pixel.": sums,
             "One copy alone has no symmetry. Lay all copies over one another.": [copies[-1], images],
-            "Stack group.transform(images, h) for every h of the subgroup; then .amax(dim=0).": ...,
+            "Stack group.transform(images, h) for every h of the subgroup; then .amax(dim=0).": True,
         }
         value, axes = ask(answer, images, group, subgroup), "image, channel, height, width"
         reason = f"For the subgroup {subgroup} of {group.name} the pictures are others."
@@ -103,55 +92,52 @@ class _Model:
         return sum(losses) / len(places), sum(accuracies) / len(places)
 
 
-def turned_accuracy(answer: Callable[..., Any]) -> str:
+def turned_accuracy(answer: object) -> str:
     """A function (model, images, group) -> mean accuracy over the turned images, measured against the truth."""
     for group in (cyclic(4), dihedral(4)):
         images = noise(3, 1, 6, 6)
         model = _Model(images, group)
         value = ask(answer, model, images, group)
         losses, accuracies = zip(*model.table, strict=True)
-        upright = "These images stand upright: turn them by each g first."
-        if model.labels_moved:
-            upright = "turned=True moves the labels by the head's own action: nobody contradicts it. Say turned=False."
+        sure_of_itself, upright = model.labels_moved and same(value, accuracies[0]), accuracies[0]
         hints = {
-            upright: accuracies[0],
+            "turned=True moves the labels by the head's own action: nobody contradicts it. "
+            "Say turned=False.": sure_of_itself,
+            "These images stand upright: turn them by each g first.": upright,
             "evaluate returns (loss, accuracy): you averaged the losses.": sum(losses) / group.order,
             "A sum: divide by the number of elements.": sum(accuracies),
             "That is the worst orientation. The mean is wanted.": min(accuracies),
             "Four turns are not all of D4: take group.elements.": sum(accuracies[:4]) / 4,
-            "For each g: model.evaluate(group.transform(images, g), turned=False)[1]. Then the mean.": ...,
+            "For each g: model.evaluate(group.transform(images, g), turned=False)[1]. Then the mean.": True,
         }
         reason = f"With {group.name} it gave {value}; wanted was the mean of {accuracies}."
         judge(value, sum(accuracies) / group.order, reason, hints)
     return "The images are turned, and the labels say what was done to them."
 
 
-SATELLITE = {  # task and head -> (cap on pictures from all directions, a thought for whoever has another one)
-    "rotation, equivariant head": (
-        1 / 4,
-        "each picture comes in all four orientations anyway: what is there to tell?",
-    ),
-    "location, invariant head": (1 / 4, "it can tell edges from corners, and no more: one of four"),
-    "location, equivariant head": (
-        1,
-        "north of the middle turns into west of the middle, and so does the label",
-    ),
-    "jigsaw, conjugation": (1, "it is the true action, whatever the pictures are"),
-    "jigsaw, left": (
-        1 / 4,
-        "it names places in an upright picture, and nobody knows which of four is upright",
-    ),
+# task and head -> cap on pictures from all directions; and a thought for whoever has another one
+CAPS = {
+    "rotation, equivariant head": 1 / 4,
+    "location, invariant head": 1 / 4,
+    "location, equivariant head": 1,
+    "jigsaw, conjugation": 1,
+    "jigsaw, left": 1 / 4,
+}
+THOUGHTS = {
+    "rotation, equivariant head": "each picture comes in all four orientations anyway: what is there to tell?",
+    "location, invariant head": "it can tell edges from corners, and no more: one of four",
+    "location, equivariant head": "north of the middle turns into west of the middle, and so does the label",
+    "jigsaw, conjugation": "it is the true action, whatever the pictures are",
+    "jigsaw, left": "it names places in an upright picture, and nobody knows which of four is upright",
 }
 
 
-def satellite(answer: Any) -> str:
+def satellite(answer: object) -> str:
     """For each task and head the highest accuracy of a C4 network on pictures from all directions."""
-    keyed(answer, SATELLITE, "of the five cases")
-    for case, (wanted, thought) in SATELLITE.items():
-        hint = "An accuracy between 0 and 1."
-        if isinstance(answer[case], tuple):
-            hint = "A floor has two: take its .accuracy."
-        cap = number(answer[case], f"{case}: a number is wanted", hint)
+    for case, said in keyed(answer, CAPS, "of the five cases").items():
+        floor = isinstance(said, tuple)
+        hint = "A floor has two: take its .accuracy." if floor else "An accuracy between 0 and 1."
+        cap = number(said, f"{case}: a number is wanted", hint)
         need(0 <= cap <= 1, f"{case}: {cap} is no accuracy.", "Between 0 and 1, such as 1 / 4.")
-        judge(cap, wanted, f"{case}: {cap:g} is not its cap.", {f"Think again: {thought}.": ...})
+        judge(cap, CAPS[case], f"{case}: {cap:g} is not its cap.", {f"Think again: {THOUGHTS[case]}.": True})
     return "So two of the five are worth training on such pictures."

@@ -1,9 +1,6 @@
 """The exercises of notebook 07: kappa, where its values come from, a monitor of collapse, a power spectrum."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +14,7 @@ from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 __all__ = ["absorbing", "all_at_home", "kappa", "monitor", "origin", "power2"]
 
 
-def kappa(answer: Callable[..., Any]) -> str:
+def kappa(answer: object) -> str:
     """A function (group, z, w) -> the orbit correlation of all pairs."""
     for group in (cyclic(4), dihedral(4)):
         z, w = noise(2, 3, group.order), noise(5, 3, group.order, seed=1)  # no two axes are equally long
@@ -29,23 +26,20 @@ def kappa(answer: Callable[..., Any]) -> str:
             "The batch of z comes first: after the arrow write the letter of z's batch before that of w's.",
         )
         lengths = z.flatten(1).norm(dim=1)[:, None, None] * w.flatten(1).norm(dim=1)[:, None]
+        inverted, unturned = expected[..., group.inverse], expected[..., :1].expand_as(expected)
         hints = {
-            "Your value at g belongs to the inverse of g. It is w that is turned, not z.": (
-                expected[..., group.inverse]
-            ),
-            "All |G| values of a pair are equal: inside the loop nothing depends on g.": (
-                expected[..., :1].expand_as(expected)
-            ),
+            "Your value at g belongs to the inverse of g. It is w that is turned, not z.": inverted,
+            "All |G| values of a pair are equal: inside the loop nothing depends on g.": unturned,
             "These are cosines. Kappa is the inner product; nothing is divided.": expected / lengths,
             "Multiply z[b, c, h] with copies[g, d, c, h] and sum over c and h: those two letters are missing "
-            "after the arrow.": ...,
+            "after the arrow.": True,
         }
         reason = f"Under {group.name} the values differ from the inner products with the turned copies of w."
         judge(value, expected, reason, hints, "(B, B', |G|)")
     return "All pairs, all turned copies, for C4 and D4."
 
 
-def origin(answer: Callable[..., Any]) -> str:
+def origin(answer: object) -> str:
     """A function (group, g, a, b) -> the element whose value comes to stand at g."""
     group = dihedral(4)  # not commutative: every order of the factors is another answer
     cases = torch.cartesian_prod(*[torch.arange(8)] * 3)[:, [2, 0, 1]]
@@ -55,22 +49,19 @@ def origin(answer: Callable[..., Any]) -> str:
         return group.product[group.product[first, second], third]
 
     back_a, back_b = group.inverse[a], group.inverse[b]
+    no_inverse, goes_to = times(a, g, b), times(a, g, back_b)
     hints = {
-        "One factor has to be an inverse: to move z by a is to move all copies of w by the inverse of a.": (
-            times(a, g, b)
-        ),
+        "One factor has to be an inverse: to move z by a is to move all copies of w by the "
+        "inverse of a.": no_inverse,
         "a belongs to z and stands, inverted, on the left; you have exchanged a and b.": times(back_b, g, a),
         "The three factors are right, but D4 does not commute: keep their order.": times(back_a, b, g),
-        "That is where the value at g goes *to*. Asked is where the value that stands at g now comes *from*.": (
-            times(a, g, back_b)
-        ),
-        "The line above the exercise has it: the inverse of a, times g, times b, in this order.": ...,
+        "That is where the value at g goes *to*. Asked is where the value that stands at g now "
+        "comes *from*.": goes_to,
+        "The line above the exercise has it: the inverse of a, times g, times b, in this order.": True,
     }
     answers = [ask(answer, group, *case) for case in cases.tolist()]
-    values, expected = integers(answers), times(back_a, g, b)
-    need(
-        values is not None, f"It must return an element, an integer; {got(answers[0])}.", "Look a product up."
-    )
+    reason = f"It must return an element, an integer; {got(answers[0])}."
+    values, expected = integers(answers, group.elements, reason, "Look a product up."), times(back_a, g, b)
     wrong = torch.tensor(values) != expected
     first = int(wrong.int().argmax())
     reason = (
@@ -81,7 +72,7 @@ def origin(answer: Callable[..., Any]) -> str:
     return "Right for all 8 x 8 x 8 cases of D4, which does not commute."
 
 
-def monitor(answer: Callable[..., Any]) -> str:
+def monitor(answer: object) -> str:
     """A function (z) -> a spread that is 0 for features of one orbit and large for random ones."""
     group, count = cyclic(4), 64
     elements = torch.randint(4, (count,), generator=torch.Generator().manual_seed(0))
@@ -102,20 +93,15 @@ def monitor(answer: Callable[..., Any]) -> str:
         (noise(count, 1, 1, seed=5).exp(), "with a length of its own for each of them", own),
     ):
         other = spread(lengths * healthy)
-        judge(other, good, f"For random features it gave {good:.3f}, {how} {other:.3f}.", {hint: ...})
-    value = spread(v)
-    need(
-        abs(value) < 0.1 * good,
-        f"All features equal, and it gave {value:.3f}, against {good:.3f} for random ones.",
-        "Subtract the mean over the batch: what all images share is no spread.",
-    )
+        judge(other, good, f"For random features it gave {good:.3f}, {how} {other:.3f}.", {hint: True})
+    value, hint = spread(v), "Subtract the mean over the batch: what all images share is no spread."
+    reason = f"All features equal, and it gave {value:.3f}, against {good:.3f} for random ones."
+    need(abs(value) < 0.1 * good, reason, hint)
+    hint = "It still sees the pose. Pool over the group axis (or sort along it) before anything else."
     for name, table in (("a random table", v), ("a table of mean 0", v - v.mean(dim=2, keepdim=True))):
         value = spread(group.transform_features(table, elements))
-        need(
-            abs(value) < 0.1 * good,
-            f"Orbit collapse of {name}: it gave {value:.3f}, against {good:.3f} for random features.",
-            "It still sees the pose. Pool over the group axis (or sort along it) before anything else.",
-        )
+        reason = f"Orbit collapse of {name}: it gave {value:.3f}, against {good:.3f} for random features."
+        need(abs(value) < 0.1 * good, reason, hint)
     value = spread(healthy - healthy.mean(dim=2, keepdim=True))
     need(
         value > 0.3 * good,
@@ -125,7 +111,7 @@ def monitor(answer: Callable[..., Any]) -> str:
     return "0 for both collapses, large for random features, and independent of their length."
 
 
-def power2(answer: Callable[..., Any]) -> str:
+def power2(answer: object) -> str:
     """A function (z, w) -> the mean of kappa squared by a Fourier transform, for tables (C, n)."""
     for channels, n in ((1, 4), (3, 5)):
         z, w = noise(channels, n), noise(channels, n, seed=1)
@@ -135,19 +121,15 @@ def power2(answer: Callable[..., Any]) -> str:
         hint = "Sum over the channels and frequencies."
         value = one_number(answered, "It must return one number, {got}.", hint)
         z_hat, w_hat = torch.fft.fft(z), torch.fft.fft(w)
+        undivided, squares = n * n * expected, (z_hat * w_hat.conj()).abs().square().sum() / n**2
+        unconjugated = (z_hat * w_hat).sum(dim=0).abs().square().sum() / n**2
         hints = {
-            "It returned a complex number.\n|x|^2 is x.abs().square().": torch.is_complex,
+            "It returned a complex number.\n|x|^2 is x.abs().square().": value.is_complex(),
             "Your number is n times too large: Parseval has one 1/n, the mean over g another.": n * expected,
-            "Your number is n squared times too large: one 1/n from Parseval, one from the mean.": (
-                n * n * expected
-            ),
-            "Sum over the channels first, then take |x|^2: the phases of channels matter.": (
-                (z_hat * w_hat.conj()).abs().square().sum() / n**2
-            ),
-            "One of the two transforms has to be conjugated.": (
-                (z_hat * w_hat).sum(dim=0).abs().square().sum() / n**2
-            ),
-            "Transform both, multiply (one conjugated), sum over c, |x|^2, sum over k, divide by n^2.": ...,
+            "Your number is n squared times too large: one 1/n from Parseval, one from the mean.": undivided,
+            "Sum over the channels first, then take |x|^2: the phases of channels matter.": squares,
+            "One of the two transforms has to be conjugated.": unconjugated,
+            "Transform both, multiply (one conjugated), sum over c, |x|^2, sum over k, divide by n^2.": True,
         }
         reason = f"For ({channels}, {n}) it gave {value:.4f}; the mean of kappa squared is {expected:.4f}."
         judge(value, expected, reason, hints)
@@ -159,14 +141,13 @@ def power2(answer: Callable[..., Any]) -> str:
     return "The same numbers as from kappa, by Fourier transforms."
 
 
-def all_at_home(answer: Any) -> str:
+def all_at_home(answer: object) -> str:
     """The pair of elements of D4, other than (0, 0), that leaves every value of kappa at its place."""
-    group, elements = dihedral(4), integers(answer)
-    need(
-        elements is not None and len(elements) == 2 and set(elements) <= set(group.elements),
-        f"The answer must be two elements (first, second), each 0 to 7; {got(answer)}.",
-        "Write the numbers beside the two sliders.",
-    )
+    group = dihedral(4)
+    reason = f"The answer must be two elements (first, second), each 0 to 7; {got(answer)}."
+    hint = "Write the numbers beside the two sliders."
+    elements = integers(answer, group.elements, reason, hint)
+    need(len(elements) == 2, reason, hint)
     a, b = elements
     need(elements != [0, 0], "(0, 0) turns nothing.", "There is one more setting.")
     origins = group.product[group.product[group.inverse[a]], b]
@@ -209,7 +190,7 @@ WHY = {
 }
 
 
-def absorbing(answer: Any) -> str:
+def absorbing(answer: object) -> str:
     """The names of the ``MEASURES`` that no independent turns change, under C4 and under D4."""
     choices = {}
     for name, measure in MEASURES.items():

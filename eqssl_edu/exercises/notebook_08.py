@@ -1,10 +1,7 @@
 """The exercises of notebook 08: reading the turn, a test for losses, a temperature, a predictor, heads."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +15,7 @@ from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 __all__ = ["change_under_turns", "harmless", "matched", "predictor", "relative_turn"]
 
 
-def relative_turn(answer: Callable[..., Any]) -> str:
+def relative_turn(answer: object) -> str:
     """A function (group, z1, z2) -> for each pair the element at which its kappa is largest."""
     for group in (cyclic(4), dihedral(4)):
         z, draws = noise(40, 3, group.order), torch.Generator().manual_seed(1)
@@ -26,34 +23,30 @@ def relative_turn(answer: Callable[..., Any]) -> str:
         z1, z2 = group.transform_features(z, a), group.transform_features(z, b)
         expected = group.product[a, group.inverse[b]]
         value = ask(answer, group, z1, z2)
-        need(
-            getattr(value, "shape", None) != (40, 40),
-            "The result has one element for each of all 40 x 40 pairs.",
-            "Wanted is view i with view i: take the diagonal of the first two axes before the argmax.",
-        )
+        reason = "The result has one element for each of all 40 x 40 pairs."
+        hint = "Wanted is view i with view i: take the diagonal of the first two axes before the argmax."
+        need(getattr(value, "shape", None) != (40, 40), reason, hint)
         value = need_shape(value, (40,), "(B,), one element for each pair").long()
+        inverses = group.inverse[expected]
+        smallest = orbit_correlation(group, z1, z2).diagonal().T.argmin(dim=1)
         hints = {
-            "These are the inverses: kappa(z1, z2), not kappa(z2, z1). The second one is turned.": (
-                group.inverse[expected]
-            ),
-            "That is where kappa is smallest. The turned copy that fits has the largest product.": (
-                orbit_correlation(group, z1, z2).diagonal().T.argmin(dim=1)
-            ),
-            "For each i: the |G| values orbit_correlation(group, z1, z2)[i, i], and their argmax.": ...,
+            "These are the inverses: kappa(z1, z2), not kappa(z2, z1). The second one is turned.": inverses,
+            "That is where kappa is smallest. The turned copy that fits has the largest product.": smallest,
+            "For each i: the |G| values orbit_correlation(group, z1, z2)[i, i], and their argmax.": True,
         }
         right = int((value == expected).sum())
         judge(value, expected, f"Under {group.name}, {right} of 40 relative turns are right.", hints)
     return "a times the inverse of b, for C4 and for D4."
 
 
-def change_under_turns(answer: Callable[..., Any]) -> str:
+def change_under_turns(answer: object) -> str:
     """A function (loss, group, z1, z2, draws) -> how far independent turns of all samples move the loss."""
     for group in (cyclic(4), dihedral(4)):
         _change_under_turns(answer, group)
     return "It passes InfoNCE with max and catches each loss that absorbs less, for C4 and for D4."
 
 
-def _change_under_turns(answer: Callable[..., Any], group: FiniteGroup) -> None:
+def _change_under_turns(answer: object, group: FiniteGroup) -> None:
     count = 128  # every element occurs, almost surely
     z1, z2 = noise(count, 3, group.order), noise(count, 3, group.order, seed=1)
 
@@ -80,11 +73,8 @@ def _change_under_turns(answer: Callable[..., Any], group: FiniteGroup) -> None:
         return lambda z1, z2: (z1 == target).flatten(1).all(dim=1).double().mean()
 
     invariant = change(InfoNCE(group, "max"))
-    need(
-        abs(invariant) < 1e-9,
-        f"For InfoNCE with max, which absorbs all turns, it gave {invariant:.1e}.",
-        "Compare loss(turned z1, turned z2) with loss(z1, z2).",
-    )
+    reason = f"For InfoNCE with max, which absorbs all turns, it gave {invariant:.1e}."
+    need(abs(invariant) < 1e-9, reason, "Compare loss(turned z1, turned z2) with loss(z1, z2).")
     blind = {
         "The plain similarity of partners": (partners_only, "Do both views get the same turns? Draw twice."),
         "A loss that absorbs the turns of z1 alone": (first_only, "Turn z2 as well."),
@@ -103,15 +93,13 @@ def _change_under_turns(answer: Callable[..., Any], group: FiniteGroup) -> None:
     least = min(*values, change(lambda z1, z2: -partners_only(z1, z2)))
     hint = "Take the absolute value: how far the loss moves is never negative."
     need(least > 0, f"For one of the losses it gave {least:.2g}.", hint)
+    hint = "Draw from all elements: torch.randint(group.order, ...), whatever the group."
     for element in group.elements[1:]:
-        need(
-            change(turned_by(element)) >= 1e-9,
-            f"Under {group.name} no sample was turned by element {element}.",
-            "Draw from all elements: torch.randint(group.order, ...), whatever the group.",
-        )
+        reason = f"Under {group.name} no sample was turned by element {element}."
+        need(change(turned_by(element)) >= 1e-9, reason, hint)
 
 
-def matched(answer: Any) -> str:
+def matched(answer: object) -> str:
     """The temperature, in hundredths, at which max has the gap of plain at 0.20 on random features of C4."""
     wanted, hint = "The answer must be a whole number from 5 to 40", "Read it at the slider."
     t = number(answer, wanted, hint)
@@ -122,15 +110,15 @@ def matched(answer: Any) -> str:
     hints = {
         "At 0.20 max has a smaller gap than plain.\nMove the slider until the two bold numbers agree.": 20,
         f"{t:g} hundredths are too large.\n"
-        "The gap / t of max is still below that of plain: a smaller t makes it larger.": lambda t: t > exact,
+        "The gap / t of max is still below that of plain: a smaller t makes it larger.": t > exact,
         f"{t:g} hundredths are too small.\n"
-        "The gap / t of max is above that of plain by now: go back a little.": ...,
+        "The gap / t of max is above that of plain by now: go back a little.": True,
     }
     judge(t, round(exact), "", hints)
     return f"The exact value is {exact / 100:.3f}: max needs a lower temperature to be as strict as plain."
 
 
-def predictor(answer: Callable[..., Any]) -> str:
+def predictor(answer: object) -> str:
     """A function (group, channels) -> an equivariant module with batch norm and a nonlinearity."""
     for group in (cyclic(4), dihedral(4)):
         z, head = noise(16, 6, group.order), ask(answer, group, 6)
@@ -151,19 +139,17 @@ def predictor(answer: Callable[..., Any]) -> str:
                 "The batch statistics: nn.BatchNorm1d(b) on (B, b, |G|) has one mean for each channel.",
             )
             energy = irrep_energy(group, value)
-            need(
-                energy["trivial"] <= 0.999 * sum(energy.values()),
-                "Its output is constant along the group axis.",
-                "Do not pool over the group: the prediction has to turn with the view.",
-            )
+            turns = energy["trivial"] <= 0.999 * sum(energy.values())
+            hint = "Do not pool over the group: the prediction has to turn with the view."
+            need(turns, "Its output is constant along the group axis.", hint)
             bent = (fixed(z) + fixed(-z) - 2 * fixed(0 * z)).abs().max() >= 1e-9
             need(bent, "It is one linear map.", "A ReLU has to stand between the two linear maps.")
             others = torch.cat([z[:1], noise(15, 6, group.order, seed=1)])
-            need(
-                (head(others)[0] - head(z)[0]).abs().max() >= 1e-9,
-                "What it gives for a sample does not depend on the rest of the batch: there is no batch norm.",
-                "nn.BatchNorm1d comes before the ReLU.",
+            depends = (head(others)[0] - head(z)[0]).abs().max() >= 1e-9
+            reason = (
+                "What it gives for a sample does not depend on the rest of the batch: there is no batch norm."
             )
+            need(depends, reason, "nn.BatchNorm1d comes before the ReLU.")
     return "Equivariant under C4 and D4, in training mode as well."
 
 
@@ -174,11 +160,9 @@ def _turned(head: nn.Module, group: FiniteGroup, z: Tensor) -> float:
     return float(difference.abs().max())
 
 
-class FlatBatchNorm(nn.BatchNorm1d):
+def _flat_batch_norm(z: Tensor) -> Tensor:
     """Batch norm over the flattened features: one mean and one variance for each entry (c, g)."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        return super().forward(z.flatten(1)).view_as(z)
+    return nn.BatchNorm1d(z[0].numel()).double()(z.flatten(1)).view_as(z)
 
 
 # What may stand between the encoder and the loss, on features (B, C, |G|)?
@@ -190,7 +174,7 @@ HEADS: dict[str, Callable[[Tensor], Tensor]] = {
         z.flatten(1) @ noise(z[0].numel(), 5 * z.shape[2], seed=3)
     ).unflatten(1, (5, -1)),
     "batch norm per channel, over batch and group": lambda z: nn.BatchNorm1d(z.shape[1]).double()(z),
-    "batch norm over the flattened features": lambda z: FlatBatchNorm(z[0].numel()).double()(z),
+    "batch norm over the flattened features": _flat_batch_norm,
     "ReLU": torch.relu,
     "a learned table (C, |G|), added to every sample": lambda z: z + noise(*z.shape[1:], seed=3),
     "softmax over the group axis": lambda z: z.softmax(dim=2),
@@ -211,7 +195,7 @@ WHY = {
 }
 
 
-def harmless(answer: Any) -> str:
+def harmless(answer: object) -> str:
     """The names of the ``HEADS`` behind which InfoNCE with "max" absorbs independent turns."""
     choices = {}
     for name, head in HEADS.items():

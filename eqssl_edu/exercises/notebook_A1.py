@@ -1,9 +1,6 @@
 """The exercises of notebook A1: a guard for action tables, four unknown layers, what an error bar repeats."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -36,7 +33,7 @@ BROKEN: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 }
 
 
-def is_action(answer: Callable[..., Any]) -> str:
+def is_action(answer: object) -> str:
     """A function (table (|G|, n), group) -> True if the table is an action."""
     for group in (cyclic(4), dihedral(4)):
         for labels in (GSet.neighbours(group), GSet.grid(group, 3), GSet.regular(group)):
@@ -52,20 +49,18 @@ def is_action(answer: Callable[..., Any]) -> str:
 
 
 def _expanded(
-    weight: Float[Tensor, "out channel 4 k k"], plane: Callable[[int, int], int], turn: Callable[[int], int]
+    weight: Float[Tensor, "out channel 4 k k"], plane: Callable[[int, int], int]
 ) -> Float[Tensor, "wide_out wide_in k k"]:
-    """A weight for C4 whose copy g takes filter plane(g, h) for input plane h and is turned by turn(g)."""
-    copies = [
-        cyclic(4).transform(weight[:, :, [plane(g, h) for h in range(4)]], turn(g) % 4) for g in range(4)
-    ]
+    """A weight for C4 whose copy g takes filter plane(g, h) for input plane h and is turned by g."""
+    copies = [cyclic(4).transform(weight[:, :, [plane(g, h) for h in range(4)]], g) for g in range(4)]
     return torch.stack(copies, dim=1).flatten(0, 1).flatten(1, 2)
 
 
 LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "Ada": lambda weight: _expanded(weight, lambda g, h: (h - g) % 4, lambda g: g),
-    "Ben": lambda weight: _expanded(weight, lambda g, h: (h - g) % 2, lambda g: g),
-    "Cleo": lambda weight: _expanded(weight, lambda g, h: (g - h) % 4, lambda g: g),
-    "Dan": lambda weight: _expanded(weight, lambda g, h: (h + g) % 4, lambda g: g),
+    "Ada": lambda weight: _expanded(weight, lambda g, h: (h - g) % 4),
+    "Ben": lambda weight: _expanded(weight, lambda g, h: (h - g) % 2),
+    "Cleo": lambda weight: _expanded(weight, lambda g, h: (g - h) % 4),
+    "Dan": lambda weight: _expanded(weight, lambda g, h: (h + g) % 4),
 }
 ABOUT = {
     "Ada": "it is equivariant and reaches all 100 kernels",
@@ -75,14 +70,13 @@ ABOUT = {
 }
 
 
-def strangers(answer: Any) -> str:
+def strangers(answer: object) -> str:
     """The names of the layers in ``LAYERS`` that are equivariant and have full rank."""
-    choices = {name: (name in ("Ada", "Cleo"), about) for name, about in ABOUT.items()}
-    said = {
-        name: (right, f"{name} is {'right' if right else 'wrong'}.", f"Measure it: {about}.")
-        for name, (right, about) in choices.items()
-    }
-    pick(answer, "layer", said, f"The names are {', '.join(LAYERS)}.")
+    choices = {}
+    for name, about in ABOUT.items():
+        right = name in ("Ada", "Cleo")
+        choices[name] = (right, f"{name} is {'right' if right else 'wrong'}.", f"Measure it: {about}.")
+    pick(answer, "layer", choices, f"The names are {', '.join(LAYERS)}.")
     return "Two tests, and both are needed: one stranger fails the rank, another one the equivariance."
 
 
@@ -111,11 +105,11 @@ STUDIES = {
 }
 
 
-def what_to_repeat(answer: Any) -> str:
+def what_to_repeat(answer: object) -> str:
     """For each claim what has to be repeated for its error bar."""
-    keyed(answer, STUDIES, "of the five claims", "Keep the keys: they are STUDIES.")
-    for claim, (wanted, why) in STUDIES.items():
-        said = answer[claim]
+    answer = keyed(answer, STUDIES, "of the five claims", "Keep the keys: they are STUDIES.")
+    for claim, said in answer.items():
+        wanted, why = STUDIES[claim]
         known = said in ("pretraining", "probe", "test images")
         need(known, f"{said!r} cannot be repeated.", "Choose pretraining, probe or test images.")
         need(said == wanted, f"{claim} Not by repeating: {said}.", f"Think again: {why}.")
