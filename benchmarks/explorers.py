@@ -31,7 +31,7 @@ from eqssl_edu.widgets import FieldExplorer
 torch.manual_seed(0)
 image = digits(32).test.images[3]
 small = GroupCNN(cyclic(4))
-large = GroupResNet(cyclic(4), 1, width=16, image_size=32)
+large = GroupResNet(cyclic(4), 1, width=16)
 """
 CASES = {
     "default model and its plain twin": "explorer = FieldExplorer(small, image, compare=matched_cnn(small))",

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from eqssl_edu.errors import got, need_images, need_instance, need_positive
+from eqssl_edu.errors import got, need_choice, need_instance, need_positive, need_shape, need_widths
 from eqssl_edu.groups import FiniteGroup, cyclic, need_exact
 from eqssl_edu.layers import (
     GroupBatchNorm2d,
@@ -17,7 +17,6 @@ from eqssl_edu.layers import (
     HalvingPool2d,
     LiftingConv2d,
     eval_mode,
-    exactness_violations,
 )
 
 __all__ = [
@@ -48,7 +47,7 @@ class Encoder(nn.Module):
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group"]:
         """Regular features: the mean of the last feature maps over the grid."""
-        need_images(images, self.in_channels)
+        need_shape("images", images, "B", self.in_channels, "H", "W")
         return self.feature_maps(images).mean(dim=(-2, -1))
 
 
@@ -77,13 +76,7 @@ class GroupCNN(Encoder):
         kernel_size: int = 3,
     ) -> None:
         super().__init__()
-        if not isinstance(channels, Sequence) or not channels:
-            raise ValueError(f"channels must hold the width of at least one stage, {got(channels)}")
-        need_positive(in_channels=in_channels, kernel_size=kernel_size)
-        if kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size must be odd, so that the padding keeps the size, {got(kernel_size)}"
-            )
+        need_stages(in_channels, channels, kernel_size)
         self.group, self.in_channels, self.out_channels = group, in_channels, channels[-1]
         self.channels, self.kernel_size = tuple(channels), kernel_size
         stages: list[nn.Module] = []
@@ -114,127 +107,74 @@ class GroupCNN(Encoder):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 group convolutions with a shortcut; the first may halve the grid.
+    """Two 3 x 3 group convolutions with a shortcut around them.
 
     Arguments:
         group: the group.
-        in_channels, out_channels: regular channels.
-        stride: 1, or 2 to halve the grid.
-        downsample_kernel: the window of the convolution with stride 2 (4 is exact on even sizes,
-            3 on odd ones).
+        in_channels, out_channels: regular channels; a 1 x 1 convolution stands in the shortcut where they differ.
     """
 
-    def __init__(
-        self, group: FiniteGroup, in_channels: int, out_channels: int, stride: int, downsample_kernel: int
-    ) -> None:
+    def __init__(self, group: FiniteGroup, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        kernel = downsample_kernel if stride == 2 else 3
         self.body = nn.Sequential(
-            GroupConv2d(group, in_channels, out_channels, kernel, stride, padding=1, bias=False),
+            GroupConv2d(group, in_channels, out_channels, 3, padding=1, bias=False),
             GroupBatchNorm2d(group, out_channels),
             nn.ReLU(),
             GroupConv2d(group, out_channels, out_channels, 3, padding=1, bias=False),
             GroupBatchNorm2d(group, out_channels),
         )
-        shortcut: list[nn.Module] = [] if stride == 1 else [HalvingPool2d()]
+        self.shortcut = nn.Sequential()
         if in_channels != out_channels:
-            shortcut.append(GroupConv2d(group, in_channels, out_channels, 1, bias=False))
-            shortcut.append(GroupBatchNorm2d(group, out_channels))
-        self.shortcut = nn.Sequential(*shortcut)
+            self.shortcut.append(GroupConv2d(group, in_channels, out_channels, 1, bias=False))
+            self.shortcut.append(GroupBatchNorm2d(group, out_channels))
 
     def forward(
         self, maps: Float[Tensor, "batch channel group height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
+    ) -> Float[Tensor, "batch out group height width"]:
         return torch.relu(self.body(maps) + self.shortcut(maps))
 
 
 class GroupResNet(Encoder):
     """ResNet-18 in its CIFAR form over a group: a 3 x 3 stem and four stages of two residual blocks.
 
-    The usual 3 x 3 convolution with stride 2 is not exact on even sizes (rule E1): a 4 x 4 one replaces it.
+    Where the usual network halves the grid by convolutions with stride 2, which are not exact on even sizes (rule E1),
+    this one pools in front of them. It is exact at every image size.
 
     Arguments:
         group: C1, C2, C4, D1, D2 or D4.
         in_channels: channels of the images.
-        width: regular channels of the first stage; the stages have 1, 2, 4 and 8 times as many. 64 with C1 is
-            ResNet-18; 64 / sqrt(|G|) has about as many parameters.
-        image_size: side of the square images in pixels; used to check rule E1.
-        downsample_kernel: 4 (exact on 32 x 32) or 3 (the usual one; exact on 33 x 33).
-        exact: raise if the network would not be exactly equivariant at ``image_size`` (with C1 it always is),
-            and again at the first images of another size. False builds it anyway with the window of 3.
+        width: regular channels of the first stage; the stages have 1, 2, 4 and 8 times as many. 64 with C1 has the
+            size of ResNet-18; 64 / sqrt(|G|) has about as many parameters.
 
     References:
         He et al., Deep Residual Learning for Image Recognition (arXiv 1512.03385), section 4.2.
     """
 
-    def __init__(
-        self,
-        group: FiniteGroup,
-        in_channels: int = 3,
-        width: int = 32,
-        image_size: int = 32,
-        downsample_kernel: int = 4,
-        exact: bool = True,
-    ) -> None:
+    def __init__(self, group: FiniteGroup, in_channels: int = 3, width: int = 32) -> None:
         super().__init__()
-        need_positive(in_channels=in_channels, width=width, image_size=image_size)
-        if image_size < 8:
-            raise ValueError(
-                f"image_size must be at least 8, since it is halved three times, {got(image_size)}"
-            )
-        if downsample_kernel not in (3, 4):
-            raise ValueError(f"downsample_kernel must be 3 or 4, {got(downsample_kernel)}")
+        need_positive(in_channels=in_channels, width=width)
         self.group, self.in_channels, self.out_channels = group, in_channels, 8 * width
-        self.width, self.image_size, self.downsample_kernel = width, image_size, downsample_kernel
-        self.exact = exact
+        self.width = width
         self.stem = nn.Sequential(
             LiftingConv2d(group, in_channels, width, 3, padding=1, bias=False),
             GroupBatchNorm2d(group, width),
             nn.ReLU(),
         )
-        blocks, channels = [], width
-        for stage in range(4):
-            for block in range(2):
-                stride = 2 if stage and not block else 1
-                blocks.append(ResidualBlock(group, channels, width * 2**stage, stride, downsample_kernel))
-                channels = width * 2**stage
-        self.blocks = nn.Sequential(*blocks)
-        self._checked_sizes: set[int] = set()
-        self._check_size(image_size)
-
-    def _check_size(self, size: int) -> None:
-        if self.downsample_kernel == 4 and size % 8:
-            raise ValueError(
-                f"image_size must be a multiple of 8 for downsample_kernel = 4 (it is halved three times, and each "
-                f"time rule E1 wants an even size), got {size}"
-            )
-        if not self.exact or self.group.order == 1 or size in self._checked_sizes:
-            return
-        self._checked_sizes.add(size)  # before the check, which runs this network itself
-        violations = exactness_violations(self, size)
-        if violations:
-            self._checked_sizes.remove(size)
-            name, sizes = next(iter(violations.items()))
-            raise ValueError(
-                f"image_size must keep rule E1 in every layer, got {size}: {len(violations)} layers do not, "
-                f"the first is {name}, whose input would have to be of size {' or '.join(map(str, sizes))}; "
-                f"choose another size or downsample_kernel, or say exact=False"
-            )
+        self.blocks = nn.Sequential(ResidualBlock(group, width, width), ResidualBlock(group, width, width))
+        for channels in (width, 2 * width, 4 * width):
+            self.blocks.append(HalvingPool2d())
+            self.blocks.append(ResidualBlock(group, channels, 2 * channels))
+            self.blocks.append(ResidualBlock(group, 2 * channels, 2 * channels))
 
     def feature_maps(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group out_height out_width"]:
         """The last regular feature maps; they turn with the image."""
-        for size in images.shape[-2:]:
-            self._check_size(size)
         return self.blocks(self.stem(images))
 
     def scaled(self, group: FiniteGroup, factor: float) -> GroupResNet:
         """The same network over another group, its widths multiplied by ``factor``."""
-        width = max(1, round(factor * self.width))
-        return GroupResNet(
-            group, self.in_channels, width, self.image_size, self.downsample_kernel, self.exact
-        )
+        return GroupResNet(group, self.in_channels, max(1, round(factor * self.width)))
 
 
 class SymmetrizedEncoder(nn.Module):
@@ -271,14 +211,15 @@ class SymmetrizedEncoder(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group"]:
-        need_images(images, None)
+        need_shape("images", images, "B", "C", "H", "W")
         turned_back = [self.group.transform(images, int(self.group.inverse[g])) for g in self.group.elements]
         # One batch, so that a batch norm inside sees all copies and shares its statistics over the group.
         vectors = self.module(torch.cat(turned_back)).flatten(1)
-        if vectors.shape[1] != self.out_channels:
+        width = vectors.shape[1]
+        if width != self.out_channels:
             raise ValueError(
-                f"module must give {self.out_channels} numbers per image, the width of its last layer, "
-                f"got {vectors.shape[1]}; if that is right, say so before: module.out_channels = {vectors.shape[1]}"
+                f"module must give {self.out_channels} numbers per image, the width of its last layer, got {width}; "
+                f"if that is right, say so before: module.out_channels = {width}"
             )
         return vectors.unflatten(0, (self.group.order, len(images))).permute(1, 2, 0)
 
@@ -294,13 +235,11 @@ def matched_cnn(encoder: GroupCNN | GroupResNet, by: str = "parameters") -> Grou
         encoder: the group network to match.
         by: "parameters" or "flops".
     """
-    if not isinstance(encoder, (GroupCNN, GroupResNet)):
-        raise TypeError(f"encoder must be a GroupCNN or a GroupResNet, {got(encoder)}")
+    need_instance("encoder", encoder, (GroupCNN, GroupResNet))
+    need_choice("by", by, ("parameters", "flops"))
     order = encoder.group.order
     if by == "flops":
         return encoder.scaled(cyclic(1), order)
-    if by != "parameters":
-        raise ValueError(f"by must be 'parameters' or 'flops', {got(by)}")
     wanted = count_parameters(encoder)
     low, high = 1.0, float(order)  # between the same channels and the same expanded width
     for _ in range(10):  # the count grows with the factor: bisect
@@ -325,3 +264,11 @@ def count_multiplications(module: nn.Module, images: Float[Tensor, "batch channe
     with eval_mode(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(images)
     return counter.get_total_flops() // 2
+
+
+def need_stages(in_channels: int, channels: Sequence[int], kernel_size: int) -> None:
+    """Raise unless a network of one convolution a stage can have these sizes."""
+    need_positive(in_channels=in_channels, kernel_size=kernel_size)
+    need_widths("channels", channels)
+    if kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd, so that the padding keeps the size, {got(kernel_size)}")

@@ -13,15 +13,14 @@ from torch import Tensor
 __all__ = [
     "got",
     "need_choice",
-    "need_images",
     "need_instance",
     "need_integer",
     "need_integers",
     "need_not_negative",
     "need_number",
-    "need_padding",
     "need_positive",
     "need_shape",
+    "need_widths",
 ]
 
 
@@ -111,20 +110,15 @@ def need_shape(name: str, tensor: object, *shape: int | str, floating: bool = Fa
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), {got(tensor)}")
 
 
-# -- on their way out: say need_number, need_integer and need_shape instead -------------------------------------
+def need_widths(name: str, widths: object, least: int = 1) -> None:
+    """Raise unless ``widths`` is a sequence of at least so many positive integers. ValueError, or TypeError for one."""
+    if not isinstance(widths, Sequence) or isinstance(widths, str) or len(widths) < least:
+        raise ValueError(f"{name} must be a sequence of at least {least} widths, {got(widths)}")
+    for width in widths:
+        need_integer(name, width, least=1)
 
 
 def need_not_negative(**numbers: object) -> None:
-    """Raise unless each named value is a number of at least 0."""
+    """On its way out: say need_number(name, value, least=0)."""
     for name, value in numbers.items():
         need_number(name, value, least=0)
-
-
-def need_padding(padding: object) -> None:
-    """Raise unless ``padding`` is an integer of at least 0."""
-    need_integer("padding", padding, least=0)
-
-
-def need_images(images: object, channels: int | None) -> None:
-    """Raise unless ``images`` is a tensor (B, C, H, W), with this C if it is given."""
-    need_shape("images", images, "B", channels or "C", "H", "W")

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_integers, need_positive
+from eqssl_edu.errors import got, need_instance, need_integer, need_integers, need_shape
 from eqssl_edu.tables import table
 
 __all__ = [
@@ -44,9 +44,8 @@ class FiniteGroup:
     """
 
     def __init__(self, rotations: int, reflections: bool) -> None:
-        need_positive(rotations=rotations)
         need_instance("reflections", reflections, bool)
-        self.rotations = rotations
+        self.rotations = need_integer("rotations", rotations, least=1)
         self.reflections = reflections
         self.order = rotations * (1 + self.reflections)
         self.name = f"{'D' if self.reflections else 'C'}{rotations}"
@@ -114,11 +113,12 @@ class FiniteGroup:
 
     def degrees(self, g: int) -> float:
         """The angle of rotation in element g, in degrees (for a reflection: of the turn after the flip)."""
-        return 360.0 * (self._element(g) % self.rotations) / self.rotations
+        g = need_integer("g", g, 0, self.order - 1)
+        return 360.0 * (g % self.rotations) / self.rotations
 
     def element_name(self, g: int) -> str:
         """A short name: ``e``, ``r90``, ``m`` (the flip of the last axis), ``r90 m`` ..."""
-        g = self._element(g)
+        g = need_integer("g", g, 0, self.order - 1)
         turn = f"r{self.degrees(g):g}" if g % self.rotations else ""
         flip = "m" if g >= self.rotations else ""
         return " ".join(filter(None, [turn, flip])) or "e"
@@ -131,9 +131,10 @@ class FiniteGroup:
         found = {self.generate(pair) for pair in combinations_with_replacement(self.elements, 2)}
         return sorted(found, key=lambda subgroup: (len(subgroup), subgroup))
 
-    def generate(self, generators: Sequence[int]) -> tuple[int, ...]:
+    def generate(self, generators: Iterable[int]) -> tuple[int, ...]:
         """The smallest subgroup that contains ``generators``, as a sorted tuple."""
-        generators = self._elements("generators", generators)
+        need_instance("generators", generators, Iterable)
+        generators = [need_integer("generators", g, 0, self.order - 1) for g in generators]
         product = self._rows
         found, new = {0}, {0}
         while new:
@@ -141,9 +142,10 @@ class FiniteGroup:
             found |= new
         return tuple(sorted(found))
 
-    def check_subgroup(self, subgroup: Sequence[int]) -> tuple[int, ...]:
+    def check_subgroup(self, subgroup: Iterable[int]) -> tuple[int, ...]:
         """``subgroup`` as a sorted tuple; ValueError unless it is closed under the product."""
-        wanted = tuple(sorted(set(self._elements("subgroup", subgroup))))
+        need_instance("subgroup", subgroup, Iterable)
+        wanted = tuple(sorted({need_integer("subgroup", g, 0, self.order - 1) for g in subgroup}))
         if not wanted or self.generate(wanted) != wanted:
             raise ValueError(
                 f"subgroup must be a subgroup of {self.name} (it holds 0 and all products), {got(subgroup)}; "
@@ -162,16 +164,6 @@ class FiniteGroup:
         conjugates = self.product[self.product, self.inverse[:, None]]  # [g, h] = g h g^-1
         return sorted({tuple(sorted(set(conjugates[:, h].tolist()))) for h in self.elements})
 
-    def as_group(self, subgroup: Sequence[int]) -> tuple[FiniteGroup, Int64[Tensor, " subgroup"]]:
-        """A subgroup as a group of its own, with the inclusion: element i of it is ``inclusion[i]`` here."""
-        subgroup = self.check_subgroup(subgroup)
-        turns = torch.tensor([g for g in subgroup if g < self.rotations])
-        flips = [g - self.rotations for g in subgroup if g >= self.rotations]
-        group = FiniteGroup(len(turns), bool(flips))
-        if not flips:
-            return group, turns
-        return group, torch.cat([turns, self.rotations + (turns + min(flips)) % self.rotations])
-
     # -- actions ------------------------------------------------------------------------------------------
 
     @property
@@ -188,19 +180,10 @@ class FiniteGroup:
             images: any leading axes, then height and width; square where g holds a quarter turn.
             g: one element, or one element per sample of the first axis.
         """
-        need_instance("images", images, Tensor)
-        if images.ndim < 2:
-            raise ValueError(f"images must have at least the axes (height, width), {got(images)}")
-        if not isinstance(g, Tensor):
-            g = self._element(g)
-            flipped = images.flip(-1) if g >= self.rotations else images
-            return torch.rot90(flipped, self._quarter_turns(g, images), dims=(-2, -1))
-        self._per_sample(g, images, "images", minimum_axes=3)
-        for element in set(g.tolist()):
-            self._quarter_turns(element, images)
-        table = _pixel_table(self, *images.shape[-2:], images.device)[g.to(images.device)]
-        flat = images.reshape(len(images), math.prod(images.shape[1:-2]), table.shape[1])
-        return flat.gather(2, table[:, None, :].expand_as(flat)).reshape(images.shape)
+        need_shape("images", images, "...", "H", "W")
+        g = need_elements(self, g, images, "images", own_axes=2)
+        _need_grid(self, g, images)
+        return self._turned(images, g)
 
     def transform_features(
         self, z: Shaped[Tensor, "*batch group"], g: int | Int64[Tensor, " samples"]
@@ -211,13 +194,8 @@ class FiniteGroup:
             z: regular features, the group axis last.
             g: one element, or one element per sample of the first axis.
         """
-        self._check_group_axis(z, -1, "z")
-        shift = tables_on(self, z.device).shift
-        if not isinstance(g, Tensor):
-            return z[..., shift[self._element(g)]]
-        self._per_sample(g, z, "z", minimum_axes=2)
-        index = shift[g.to(z.device)].reshape(len(g), *[1] * (z.ndim - 2), self.order)
-        return z.gather(-1, index.expand_as(z))
+        need_shape("z", z, "...", self.order)
+        return self._shifted(z, need_elements(self, g, z, "z", own_axes=1), -1)
 
     def transform_maps(
         self, maps: Shaped[Tensor, "*batch group height width"], g: int | Int64[Tensor, " samples"]
@@ -228,63 +206,28 @@ class FiniteGroup:
             maps: the last three axes are group, height, width.
             g: one element, or one element per sample of the first axis.
         """
-        self._check_group_axis(maps, -3, "maps")
-        if isinstance(g, Tensor):
-            self._per_sample(g, maps, "maps", minimum_axes=4)
-            return self.transform_features(self.transform(maps, g).movedim(-3, -1), g).movedim(-1, -3)
-        return self.transform(maps, g).index_select(-3, tables_on(self, maps.device).shift[self._element(g)])
+        need_shape("maps", maps, "...", self.order, "H", "W")
+        g = need_elements(self, g, maps, "maps", own_axes=3)
+        _need_grid(self, g, maps)
+        return self._shifted(self._turned(maps, g), g, -3)
 
-    # -- checks -------------------------------------------------------------------------------------------
+    def _turned(self, images: Tensor, g: int | Tensor) -> Tensor:
+        """The grid permuted, for one element or one per sample."""
+        if not isinstance(g, Tensor):
+            turns = 4 * (g % self.rotations) // self.rotations
+            return torch.rot90(images.flip(-1) if g >= self.rotations else images, turns, dims=(-2, -1))
+        table = _pixel_table(self, *images.shape[-2:], images.device)[g.to(images.device)]
+        flat = images.reshape(len(images), math.prod(images.shape[1:-2]), table.shape[1])
+        return flat.gather(2, table[:, None, :].expand_as(flat)).reshape(images.shape)
 
-    def _element(self, g: int) -> int:
-        try:
-            if isinstance(g, bool):
-                raise TypeError
-            index = g.__index__()
-        except (AttributeError, TypeError):
-            raise TypeError(
-                f"g must be an integer or a LongTensor of elements of {self.name}, {got(g)}"
-            ) from None
-        if not 0 <= index < self.order:
-            raise ValueError(f"g must be an element 0 .. {self.order - 1} of {self.name}, {got(g)}")
-        return index
-
-    def _elements(self, name: str, elements: Iterable[int]) -> list[int]:
-        if not isinstance(elements, Iterable):
-            raise TypeError(f"{name} must be a sequence of elements of {self.name}, {got(elements)}")
-        return [self._element(g) for g in elements]
-
-    def _per_sample(self, g: Tensor, batch: Tensor, name: str, minimum_axes: int) -> None:
-        need_integers("g", g)
-        if batch.ndim < minimum_axes or g.shape != batch.shape[:1]:
-            raise ValueError(
-                f"g must hold one element per sample of the first axis of {name}; g has shape "
-                f"{tuple(g.shape)}, {name} has shape {tuple(batch.shape)}"
-            )
-        if len(g) and not 0 <= int(g.min()) <= int(g.max()) < self.order:
-            raise ValueError(f"g must hold elements 0 .. {self.order - 1} of {self.name}, {got(g.tolist())}")
-
-    def _quarter_turns(self, g: int, images: Tensor) -> int:
-        turns, rest = divmod(4 * (g % self.rotations), self.rotations)
-        if rest:
-            raise ValueError(
-                f"g = {g} of {self.name} turns by {self.degrees(g):g} degrees, which does not map the pixel "
-                f"grid to itself; use rotate(images, degrees) for an approximation"
-            )
-        height, width = images.shape[-2:]
-        if turns % 2 and height != width:
-            raise ValueError(
-                f"images must be square for a rotation by {self.degrees(g):g} degrees, got {height} x {width}"
-            )
-        return turns
-
-    def _check_group_axis(self, features: Tensor, axis: int, name: str) -> None:
-        need_instance(name, features, Tensor)
-        if features.ndim < -axis or features.shape[axis] != self.order:
-            raise ValueError(
-                f"{name} must have {self.order} entries (the order of {self.name}) on axis {axis}, "
-                f"{got(features)}"
-            )
+    def _shifted(self, z: Tensor, g: int | Tensor, axis: int) -> Tensor:
+        """The group axis permuted, for one element or one per sample."""
+        shift = tables_on(self, z.device).shift
+        if not isinstance(g, Tensor):
+            return z.index_select(axis, shift[g])
+        shape = [len(g), *[1] * (z.ndim - 1)]
+        shape[axis] = self.order
+        return z.gather(axis, shift[g.to(z.device)].reshape(shape).expand_as(z))
 
 
 def cyclic(n: int) -> FiniteGroup:
@@ -294,8 +237,7 @@ def cyclic(n: int) -> FiniteGroup:
         >>> cyclic(4).inverse.tolist()
         [0, 3, 2, 1]
     """
-    need_positive(n=n)
-    return _group(n, False)
+    return _group(need_integer("n", n, least=1), False)
 
 
 def dihedral(n: int) -> FiniteGroup:
@@ -305,8 +247,7 @@ def dihedral(n: int) -> FiniteGroup:
         >>> len(dihedral(4).subgroups())
         10
     """
-    need_positive(n=n)
-    return _group(n, True)
+    return _group(need_integer("n", n, least=1), True)
 
 
 class GroupTables(NamedTuple):
@@ -351,13 +292,38 @@ def need_exact(group: FiniteGroup) -> None:
 
 
 def need_regular(features: Tensor, group: FiniteGroup, channels: int | None, grid: bool) -> None:
-    """Raise ValueError unless ``features`` are regular features (or maps) of this group."""
-    need_instance("maps" if grid else "features", features, Tensor)
-    shape = f"(B, {channels or 'C'}, {group.order}{', H, W' if grid else ''})"
-    wrong_channels = channels is not None and features.ndim > 1 and features.shape[1] != channels
-    if features.ndim != (5 if grid else 3) or features.shape[2] != group.order or wrong_channels:
-        name = "maps" if grid else "features"
-        raise ValueError(f"{name} must have shape {shape} for {group.name}, {got(features)}")
+    """Raise unless ``features`` are regular features (or maps) of this group, with so many channels."""
+    shape = ("B", channels or "C", group.order, *("H", "W")[: 2 * grid])
+    need_shape("maps" if grid else "features", features, *shape)
+
+
+def need_elements(
+    group: FiniteGroup, g: int | Tensor, batch: Tensor, name: str, own_axes: int
+) -> int | Int64[Tensor, " samples"]:
+    """One element as an int, or a LongTensor with one per sample of a batch: it has an axis more than a sample."""
+    if not isinstance(g, Tensor) or not g.ndim:
+        return need_integer("g", g, 0, group.order - 1)
+    need_integers("g", g, below=group.order)
+    if batch.ndim <= own_axes or g.shape != batch.shape[:1]:
+        raise ValueError(f"g must hold one element per sample of {name}, {got(g)} for {tuple(batch.shape)}")
+    return g
+
+
+def _need_grid(group: FiniteGroup, g: int | Tensor, images: Tensor) -> None:
+    """Raise ValueError unless g, one element or many, maps the pixels of these images to pixels."""
+    height, width = images.shape[-2:]
+    if group.exact_on_grid and height == width:
+        return
+    for degrees in map(group.degrees, g.tolist() if isinstance(g, Tensor) else [g]):
+        if degrees % 90:
+            raise ValueError(
+                f"g must map the pixel grid to itself, got an element of {group.name} that turns by {degrees:g} "
+                f"degrees; use rotate(images, degrees) for an approximation"
+            )
+        if degrees % 180 and height != width:
+            raise ValueError(
+                f"images must be square for a rotation by {degrees:g} degrees, got {height} x {width}"
+            )
 
 
 @lru_cache(maxsize=256)
@@ -368,13 +334,6 @@ def _group(rotations: int, reflections: bool) -> FiniteGroup:
 @lru_cache(maxsize=64)
 @table
 def _pixel_table(group: FiniteGroup, height: int, width: int, device: torch.device) -> Tensor:
-    """[g, p] = the pixel that lands on pixel p under g; rows of elements that do not fit the grid are 0."""
+    """[g, p] = the pixel that lands on pixel p under g; rows of elements that do not fit the grid mean nothing."""
     pixels = torch.arange(height * width).reshape(height, width)
-    rows = []
-    for g in group.elements:
-        turns, rest = divmod(4 * (g % group.rotations), group.rotations)
-        fits = rest == 0 and (turns % 2 == 0 or height == width)
-        rows.append(
-            group.transform(pixels, g).flatten() if fits else torch.zeros(height * width, dtype=torch.long)
-        )
-    return torch.stack(rows).to(device)
+    return torch.stack([group._turned(pixels, g).flatten() for g in group.elements]).to(device)

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int64, Num
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_integers, need_positive
-from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.errors import got, need_instance, need_integer, need_integers, need_shape
+from eqssl_edu.groups import FiniteGroup, need_elements, need_exact
 from eqssl_edu.permutations import action_table, choose, positions_on_grid
 from eqssl_edu.tables import table
 
@@ -43,35 +43,25 @@ class GSet:
         self, group: FiniteGroup, action: Int64[Tensor, "group size"], names: Iterable[str] | None = None
     ) -> None:
         need_instance("group", group, FiniteGroup)
-        need_integers("action", action)
+        need_shape("action", action, group.order, "n")
+        need_integers("action", action, below=max(1, action.shape[1]))
         action = action.detach().cpu().clone()  # nobody else can change it once it is checked
-        if action.ndim != 2 or action.shape[0] != group.order or action.shape[1] < 1:
-            raise ValueError(f"action must have shape ({group.order}, n) for {group.name}, {got(action)}")
         size = action.shape[1]
-        if not 0 <= int(action.min()) <= int(action.max()) < size:
+        if not size or not torch.equal(action[0], torch.arange(size)):
             raise ValueError(
-                f"action must hold labels 0 .. {size - 1}, got {int(action.min())} .. {int(action.max())}"
-            )
-        if not torch.equal(action[0], torch.arange(size)):
-            raise ValueError(
-                "action must leave every label where it is under the identity: action[0, l] == l"
+                f"action must leave every label (at least one) where it is under 0, {got(action)}"
             )
         broken = (action[group.product] != action[:, action]).nonzero()
         if len(broken):
-            g, h, label = broken[0].tolist()
             raise ValueError(
-                f"action must be an action of {group.name}: (gh).l must equal g.(h.l), but for g = {g}, "
-                f"h = {h}, l = {label} it got {int(action[group.product[g, h], label])} and "
-                f"{int(action[g, action[h, label]])}"
+                f"action must be an action of {group.name}: (gh).l must equal g.(h.l), but does not for "
+                f"(g, h, l) = {tuple(broken[0].tolist())}"
             )
-        self.group = group
-        self.action = action
-        self.size = size
-        if names is not None and not isinstance(names, Iterable):
-            raise TypeError(f"names must hold {size} names, {got(names)}")
-        self.names = [str(label) for label in range(size)] if names is None else [str(name) for name in names]
+        self.group, self.action, self.size = group, action, size
+        need_instance("names", names, (Iterable, type(None)))
+        self.names = [str(name) for name in (range(size) if names is None else names)]
         if len(self.names) != size:
-            raise ValueError(f"names must hold {size} names, got {len(self.names)}")
+            raise ValueError(f"names must hold {size} names, {got(names)}")
 
     def __repr__(self) -> str:
         sizes = [len(orbit) for orbit in self.orbits]
@@ -100,7 +90,8 @@ class GSet:
 
     def stabilizer(self, label: int) -> tuple[int, ...]:
         """The elements g with g.l = l, a subgroup."""
-        fixed = self.action[:, self._label(label)] == label
+        label = need_integer("label", label, 0, self.size - 1)
+        fixed = self.action[:, label] == label
         return tuple(fixed.nonzero().flatten().tolist())
 
     def isomorphic(self, label: int, other: int) -> bool:
@@ -118,27 +109,17 @@ class GSet:
         self, g: int | Int64[Tensor, " samples"], labels: Int64[Tensor, " samples"]
     ) -> Int64[Tensor, " samples"]:
         """g.l for each label; g is one element, or one element per label."""
-        need_integers("labels", labels)
-        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < self.size:
-            raise ValueError(f"labels must hold labels 0 .. {self.size - 1}, {got(labels.tolist())}")
+        need_integers("labels", labels, below=self.size)
+        g = need_elements(self.group, g, labels, "labels", own_axes=0)
         if isinstance(g, Tensor):
-            if labels.ndim != 1:
-                raise ValueError(
-                    f"labels must have one axis where g holds an element for each, {got(labels)}"
-                )
-            self.group._per_sample(g, labels, "labels", minimum_axes=1)
-        else:
-            g = self.group._element(g)
+            need_shape("labels", labels, "B")
         return self.action.to(labels.device)[g, labels]
 
     def transform(self, outputs: Num[Tensor, "*batch size"], g: int) -> Num[Tensor, "*batch size"]:
         r"""Act on a label-valued output $o \in R^L$: $(g \cdot o)[l] = o[g^{-1} \cdot l]$."""
-        need_instance("outputs", outputs, Tensor)
-        if outputs.ndim < 1 or outputs.shape[-1] != self.size:
-            raise ValueError(
-                f"outputs must have {self.size} entries (one per label) on the last axis, {got(outputs)}"
-            )
-        return outputs[..., self.action.to(outputs.device)[self.group.inverse[self.group._element(g)]]]
+        need_shape("outputs", outputs, "...", self.size)
+        g = need_integer("g", g, 0, self.group.order - 1)
+        return outputs[..., self.action.to(outputs.device)[self.group.inverse[g]]]
 
     # -- the standard sets --------------------------------------------------------------------------------
 
@@ -154,7 +135,7 @@ class GSet:
     def trivial(cls, group: FiniteGroup, n: int) -> GSet:
         """n labels that no element moves."""
         need_instance("group", group, FiniteGroup)
-        need_positive(n=n)
+        n = need_integer("n", n, least=1)
         return cls(group, torch.arange(n).repeat(group.order, 1))
 
     @classmethod
@@ -175,7 +156,7 @@ class GSet:
     def grid(cls, group: FiniteGroup, n: int) -> GSet:
         """The positions of an n x n grid, row-major; g moves them as it moves the tiles of an image."""
         need_exact(group)
-        need_positive(n=n)
+        n = need_integer("n", n, least=1)
         names = [f"row {p // n}, column {p % n}" for p in range(n * n)]
         return cls(group, positions_on_grid(group, n), names)
 
@@ -190,12 +171,7 @@ class GSet:
     @classmethod
     @table
     def jigsaw(
-        cls,
-        group: FiniteGroup,
-        n: int,
-        action: str = "conjugation",
-        count: int | None = None,
-        min_distance: int | None = None,
+        cls, group: FiniteGroup, n: int, action: str = "conjugation", count: int | None = None
     ) -> GSet:
         r"""Permutations of the n x n tiles of an image; ``.permutations`` holds them, LongTensor (size, n*n).
 
@@ -207,46 +183,17 @@ class GSet:
             n: 2 (all 24 permutations are taken if nothing else is said) or 3 (362,880: choose some).
             action: "conjugation", "left" or "trivial".
             count: take whole orbits, far apart in Hamming distance, until there are at least so many labels.
-            min_distance: take only orbits whose members differ from each other, and from all that was taken,
-                in at least so many positions.
         """
-        permutations = choose(group, n, action, count, min_distance)
+        permutations = choose(group, n, action, count)
         names = ["".join(map(str, permutation)) for permutation in permutations.tolist()]
         labels = cls(group, action_table(group, n, action, permutations), names)
         labels.permutations = permutations
         return labels
 
-    # -- new sets from old ones ---------------------------------------------------------------------------
-
-    def union(self, other: GSet) -> GSet:
-        """The disjoint union: this set's labels first, then the other's."""
-        self._same_group(other)
-        action = torch.cat([self.action, self.size + other.action], dim=1)
-        return GSet(self.group, action, self.names + other.names)
-
     def times(self, other: GSet) -> GSet:
         """The product set with g.(l, m) = (g.l, g.m); the pair (l, m) is label ``l * other.size + m``."""
-        self._same_group(other)
-        action = (self.action[:, :, None] * other.size + other.action[:, None, :]).flatten(1)
-        return GSet(self.group, action, [f"{a}; {b}" for a in self.names for b in other.names])
-
-    def restrict(self, subgroup: Sequence[int]) -> GSet:
-        """The same labels under a subgroup, as a set of ``group.as_group(subgroup)[0]``."""
-        group, inclusion = self.group.as_group(subgroup)
-        return GSet(group, self.action[inclusion], self.names)
-
-    # -- checks -------------------------------------------------------------------------------------------
-
-    def _label(self, label: int) -> int:
-        if not isinstance(label, int) or isinstance(label, bool):
-            raise TypeError(f"label must be an integer, {got(label)}")
-        if not 0 <= label < self.size:
-            raise ValueError(f"label must be one of 0 .. {self.size - 1}, {got(label)}")
-        return label
-
-    def _same_group(self, other: GSet) -> None:
         need_instance("other", other, GSet)
         if self.group != other.group:
-            raise ValueError(
-                f"other must be a set of {self.group.name} as well, got a set of {other.group.name}"
-            )
+            raise ValueError(f"other must be a set of {self.group.name}, got a set of {other.group.name}")
+        action = (self.action[:, :, None] * other.size + other.action[:, None, :]).flatten(1)
+        return GSet(self.group, action, [f"{a}; {b}" for a in self.names for b in other.names])

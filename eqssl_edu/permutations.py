@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_integers, need_positive
+from eqssl_edu.errors import got, need_choice, need_integer, need_integers, need_shape
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.tables import table
 
@@ -32,32 +32,22 @@ def move(
     group: FiniteGroup, n: int, action: str, g: int, permutations: Int64[Tensor, "count tiles"]
 ) -> Int64[Tensor, "count tiles"]:
     r"""g.s for each permutation s: $\pi_g s \pi_g^{-1}$ (conjugation), $\pi_g s$ (left) or $s$ (trivial)."""
-    _need_action(group, action)
-    need_integers("permutations", permutations)
-    if permutations.ndim != 2 or permutations.shape[1] != n * n:
-        raise ValueError(f"permutations must have shape (count, {n * n}) for n = {n}, {got(permutations)}")
-    if action == "trivial":
-        return permutations
-    positions = positions_on_grid(group, n)[group._element(g)]
-    moved = positions[permutations]
-    return moved[:, positions.argsort()] if action == "conjugation" else moved
+    _need_action(group, n, action, permutations)
+    return _moved(group, n, action, need_integer("g", g, 0, group.order - 1), permutations)
 
 
 def action_table(
     group: FiniteGroup, n: int, action: str, permutations: Int64[Tensor, "count tiles"]
 ) -> Int64[Tensor, "group count"]:
     """The action on a set of permutations by their row numbers; ValueError if the set is not closed."""
-    move(group, n, action, 0, permutations)  # checks the arguments
-    if not torch.equal(permutations.sort(dim=1).values, torch.arange(n * n).expand_as(permutations)):
-        raise ValueError(
-            f"permutations must hold each of 0 .. {n * n - 1} once in every row, {got(permutations)}"
-        )
+    _need_action(group, n, action, permutations)
     codes, order = _code(permutations).sort()
-    if not len(codes) or (codes[1:] == codes[:-1]).any():
-        raise ValueError(f"permutations must be different from each other, at least one, {got(permutations)}")
+    in_order = permutations.sort(dim=1).values == torch.arange(n * n)
+    if not len(codes) or not in_order.all() or (codes[1:] == codes[:-1]).any():
+        raise ValueError(f"permutations must be different orders of 0 .. {n * n - 1}, {got(permutations)}")
     rows = []
     for g in group.elements:
-        moved = _code(move(group, n, action, g, permutations))
+        moved = _code(_moved(group, n, action, g, permutations))
         at = torch.searchsorted(codes, moved).clamp(max=len(codes) - 1)
         if not torch.equal(codes[at], moved):
             raise ValueError(
@@ -68,27 +58,21 @@ def action_table(
     return torch.stack(rows)
 
 
-def choose(
-    group: FiniteGroup, n: int, action: str, count: int | None, min_distance: int | None
-) -> Int64[Tensor, "count tiles"]:
+def choose(group: FiniteGroup, n: int, action: str, count: int | None) -> Int64[Tensor, "count tiles"]:
     """Whole orbits of permutations, each the farthest from those taken before (greedy max-min distance).
 
     The Hamming distance does not change when both permutations are moved by g, on either side. So the
     distance of one member to a closed set is that of its whole orbit: one representative of each is enough.
     """
-    if not isinstance(n, int) or n not in (2, 3):
-        raise ValueError(f"n must be 2 or 3 (a 2 x 2 or 3 x 3 jigsaw), {got(n)}")
-    _need_action(group, action)
+    need_choice("n", n, (2, 3))
     candidates = _all_permutations(n * n)
-    if count is None and min_distance is None:
+    _need_action(group, n, action, candidates)
+    if count is None:
         if n == 2:
             return candidates.clone()  # the table is cached
-        raise ValueError("count or min_distance must be given for n = 3: there are 362,880 permutations")
-    if count is not None:
-        need_positive(count=count)
-    if min_distance is not None:
-        need_positive(min_distance=min_distance)
-    orbit = torch.stack([move(group, n, action, g, candidates) for g in group.elements])
+        raise ValueError("count must be given for n = 3: there are 362,880 permutations")
+    count = need_integer("count", count, 1, len(candidates))
+    orbit = torch.stack([_moved(group, n, action, g, candidates) for g in group.elements])
     codes = _code(orbit)
     representative = codes[0] == codes.amin(dim=0)
     orbit, codes, candidates = orbit[:, representative], codes[:, representative], candidates[representative]
@@ -96,28 +80,27 @@ def choose(
     distance = (orbit != candidates).sum(dim=2)
     nearest = torch.where(codes == codes[0], n * n, distance).amin(dim=0)
     taken: list[Tensor] = []
-    total = 0
-    while count is None or total < count:
-        best = int(nearest.argmax())
-        if nearest[best] < (min_distance or 1):
-            break
-        members = orbit[:, best].unique(dim=0)
+    while sum(map(len, taken)) < count:
+        members = orbit[:, int(nearest.argmax())].unique(dim=0)
         taken.append(members)
-        total += len(members)
-        for member in members:
+        for member in members:  # its own orbit is 0 away from now on, and is not taken again
             nearest = torch.minimum(nearest, (candidates != member).sum(dim=1))
-    if not taken or (count is not None and total < count):
-        raise ValueError(
-            f"count and min_distance must leave enough permutations: got only {total} labels in whole orbits "
-            f"with min_distance = {min_distance}, wanted count = {count}"
-        )
     return torch.cat(taken)
 
 
-def _need_action(group: FiniteGroup, action: str) -> None:
-    if action not in ACTIONS:
-        raise ValueError(f"action must be one of {', '.join(ACTIONS)}, {got(action)}")
+def _moved(group: FiniteGroup, n: int, action: str, g: int, permutations: Tensor) -> Tensor:
+    if action == "trivial":
+        return permutations
+    positions = positions_on_grid(group, n)[g]
+    moved = positions[permutations]
+    return moved[:, positions.argsort()] if action == "conjugation" else moved
+
+
+def _need_action(group: FiniteGroup, n: int, action: str, permutations: Tensor) -> None:
+    need_choice("action", action, ACTIONS)
     need_exact(group)
+    need_shape("permutations", permutations, "count", n * n)
+    need_integers("permutations", permutations, below=n * n)
 
 
 @lru_cache(maxsize=2)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.errors import need_integer, need_number, need_shape
 from eqssl_edu.tables import table
 
 __all__ = ["disc_mask", "rotate"]
@@ -33,27 +32,20 @@ def rotate(
         >>> torch.equal(rotate(x, 90.0), torch.rot90(x))
         True
     """
-    need_instance("images", images, Tensor)
-    if images.ndim < 2 or not images.is_floating_point():
-        raise ValueError(f"images must be floating point with the axes (..., height, width), {got(images)}")
+    need_shape("images", images, "...", "H", "W", floating=True)
     height, width = images.shape[-2:]
     # Half precision cannot tell where a pixel is: 8 to 11 bits for the position and the weight together.
     precision = torch.promote_types(images.dtype, torch.float32)
     if isinstance(degrees, Tensor):
-        if images.ndim < 3 or degrees.shape != images.shape[:1]:
+        if images.ndim < 3 or degrees.shape != images.shape[:1] or not degrees.isfinite().all():
             raise ValueError(
-                f"degrees must hold one angle per sample of the first axis of images; degrees has shape "
-                f"{tuple(degrees.shape)}, images has shape {tuple(images.shape)}"
+                f"degrees must hold one finite angle per sample of the first axis of images, got {degrees.tolist()} "
+                f"for images of shape {tuple(images.shape)}"
             )
-        if not degrees.isfinite().all():
-            raise ValueError(f"degrees must be finite, {got(degrees.tolist())}")
         degrees = degrees.to(images.device, precision) % 360
         flat = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
     else:
-        if not isinstance(degrees, Real):
-            raise TypeError(f"degrees must be a number or a Tensor, {got(degrees)}")
-        if not math.isfinite(degrees):
-            raise ValueError(f"degrees must be finite, {got(degrees)}")
+        need_number("degrees", degrees)
         turns, rest = divmod(degrees, 90)
         if rest == 0 and (turns % 2 == 0 or height == width):
             return torch.rot90(images, int(turns) % 4, dims=(-2, -1))
@@ -104,10 +96,9 @@ def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
         margin: how many pixels the disc stays away from the border (for what convolutions read from outside);
             at most its radius.
     """
-    need_positive(size=size)
+    size = need_integer("size", size, least=1)
     radius = (size - 1) / 2
-    if not isinstance(margin, Real) or not 0 <= margin <= radius:
-        raise ValueError(f"margin must be a number of pixels 0 .. {radius:g}, {got(margin)}")
+    need_number("margin", margin, least=0, most=radius)
     return _disc(size, radius - margin).clone()
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_choice, need_instance, need_number, need_shape
+from eqssl_edu.errors import need_choice, need_instance, need_integer, need_number, need_shape
 from eqssl_edu.gsets import GSet
 
 __all__ = [
@@ -74,7 +74,8 @@ def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
     """
     need_instance("labels", labels, GSet)
     symmetry = labels.group.check_subgroup(symmetry)
-    size = len(labels.action[list(symmetry), labels._label(label)].unique())
+    label = need_integer("label", label, 0, labels.size - 1)
+    size = len(labels.action[list(symmetry), label].unique())
     return Floor(torch.tensor(float(size)).double().log().item(), 1 / size)
 
 

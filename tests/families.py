@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
 
 GROUPS = [cyclic(1), cyclic(4), cyclic(8), dihedral(1), dihedral(4)]
 by_name = {"ids": lambda group: group.name}
@@ -40,6 +41,13 @@ def turned(group, *batches):
 def joined_with_turned_copies(group, z):
     """A batch with all |G| turned copies of its members, as plain vectors (B|G|, C|G|)."""
     return torch.cat([group.transform_features(z, g) for g in group.elements]).flatten(1)
+
+
+def side_by_side(*sets):
+    """The disjoint union."""
+    starts = [sum(labels.size for labels in sets[:i]) for i in range(len(sets))]
+    columns = [start + labels.action for start, labels in zip(starts, sets, strict=True)]
+    return GSet(sets[0].group, torch.cat(columns, dim=1))
 
 
 def lightly_loss(module):

@@ -77,7 +77,7 @@ def test_labels_and_turns_by_any_angle(device):
 
 NETWORKS = {
     "GroupCNN": lambda: GroupCNN(D4, channels=(4, 8)),
-    "GroupResNet": lambda: GroupResNet(C4, 1, width=2, image_size=16),
+    "GroupResNet": lambda: GroupResNet(C4, 1, width=2),
     "symmetrised": lambda: SymmetrizedEncoder(C4, GroupCNN(cyclic(1), channels=(4, 8))),
     "head": lambda: torch.nn.Sequential(GroupCNN(D4, channels=(4, 8)), GSetHead(GSet.neighbours(D4), 8)),
     "pooled": lambda: torch.nn.Sequential(GroupCNN(C4, channels=(4, 8)), GroupPool(C4)),

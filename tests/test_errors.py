@@ -15,6 +15,7 @@ from eqssl_edu.errors import (
     need_number,
     need_positive,
     need_shape,
+    need_widths,
 )
 from eqssl_edu.groups import FiniteGroup, cyclic
 
@@ -104,3 +105,12 @@ def test_need_shape():
         need_shape("z", z.long(), "B", 8, 4, floating=True)
     with pytest.raises(TypeError, match="z must be a Tensor"):
         need_shape("z", [1], "B")
+
+
+def test_need_widths():
+    need_widths("channels", [4, np.int64(8)], least=2)
+    for wrong in ((4,), 4, "48", None):
+        with pytest.raises(ValueError, match=r"^channels must be a sequence of at least 2 widths, got "):
+            need_widths("channels", wrong, least=2)
+    with pytest.raises(ValueError, match="channels must be at least 1, got 0"):
+        need_widths("channels", (4, 0))

@@ -128,7 +128,7 @@ def test_extract_follows_the_encoder_and_comes_back_in_single_precision():
 def test_recalibrated_knows_the_statistics_of_its_images():
     """Before: mean 0, variance 1 assumed. After: every norm gives what it gives in training mode."""
     torch.manual_seed(0)
-    encoder = GroupResNet(C4, 1, 1, image_size=16).double().eval()
+    encoder = GroupResNet(C4, 1, 1).double().eval()
     pictures = 3 * images(20, size=16).double() + 1
     adjusted = recalibrated(encoder, pictures)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""G-sets: validation, orbits and stabilisers, counts by Burnside's lemma, new sets from old ones, THEORY section 3."""
+"""G-sets: validation, orbits and stabilisers, counts by Burnside's lemma, products, THEORY section 3."""
 
 import copy
 import math
@@ -8,36 +8,27 @@ from itertools import permutations as all_orders
 
 import pytest
 import torch
+from families import side_by_side
 
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 
 C4, D4 = cyclic(4), dihedral(4)
-GROUPS = [cyclic(1), cyclic(3), cyclic(4), cyclic(8), dihedral(1), dihedral(2), dihedral(3), dihedral(4)]
-
-
-def every_set():
-    """One of each kind over each group that has it, by name."""
-    sets = {}
-    for group in GROUPS:
-        sets[f"{group.name} regular"] = GSet.regular(group)
-        sets[f"{group.name} trivial"] = GSet.trivial(group, 3)
-        for subgroup in group.subgroups():
-            sets[f"{group.name}/{subgroup}"] = GSet.quotient(group, subgroup)
-        if not group.exact_on_grid:
-            continue
-        for n in (1, 2, 3, 4):
-            sets[f"{group.name} grid {n}"] = GSet.grid(group, n)
-        sets[f"{group.name} neighbours"] = neighbours = GSet.neighbours(group)
-        for action in ("conjugation", "left", "trivial"):
-            sets[f"{group.name} jigsaw {action}"] = GSet.jigsaw(group, 2, action)
-        sets[f"{group.name} union"] = neighbours.union(GSet.grid(group, 2))
-        sets[f"{group.name} product"] = neighbours.times(GSet.grid(group, 2))
-    sets["D4 restricted"] = GSet.neighbours(D4).restrict((0, 2, 5, 7))
-    return sets
-
-
-SETS = every_set()
+SETS = {
+    "C1": GSet.regular(cyclic(1)),
+    "D3": GSet.regular(dihedral(3)),
+    "D4 trivial": GSet.trivial(D4, 3),
+    "D4/<m>": GSet.quotient(D4, (0, 4)),
+    "D4/<r>": GSet.quotient(D4, (0, 1, 2, 3)),
+    "C8/<r180>": GSet.quotient(cyclic(8), (0, 4)),
+    "D4 grid 3": GSet.grid(D4, 3),
+    "D2 grid 4": GSet.grid(dihedral(2), 4),
+    "C4 neighbours": GSet.neighbours(C4),
+    "C4 jigsaw": GSet.jigsaw(C4, 2),
+    "D4 jigsaw": GSet.jigsaw(D4, 2),
+    "D4 jigsaw left": GSet.jigsaw(D4, 2, "left"),
+    "D4 product": GSet.neighbours(D4).times(GSet.grid(D4, 2)),
+}
 
 
 @pytest.fixture(params=SETS)
@@ -105,7 +96,8 @@ def test_act_on_labels(labels):
     assert labels.act(elements, every).tolist() == each
 
 
-def test_copies_behave_the_same(labels):
+def test_copies_behave_the_same():
+    labels = GSet.neighbours(D4)
     for clone in (copy.deepcopy(labels), pickle.loads(pickle.dumps(labels))):
         assert torch.equal(clone.action, labels.action)
         assert (clone.group, clone.names, clone.orbits) == (labels.group, labels.names, labels.orbits)
@@ -128,7 +120,7 @@ def test_trivial_set_never_moves():
     assert labels.stabilizer(1) == tuple(D4.elements)
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [cyclic(8), dihedral(3), D4], ids=lambda group: group.name)
 def test_quotient_is_the_action_on_cosets(group):
     for subgroup in group.subgroups():
         labels = GSet.quotient(group, subgroup)
@@ -141,8 +133,8 @@ def test_quotient_is_the_action_on_cosets(group):
                 assert moved == set(cosets[labels.action[g, label]])
 
 
-@pytest.mark.parametrize("group", [C4, D4, dihedral(2)], ids=lambda group: group.name)
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("group", [C4, D4], ids=lambda group: group.name)
+@pytest.mark.parametrize("n", [1, 2, 3])
 def test_grid_positions_move_as_tiles_do(group, n):
     """The tile at position p (row-major) arrives, turned, at position g.p."""
     labels = GSet.grid(group, n)
@@ -171,8 +163,9 @@ def test_neighbours_are_the_grid_without_its_centre(group):
     around = [p for p in range(9) if p != 4]
     for g in group.elements:
         assert [around[moved] for moved in labels.action[g].tolist()] == grid.action[g, around].tolist()
-    assert labels.names[1] == "north"
-    assert labels.names[labels.action[1, 1]] == "west"  # counter-clockwise
+    assert labels.names[:4] == ["north-west", "north", "north-east", "west"]
+    turned = {labels.names[i]: labels.names[int(labels.action[1, i])] for i in range(8)}  # counter-clockwise
+    assert turned["north"] == "west" and turned["north-west"] == "south-west" and turned["east"] == "north"
 
 
 # -- THEORY section 3: the table of label sets -------------------------------------------------------------------
@@ -193,8 +186,7 @@ def test_table_rotation_of_mirror_symmetric_data():
     assert labels.action[1].tolist() == [1, 2, 3, 0]
     assert labels.action[4].tolist() == [0, 3, 2, 1]
     assert orbit_sizes(labels) == [4]
-    under_c4 = labels.restrict((0, 1, 2, 3))
-    assert torch.equal(under_c4.action, GSet.regular(C4).action)
+    assert torch.equal(labels.action[:4], GSet.regular(C4).action)
 
 
 def test_table_relative_patch_location():
@@ -261,7 +253,7 @@ def orbits_by_burnside(group, n, action):
     return fixed // group.order
 
 
-@pytest.mark.parametrize("group", [cyclic(2), C4, dihedral(1), dihedral(2), D4], ids=lambda group: group.name)
+@pytest.mark.parametrize("group", [C4, dihedral(2), D4], ids=lambda group: group.name)
 @pytest.mark.parametrize("action", ["conjugation", "left"])
 def test_burnside_agrees_with_enumeration_on_2x2(group, action):
     assert orbits_by_burnside(group, 2, action) == len(GSet.jigsaw(group, 2, action).orbits)
@@ -275,7 +267,7 @@ def test_table_jigsaw_3x3(group, action, count):
     assert orbits_by_burnside(group, 3, action) == count
 
 
-# -- isomorphic orbits, new sets from old ones -------------------------------------------------------------------
+# -- isomorphic orbits, products ---------------------------------------------------------------------------------
 
 
 def equivariant_bijection_exists(labels, first, second):
@@ -294,10 +286,9 @@ def equivariant_bijection_exists(labels, first, second):
     "labels",
     [
         GSet.neighbours(D4),
-        GSet.grid(D4, 3).union(GSet.quotient(D4, (0, 2))),
-        GSet.quotient(D4, (0, 4)).union(GSet.quotient(D4, (0, 6))).union(GSet.quotient(D4, (0, 7))),
-        GSet.jigsaw(C4, 2, "conjugation"),
-        GSet.trivial(C4, 2).union(GSet.regular(C4)),
+        side_by_side(GSet.grid(D4, 3), GSet.quotient(D4, (0, 2))),
+        side_by_side(*(GSet.quotient(D4, (0, m)) for m in (4, 6, 7))),
+        side_by_side(GSet.trivial(C4, 2), GSet.regular(C4)),
     ],
     ids=repr,
 )
@@ -308,15 +299,6 @@ def test_isomorphic_orbits_by_brute_force(labels):
             assert labels.isomorphic(first[0], second[-1]) == expected
 
 
-def test_union_holds_both():
-    corners, spots = GSet.neighbours(D4), GSet.trivial(D4, 2)
-    both = corners.union(spots)
-    assert both.size == 10
-    assert both.orbits == [*corners.orbits, (8,), (9,)]
-    assert both.names == corners.names + spots.names
-    assert torch.equal(both.action[:, :8], corners.action)
-
-
 @pytest.mark.parametrize("group", [C4, D4], ids=lambda group: group.name)
 def test_product_moves_both(group):
     first, second = GSet.neighbours(group), GSet.grid(group, 2)
@@ -325,27 +307,15 @@ def test_product_moves_both(group):
         for a in range(first.size):
             for b in range(second.size):
                 assert pairs.action[g, a * 4 + b] == first.action[g, a] * 4 + second.action[g, b]
-    squared = GSet.regular(group).times(GSet.regular(group))
-    assert orbit_sizes(squared) == group.order * [
-        group.order
-    ]  # a regular set times anything is regular orbits
+    assert pairs.names[4 + 1] == "north; row 0, column 1"
+    squared = GSet.regular(group).times(GSet.regular(group))  # regular times anything: regular orbits
+    assert orbit_sizes(squared) == group.order * [group.order]
     assert all(squared.stabilizer(orbit[0]) == (0,) for orbit in squared.orbits)
 
 
-def test_restriction_keeps_what_the_subgroup_does():
-    whole = GSet.neighbours(D4)
-    for subgroup in D4.subgroups():
-        part = whole.restrict(subgroup)
-        group, inclusion = D4.as_group(subgroup)
-        assert part.group == group
-        for i, g in enumerate(inclusion.tolist()):
-            assert torch.equal(part.action[i], whole.action[g])
-    assert len(GSet.regular(D4).restrict((0, 2)).orbits) == 4
+# -- what is no action -------------------------------------------------------------------------------------------
 
-
-# -- malformed input ---------------------------------------------------------------------------------------------
-
-TURN = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]])
+TURN = GSet.regular(C4).action
 
 
 def broken(g, label, value):
@@ -354,93 +324,18 @@ def broken(g, label, value):
     return table
 
 
-MALFORMED = {
-    "group": (lambda: GSet("C4", TURN), TypeError, "group must be a FiniteGroup, got 'C4'"),
-    "list": (lambda: GSet(C4, TURN.tolist()), TypeError, "action must be a LongTensor, got"),
-    "float": (lambda: GSet(C4, TURN.float()), TypeError, "action must be a LongTensor, got a torch.float32"),
-    "rows": (lambda: GSet(D4, TURN), ValueError, r"action must have shape \(8, n\) for D4, got .* \(4, 4\)"),
-    "axes": (lambda: GSet(C4, TURN[0]), ValueError, r"action must have shape \(4, n\) for C4, got .* \(4,\)"),
-    "no labels": (lambda: GSet(C4, TURN[:, :0]), ValueError, r"action must have shape \(4, n\)"),
-    "too big": (
-        lambda: GSet(C4, broken(1, 0, 4)),
-        ValueError,
-        r"action must hold labels 0 \.\. 3, got 0 \.\. 4",
-    ),
-    "negative": (lambda: GSet(C4, broken(1, 0, -1)), ValueError, r"action must hold labels .* got -1 \.\. 3"),
-    "identity": (lambda: GSet(C4, TURN.roll(1, 0)), ValueError, "action must leave every label where it is"),
-    "not a permutation": (
-        lambda: GSet(C4, broken(1, 0, 2)),
-        ValueError,
-        "action must be an action of C4: .* g = 1",
-    ),
-    "no homomorphism": (lambda: GSet(C4, TURN[[0, 1, 1, 1]]), ValueError, r"\(gh\).l must equal g.\(h.l\)"),
-    "wrong order": (  # an action from the right: (gh).l = h.(g.l)
-        lambda: GSet(D4, D4.product.T.contiguous()),
-        ValueError,
-        "action must be an action of D4",
-    ),
-    "names": (lambda: GSet(C4, TURN, ["a"]), ValueError, "names must hold 4 names, got 1"),
-    "regular": (lambda: GSet.regular(4), TypeError, "group must be a FiniteGroup, got 4"),
-    "trivial": (lambda: GSet.trivial(C4, 0), ValueError, "n must be at least 1, got 0"),
-    "trivial of what": (lambda: GSet.trivial(None, 2), TypeError, "group must be a FiniteGroup, got None"),
-    "quotient": (lambda: GSet.quotient(C4, [1, 3]), ValueError, "subgroup must be a subgroup of C4"),
-    "quotient of what": (
-        lambda: GSet.quotient("C4", [0]),
-        TypeError,
-        "group must be a FiniteGroup, got 'C4'",
-    ),
-    "grid": (lambda: GSet.grid(C4, 0), ValueError, "n must be at least 1, got 0"),
-    "grid of C8": (
-        lambda: GSet.grid(cyclic(8), 3),
-        ValueError,
-        "group must map the pixel grid to itself.*got C8",
-    ),
-    "neighbours": (
-        lambda: GSet.neighbours(dihedral(3)),
-        ValueError,
-        "group must map the pixel grid.* got D3",
-    ),
-    "label": (lambda: GSet.regular(C4).stabilizer(4), ValueError, r"label must be one of 0 \.\. 3, got 4"),
-    "label below": (lambda: GSet.regular(C4).isomorphic(0, -1), ValueError, "label must be one of .* got -1"),
-    "label word": (lambda: GSet.regular(C4).stabilizer("e"), TypeError, "label must be an integer, got 'e'"),
-    "act g": (
-        lambda: GSet.regular(C4).act(-1, torch.tensor([0])),
-        ValueError,
-        "g must be an element .* got -1",
-    ),
-    "act many g": (
-        lambda: GSet.regular(C4).act(torch.tensor([0, 1]), torch.tensor([0, 1, 2])),
-        ValueError,
-        r"first axis of labels; g has shape \(2,\), labels has shape \(3,\)",
-    ),
-    "act labels": (
-        lambda: GSet.regular(C4).act(1, torch.tensor([0, -1])),
-        ValueError,
-        r"labels must hold labels 0 \.\. 3, got \[0, -1\]",
-    ),
-    "act float": (lambda: GSet.regular(C4).act(1, torch.zeros(2)), TypeError, "labels must be a LongTensor"),
-    "outputs": (
-        lambda: GSet.regular(C4).transform(torch.zeros(2, 5), 1),
-        ValueError,
-        r"outputs must have 4 entries \(one per label\) on the last axis, got .* \(2, 5\)",
-    ),
-    "outputs g": (lambda: GSet.regular(C4).transform(torch.zeros(4), -1), ValueError, "g must be an element"),
-    "outputs list": (lambda: GSet.regular(C4).transform([1.0], 1), TypeError, "outputs must be a Tensor"),
-    "union": (
-        lambda: GSet.regular(C4).union(GSet.regular(D4)),
-        ValueError,
-        "other must be a set of C4 as well, got a set of D4",
-    ),
-    "times": (lambda: GSet.regular(C4).times(C4), TypeError, r"other must be a GSet, got cyclic\(4\)"),
-    "restrict": (lambda: GSet.regular(D4).restrict((0, 1)), ValueError, "subgroup must be a subgroup of D4"),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_input_is_named(as_a_user, case):
-    call, error, message = MALFORMED[case]
-    with pytest.raises(error, match=message):
-        call()
+@pytest.mark.parametrize(
+    ("group", "table"),
+    [
+        (C4, broken(1, 0, 2)),  # no permutation
+        (C4, TURN[[0, 1, 1, 1]]),  # no homomorphism
+        (C4, TURN.roll(1, 0)),  # the identity moves labels
+        (D4, D4.product.T.contiguous()),  # an action from the right: (gh).l = h.(g.l)
+    ],
+)
+def test_a_table_that_is_no_action_is_refused(group, table):
+    with pytest.raises(ValueError, match=r"action must (be an action of|leave every label)"):
+        GSet(group, table)
 
 
 def test_an_empty_batch_of_labels_passes():
@@ -456,38 +351,6 @@ def test_a_table_that_is_an_action_of_the_rotations_alone_is_noticed():
         assert torch.equal(table[group.product[g]], table[g][table])
     with pytest.raises(ValueError, match="action must be an action of D4"):
         GSet(group, table)
-
-
-def test_names_of_neighbours_products_and_restrictions_are_those_of_their_members():
-    group = dihedral(4)
-    around = GSet.neighbours(group)
-    north_west = ["north-west", "north", "north-east", "west", "east", "south-west", "south", "south-east"]
-    assert around.names == north_west
-    # A quarter turn counter-clockwise: north becomes west, north-west south-west.
-    moved = {around.names[i]: around.names[int(around.action[1, i])] for i in range(8)}
-    assert moved["north"] == "west" and moved["north-west"] == "south-west" and moved["east"] == "north"
-    product = GSet.trivial(group, 2).times(around)
-    assert product.names[8 + 1] == "1; north" and len(product.names) == 16
-    assert around.restrict((0, 1, 2, 3)).names == north_west
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "words"),
-    [
-        (lambda: GSet.regular(cyclic(4)).stabilizer(True), TypeError, "label must be an integer, got True"),
-        (lambda: GSet.regular(cyclic(4)).act(torch.tensor([0, 1]), torch.zeros(2, 2, dtype=torch.long)),
-         ValueError, "labels must have one axis"),
-        (lambda: GSet(cyclic(2), torch.zeros(2, 1, dtype=torch.long), names=5),
-         TypeError, "names must hold 1 names, got 5"),
-        (lambda: GSet.jigsaw(cyclic(4), 2.0), ValueError, r"n must be 2 or 3 .*got 2.0"),
-        (lambda: cyclic(4).transform(torch.rand(4, 4), True), TypeError, "g must be an integer"),
-        (lambda: cyclic(4).transform(torch.rand(2, 4, 4), torch.tensor([-1, 0])),
-         ValueError, "g must hold elements 0 .. 3"),
-    ],
-)  # fmt: skip
-def test_what_would_be_a_silent_wrong_answer_is_refused(make, error, words, as_a_user):
-    with pytest.raises(error, match=words):
-        make()
 
 
 def test_a_selection_of_104_labels_takes_less_than_5_seconds():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from families import by_name, noise
+from families import by_name, noise, side_by_side
 
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
@@ -54,7 +54,7 @@ def random_law(inputs, labels, seed=0):
 
 def inputs_of(group):
     """Inputs without a symmetry, and inputs with one."""
-    return GSet.regular(group).union(GSet.quotient(group, group.subgroups()[-1]))
+    return side_by_side(GSet.regular(group), GSet.quotient(group, group.subgroups()[-1]))
 
 
 PAIRS = [
@@ -192,7 +192,11 @@ def test_t8_floor_is_the_optimum(group, action, symmetry):
 @pytest.mark.parametrize("group", [C4, dihedral(2)], **by_name)
 def test_inconsistency_floor_is_t4_for_any_choice(group):
     """Every pair of sets of eight labels that the library can make, every data symmetry, against T4's formula."""
-    sets = [GSet.neighbours(group), GSet.trivial(group, 8), GSet.grid(group, 2).union(GSet.grid(group, 2))]
+    sets = [
+        GSet.neighbours(group),
+        GSet.trivial(group, 8),
+        side_by_side(GSet.grid(group, 2), GSet.grid(group, 2)),
+    ]
     for true in sets:
         for assumed in sets:
             for symmetry in group.subgroups():

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_images, need_instance, need_padding, need_positive
+from eqssl_edu.errors import need_instance, need_integer, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup, need_exact, need_regular
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
 
@@ -27,7 +27,7 @@ class _ExpandedConv2d(nn.Module):
         need_positive(
             in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride
         )
-        need_padding(padding)
+        need_integer("padding", padding, least=0)
         need_instance("bias", bias, bool)
         need_exact(group)
         self.group = group
@@ -114,7 +114,7 @@ class LiftingConv2d(_ExpandedConv2d):
     def forward(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group out_height out_width"]:
-        need_images(images, self.in_channels)
+        need_shape("images", images, "B", self.in_channels, "H", "W")
         return self._convolve(images)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_padding, need_positive
+from eqssl_edu.errors import need_instance, need_integer, need_positive
 
 __all__ = ["eval_mode", "exactness_violations", "is_exact"]
 
@@ -32,12 +32,9 @@ def is_exact(size: int, kernel_size: int, stride: int, padding: int) -> bool:
         >>> is_exact(32, kernel_size=3, stride=2, padding=1), is_exact(33, kernel_size=3, stride=2, padding=1)
         (False, True)
     """
-    need_positive(size=size, kernel_size=kernel_size, stride=stride)
-    need_padding(padding)
-    if kernel_size > size + 2 * padding:
-        raise ValueError(
-            f"kernel_size must fit into size + 2 * padding = {size + 2 * padding}, {got(kernel_size)}"
-        )
+    need_positive(size=size, stride=stride)
+    need_integer("padding", padding, least=0)
+    need_integer("kernel_size", kernel_size, 1, size + 2 * padding)
     return (size + 2 * padding - kernel_size) % stride == 0
 
 
@@ -136,7 +133,8 @@ def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None
         return ()
     kernel, stride, padding, dilation = (a for a, _ in windows)
     # escnn has transposed convolutions of its own, which are no subclass of torch's.
-    if isinstance(layer, nn.modules.conv._ConvTransposeNd) or type(layer).__name__.endswith("ConvTransposed"):
+    transposed = isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d))
+    if transposed or type(layer).__name__.endswith("ConvTransposed"):
         return () if any(_two_axes(layer.output_padding)) else None
     window = dilation * (kernel - 1) + 1
     if padding == "same":  # torch pads an even window by one more on one side
@@ -156,9 +154,5 @@ def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None
 def _two_axes(value: object) -> tuple:
     """The last two entries of a layer's setting: a number or a word counts for both axes."""
     if isinstance(value, (tuple, list)):
-        if not value:
-            raise ValueError(
-                f"a layer's kernel_size, stride, padding and dilation must hold a number, {got(value)}"
-            )
         return (value[-2], value[-1]) if len(value) > 1 else (value[0], value[0])
     return (value, value)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.errors import need_instance, need_positive
 from eqssl_edu.groups import need_regular
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers.norm_pooling import GroupPool
@@ -73,7 +73,6 @@ class InvariantHead(nn.Module):
         self.linear = nn.Linear(in_channels, labels.size)
 
     def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
-        need_regular(features, self.labels.group, self.linear.in_features, grid=False)
         return self.linear(self.pool(features))
 
 
@@ -95,9 +94,4 @@ class FreeHead(nn.Linear):
         self.in_channels, self.order = in_channels, order
 
     def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
-        need_instance("features", features, Tensor)
-        if features.ndim != 3 or features.shape[1:] != (self.in_channels, self.order):
-            raise ValueError(
-                f"features must have shape (B, {self.in_channels}, {self.order}), {got(features)}"
-            )
         return super().forward(features.flatten(1))

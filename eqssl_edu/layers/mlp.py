@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_positive
-from eqssl_edu.groups import FiniteGroup, need_regular
+from eqssl_edu.errors import need_instance, need_positive, need_widths
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
 
 __all__ = ["FlatMLP", "GroupLinear", "GroupMLP"]
@@ -64,7 +64,6 @@ class GroupLinear(nn.Module):
         return transformed_copies(self.weight, self.table, self.places, width, -1)
 
     def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch out group"]:
-        need_regular(features, self.group, self.in_channels, grid=False)
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)
         flat = F.linear(features.flatten(1), self.expanded_weight(), bias)
         return flat.unflatten(1, (self.out_channels, self.group.order))
@@ -90,7 +89,7 @@ class GroupMLP(nn.Sequential):
 
     def __init__(self, group: FiniteGroup, channels: Sequence[int], norm_output: bool = False) -> None:
         need_instance("group", group, FiniteGroup)
-        need_widths(channels)
+        need_widths("channels", channels, least=2)
         need_instance("norm_output", norm_output, bool)
         layers: list[nn.Module] = []
         for width, next_width in itertools.pairwise(channels[:-1]):
@@ -121,7 +120,7 @@ class FlatMLP(nn.Module):
     def __init__(self, group: FiniteGroup, channels: Sequence[int]) -> None:
         super().__init__()
         need_instance("group", group, FiniteGroup)
-        need_widths(channels)
+        need_widths("channels", channels, least=2)
         self.group, self.channels, self.out_channels = group, tuple(channels), channels[-1]
         widths = [width * group.order for width in channels]
         layers: list[nn.Module] = []
@@ -130,13 +129,4 @@ class FlatMLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(*widths[-2:]))
 
     def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch out group"]:
-        need_regular(features, self.group, self.channels[0], grid=False)
         return self.layers(features.flatten(1)).unflatten(1, (self.out_channels, self.group.order))
-
-
-def need_widths(channels: Sequence[int]) -> None:
-    """Raise unless ``channels`` holds the widths of at least an input and an output."""
-    if not isinstance(channels, Sequence) or isinstance(channels, str) or len(channels) < 2:
-        raise ValueError(f"channels must hold the widths of input and output, {got(channels)}")
-    for width in channels:
-        need_positive(channels=width)

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_positive
-from eqssl_edu.groups import FiniteGroup, need_regular
+from eqssl_edu.errors import need_choice, need_instance, need_positive
+from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["GroupBatchNorm2d", "GroupPool", "HalvingPool2d"]
 
@@ -28,12 +28,6 @@ class GroupBatchNorm2d(nn.BatchNorm3d):
         super().__init__(channels)
         self.group = group
 
-    def forward(
-        self, maps: Float[Tensor, "batch channel group height width"]
-    ) -> Float[Tensor, "batch channel group height width"]:
-        need_regular(maps, self.group, self.num_features, grid=True)
-        return super().forward(maps)
-
 
 class GroupPool(nn.Module):
     """Pool over the group axis: regular to invariant, (B, C, |G|, ...) -> (B, C, ...).
@@ -48,15 +42,12 @@ class GroupPool(nn.Module):
     def __init__(self, group: FiniteGroup, kind: str = "max") -> None:
         super().__init__()
         need_instance("group", group, FiniteGroup)
-        if kind not in ("max", "mean"):
-            raise ValueError(f"kind must be 'max' or 'mean', {got(kind)}")
+        need_choice("kind", kind, ("max", "mean"))
         self.group, self.kind = group, kind
 
     def forward(
         self, features: Float[Tensor, "batch channel group *grid"]
     ) -> Float[Tensor, "batch channel *grid"]:
-        need_instance("features", features, Tensor)
-        need_regular(features, self.group, None, grid=features.ndim == 5)
         return features.amax(dim=2) if self.kind == "max" else features.mean(dim=2)
 
 
@@ -70,9 +61,6 @@ class HalvingPool2d(nn.Module):
     def forward(
         self, maps: Float[Tensor, "batch channel group height width"]
     ) -> Float[Tensor, "batch channel group half_height half_width"]:
-        need_instance("maps", maps, Tensor)
-        if maps.ndim != 5:
-            raise ValueError(f"maps must have shape (B, C, |G|, H, W), {got(maps)}")
         odd = [size % 2 for size in maps.shape[-2:]]
         window, padding = [2 + o for o in odd], odd
         planes = F.avg_pool2d(maps.flatten(1, 2), window, 2, padding, count_include_pad=False)

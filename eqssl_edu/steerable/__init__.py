@@ -9,8 +9,8 @@ element h of its C_n and D_n is element h of ours.
 """
 
 from eqssl_edu.steerable.escnn_import import enn, escnn_route, gspaces
+from eqssl_edu.steerable.escnn_modules import EscnnMaps, from_escnn
 from eqssl_edu.steerable.network import SteerableCNN
 from eqssl_edu.steerable.weights import load_r2conv
-from eqssl_edu.steerable.wrapped import EscnnMaps, from_escnn
 
 __all__ = ["EscnnMaps", "SteerableCNN", "enn", "escnn_route", "from_escnn", "gspaces", "load_r2conv"]

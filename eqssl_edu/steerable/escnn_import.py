@@ -41,9 +41,8 @@ def _import_escnn() -> tuple[bool, bool]:
     sys.modules.update(stand_ins)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of py3nj that is not there, and of escapes in escnn's own strings
+            # of py3nj that is not there, and of escapes in escnn's own strings
+            warnings.simplefilter("ignore")
             import escnn.nn  # noqa: F401
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(
@@ -63,6 +62,7 @@ from escnn import gspaces  # noqa: E402
 
 # escnn computes the Clebsch-Gordan coefficients of D_n and O(2) with scikit-learn's randomized_svd where it finds
 # that, and scikit-learn refuses the np.matrix that it hands over. Its other way, scipy's exact SVD, is taken instead.
+# No public name chooses between the two.
 escnn.group._numerical.randomized_svd = None
 
 

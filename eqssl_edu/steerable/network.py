@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.encoders import Encoder
-from eqssl_edu.errors import got, need_images, need_positive
+from eqssl_edu.encoders import Encoder, need_stages
+from eqssl_edu.errors import got, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import HalvingPool2d
+from eqssl_edu.steerable.escnn_fixes import FixedEscnn
 from eqssl_edu.steerable.escnn_import import enn, gspaces
-from eqssl_edu.steerable.mended import Mended
-from eqssl_edu.steerable.wrapped import EscnnMaps
+from eqssl_edu.steerable.escnn_modules import EscnnMaps
 
 __all__ = ["SteerableCNN"]
 
 
-class _BandLimitedStage(Mended):
+class _BandLimitedStage(FixedEscnn):
     """Convolution, norm and ELU for functions on a circle of frequencies 0 .. L, given by samples.
 
     (B, C, |G|, H, W) -> (B, C', |G|, H, W). The samples at the elements of C_n or D_n, n = 2 L + 2, and the Fourier
@@ -87,15 +85,8 @@ class SteerableCNN(Encoder):
         frequency: int = 3,
     ) -> None:
         super().__init__()
-        need_positive(in_channels=in_channels, kernel_size=kernel_size, frequency=frequency)
-        if not isinstance(channels, Sequence) or not channels:
-            raise ValueError(f"channels must hold the width of at least one stage, {got(channels)}")
-        for width in channels:
-            need_positive(channels=width)
-        if kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size must be odd, so that the padding keeps the size, {got(kernel_size)}"
-            )
+        need_stages(in_channels, channels, kernel_size)
+        need_positive(frequency=frequency)
         continuous = {"SO(2)": cyclic, "O(2)": dihedral}
         if isinstance(symmetry, FiniteGroup):
             self.group, order = symmetry, symmetry.rotations
@@ -132,7 +123,7 @@ class SteerableCNN(Encoder):
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch out group"]:
         """Regular features: the mean of the last feature maps over the inscribed disc."""
-        need_images(images, self.in_channels)
+        need_shape("images", images, "B", self.in_channels, "H", "W")
         maps = self.feature_maps(images)
         # Without the corners: at other angles than quarter turns, what is there comes from outside the picture.
         size = maps.shape[-1]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import need_instance, need_shape
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.steerable.escnn_import import enn
-from eqssl_edu.steerable.wrapped import group_of
+from eqssl_edu.steerable.escnn_modules import group_of
 
 __all__ = ["load_r2conv"]
 
@@ -36,34 +36,22 @@ def load_r2conv(layer: LiftingConv2d | GroupConv2d, r2conv: enn.R2Conv) -> None:
         >>> torch.allclose(layer(x)[:, 0], r2conv(image(x)).tensor, atol=1e-5)
         True
     """
-    if not isinstance(layer, (LiftingConv2d, GroupConv2d)):
-        raise TypeError(f"layer must be a LiftingConv2d or a GroupConv2d, {got(layer)}")
-    if not isinstance(r2conv, enn.R2Conv):
-        raise TypeError(f"r2conv must be an escnn.nn.R2Conv, {got(r2conv)}")
+    need_instance("layer", layer, (LiftingConv2d, GroupConv2d))
+    need_instance("r2conv", r2conv, enn.R2Conv)
     group = group_of(r2conv.space)
     if group != layer.group:
         raise ValueError(f"r2conv must be over the layer's group {layer.group.name}, got {group.name}")
-    for key, wanted in {
-        "kernel_size": layer.kernel_size,
-        "stride": layer.stride,
-        "padding": layer.padding,
-        "dilation": 1,
-        "groups": 1,
-        "padding_mode": "zeros",
-    }.items():
-        if getattr(r2conv, key) != wanted:
-            raise ValueError(f"r2conv must have {key} = {wanted}, got {getattr(r2conv, key)}")
+    same = {name: getattr(layer, name) for name in ("kernel_size", "stride", "padding")}
+    for name, wanted in {**same, "dilation": 1, "groups": 1, "padding_mode": "zeros"}.items():
+        if getattr(r2conv, name) != wanted:
+            raise ValueError(f"r2conv must have {name} = {wanted}, got {getattr(r2conv, name)}")
     with torch.no_grad():
         # In eval mode too: what escnn keeps expanded there may be older than the weights.
         kernel, bias = r2conv.expand_parameters()
         bias = torch.zeros(len(kernel)) if bias is None else bias
         lifts = isinstance(layer, LiftingConv2d)
         planes = layer.in_channels * (1 if lifts else group.order)
-        if kernel.shape[:2] != (layer.out_channels * group.order, planes):
-            raise ValueError(
-                f"r2conv must lead from {planes} to {layer.out_channels * group.order} planes, got "
-                f"{kernel.shape[1]} to {kernel.shape[0]}"
-            )
+        need_shape("the kernel of r2conv", kernel, layer.out_channels * group.order, planes, "k", "k")
         if layer.bias is None and bias.any():
             raise ValueError("layer must have a bias, since r2conv has one that is not zero")
         before = layer.weight.clone()

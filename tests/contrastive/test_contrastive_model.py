@@ -79,7 +79,7 @@ def steerable():
 
 ENCODERS = {  # and what their errors of equivariance allow: escnn's kernels are made in single precision
     "GroupCNN": (lambda: GroupCNN(GROUP, channels=(3, 4)), 1e-12),
-    "GroupResNet": (lambda: GroupResNet(GROUP, in_channels=1, width=2, image_size=8), 1e-10),
+    "GroupResNet": (lambda: GroupResNet(GROUP, in_channels=1, width=2), 1e-10),
     "a symmetrised plain network": (
         lambda: SymmetrizedEncoder(GROUP, nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Tanh())),
         1e-12,

@@ -22,7 +22,7 @@ from eqssl_edu.layers import (
 )
 
 C4, D4 = cyclic(4), dihedral(4)
-GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
+GROUPS = [cyclic(1), cyclic(4), dihedral(1), dihedral(4)]
 by_name = {"ids": lambda group: group.name}
 for_all_groups = pytest.mark.parametrize("group", GROUPS, **by_name)
 
@@ -64,10 +64,7 @@ def error(layer, x, before, after):
 WINDOWS = [
     (1, 1, 0, 5),
     (3, 1, 1, 6),
-    (3, 1, 0, 7),
-    (2, 2, 0, 6),
     (4, 2, 1, 8),
-    (3, 2, 1, 7),
     (5, 2, 2, 9),
     (3, 3, 0, 9),
 ]
@@ -91,10 +88,8 @@ def test_group_convolution_is_equivariant(group, window):
     assert error(layer, maps, group.transform_maps, group.transform_maps) < 1e-12
 
 
-@pytest.mark.parametrize(
-    "window", [(3, 2, 1, 32), (2, 2, 0, 9), (4, 2, 1, 33), (1, 2, 0, 8), (3, 3, 0, 8)], ids=str
-)
-@pytest.mark.parametrize("group", [cyclic(2), cyclic(4), dihedral(1), dihedral(4)], **by_name)
+@pytest.mark.parametrize("window", [(3, 2, 1, 32), (4, 2, 1, 33), (3, 3, 0, 8)], ids=str)
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(1), dihedral(4)], **by_name)
 def test_e1_a_wrong_stride_breaks_the_equivariance(group, window):
     """The must-fail twin: rule E1 broken, and the error is of the size of the signal."""
     kernel, stride, padding, size = window
@@ -102,15 +97,8 @@ def test_e1_a_wrong_stride_breaks_the_equivariance(group, window):
     assert error(layer, noise(8, 1, size, size), group.transform, group.transform_maps) > 0.5
 
 
-def test_e1_stride_two_on_noise_is_off_by_more_than_100_percent():
-    layer = seeded(lambda: LiftingConv2d(C4, 1, 4, 3, stride=2, padding=1, bias=False))
-    x = noise(4, 1, 32, 32)
-    turned, reference = layer(C4.transform(x, 1)), C4.transform_maps(layer(x), 1)
-    assert (turned - reference).norm() > reference.norm()
-
-
 @for_all_groups
-@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+@pytest.mark.parametrize("kernel", [2, 3])
 def test_expanded_weight_of_the_lifting_convolution(group, kernel):
     """Plane c' |G| + g reads channel c with the kernel turned by g."""
     layer = seeded(lambda: LiftingConv2d(group, 2, 3, kernel))
@@ -121,7 +109,7 @@ def test_expanded_weight_of_the_lifting_convolution(group, kernel):
 
 
 @for_all_groups
-@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+@pytest.mark.parametrize("kernel", [2, 3])
 def test_expanded_weight_of_the_group_convolution(group, kernel):
     """Twist and shift: plane c' |G| + g reads plane c |G| + h with g . psi[g^-1 h]."""
     layer = seeded(lambda: GroupConv2d(group, 2, 3, kernel))
@@ -135,7 +123,7 @@ def test_expanded_weight_of_the_group_convolution(group, kernel):
             assert torch.equal(expanded[g :: group.order, h :: group.order], group.transform(base, g))
 
 
-@pytest.mark.parametrize("group", [C4, dihedral(2), D4], **by_name)
+@pytest.mark.parametrize("group", [C4, D4], **by_name)
 def test_group_convolution_formula(group):
     """y[c', g] = sum_c,h (g . psi_c'c[g^-1 h]) * x[c, h] + b_c', one small convolution at a time."""
     layer, maps = seeded(lambda: GroupConv2d(group, 2, 3, 3, padding=1)), noise(2, 2, group.order, 5, 5)
@@ -160,11 +148,10 @@ def test_over_the_trivial_group_both_are_conv2d():
         assert (layer(x)[:, :, 0] - plain).abs().max() < 1e-12
 
 
-@for_all_groups
 @pytest.mark.parametrize("bias", [True, False])
-def test_parameter_counts(group, bias):
+def test_parameter_counts(bias):
     """One kernel of |G| slices per pair of channels, one bias per channel; the expanded kernel is |G| times larger."""
-    order = group.order
+    group, order = D4, D4.order
     lifting, convolution = (kind(group, 2, 3, 5, bias=bias) for kind in (LiftingConv2d, GroupConv2d))
     assert sum(p.numel() for p in lifting.parameters()) == 3 * 2 * 25 + 3 * bias
     assert sum(p.numel() for p in convolution.parameters()) == 3 * 2 * order * 25 + 3 * bias
@@ -189,14 +176,14 @@ def expansion_of(layer):
 
 
 @for_all_groups
-@pytest.mark.parametrize("kernel", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [2, 3])
 def test_e2_weights_to_expanded_kernel_has_full_rank(group, kernel):
     for kind in (LiftingConv2d, GroupConv2d):
         layer = kind(group, 1, 1, kernel, bias=False).double()
         assert rank_of_weights(expansion_of(layer), layer.weight.shape) == layer.weight.numel()
 
 
-@pytest.mark.parametrize("group", [C4, dihedral(2), D4], **by_name)
+@pytest.mark.parametrize("group", [C4, D4], **by_name)
 def test_e2_every_equivariant_kernel_is_reached(group):
     """Mean of all transforms = the projector onto equivariant kernels (g, h, x, y); its rank is our weight count."""
     order, k = group.order, 3
@@ -312,7 +299,7 @@ def test_group_pool_is_the_max_or_the_mean():
 
 
 @for_all_groups
-@pytest.mark.parametrize("size", [1, 2, 5, 6, 7, 8])
+@pytest.mark.parametrize("size", [1, 2, 5, 8])
 def test_halving_pool_is_exact_at_every_size(group, size):
     maps = noise(8, 3, group.order, size, size)
     layer = HalvingPool2d()
@@ -333,10 +320,9 @@ def test_halving_pool_takes_averages():
     assert HalvingPool2d()(even).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
-@for_all_groups
-def test_torch_pooling_with_a_window_of_one_along_the_group(group):
-    maps = noise(8, 3, group.order, 6, 6)
-    assert error(nn.MaxPool3d((1, 2, 2)), maps, group.transform_maps, group.transform_maps) < 1e-12
+def test_torch_pooling_with_a_window_of_one_along_the_group():
+    maps = noise(8, 3, 8, 6, 6)
+    assert error(nn.MaxPool3d((1, 2, 2)), maps, D4.transform_maps, D4.transform_maps) < 1e-12
 
 
 def test_torch_pooling_along_the_group_breaks_the_equivariance():
@@ -351,19 +337,14 @@ def test_torch_pooling_along_the_group_breaks_the_equivariance():
 # -- heads -------------------------------------------------------------------------------------------------------
 
 LABEL_SETS = {
-    "C4 regular": GSet.regular(C4),
-    "D4 regular": GSet.regular(D4),
+    "C1 regular": GSet.regular(cyclic(1)),
     "C8 regular": GSet.regular(cyclic(8)),
     "D3 regular": GSet.regular(dihedral(3)),
     "D4/<m>": GSet.quotient(D4, (0, 4)),
     "D4 trivial": GSet.trivial(D4, 3),
-    "C4 neighbours": GSet.neighbours(C4),
-    "D4 neighbours": GSet.neighbours(D4),
     "D4 grid": GSet.grid(D4, 3),
     "D4 jigsaw conjugation": GSet.jigsaw(D4, 2, "conjugation"),
     "C4 jigsaw left": GSet.jigsaw(C4, 2, "left"),
-    "C4 jigsaw trivial": GSet.jigsaw(C4, 2, "trivial"),
-    "C1 regular": GSet.regular(cyclic(1)),
 }
 for_all_sets = pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=LABEL_SETS.keys())
 
@@ -436,10 +417,9 @@ def test_t7_one_bias_per_orbit_is_every_invariant_bias(labels):
     assert dimension == GSetHead(labels, 2).bias.numel() == len(labels.orbits)
 
 
-@for_all_sets
-def test_t7_head_has_the_order_times_fewer_weights(labels):
-    order = labels.group.order
-    assert order * GSetHead(labels, 5).weight.numel() == FreeHead(labels, 5, order).weight.numel()
+def test_t7_head_has_the_order_times_fewer_weights():
+    labels = LABEL_SETS["D4 grid"]
+    assert 8 * GSetHead(labels, 5).weight.numel() == FreeHead(labels, 5, 8).weight.numel()
 
 
 @for_all_sets
@@ -526,120 +506,6 @@ def test_layers_run_under_autocast():
     assert all(parameter.grad.isfinite().all() for parameter in layers.parameters())
 
 
-# -- malformed input ---------------------------------------------------------------------------------------------
-
-R4 = GSet.regular(C4)
-MALFORMED = {
-    "group": (lambda: LiftingConv2d("C4", 1, 1, 3), TypeError, "group must be a FiniteGroup, got 'C4'"),
-    "C8": (lambda: GroupConv2d(cyclic(8), 1, 1, 3), ValueError, "group must map the pixel grid.*got C8"),
-    "in_channels": (lambda: LiftingConv2d(C4, 0, 1, 3), ValueError, "in_channels must be at least 1, got 0"),
-    "out_channels": (
-        lambda: GroupConv2d(C4, 1, 2.0, 3),
-        TypeError,
-        "out_channels must be an integer, got 2.0",
-    ),
-    "kernel_size": (
-        lambda: GroupConv2d(C4, 1, 1, (3, 3)),
-        TypeError,
-        r"kernel_size must be an integer, got \(3, 3\)",
-    ),
-    "stride": (lambda: GroupConv2d(C4, 1, 1, 3, stride=0), ValueError, "stride must be at least 1, got 0"),
-    "padding": (
-        lambda: GroupConv2d(C4, 1, 1, 3, padding=-1),
-        ValueError,
-        "padding must be at least 0, got -1",
-    ),
-    "padding word": (
-        lambda: LiftingConv2d(C4, 1, 1, 3, padding="same"),
-        TypeError,
-        "padding must .* got 'same'",
-    ),
-    "images": (
-        lambda: LiftingConv2d(C4, 2, 1, 3)(torch.zeros(1, 3, 9, 9)),
-        ValueError,
-        r"images must have shape \(B, 2, H, W\), got .* \(1, 3, 9, 9\)",
-    ),
-    "one image": (
-        lambda: LiftingConv2d(C4, 2, 1, 3)(torch.zeros(2, 9, 9)),
-        ValueError,
-        "images must have shape",
-    ),
-    "maps": (
-        lambda: GroupConv2d(C4, 2, 1, 3)(torch.zeros(1, 2, 8, 9, 9)),
-        ValueError,
-        r"maps must have shape \(B, 2, 4, H, W\) for C4, got .* \(1, 2, 8, 9, 9\)",
-    ),
-    "channels of maps": (
-        lambda: GroupConv2d(C4, 2, 1, 3)(torch.zeros(1, 3, 4, 9, 9)),
-        ValueError,
-        r"maps must have shape \(B, 2, 4, H, W\)",
-    ),
-    "images for maps": (
-        lambda: GroupConv2d(C4, 2, 1, 3)(torch.zeros(1, 8, 9, 9)),
-        ValueError,
-        "maps must have",
-    ),
-    "norm": (lambda: GroupBatchNorm2d(C4, 0), ValueError, "channels must be at least 1, got 0"),
-    "norm group": (lambda: GroupBatchNorm2d(4, 4), TypeError, "group must be a FiniteGroup, got 4"),
-    "norm maps": (
-        lambda: GroupBatchNorm2d(C4, 2)(torch.zeros(1, 2, 8, 9, 9)),
-        ValueError,
-        "maps must have shape",
-    ),
-    "pool kind": (lambda: GroupPool(C4, "sum"), ValueError, "kind must be 'max' or 'mean', got 'sum'"),
-    "pool group": (lambda: GroupPool(None), TypeError, "group must be a FiniteGroup, got None"),
-    "pool features": (
-        lambda: GroupPool(C4)(torch.zeros(1, 2, 8)),
-        ValueError,
-        r"features must have shape \(B, C, 4\) for C4, got .* \(1, 2, 8\)",
-    ),
-    "halve": (
-        lambda: HalvingPool2d()(torch.zeros(1, 2, 8, 8)),
-        ValueError,
-        r"maps must have shape \(B, C, \|G\|",
-    ),
-    "head labels": (lambda: GSetHead(C4, 3), TypeError, r"labels must be a GSet, got cyclic\(4\)"),
-    "head channels": (lambda: GSetHead(R4, 0), ValueError, "in_channels must be at least 1, got 0"),
-    "head features": (
-        lambda: GSetHead(R4, 3)(torch.zeros(2, 3, 8)),
-        ValueError,
-        r"features must have shape \(B, 3, 4\) for C4, got .* \(2, 3, 8\)",
-    ),
-    "head maps": (
-        lambda: GSetHead(R4, 3)(torch.zeros(2, 3, 4, 5, 5)),
-        ValueError,
-        "features must have shape",
-    ),
-    "naive labels": (lambda: InvariantHead("C4", 3), TypeError, "labels must be a GSet, got 'C4'"),
-    "naive channels": (lambda: InvariantHead(R4, -1), ValueError, "in_channels must be at least 1, got -1"),
-    "naive features": (
-        lambda: InvariantHead(R4, 3)(torch.zeros(2, 4, 4)),
-        ValueError,
-        "features must have shape",
-    ),
-    "free labels": (lambda: FreeHead(None, 3, 4), TypeError, "labels must be a GSet, got None"),
-    "free order": (lambda: FreeHead(R4, 3, 0), ValueError, "order must be at least 1, got 0"),
-    "free features": (
-        lambda: FreeHead(R4, 3, 4)(torch.zeros(2, 4, 3)),
-        ValueError,
-        r"features must have shape \(B, 3, 4\), got .* \(2, 4, 3\)",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_input_is_named(as_a_user, case):
-    call, error_type, message = MALFORMED[case]
-    with pytest.raises(error_type, match=message):
-        call()
-
-
-def test_dilation_and_channel_groups_do_not_exist():
-    for setting in ("dilation", "groups"):
-        with pytest.raises(TypeError, match=setting):
-            GroupConv2d(C4, 2, 2, 3, **{setting: 2})
-
-
 def test_the_naive_head_pools_by_the_maximum():
     head, z = seeded(lambda: InvariantHead(GSet.regular(C4), 3)), noise(5, 3, 4)
     wanted = z.amax(dim=2) @ head.linear.weight.T + head.linear.bias
@@ -650,15 +516,3 @@ def test_logits_of_a_new_head_have_about_the_variance_of_the_features():
     torch.manual_seed(0)
     head = GSetHead(GSet.jigsaw(D4, 2), 64).double()
     assert 0.8 < head(noise(400, 64, 8)).std() < 1.25
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [LiftingConv2d(C4, 1, 1, 3), GroupConv2d(C4, 1, 1, 3), GroupPool(C4), GroupBatchNorm2d(C4, 1), HalvingPool2d(),
-     GSetHead(GSet.regular(C4), 1), InvariantHead(GSet.regular(C4), 1), FreeHead(GSet.regular(C4), 1, 4)],
-    ids=lambda layer: type(layer).__name__,
-)  # fmt: skip
-@pytest.mark.parametrize("wrong", [[[1.0]], None, 3, "maps"])
-def test_what_is_no_tensor_is_named(layer, wrong, as_a_user):
-    with pytest.raises(TypeError, match=r"(images|maps|features) must be a Tensor"):
-        layer(wrong)

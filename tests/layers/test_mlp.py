@@ -5,8 +5,8 @@ import torch
 from families import GROUPS, by_name, features, own_elements
 from torch import nn
 
-from eqssl_edu.contrastive import FlatMLP, GroupLinear, GroupMLP
 from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.layers import FlatMLP, GroupLinear, GroupMLP
 
 
 def violation(head, group, count=8, channels=3):
@@ -114,20 +114,3 @@ def test_gradients():
         lambda weight: torch.func.functional_call(layer, {"weight": weight}, (z.detach(),)),
         layer.weight.detach().requires_grad_(),
     )
-
-
-def test_errors_name_the_argument(as_a_user):
-    group = cyclic(4)
-    with pytest.raises(TypeError, match="group must be a FiniteGroup, got 'C4'"):
-        GroupLinear("C4", 3, 5)
-    with pytest.raises(ValueError, match="out_channels must be at least 1, got 0"):
-        GroupLinear(group, 3, 0)
-    with pytest.raises(ValueError, match=r"features must have shape \(B, 3, 4\) for C4"):
-        GroupLinear(group, 3, 5)(torch.zeros(2, 2, 4))
-    for head in (GroupMLP, FlatMLP):
-        with pytest.raises(
-            ValueError, match=r"channels must hold the widths of input and output, got \(3,\)"
-        ):
-            head(group, (3,))
-        with pytest.raises(ValueError, match="channels must be at least 1, got 0"):
-            head(group, (3, 0, 5))

@@ -146,7 +146,7 @@ def steerable_cnn():
 
 
 ENCODERS = {
-    "GroupResNet": lambda: GroupResNet(cyclic(4), in_channels=1, width=2, image_size=8),
+    "GroupResNet": lambda: GroupResNet(cyclic(4), in_channels=1, width=2),
     "SymmetrizedEncoder": lambda: SymmetrizedEncoder(cyclic(4), plain_network()),
     "escnn": escnn_encoder,
     "SteerableCNN": steerable_cnn,

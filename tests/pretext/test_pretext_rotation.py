@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from families import by_name, label_error, noise
+from families import by_name, label_error, noise, side_by_side
 
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
@@ -83,7 +83,7 @@ def test_t3_holds_for_no_free_head():
 def test_t3_equivariant_maps_into_r_g_are_as_many_as_scorers(group):
     """On any finite set of inputs the equivariant maps into R^G have the dimension of the functions s: |inputs|."""
     orbits = [GSet.quotient(group, subgroup) for subgroup in group.subgroups()]
-    for inputs in [*orbits, orbits[0].union(orbits[-1])]:
+    for inputs in [*orbits, side_by_side(orbits[0], orbits[-1])]:
         pairs = inputs.times(GSet.regular(group))  # an equivariant map is constant on the orbits of (y, l)
         assert len(pairs.orbits) == inputs.size
 

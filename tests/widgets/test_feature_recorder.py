@@ -56,7 +56,7 @@ def test_a_layer_of_ones_own_gets_a_cyclic_group():
 
 
 def test_a_container_does_not_repeat_its_last_layer_but_a_block_counts():
-    names = list(FeatureRecorder(GroupResNet(cyclic(4), in_channels=1, width=2, image_size=16), IMAGE).layers)
+    names = list(FeatureRecorder(GroupResNet(cyclic(4), in_channels=1, width=2), IMAGE).layers)
     assert "stem" not in names and "stem.2" in names
     assert "blocks.0" in names  # its sum is not the output of a layer inside
 

@@ -396,7 +396,7 @@ def test_a_resnet_of_plain_torch_and_a_photo(tmp_path, monkeypatch):
     [
         lambda: FieldExplorer(encoder(), IMAGE, compare=matched_cnn(encoder())),
         lambda: FieldExplorer(encoder(dihedral(4), 3), PHOTO, compare=nn.Conv2d(3, 64, 3)),
-        lambda: FieldExplorer(GroupResNet(cyclic(4), 3, width=16, image_size=32), PHOTO[:, :32, :32]),
+        lambda: FieldExplorer(GroupResNet(cyclic(4), 3, width=16), PHOTO[:, :32, :32]),
     ],
     ids=["C4", "D4, photo", "ResNet"],
 )

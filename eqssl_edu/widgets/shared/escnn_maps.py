@@ -39,9 +39,9 @@ class EscnnFields:
 
     def __init__(self) -> None:
         # The import also teaches escnn's modules to be copied.
-        from eqssl_edu.steerable import wrapped
+        from eqssl_edu.steerable import escnn_modules
 
-        self._wrapped = wrapped
+        self._modules = escnn_modules
         self._known: dict[object, tuple[FiniteGroup, Tensor] | None] = {}
 
     @staticmethod
@@ -65,6 +65,7 @@ class EscnnFields:
 
     def _table(self, fields: object) -> tuple[FiniteGroup, Tensor] | None:
         try:
-            return self._wrapped.group_of(fields.gspace), torch.cat(self._wrapped._lifting(fields))
+            tables = self._modules.lifting_tables(fields)
+            return self._modules.group_of(fields.gspace), torch.cat(tables)
         except ValueError:  # a group or a field of another kind
             return None

@@ -8,15 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.encoders import Encoder
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.steerable.escnn_fixes import FixedEscnn
 from eqssl_edu.steerable.escnn_import import enn, gspaces
-from eqssl_edu.steerable.mended import Mended
 
-__all__ = ["EscnnMaps", "from_escnn", "group_of"]
+__all__ = ["EscnnMaps", "from_escnn", "group_of", "lifting_tables"]
 
 
-class EscnnMaps(Mended):
+class EscnnMaps(FixedEscnn):
     """An escnn module as a torch module: images, or regular maps, to regular maps (B, C, |G|, H, W).
 
     Every field of the output must be a permutation of finitely many points, as regular, quotient and trivial fields
@@ -24,14 +24,14 @@ class EscnnMaps(Mended):
     constant on the cosets, so it still knows nothing that tells the elements of a coset apart.
 
     Arguments:
-        module: any escnn module on the plane over a finite group. It is mended in place: see ``from_escnn``.
+        module: any escnn module on the plane over a finite group. It is repaired in place: see ``from_escnn``.
     """
 
     def __init__(self, module: enn.EquivariantModule) -> None:
         if not isinstance(module, enn.EquivariantModule) or not isinstance(module.out_type, enn.FieldType):
             raise TypeError(f"module must be an escnn module with an in_type and an out_type, {got(module)}")
         group = group_of(module.in_type.gspace)
-        index = torch.cat(_lifting(module.out_type))
+        index = torch.cat(lifting_tables(module.out_type))
         super().__init__(module)
         self.group, self.out_channels = group, len(index)
         self.register_buffer("index", index.flatten(), persistent=False)
@@ -39,14 +39,8 @@ class EscnnMaps(Mended):
     def forward(
         self, maps: Float[Tensor, "batch channel *group height width"]
     ) -> Float[Tensor, "batch out order out_height out_width"]:
-        planes = maps.flatten(1, -3)
-        if planes.shape[1] != self.module.in_type.size:
-            raise ValueError(
-                f"maps must have {self.module.in_type.size} planes for this escnn module, {got(maps)}"
-            )
-        fields = self.module(self.module.in_type(planes)).tensor
-        if fields.ndim != 4:
-            raise ValueError(f"module must give feature maps (B, planes, H, W), {got(fields)}")
+        fields = self.module(self.module.in_type(maps.flatten(1, -3))).tensor
+        need_shape("the module's output", fields, "B", "planes", "H", "W")
         return fields[:, self.index].unflatten(1, (self.out_channels, self.group.order))
 
 
@@ -74,7 +68,7 @@ class _EscnnEncoder(Encoder):
 def from_escnn(module: enn.EquivariantModule) -> Encoder:
     """Any escnn module with regular or quotient output as an encoder: images (B, C, H, W) -> (B, C', |G|).
 
-    The encoder holds this very module, so both share their weights. The module is mended in place (one state dict in
+    The encoder holds this very module, so both share their weights. The module is repaired in place (one state dict in
     either mode, own bases), so train and save it through the encoder.
 
     Arguments:
@@ -109,7 +103,7 @@ def group_of(plane: gspaces.GSpace) -> FiniteGroup:
     return group
 
 
-def _lifting(fields: enn.FieldType) -> list[Tensor]:
+def lifting_tables(fields: enn.FieldType) -> list[Tensor]:
     """For each orbit of the fields' points a table (1, |G|): [h] = the plane to which h moves the first point."""
     tables, start = [], 0
     for field in fields:

@@ -9,14 +9,14 @@ from torch import nn
 
 from eqssl_edu.steerable.escnn_import import enn, escnn, gspaces
 
-__all__ = ["Mended"]
+__all__ = ["FixedEscnn"]
+
+BasisManager = (
+    enn.modules.basismanager.BasisManager
+)  # escnn.nn exports what is made of it, and not this class
 
 # escnn's groups and representations are singletons full of local functions, which pickle refuses. They are known by
 # a few plain values, so a copy or a pickle needs those alone. (copy.deepcopy asks copyreg as well.)
-
-
-def _group(kind: type, keys: dict):
-    return kind._generator(**keys)
 
 
 def _irrep(group, name: tuple):
@@ -29,8 +29,12 @@ def _representation(group, name, irreps, basis, nonlinearities, attributes):
 
 
 def _register_reducers() -> None:
-    for kind in (escnn.group.CyclicGroup, escnn.group.DihedralGroup, escnn.group.SO2, escnn.group.O2):
-        copyreg.pickle(kind, lambda group: (_group, (type(group), group._keys)))
+    copyreg.pickle(escnn.group.CyclicGroup, lambda group: (escnn.group.cyclic_group, (group.N,)))
+    copyreg.pickle(
+        escnn.group.DihedralGroup, lambda group: (escnn.group.dihedral_group, (group.rotation_order,))
+    )
+    copyreg.pickle(escnn.group.SO2, lambda group: (escnn.group.so2_group, ()))
+    copyreg.pickle(escnn.group.O2, lambda group: (escnn.group.o2_group, ()))
     copyreg.pickle(escnn.group.IrreducibleRepresentation, lambda irrep: (_irrep, (irrep.group, irrep.id)))
     copyreg.pickle(
         escnn.group.Representation,
@@ -39,6 +43,7 @@ def _register_reducers() -> None:
             (r.group, r.name, r.irreps, r.change_of_basis, r.supported_nonlinearities, r.attributes),
         ),
     )
+    # Its argument ``sg_id`` is kept without a public name; ``rotations_order`` and ``flips_order`` lose the axis.
     copyreg.pickle(gspaces.GSpace2D, lambda space: (gspaces.GSpace2D, (space._sg_id,)))
     # It keeps the hash of a string, which is another one in every process.
     copyreg.pickle(enn.FieldType, lambda fields: (enn.FieldType, (fields.gspace, fields.representations)))
@@ -47,8 +52,8 @@ def _register_reducers() -> None:
 _register_reducers()
 
 
-class Mended(nn.Module):
-    """Holds an escnn module and mends its three flaws, in place.
+class FixedEscnn(nn.Module):
+    """Holds an escnn module and repairs its three flaws, in place.
 
     1. In eval mode escnn's layers with weights keep an expanded copy of them. It enters the state dict (whose keys
        then depend on the mode), it is part of a graph (which cannot be copied), and it goes stale when weights are
@@ -65,15 +70,13 @@ class Mended(nn.Module):
         memo = {}
         for parent in module.modules():
             for name, child in parent.named_children():
-                if isinstance(child, enn.modules.basismanager.BasisManager) and hasattr(
-                    child, "sampled_basis"
-                ):
+                if isinstance(child, BasisManager) and hasattr(child, "sampled_basis"):
                     # The analytic basis behind the samples is never changed: that one may be shared.
                     memo[id(child.basis)] = child.basis
                     setattr(parent, name, copy.deepcopy(child, memo))
         self.train(module.training)
 
-    def train(self, mode: bool = True) -> Mended:
+    def train(self, mode: bool = True) -> FixedEscnn:
         super().train(mode)
         for layer in self.module.modules():
             if hasattr(layer, "expand_parameters"):
