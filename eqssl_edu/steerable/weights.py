@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from eqssl_edu.errors import need_instance, need_shape
+from eqssl_edu.errors import need_instance
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.steerable.escnn_import import enn
 from eqssl_edu.steerable.escnn_modules import group_of
@@ -51,7 +51,9 @@ def load_r2conv(layer: LiftingConv2d | GroupConv2d, r2conv: enn.R2Conv) -> None:
         bias = torch.zeros(len(kernel)) if bias is None else bias
         lifts = isinstance(layer, LiftingConv2d)
         planes = layer.in_channels * (1 if lifts else group.order)
-        need_shape("the kernel of r2conv", kernel, layer.out_channels * group.order, planes, "k", "k")
+        wanted = (layer.out_channels * group.order, planes)
+        if kernel.shape[:2] != wanted:
+            raise ValueError(f"r2conv must lead from and to {wanted[::-1]} planes, got {kernel.shape[1::-1]}")
         if layer.bias is None and bias.any():
             raise ValueError("layer must have a bias, since r2conv has one that is not zero")
         before = layer.weight.clone()

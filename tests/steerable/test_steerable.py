@@ -19,8 +19,8 @@ from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, escnn_route, from_escnn, gspaces, load_r2conv
 
-SYMMETRIES = [cyclic(4), cyclic(8), dihedral(4), dihedral(8), "SO(2)", "O(2)"]
-GRID = [cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
+SYMMETRIES = [cyclic(4), dihedral(8), "SO(2)", "O(2)"]
+GRID = [cyclic(4), dihedral(1), dihedral(4)]
 
 
 def name(symmetry):
@@ -79,7 +79,7 @@ def test_conventions_image_action_is_escnns_bit_for_bit(group):
         assert torch.equal(group.transform(images, g), trivial.transform(images, element))
 
 
-@pytest.mark.parametrize("group", [*GRID, cyclic(8), dihedral(8)], ids=name)
+@pytest.mark.parametrize("group", [*GRID, dihedral(8)], ids=name)
 def test_conventions_regular_action_is_escnns_bit_for_bit(group):
     """The channel c |G| + h of escnn is [c, h] here."""
     z = noise(2, 3, group.order)
@@ -89,7 +89,7 @@ def test_conventions_regular_action_is_escnns_bit_for_bit(group):
         assert torch.equal(group.transform_features(z, g), moved)
 
 
-@pytest.mark.parametrize("group", [*GRID, cyclic(8), dihedral(8)], ids=name)
+@pytest.mark.parametrize("group", [*GRID, dihedral(8)], ids=name)
 def test_conventions_cayley_table_is_escnns(group):
     elements = plane_of(group).fibergroup.elements
     products = [[elements.index(a @ b) for b in elements] for a in elements]
@@ -445,7 +445,7 @@ def test_quarter_turns_and_reflections_are_exact(symmetry, training):
     assert (encoder(torch.rot90(images, 1, dims=(-2, -1))) - z).norm() > 0.01 * z.norm()  # must fail
 
 
-@pytest.mark.parametrize("size", [12, 7, 4, 2, 1])
+@pytest.mark.parametrize("size", [12, 7, 1])
 def test_corners_of_the_maps_do_not_count(size):
     encoder, images = trained(cyclic(8)).eval(), noise(2, 1, size, size)
     maps = encoder.feature_maps(images)
@@ -578,65 +578,36 @@ def test_without_escnn_the_error_says_how_to_install_it():
 # -- errors ---------------------------------------------------------------------------------------------------------
 
 
-def test_errors_of_steerable_cnn_name_the_argument(as_a_user):
-    with pytest.raises(
-        ValueError, match="symmetry must be a FiniteGroup, 'SO\\(2\\)' or 'O\\(2\\)', got 'C8'"
-    ):
-        SteerableCNN("C8")
-    with pytest.raises(ValueError, match="kernel_size must be odd"):
-        SteerableCNN(cyclic(8), kernel_size=4)
-    with pytest.raises(ValueError, match="channels must hold the width of at least one stage"):
-        SteerableCNN(cyclic(8), channels=())
-    with pytest.raises(ValueError, match="channels must hold the width of at least one stage, got 8"):
-        SteerableCNN(cyclic(8), channels=8)
-    with pytest.raises(ValueError, match="symmetry must be a FiniteGroup"):
-        SteerableCNN(["C8"])
-    with pytest.raises(ValueError, match="channels must be at least 1"):
-        SteerableCNN(cyclic(8), channels=(4, 0))
-    with pytest.raises(ValueError, match="frequency must be at least 1"):
-        SteerableCNN("SO(2)", frequency=0)
-    with pytest.raises(ValueError, match="images must have shape \\(B, 1, H, W\\)"):
-        SteerableCNN(cyclic(8), channels=(2,))(noise(2, 3, 9, 9))
-    with pytest.raises(ValueError, match="z must have shape"):
-        turn_features(cyclic(8), noise(2, 4), 10.0)
-
-
-def test_errors_of_from_escnn_name_the_argument(as_a_user):
-    with pytest.raises(TypeError, match="module must be an escnn module"):
-        from_escnn(torch.nn.Conv2d(1, 2, 3))
-    with pytest.raises(ValueError, match="module must take images: trivial fields alone"):
-        from_escnn(convolution(cyclic(4), "regular"))
-    plane = gspaces.rot2dOnR2(4)
+def test_every_door_refuses_and_names_the_argument(as_a_user):
+    group, circle, sideways = cyclic(4), gspaces.rot2dOnR2(-1), gspaces.flip2dOnR2(axis=0.0)
+    plane = plane_of(group)
     image, irrep = (enn.FieldType(plane, [field]) for field in (plane.trivial_repr, plane.irrep(1)))
-    with pytest.raises(ValueError, match="module must have regular or quotient fields alone in its out_type"):
-        from_escnn(enn.R2Conv(image, irrep, 3))
-    circle = gspaces.rot2dOnR2(-1)
-    trivial = enn.FieldType(circle, [circle.trivial_repr])
-    with pytest.raises(ValueError, match="module must have a finite group"):
-        from_escnn(enn.R2Conv(trivial, trivial, 3))
-    sideways = gspaces.flip2dOnR2(axis=0.0)
-    trivial = enn.FieldType(sideways, [sideways.trivial_repr])
-    with pytest.raises(ValueError, match="module must reflect the last axis of the image first"):
-        from_escnn(enn.R2Conv(trivial, trivial, 3))
-
-
-def test_errors_of_load_r2conv_name_the_argument(as_a_user):
-    group, r2conv = cyclic(4), convolution(cyclic(4), padding=1)
-    with pytest.raises(TypeError, match="layer must be a LiftingConv2d or a GroupConv2d"):
-        load_r2conv(torch.nn.Conv2d(1, 3, 3), r2conv)
-    with pytest.raises(TypeError, match="r2conv must be an escnn"):
-        load_r2conv(LiftingConv2d(group, 1, 3, 3), torch.nn.Conv2d(1, 3, 3))
-    with pytest.raises(ValueError, match="r2conv must be over the layer's group C2, got C4"):
-        load_r2conv(LiftingConv2d(cyclic(2), 1, 3, 3, padding=1), r2conv)
-    with pytest.raises(ValueError, match="r2conv must have padding = 0, got 1"):
-        load_r2conv(LiftingConv2d(group, 1, 3, 3), r2conv)
-    with pytest.raises(ValueError, match="r2conv must have kernel_size = 5, got 3"):
-        load_r2conv(LiftingConv2d(group, 1, 3, 5, padding=1), r2conv)
-    with pytest.raises(ValueError, match="r2conv must lead from 1 to 8 planes, got 1 to 12"):
-        load_r2conv(LiftingConv2d(group, 1, 2, 3, padding=1), r2conv)
-    torch.nn.init.ones_(r2conv.bias)
-    with pytest.raises(ValueError, match="layer must have a bias"):
-        load_r2conv(LiftingConv2d(group, 1, 3, 3, padding=1, bias=False), r2conv)
-    trivial = fields(group, "trivial", 4)  # as many planes as one regular field
-    with pytest.raises(ValueError, match="r2conv must lead from trivial fields to regular fields"):
-        load_r2conv(LiftingConv2d(group, 4, 1, 3), enn.R2Conv(trivial, trivial, 3))
+    on_circle, on_side = (enn.FieldType(space, [space.trivial_repr]) for space in (circle, sideways))
+    four = fields(group, "trivial", 4)  # as many planes as one regular field
+    r2conv, biased = convolution(group, padding=1), convolution(group)
+    torch.nn.init.ones_(biased.bias)
+    refused = [
+        ("symmetry must", lambda: SteerableCNN("C8")),
+        ("symmetry must", lambda: SteerableCNN(["C8"])),
+        ("kernel_size must be odd", lambda: SteerableCNN(cyclic(8), kernel_size=4)),
+        ("channels must", lambda: SteerableCNN(cyclic(8), channels=())),
+        ("channels must", lambda: SteerableCNN(cyclic(8), channels=8)),
+        ("channels must", lambda: SteerableCNN(cyclic(8), channels=(4, 0))),
+        ("frequency must", lambda: SteerableCNN("SO(2)", frequency=0)),
+        ("images must", lambda: SteerableCNN(cyclic(8), channels=(2,))(noise(2, 3, 9, 9))),
+        ("module must be an escnn module", lambda: from_escnn(torch.nn.Conv2d(1, 2, 3))),
+        ("module must take images", lambda: from_escnn(convolution(group, "regular"))),
+        ("module must have regular or quotient", lambda: from_escnn(enn.R2Conv(image, irrep, 3))),
+        ("module must have a finite group", lambda: from_escnn(enn.R2Conv(on_circle, on_circle, 3))),
+        ("module must reflect the last axis", lambda: from_escnn(enn.R2Conv(on_side, on_side, 3))),
+        ("layer must be a LiftingConv2d", lambda: load_r2conv(torch.nn.Conv2d(1, 3, 3), r2conv)),
+        ("r2conv must be a", lambda: load_r2conv(LiftingConv2d(group, 1, 3, 3), torch.nn.Conv2d(1, 3, 3))),
+        ("r2conv must be over", lambda: load_r2conv(LiftingConv2d(cyclic(2), 1, 3, 3, padding=1), r2conv)),
+        ("r2conv must lead", lambda: load_r2conv(LiftingConv2d(group, 1, 2, 3, padding=1), r2conv)),
+        ("r2conv must lead", lambda: load_r2conv(LiftingConv2d(group, 4, 1, 3), enn.R2Conv(four, four, 3))),
+        ("layer must have a bias", lambda: load_r2conv(LiftingConv2d(group, 1, 3, 3, bias=False), biased)),
+    ]
+    for number, (message, call) in enumerate(refused):
+        with pytest.raises((TypeError, ValueError)) as refusal:
+            call()
+        assert str(refusal.value).startswith(message), (number, message, refusal.value)
