@@ -31,7 +31,9 @@ CELL_TIMEOUT = 300  # seconds
 SETUP = """
 import plotly.io
 plotly.io.renderers.default = "plotly_mimetype"
-from eqssl_edu.widgets.shared.frames import show_as_pages
+import sys
+sys.path.insert(0, {tools!r})
+from widgets_in_frames import show_as_pages
 show_as_pages({folder!r}, {prefix!r})
 """
 
@@ -103,7 +105,7 @@ def mathml(text: str) -> str:
 def run(path: Path, out: Path) -> nbformat.NotebookNode:
     """The notebook with its outputs; widgets are written to ``out``/explorers."""
     notebook = nbformat.read(path, as_version=4)
-    setup = SETUP.format(folder=str(out / PAGES), prefix=path.stem)
+    setup = SETUP.format(tools=str(Path(__file__).parent), folder=str(out / PAGES), prefix=path.stem)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(setup))
     NotebookClient(notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": path.parent}}).execute()
     del notebook.cells[0]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_integers
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.checks import checked, need_square
+from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import product_of
 from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
@@ -160,7 +160,9 @@ class EmbeddingExplorer(Explorer):
         if len(names) < classes:
             raise ValueError(f"names must hold a name for each of {classes} classes, got {len(names)}")
         self.names = [str(name) for name in names]
-        self._copy, self._embedded = EvalCopy(encoder), None  # version of the weights that made the features
+        self._copy = EvalCopy(encoder)
+        count = range(len(self.images))
+        self.choices = {"features": FEATURES, "image": count, "element": self.group.elements}
         side = min(20, self.images.shape[-1], int((THUMBNAIL_BYTES / len(images)) ** 0.5))
         small = shrink(self.images.mean(1), side)
         facts = {
@@ -172,7 +174,7 @@ class EmbeddingExplorer(Explorer):
             "thumbnail_side": side,
             "count": len(images),
             "channels": 3 if images.shape[1] == 3 else 1,
-            "images": list(range(len(images))),
+            "images": list(count),
         }
         super().__init__(facts, {"features": "regular", "image": 0, "element": 0})
 
@@ -180,16 +182,10 @@ class EmbeddingExplorer(Explorer):
         """How far the turned image is from the upright one, in typical distances between two images."""
         return self.values["moved"][self._state["element"]]
 
-    def check(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """The changes of the state, checked."""
-        images = range(len(self.images))
-        return checked(changes, features=FEATURES, image=images, element=self.group.elements)
-
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
-        self._embed()
-        plane = self._maps[state["features"]]
-        values = compute(self._copy.module, self.images, self._features, plane, state)
+        features, maps = self._copy.kept(self._embed)
+        values = compute(self._copy.module, self.images, features, maps[state["features"]], state)
         name = self.names[int(self.labels[state["image"]])]
         moved = values["moved"][state["element"]]
         what = "stands still" if moved <= STILL else f"has moved by {moved:.2f} typical distances"
@@ -209,16 +205,12 @@ class EmbeddingExplorer(Explorer):
         """The facts, with the images that the page can turn."""
         return {**self.facts, "images": sorted({state["image"] for state in states})}
 
-    def _embed(self) -> None:
-        """Embed all images again if the weights have changed."""
-        self._copy.renew()
-        if self._embedded == self._copy.version:
-            return
-        self._features = regular_features(self._copy.module, self.images)
+    def _embed(self, encoder: nn.Module) -> tuple[Tensor, dict[str, Map]]:
+        """The features of all images, and the map of each kind of them."""
+        features = regular_features(encoder, self.images)
         # The map has room for the orbits of all images, so that it stands still while another one is chosen.
-        orbits = torch.cat([self.group.transform_features(self._features, g) for g in self.group.elements])
-        self._maps = {kind: map_of(vectors(self._features, kind), vectors(orbits, kind)) for kind in FEATURES}
-        self._embedded = self._copy.version
+        orbits = torch.cat([self.group.transform_features(features, g) for g in self.group.elements])
+        return features, {kind: map_of(vectors(features, kind), vectors(orbits, kind)) for kind in FEATURES}
 
 
 def _checked_labels(labels: object, count: int) -> Int64[Tensor, " image"]:

@@ -11,7 +11,6 @@ from eqssl_edu.errors import need_instance
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import is_exact
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.checks import checked
 from eqssl_edu.widgets.shared.frozen_page import product_of
 
 __all__ = ["LIMITS", "ExactnessLab", "compute", "measured_error", "nearest_sizes"]
@@ -119,12 +118,9 @@ class ExactnessLab(Explorer):
     ) -> None:
         need_instance("rule", rule, bool)
         self.rule = rule
+        self.choices = {key: range(low, high + 1) for key, (low, high) in LIMITS.items()}
         state = {"size": size, "kernel_size": kernel_size, "stride": stride, "padding": padding}
         super().__init__({"limits": {k: list(v) for k, v in LIMITS.items()}, "rule": rule}, self.check(state))
-
-    def check(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """The changes of the state, checked."""
-        return checked(changes, **{key: range(low, high + 1) for key, (low, high) in LIMITS.items()})
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
@@ -141,4 +137,4 @@ class ExactnessLab(Explorer):
 
     def frozen_states(self) -> list[dict[str, Any]]:
         """Every setting that the sliders offer."""
-        return product_of(**{key: range(low, high + 1) for key, (low, high) in LIMITS.items()})
+        return product_of(**self.choices)

@@ -14,7 +14,7 @@ from eqssl_edu.errors import got, need_instance, need_integer, need_number
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.checks import checked, need_square
+from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
 from eqssl_edu.widgets.shared.pixels import to_bytes
 
@@ -151,13 +151,16 @@ class KernelExplorer(Explorer):
         self._reach = round_up(1.25 * float(weight.abs().max()))  # of the colours, and of the hand
         self.image = _checked_image(layer, default_image(layer) if image is None else image)
         self._places = (self.image.shape[-1] + 2 * layer.padding - layer.kernel_size) // layer.stride
+        places = range(self._places + 1)
+        channels = {"in_channel": layer.in_channels, "out_channel": layer.out_channels}
+        self.choices = {"row": places, "column": places, **{key: range(n) for key, n in channels.items()}}
         group = layer.group
         facts = {
             "group": group.name,
             "names": [group.element_name(g) for g in group.elements],
             "sources": _sources(group),
             "lifting": isinstance(layer, LiftingConv2d),
-            "channels": {"in_channel": layer.in_channels, "out_channel": layer.out_channels},
+            "channels": channels,
             "kernel_size": layer.kernel_size,
             "padding": layer.padding,
             "stride": layer.stride,
@@ -176,12 +179,7 @@ class KernelExplorer(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked; the kernel is the layer's unless the change brings another one."""
-        places = range(self._places + 1)
-        channels = {
-            "out_channel": range(self.layer.out_channels),
-            "in_channel": range(self.layer.in_channels),
-        }
-        changes = checked(changes, **channels, row=places, column=places)
+        changes = super().check(changes)
         out, into = ({**self._state, **changes}[key] for key in ("out_channel", "in_channel"))
         kernel = changes.get("kernel", self.layer.weight[out, into])
         if kernel is None:

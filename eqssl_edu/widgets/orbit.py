@@ -11,7 +11,7 @@ from torch import Tensor
 from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.checks import checked, need_square
+from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
 from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
@@ -129,6 +129,8 @@ class OrbitExplorer(Explorer):
         if isinstance(picture, Tensor):
             self.pictures = {OWN: need_square("picture", picture, "C", "H", "W"), **self.pictures}
             picture = OWN
+        elements = group.elements
+        self.choices = {"picture": list(self.pictures), "element": elements, "applied": elements}
         facts = {
             "group": group.name,
             "rotations": group.rotations,
@@ -151,8 +153,7 @@ class OrbitExplorer(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked. A new element with nothing applied is a new beginning."""
-        elements = self.group.elements
-        changes = checked(changes, picture=list(self.pictures), element=elements, applied=elements)
+        changes = super().check(changes)
         if "element" in changes and "applied" not in changes:
             changes = {**changes, "applied": changes["element"]}
         return changes

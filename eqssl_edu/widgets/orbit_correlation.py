@@ -14,7 +14,7 @@ from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.errors import got, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.checks import checked, need_square
+from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
 from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
@@ -226,12 +226,14 @@ class OrbitCorrelationExplorer(Explorer):
                 f"images must hold at least two images (one has no negatives), got {len(images)}"
             )
         self._views = torch.stack([self._images] * 2 if views is None else _checked_views(views, images))
-        self._copy, self._embedded = EvalCopy(encoder), None  # version of the weights that made the batch
+        self._copy = EvalCopy(encoder)
+        elements = self.group.elements
+        self.choices = {"image": range(len(images)), "first": elements, "second": elements}
         facts = {
             "count": len(images),
             "rotations": self.group.rotations,
             "reflections": self.group.reflections,
-            "labels": [_label(self.group, g) for g in self.group.elements],
+            "labels": [_label(self.group, g) for g in elements],
             "kinds": list(KINDS),
             "tolerance": f"{TOLERANCE:.6f}",
         }
@@ -245,14 +247,9 @@ class OrbitCorrelationExplorer(Explorer):
         """How far each loss has moved from its value before any turn, in nats."""
         return {row["kind"]: row["change"] for row in self.values["losses"]}
 
-    def check(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """The changes of the state, checked."""
-        elements = self.group.elements
-        return checked(changes, image=range(len(self._images)), first=elements, second=elements)
-
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
-        self._embed()
+        self._batch = self._copy.kept(lambda encoder: embed(encoder, self._images, self._views))
         values = compute(self._copy.module, self._batch, state)
         place = f"Image {state['image'] + 1} of {len(self._images)}. "
         first, second = values["views"]
@@ -278,13 +275,6 @@ class OrbitCorrelationExplorer(Explorer):
         """The facts, and between which images the page can choose."""
         images = [state["image"] for state in states]
         return {**self.facts, "images": [min(images), max(images)]}
-
-    def _embed(self) -> None:
-        """Encode the batch again if the weights have changed."""
-        self._copy.renew()
-        if self._embedded != self._copy.version:
-            self._batch = embed(self._copy.module, self._images, self._views)
-            self._embedded = self._copy.version
 
 
 def _label(group: FiniteGroup, g: int) -> str:

@@ -16,7 +16,7 @@ from eqssl_edu.groups import cyclic
 from eqssl_edu.widgets.field.page import FieldPage
 from eqssl_edu.widgets.field.values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
 from eqssl_edu.widgets.shared.base import Explorer, front_end
-from eqssl_edu.widgets.shared.checks import SWITCH, checked, need_square
+from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder, Layer
 from eqssl_edu.widgets.shared.picture_source import SOURCES, Sources, from_bytes
 
@@ -97,6 +97,8 @@ class FieldExplorer(FieldPage, Explorer):
             Network(*pair) for pair in zip(_checked_names(names, recorders), recorders, strict=True)
         ]
         self.layers = [list(recorder.layers) for recorder in recorders]
+        self.choices = dict.fromkeys(("mirror", "stabilised", "animate"), (False, True))
+        self.choices |= {"source": list(SOURCES), **dict(zip(LAYERS, self.layers, strict=False))}
         self._curves: dict[tuple, Curve] = {}  # of the weights of _versions, by layers and mirror
         self._versions = [recorder.version for recorder in recorders]
         first = _default_layer(recorders[0], image.shape[-1])
@@ -121,10 +123,7 @@ class FieldExplorer(FieldPage, Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked; a new layer brings the layer of the second network with it."""
-        switches = dict.fromkeys(("mirror", "stabilised", "animate"), SWITCH)
-        changes = checked(
-            changes, **switches, **dict(zip(LAYERS, self.layers, strict=False)), source=list(SOURCES)
-        )
+        changes = super().check(changes)
         if "angle" in changes:
             need_number("angle", changes["angle"], least=0, most=360)
         for key in changes.keys() & {*CHANNELS, "picture"}:

@@ -23,6 +23,7 @@ import traitlets
 
 from eqssl_edu.errors import got
 from eqssl_edu.widgets.shared import frozen_page
+from eqssl_edu.widgets.shared.checks import checked
 
 __all__ = ["Explorer", "front_end", "handler"]
 
@@ -64,8 +65,8 @@ def handler(method):
 class Explorer(anywidget.AnyWidget):
     """Base of the explorers: a plain state in, a picture and a sentence out.
 
-    A subclass says how a change of state is checked (``check``) and what a state looks like (``show``), and
-    names its files: ``_esm, _css = front_end("shared/controls", "orbit")``.
+    A subclass says what a state can be (``choices``, ``check``) and what it looks like (``show``), and names its
+    files: ``_esm, _css = front_end("shared/controls", "orbit")``.
 
     Arguments:
         facts: what never changes (names, choices, limits), for the front end.
@@ -145,9 +146,12 @@ class Explorer(anywidget.AnyWidget):
 
     # -- for subclasses -------------------------------------------------------------------------------------
 
+    # What entries of the state can be: a range of integers, or the values themselves.
+    choices: dict[str, range | Sequence[Any]]
+
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes, checked and completed. Raises ValueError or TypeError that names the entry."""
-        raise NotImplementedError
+        return checked(changes, **self.choices)
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """(values, readout) of a state."""

@@ -9,9 +9,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_choice, need_integer, need_shape
 
-__all__ = ["SWITCH", "checked", "need_square"]
-
-SWITCH = (False, True)  # the choices of an entry that is on or off
+__all__ = ["checked", "need_square"]
 
 
 def checked(changes: dict[str, Any], **choices: range | Sequence[Any]) -> dict[str, Any]:

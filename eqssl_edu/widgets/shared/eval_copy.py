@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -30,6 +32,7 @@ class EvalCopy:
         self.module: nn.Module | None = None  # the copy
         self.weights: list[Tensor] = []  # of the network, when it was last looked at
         self.version: tuple | None = None  # changes when a weight has changed
+        self._kept: tuple[tuple | None, Any] = (None, None)  # version, and what was computed with its weights
 
     def renew(self) -> bool:
         """Copy the network again if a weight has changed since the last call; whether it was so."""
@@ -46,6 +49,13 @@ class EvalCopy:
         self.module = copy.deepcopy(self.model, memo).eval()
         self.version = version
         return True
+
+    def kept(self, compute: Callable[[nn.Module], Any]) -> Any:
+        """``compute(copy)``, computed again only when a weight of the network has changed."""
+        self.renew()
+        if self._kept[0] != self.version:
+            self._kept = (self.version, compute(self.module))
+        return self._kept[1]
 
 
 def tensors(model: nn.Module) -> list[Tensor]:

@@ -16,37 +16,6 @@ __all__ = ["MAX_BYTES", "packed_size", "page", "product_of"]
 FOLDER = Path(__file__).parent
 MAX_BYTES = 2_000_000  # of what a page adds to the scripts and styles that all pages share
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-{css}
-body {{ margin: 0; background: light-dark(#fff, #161616); color: light-dark(#1a1a1a, #ececec);
-  font: 14px/1.4 system-ui, sans-serif; }}
-main {{ max-width: 1600px; margin: 0 auto; padding: 8px 16px 24px; }}
-h1 {{ font-size: 21px; margin: 8px 0 2px; }}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>{note}</p>
-<noscript><p>This page needs JavaScript. {readout}</p></noscript>
-<div id="explorer"></div>
-</main>
-<script type="text/plain" id="states" data-json="{json_bytes}">{data}</script>
-<script type="module">
-{script}
-</script>
-</body>
-</html>
-"""
-
 
 def product_of(**axes: Iterable) -> list[dict[str, Any]]:
     """Every combination of the values of some entries of a state.
@@ -87,9 +56,11 @@ def page(
         )
     script = files[0] + (FOLDER / "frozen_page.js").read_text("utf-8")
     count = f"{len(states)} states" if len(states) > 1 else "one state"
-    return PAGE.format(
+    template = (FOLDER / "frozen_page.html").read_text("utf-8")
+    note = f"This page needs no kernel and no network. It holds {count} computed beforehand and shows the nearest."
+    return template.format(
         title=html.escape(title),
-        note=f"This page needs no kernel and no network. It holds {count} computed beforehand and shows the nearest.",
+        note=note,
         readout=html.escape(states[0][1]["readout"]),
         css=files[1],
         script=script.replace("</script", "<\\/script"),
