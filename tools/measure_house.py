@@ -6,7 +6,6 @@ python tools/measure_house.py
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,12 +59,23 @@ def imports(trees: dict[str, ast.Module]) -> dict[str, set[str]]:
             if isinstance(node, ast.Import):
                 named = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                inside = [f"{node.module}.{alias.name}" for alias in node.names]
-                named = [full if full in trees else node.module for full in inside]
+                source = origin(name, node, trees)
+                inside = [f"{source}.{alias.name}" for alias in node.names]
+                named = [full if full in trees else source for full in inside]
             else:
                 continue
             found[name] |= {each for each in named if each in trees} - {name}
     return found
+
+
+def origin(name: str, node: ast.ImportFrom, trees: dict[str, ast.Module]) -> str:
+    """The module that a statement `from ... import` in the module `name` names, with its dots resolved."""
+    if not node.level:
+        return node.module
+    is_package = any(other.startswith(f"{name}.") for other in trees)
+    parts = name.split(".")
+    above = parts[: len(parts) - node.level + is_package]
+    return ".".join([*above, *filter(None, [node.module])])
 
 
 def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
@@ -90,6 +100,9 @@ def arrows_upward(arrows: dict[str, set[str]]) -> list[tuple[str, str]]:
     def room(name: str) -> str:
         return name.split(".")[1] if "." in name else ""
 
+    homeless = {room(name) for name in arrows} - floor.keys() - {""}
+    if homeless:
+        raise ValueError(f"FLOORS must name every room, got none for {', '.join(sorted(homeless))}")
     return [
         (name, other)
         for name, others in arrows.items()
@@ -146,8 +159,9 @@ def validation_share(trees: dict[str, ast.Module], rooms: list[str]) -> tuple[in
 
 
 def line_count(pattern: str, *places: str, without: tuple[str, ...] = ()) -> int:
-    """Lines of all files with this ending below these places."""
-    paths = {path for place in places for path in (ROOT / place).rglob(pattern)}
+    """Lines of all files with this ending below these places; a place may be a file."""
+    roots = [ROOT / place for place in places]
+    paths = {path for root in roots for path in ([root] if root.is_file() else root.rglob(pattern))}
     kept = [path for path in paths if not any((ROOT / other) in path.parents for other in without)]
     return sum(path.read_text(encoding="utf-8").count("\n") for path in kept)
 
@@ -160,33 +174,27 @@ def main() -> None:
         print("circle:", ", ".join(sorted(ring)))
     for name, other in arrows_upward(arrows):
         print(f"upward: {name} imports {other}")
+    print("Python:", line_count("*.py", LIBRARY))
     inner = ("eqssl_edu/widgets", "eqssl_edu/exercises")
-    print(
-        "Python:",
-        line_count("*.py", LIBRARY),
-        "without widgets and exercises:",
-        line_count("*.py", LIBRARY, without=inner),
-    )
+    print("  without widgets and exercises:", line_count("*.py", LIBRARY, without=inner))
     for room in sorted({name.split(".")[1] for name in trees if "." in name}):
-        place = f"{LIBRARY}/{room}"
-        lines = line_count("*.py", place) if (ROOT / place).is_dir() else line_count(f"{room}.py", LIBRARY)
-        checks, all_lines = validation_share(trees, [room])
-        print(
-            f"  {room:14} {lines:6} lines, validation {checks} of {all_lines} ({checks / max(1, all_lines):.0%})"
-        )
-    print(
-        "JavaScript:",
-        line_count("*.js", LIBRARY),
-        "CSS:",
-        line_count("*.css", LIBRARY),
-        "tests:",
-        line_count("*.py", "tests"),
-    )
-    checks, all_lines = validation_share(trees, MATHEMATICS)
-    print(
-        f"validation in the mathematics: {checks} of {all_lines} executable lines, {checks / all_lines:.1%}"
-    )
+        lines = line_count("*.py", f"{LIBRARY}/{room}", f"{LIBRARY}/{room}.py")
+        print(f"  {room:14} {lines:6} lines, validation {share(trees, [room])}")
+    for kind, pattern, place in (
+        ("JavaScript", "*.js", LIBRARY),
+        ("CSS", "*.css", LIBRARY),
+        ("tests", "*.py", "tests"),
+    ):
+        print(f"{kind}:", line_count(pattern, place))
+    print("course.py:", line_count("course.py", "course.py"))
+    print("validation in the mathematics:", share(trees, MATHEMATICS))
+
+
+def share(trees: dict[str, ast.Module], rooms: list[str]) -> str:
+    """How much of the executable lines of these rooms is validation, in words."""
+    checks, lines = validation_share(trees, rooms)
+    return f"{checks} of {lines} executable lines ({checks / max(1, lines):.1%})"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

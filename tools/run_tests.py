@@ -8,7 +8,6 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import course
 
@@ -75,11 +74,13 @@ def run_style(report: Report) -> None:
     ruff = [sys.executable, "-m", "ruff"]
     run_one(report, "style: ruff check", [*ruff, "check", "."])
     run_one(report, "style: ruff format", [*ruff, "format", "--check", "."])
-    biome, trouble = find_biome()
-    if biome:
-        run_one(report, "style: biome", [biome, "check", "--error-on-warnings", "."])
+    npm = shutil.which("npm")
+    if not npm:
+        report.notes.append("JavaScript and CSS were not checked: there is no npm.")
+    elif not install_biome(npm):
+        report.notes.append("JavaScript and CSS were not checked: npm could not install biome.")
     else:
-        report.notes.append(f"JavaScript and CSS were not checked: {trouble}.")
+        run_one(report, "style: biome", [npm, "run", "style"])
 
 
 def run_one(report: Report, line: str, command: list) -> None:
@@ -89,33 +90,22 @@ def run_one(report: Report, line: str, command: list) -> None:
     report.add(line, "failed" if status else "passed", time.monotonic() - began)
 
 
-def find_biome() -> tuple[Path | None, str]:
-    """The biome that package.json names, installed into .venv once; or why there is none."""
-    wanted, npm = course.ROOT / "package.json", shutil.which("npm")
-    if not (wanted.exists() and npm):
-        return None, "there is no npm" if wanted.exists() else "there is no package.json"
-    folder = course.VENV / "node"
-    biome = folder / "node_modules" / ".bin" / ("biome.cmd" if course.WINDOWS else "biome")
-    installed = folder / "installed.json"
-    if not (installed.exists() and installed.read_bytes() == wanted.read_bytes()):
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(wanted, folder / "package.json")
-        options = ["--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000"]
-        asked = subprocess.run([npm, "install", "--prefix", folder, *options], capture_output=True)
-        if asked.returncode != 0:
-            return None, "npm could not install biome"
-        shutil.copy(wanted, installed)
-    return biome, ""
+def install_biome(npm: str) -> bool:
+    """Is what package.json names in node_modules, or can it be put there?"""
+    install = [npm, "install", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000"]
+    commands = ([npm, "ls"], install)
+    return any(subprocess.run(c, cwd=course.ROOT, capture_output=True).returncode == 0 for c in commands)
 
 
 def run_pytest(report: Report, arguments: list, pool: bool = True) -> None:
-    """One run of pytest, with every core; a run that broke off counts as a failure."""
+    """One run of pytest, side by side in a pool; a run that broke off counts as a failure."""
     counted = course.VENV / "pytest.xml"
     counted.unlink(missing_ok=True)
     options = [f"--timeout={TEST_TIMEOUT}", f"--junit-xml={counted}", "--durations=10", "--durations-min=5"]
     options += ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}"]
     if pool:
-        options += [f"--numprocesses={min(4, os.cpu_count() or 1)}", "-p", "tools.pytest_pool"]
+        # One more than there are cores: browser tests wait more than they compute.
+        options += [f"--numprocesses={min(4, 1 + (os.cpu_count() or 1))}", "-p", "tools.pytest_pool"]
     status = course.call([sys.executable, "-m", "pytest", *options, *arguments])
     cases = list(ElementTree.parse(counted).iter("testcase")) if counted.exists() else []
     for case in sorted(cases, key=line_of):

@@ -41,10 +41,6 @@ def cells(text, solutions):
     return nbformat.reads(build.build(text, solutions), as_version=4).cells
 
 
-# ----------------------------------------------------------------------------------------------------------
-# The builder
-
-
 def test_the_student_finds_the_gap_and_the_solution_the_answer():
     student, solution = (cells(SOURCE, solutions)[1].source for solutions in (False, True))
     head = "def orbit_size(group, stabilizer):\n"
@@ -117,10 +113,6 @@ def test_drift_is_found_and_writing_mends_it(tmp_path):
     assert build.drift(tmp_path) == ["00_tour.ipynb has no source", "solutions/00_tour.ipynb has no source"]
 
 
-# ----------------------------------------------------------------------------------------------------------
-# The notebooks
-
-
 def test_every_notebook_is_the_one_that_its_source_gives():
     assert build.drift() == [], (
         "`python3 course.py build` writes them again (and overwrites what was written into them)"
@@ -136,40 +128,20 @@ def test_files_of_the_library_that_a_notebook_names_exist():
 
 
 @pytest.mark.parametrize("path", BUILT, ids=lambda path: path.relative_to(build.NOTEBOOKS).as_posix())
-class TestNotebook:
-    """What holds for each of them."""
-
-    @pytest.fixture
-    def notebook(self, path):
-        """The notebook, checked against the format."""
-        notebook = nbformat.reads(BUILT[path], as_version=4)
-        nbformat.validate(notebook)
-        return notebook
-
-    def test_begins_with_its_title(self, notebook):
-        first = notebook.cells[0]
-        assert first.cell_type == "markdown" and first.source.startswith("# ")
-
-    def test_has_no_outputs_and_names_the_kernel_of_the_course(self, notebook):
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        assert not any(cell.outputs or cell.execution_count for cell in code)
-        assert notebook.metadata.kernelspec.name == "python3"  # without it JupyterLab opens a dialog
-
-    def test_cells_have_identifiers_of_their_own(self, notebook):
-        assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
-
-    def test_code_can_be_read(self, notebook):
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                source = TransformerManager().transform_cell(cell.source)  # magics
-                compile(source, f"cell {cell.id}", "exec", flags=TOP_LEVEL_AWAIT, dont_inherit=True)
-
-    def test_no_mark_of_the_source_is_left(self, notebook):
-        for cell in notebook.cells:
-            assert not any(mark in cell.source for mark in (build.BEGIN, build.END, build.GAP))
-
-    def test_pictures_have_a_text(self, notebook):
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                assert not re.search(r"!\[\s*\]\(", cell.source)
-                assert all("alt=" in image for image in re.findall(r"<img[^>]*>", cell.source))
+def test_each_notebook_is_fit_to_be_opened(path):
+    notebook = nbformat.reads(BUILT[path], as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"  # without it JupyterLab opens a dialog
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# "), "no title"
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    for cell in notebook.cells:
+        marks = (build.BEGIN, build.END, build.GAP)
+        assert not any(mark in cell.source for mark in marks), "a mark of the source is left"
+        if cell.cell_type == "code":
+            assert not (cell.outputs or cell.execution_count)
+            source = TransformerManager().transform_cell(cell.source)  # magics
+            compile(source, f"cell {cell.id}", "exec", flags=TOP_LEVEL_AWAIT, dont_inherit=True)
+        else:  # pictures have a text
+            assert not re.search(r"!\[\s*\]\(", cell.source)
+            assert all("alt=" in image for image in re.findall(r"<img[^>]*>", cell.source))

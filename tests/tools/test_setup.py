@@ -157,3 +157,16 @@ def test_licences_are_named():
     assert re.search(
         r"https://creativecommons.org/licenses/by/4.0/legalcode", (ROOT / "LICENSE-text").read_text()
     )
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_files_and_modules_that_a_page_names_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w.-]+/[\w./-]*|\w+\.(?:py|toml|txt|yml))`", text)) - {"site/"}
+    for row in re.findall(
+        r"^\| (`\w+`(?:, `\w+`)*) \|", text.split("module of `eqssl_edu`")[-1], re.MULTILINE
+    ):
+        named |= set(re.findall(r"\w+", row))
+    places = [(ROOT / folder / name, name) for name in named for folder in ("", "eqssl_edu")]
+    found = {name for place, name in places if place.exists() or Path(f"{place}.py").exists()}
+    assert {name for name in named - found if "NN_name" not in name} == set() and len(found) > 5
