@@ -7,7 +7,8 @@ from pathlib import Path
 
 from experiments.catalogue import EXPERIMENTS
 from experiments.figures import write_figure
-from experiments.runs import Experiment, Settings, complete_seeds, perform
+from experiments.results import Results
+from experiments.runs import Experiment, Settings, perform
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,18 +33,18 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--epochs must be at least 1 and --seeds at least 2, got {epochs} and {chosen.seeds}")
     name = experiment.name if data == experiment.data[0] else f"{experiment.name}-{data}"
     raw = perform(experiment, Settings(data, epochs), chosen.seeds, chosen.out / "raw" / f"{name}.json")
-    if len(complete_seeds(raw, experiment.cells)) < 2:
+    results = Results(raw, experiment.cells)
+    if len(results.seeds) < 2:
         print("fewer than two complete seeds: no page yet")
         return
-    publish(experiment, raw, chosen.out, name)
+    publish(experiment, results, chosen.out)
 
 
-def publish(experiment: Experiment, raw: dict, out: Path, name: str) -> None:
-    """The page and the figures, from the raw file alone."""
-    (out / f"{name}.md").write_text(experiment.page(raw), encoding="utf-8")
-    for figure, drawing in experiment.figures(raw).items():
-        write_figure(drawing, out / f"{figure}.svg")
-    print(f"wrote {out / name}.md")
+def publish(experiment: Experiment, results: Results, out: Path) -> None:
+    """The page and its figure, from the raw runs alone."""
+    (out / f"{results.name}.md").write_text(experiment.page(results), encoding="utf-8")
+    write_figure(experiment.figure(results), out / f"{results.name}.svg")
+    print(f"wrote {out / results.name}.md")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eqssl_edu.evaluation import Interval
+from eqssl_edu.plots import COLOURS
 
-__all__ = ["COLORS", "Curves", "Intervals", "write_figure"]
-
-# Okabe and Ito's palette: told apart by every kind of colour vision.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+__all__ = ["Curves", "Intervals", "write_figure"]
 
 
 class Curves(NamedTuple):
@@ -56,7 +54,7 @@ def write_figure(drawing: Curves | Intervals, path: Path) -> None:
 
 
 def _draw_curves(axes, drawing: Curves, name: str) -> None:
-    for color, (method, losses) in zip(COLORS, drawing.panels[name].items(), strict=False):
+    for color, (method, losses) in zip(COLOURS, drawing.panels[name].items(), strict=False):
         steps = [drawing.epochs * (i + 0.5) / len(losses) for i in range(len(losses))]
         axes.plot(steps, losses, color=color, label=method)
         if drawing.floors.get(name, {}).get(method, 0) > 0:
@@ -68,7 +66,7 @@ def _draw_curves(axes, drawing: Curves, name: str) -> None:
 def _draw_intervals(axes, drawing: Intervals, name: str) -> None:
     methods = list(drawing.panels[name])
     for row, method in enumerate(methods):
-        value, color = drawing.panels[name][method], COLORS[row % len(COLORS)]
+        value, color = drawing.panels[name][method], COLOURS[row % len(COLOURS)]
         axes.plot([value.low, value.high], [row, row], color=color, linewidth=2)
         axes.plot([value.mean], [row], "o", color=color, markersize=5)
         if method in drawing.marks.get(name, {}):

@@ -15,15 +15,18 @@ from eqssl_edu.encoders import GroupCNN, matched_cnn
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral, random_elements
 from eqssl_edu.layers import FreeHead
 from eqssl_edu.pretext import PretextModel, RotationTask
+from experiments.figures import Intervals
+from experiments.pages import write_page
 from experiments.pretraining import load, seeded
-from experiments.runs import Cell, Settings
+from experiments.results import Results
+from experiments.runs import Cell, Experiment, Settings
 
-__all__ = ["CELLS", "GROUPS", "METHODS", "run"]
+__all__ = ["EXPERIMENT"]
 
 GROUPS = {"C4": cyclic(4), "D4": dihedral(4)}
 METHODS = ("equivariant network", "plain CNN")
 CELLS = tuple(Cell(group, method) for group in GROUPS for method in METHODS)
-BATCH, ROUNDS = 128, 4
+BATCH, ROUNDS, EPOCH = 128, 4, 512  # images in a step, timings, images in what is called an epoch here
 
 
 def run(cell: Cell, seed: int, settings: Settings) -> dict:
@@ -88,7 +91,7 @@ def paths_apart(
     """Two trainings in float64 from one start, on one copy and on every copy: how far apart the weights end."""
     pair = [copy.deepcopy(model).double().train() for _ in range(2)]
     start = torch.nn.utils.parameters_to_vector(pair[0].parameters()).detach().clone()
-    for _ in range(epochs * (512 // BATCH)):  # an epoch here is 512 images
+    for _ in range(epochs * (EPOCH // BATCH)):
         batch = images[torch.randperm(len(images), generator=generator)[:BATCH]].double()
         for network, (inputs, labels) in zip(pair, copies(group, batch, generator), strict=True):
             step(network, inputs, labels)
@@ -104,3 +107,34 @@ def timed(model: PretextModel, inputs: Tensor, labels: Tensor) -> float:
     start = time.perf_counter()
     step(model, inputs, labels)
     return time.perf_counter() - start
+
+
+def figure(results: Results) -> Intervals:
+    """How many times faster a step with one copy is."""
+    return Intervals(
+        "One copy of each image instead of all",
+        {name: {m: results.mean(Cell(name, m), "speedup") for m in METHODS} for name in GROUPS},
+        {name: dict.fromkeys(METHODS, float(group.order)) for name, group in GROUPS.items()},
+        "times faster (dotted: |G|)",
+    )
+
+
+def page(results: Results) -> str:
+    """The whole page, from the raw runs alone."""
+    good, plain = ([Cell(group, method) for group in GROUPS] for method in METHODS)
+    speed = [f"{cell.condition}, {cell.method}: {results.mean(cell, 'speedup').mean:.2f}" for cell in CELLS]
+    return write_page(
+        "free_orbit",
+        results,
+        batch=BATCH,
+        steps=EPOCH // BATCH * results.raw["settings"]["epochs"],
+        copies={cell: GROUPS[cell.condition].order for cell in CELLS},
+        worst=max(max(results.of(cell, "gradient_difference")) for cell in good),
+        least=min(min(results.of(cell, "gradient_difference")) for cell in plain),
+        seen="; ".join(speed),
+    )
+
+
+EXPERIMENT = Experiment(
+    "free-orbit", ("digits", "glyphs", "mnist", "rotated-mnist"), 1, CELLS, run, page, figure
+)

@@ -1,59 +1,16 @@
-"""Markdown of a result page: numbers with intervals, tables, and sentences that follow from them."""
+"""Result pages: the words stand in templates (Jinja), the numbers come from the raw runs alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
-from eqssl_edu.evaluation import Interval, interval, paired_interval
-from experiments.runs import Cell, complete_seeds, values
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-__all__ = ["UNORIENTED", "Results", "number", "oriented", "percent", "points", "table", "verdict"]
+from eqssl_edu.evaluation import Interval
+from experiments.results import Results
 
-
-UNORIENTED = """
-These images come turned by any angle, each by its own. So they have no orientation when they are "upright" either, and
-floors and caps are the same under both names."""
-
-
-def oriented(data: str) -> bool:
-    """Whether these images have an upright orientation, as they come."""
-    return not data.startswith("rotated")
-
-
-class Results:
-    """The complete seeds of a raw file, asked for by cell and key."""
-
-    def __init__(self, raw: dict, cells: tuple[Cell, ...]) -> None:
-        self.raw, self.seeds = raw, complete_seeds(raw, cells)
-
-    def of(self, cell: Cell, key: str) -> list:
-        """One entry for each seed."""
-        return values(self.raw, cell, key, self.seeds)
-
-    def mean(self, cell: Cell, key: str) -> Interval:
-        """The mean over the seeds and its interval."""
-        return interval(self.of(cell, key))
-
-    def difference(self, cell: Cell, reference: Cell, key: str) -> Interval:
-        """The mean difference of two cells, seed by seed, and its interval."""
-        return paired_interval(self.of(cell, key), self.of(reference, key))
-
-    def curve(self, cell: Cell) -> list[float]:
-        """The learning curve, mean over the seeds."""
-        columns = zip(*self.of(cell, "curve"), strict=True)
-        return [sum(column) / len(column) for column in columns]
-
-    def setting(self) -> str:
-        """Data, seeds, machine and command in one paragraph."""
-        settings, name = self.raw["settings"], self.raw["experiment"]
-        return (
-            f"Data: {settings['data']}; epochs: {settings['epochs']}; pretraining seeds: {len(self.seeds)}. "
-            "The numbers are means over the seeds with 95 % t intervals; differences are taken seed by seed (all "
-            "methods of one seed see the same batches and draws). The last checkpoint is judged. "
-            f"Machine: {self.raw['machine']}.\n\n"
-            f"To do it again: `python -m experiments {name} --data {settings['data']} --epochs "
-            f"{settings['epochs']} --seeds {len(self.seeds)}`. Every number on this page is computed from the raw runs."
-        )
+__all__ = ["alternative_text", "number", "percent", "points", "verdict", "write_page"]
 
 
 def number(value: Interval, digits: int = 3) -> str:
@@ -79,7 +36,24 @@ def verdict(value: Interval) -> str:
     return "higher" if value.mean > 0 else "lower"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def alternative_text(panels: dict[str, dict], show: Callable[[object], str]) -> str:
+    """What one would see in a figure: panel by panel, each method with its number."""
+    rows = {
+        name: (f"{method} {show(value)}" for method, value in panel.items()) for name, panel in panels.items()
+    }
+    return "; ".join(f"{name}: {', '.join(row)}" for name, row in rows.items())
+
+
+PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+PAGES.filters |= {"number": number, "percent": percent, "points": points, "verdict": verdict}
+
+
+def write_page(template: str, results: Results, **numbers: object) -> str:
+    """The page of an experiment: its template beside the module, filled with the results and these numbers."""
+    return PAGES.get_template(f"{template}.md.jinja").render(results=results, **numbers)

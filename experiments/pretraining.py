@@ -1,4 +1,4 @@
-"""What all experiments do alike: data by name, seeded models, one training, turned data."""
+"""What all experiments do alike: data by name, seeded models, one training, turned data, one probe."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.data import ImageSet, Splits, digits, glyphs, load_images, rotated
-from eqssl_edu.groups import FiniteGroup, random_elements
+from eqssl_edu.evaluation import probe_orientations
+from eqssl_edu.groups import FiniteGroup, cyclic, random_elements
 from eqssl_edu.training import Pretrainer
 
-__all__ = ["TurnedData", "load", "pretrain", "seeded"]
+__all__ = ["CHANNELS", "DIMENSION", "GROUP", "TurnedData", "load", "pretrain", "probed", "seeded"]
+
+GROUP, CHANNELS = cyclic(4), (8, 16, 32)  # of the network that most of them train
+DIMENSION = 32  # of what a probe reads, whatever the network
 
 POINTS = 20  # of a stored learning curve
 SIDE = 16  # pixels
@@ -73,12 +77,18 @@ class TurnedData(nn.Module):
         return self.model.training_step(turned, generator)
 
 
-def pretrain(model: nn.Module, images: Tensor, epochs: int, seed: int, batch_size: int, lr: float) -> dict:
+def probed(encoder: nn.Module, splits: Splits, name: str = "probe", pooled: bool = True) -> dict:
+    """Accuracies of a linear probe on the test images: upright, and mean and worst over the four orientations."""
+    scores = probe_orientations(encoder, splits, GROUP, DIMENSION, pooled)
+    return {f"{name}_{key}": round(score, 5) for key, score in scores._asdict().items()}
+
+
+def pretrain(model: nn.Module, images: Tensor, epochs: int, seed: int) -> dict:
     """Train to the last step (which is the checkpoint that is judged); loss, accuracy, seconds, and the curve.
 
     All methods of one seed see the same batches in the same order and draw the same random numbers.
     """
-    trainer = Pretrainer(model, images, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+    trainer = Pretrainer(model, images, epochs=epochs, batch_size=64, lr=3e-3, seed=seed)
     for _ in trainer.steps():
         pass
     edges = [round(i * len(trainer.history) / POINTS) for i in range(POINTS + 1)]

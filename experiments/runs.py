@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from tqdm.auto import tqdm
 
-__all__ = ["Cell", "Experiment", "Settings", "complete_seeds", "perform", "values"]
+__all__ = ["Cell", "Experiment", "Settings", "perform"]
 
 
 class Cell(NamedTuple):
@@ -32,8 +32,8 @@ class Settings(NamedTuple):
 class Experiment(NamedTuple):
     """What there is to run, and how to show it.
 
-    The functions: ``run(cell, seed, settings)`` gives the numbers of one run; ``page(raw)`` the text and
-    ``figures(raw)`` the drawings, by name, from the raw file alone.
+    The functions: ``run(cell, seed, settings)`` gives the numbers of one run; ``page(results)`` the text and
+    ``figure(results)`` the drawing, from the raw runs alone.
     """
 
     name: str
@@ -41,8 +41,8 @@ class Experiment(NamedTuple):
     epochs: int
     cells: tuple[Cell, ...]
     run: Callable[[Cell, int, Settings], dict]
-    page: Callable[[dict], str]
-    figures: Callable[[dict], dict]
+    page: Callable[..., str]
+    figure: Callable[..., NamedTuple]
 
 
 def machine() -> str:
@@ -103,16 +103,3 @@ def save(raw: dict, path: Path) -> None:
     scratch = path.with_suffix(".part")
     scratch.write_text(f'{head[:-2]},\n "runs": [\n{lines}\n]\n}}\n', encoding="utf-8")
     os.replace(scratch, path)
-
-
-def complete_seeds(raw: dict, cells: tuple[Cell, ...]) -> list[int]:
-    """The seeds with which every cell was run: comparisons are paired, so the others do not count."""
-    done = {(run["condition"], run["method"], run["seed"]) for run in raw["runs"]}
-    seeds = sorted({run["seed"] for run in raw["runs"]})
-    return [seed for seed in seeds if all((*cell, seed) in done for cell in cells)]
-
-
-def values(raw: dict, cell: Cell, key: str, seeds: list[int]) -> list:
-    """One number (or list) of the runs of a cell, in the order of the seeds."""
-    found = {run["seed"]: run[key] for run in raw["runs"] if Cell(run["condition"], run["method"]) == cell}
-    return [found[seed] for seed in seeds]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def interval(values: Sequence[float]) -> Interval:
     numbers = np.asarray(values, dtype=float)
     if len(numbers) < 2 or not np.isfinite(numbers).all():
         raise ValueError(f"values must hold at least two finite numbers, {got(values)}")
-    mean = float(numbers.mean())
+    mean = fmean(numbers)  # exactly rounded
     half = float(stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers))
     return Interval(mean, mean - half, mean + half)
 
