@@ -13,30 +13,23 @@ import statistics
 
 import torch
 from paired import median_interval, median_ratio, paired_seconds, write
-from torch import Tensor, nn
+from torch import Tensor
 
-from eqssl_edu.contrastive import (
-    BYOL,
-    BarlowTwins,
-    ContrastiveModel,
-    GroupMLP,
-    MoCo,
-    SimSiam,
-    VICReg,
-)
+from eqssl_edu.contrastive import BYOL, BarlowTwins, ContrastiveModel, Loss, MoCo, SimSiam, VICReg
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.layers import GroupMLP
 from eqssl_edu.views import RandomView
 
 BATCH, SIDE = 128, 16
 
 
-class Flattened(nn.Module):
+class Flattened(Loss):
     """A loss for vectors on flattened features: what one has without a group."""
 
-    def __init__(self, group: FiniteGroup, loss: type[nn.Module]) -> None:
-        super().__init__()
-        self.group, self.loss = group, loss(cyclic(1))
+    def __init__(self, group: FiniteGroup, loss: type[Loss]) -> None:
+        super().__init__(group)
+        self.loss = loss(cyclic(1))
 
     def forward(self, z1: Tensor, z2: Tensor) -> Tensor:
         return self.loss(*(z.flatten(1)[:, :, None] for z in (z1, z2)))
@@ -88,7 +81,7 @@ def main() -> None:
     write("contrastive_step", "Training steps with invariant losses against plain ones", device, lines)
 
 
-def step(group: FiniteGroup, loss: nn.Module, device: torch.device):
+def step(group: FiniteGroup, loss: Loss, device: torch.device):
     """One training step of a fresh model, without the optimiser."""
     torch.manual_seed(0)
     views = RandomView(group, crop=0.2, rotation=12, texture=0.6, inversion=0.5)

@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import torch
 
-from eqssl_edu.contrastive import ContrastiveModel, GroupMLP, InfoNCE
+from eqssl_edu.contrastive import ContrastiveModel, InfoNCE
 from eqssl_edu.diagnostics import matched_temperature
 from eqssl_edu.encoders import GroupCNN, count_parameters
 from eqssl_edu.evaluation import extract, orbit_knn_accuracy, recalibrated
+from eqssl_edu.layers import GroupMLP
 from eqssl_edu.views import RandomView
 from experiments.figures import Intervals
 from experiments.pages import alternative_text, write_page

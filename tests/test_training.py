@@ -3,13 +3,7 @@
 import copy
 import itertools
 import math
-import os
-import runpy
-import subprocess
-import sys
-import textwrap
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +11,6 @@ from lightning.fabric import Fabric
 from torch import nn
 
 from eqssl_edu.training import Pretrainer, cosine_with_warmup
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -337,74 +329,3 @@ def test_double_precision_stays_double():
     run = pretrainer(TinyTask(torch.float64), images=images().double())
     run.fit()
     assert run.model.linear.weight.dtype == torch.float64
-
-
-TWO_PROCESSES = """
-    import atexit
-    import os
-    import sys
-    import torch
-    from torch import nn
-    from eqssl_edu.training import Pretrainer
-
-    class Regression(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(16, 1, bias=False)
-            nn.init.zeros_(self.linear.weight)
-            self.rows = []
-
-        def training_step(self, images, generator):
-            self.rows.append((len(images), torch.rand(1, generator=generator).item()))
-            error = self.linear(images.flatten(1)) - images.flatten(1).sum(1, keepdim=True)
-            return {"loss": error.square().mean()}
-
-    def train(**processes):
-        images = torch.randn(40, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-        arguments = {"epochs": 20, "batch_size": 8, "lr": 0.1, "seed": 3, "accelerator": "cpu"}
-        run = Pretrainer(Regression(), images, **arguments, **processes)
-        run.fit()
-        return run
-
-    def at_the_end():  # registered first, so it runs last
-        line = f"process group left open: {torch.distributed.is_initialized()}\\n"
-        os.write(1, line.encode())  # whole, where print may write by pieces: two processes share the pipe
-
-    if __name__ == "__main__":
-        atexit.register(at_the_end)
-        run = train(devices=2, strategy="ddp")
-        weights = run.fabric.all_gather(run.model.linear.weight.detach())
-        draws = run.fabric.all_gather(torch.tensor(run.model.rows))
-        losses = [record["loss"] for record in run.history]
-        if run.fabric.is_global_zero:
-            record = {"weights": weights, "draws": draws, "losses": losses, "device": run.device}
-            torch.save(record, sys.argv[1])
-"""
-
-
-def test_two_processes_train_as_one(tmp_path):
-    script = tmp_path / "two.py"
-    script.write_text(textwrap.dedent(TWO_PROCESSES))
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "two.pt")],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    # Else gloo's threads can abort the program while Python shuts down, now and then.
-    assert done.stdout == 2 * "process group left open: False\n"
-    two = torch.load(tmp_path / "two.pt", weights_only=True)
-    assert two["device"].startswith("2 x CPU")
-    # Each process had its half of every batch, its own draws, and the same weights in the end.
-    assert set(two["draws"][..., 0].flatten().tolist()) == {4.0}
-    assert not (two["draws"][0, :, 1] == two["draws"][1, :, 1]).any()
-    assert torch.equal(two["weights"][0], two["weights"][1])
-    # The mean gradient over two halves is the gradient of the whole batch: the same run, up to rounding.
-    one = runpy.run_path(str(script))["train"]()
-    torch.testing.assert_close(two["weights"][0], one.model.linear.weight.detach(), rtol=1e-4, atol=1e-6)
-    losses = [record["loss"] for record in one.history]
-    assert two["losses"] == pytest.approx(losses, rel=1e-4)
-    assert losses[-1] < 0.2 * losses[0]

@@ -2,6 +2,7 @@
 
 from eqssl_edu.contrastive.barlow_twins import BarlowTwins
 from eqssl_edu.contrastive.infonce import InfoNCE
+from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.moco import MoCo
 from eqssl_edu.contrastive.model import ContrastiveModel
 from eqssl_edu.contrastive.siamese import BYOL, SimSiam
@@ -13,17 +14,14 @@ from eqssl_edu.contrastive.similarity import (
     orbit_similarity,
 )
 from eqssl_edu.contrastive.vicreg import VICReg
-from eqssl_edu.layers import FlatMLP, GroupLinear, GroupMLP
 
 __all__ = [
     "BYOL",
     "SIMILARITIES",
     "BarlowTwins",
     "ContrastiveModel",
-    "FlatMLP",
-    "GroupLinear",
-    "GroupMLP",
     "InfoNCE",
+    "Loss",
     "MoCo",
     "SimSiam",
     "VICReg",

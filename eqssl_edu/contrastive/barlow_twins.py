@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from eqssl_edu.contrastive.pairs import align, need_pairs
-from eqssl_edu.contrastive.statistics import precise, relative_products, standardize
-from eqssl_edu.errors import need_instance, need_not_negative
+from eqssl_edu.contrastive.features import Features, need_pairs, precise
+from eqssl_edu.contrastive.loss import Loss
+from eqssl_edu.contrastive.pairs import align
+from eqssl_edu.contrastive.statistics import relative_products, standardize
+from eqssl_edu.errors import need_number
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["BarlowTwins"]
 
 
-class BarlowTwins(nn.Module):
+class BarlowTwins(Loss):
     r"""Redundancy reduction between two views, each turned by an element of its own; no negatives.
 
     Both views are standardised per channel over batch and group; each z'_i is then turned to meet z_i best. With
@@ -40,15 +42,12 @@ class BarlowTwins(nn.Module):
     """
 
     def __init__(self, group: FiniteGroup, redundancy: float = 5e-3) -> None:
-        super().__init__()
-        need_instance("group", group, FiniteGroup)
-        need_not_negative(redundancy=redundancy)
-        self.group, self.redundancy = group, redundancy
+        super().__init__(group)
+        need_number("redundancy", redundancy, least=0)
+        self.redundancy = redundancy
 
-    def forward(
-        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
-    ) -> Float[Tensor, ""]:
-        need_pairs(self.group, z1, z2, least=2)
+    def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
+        need_pairs(self.group, least=2, z1=z1, z2=z2)
         # Standardise first: these statistics do not depend on the turns, so the alignment cannot change them.
         z1, z2 = standardize(precise(z1)), standardize(precise(z2))
         correlation = relative_products(self.group, z1, align(self.group, z1, z2))

@@ -5,20 +5,19 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from eqssl_edu.contrastive.infonce import Contrast
-from eqssl_edu.contrastive.pairs import need_pairs, pair_similarity, unit
-from eqssl_edu.contrastive.siamese import need_momentum, need_targets
-from eqssl_edu.contrastive.similarity import need_similarity, need_temperature, orbit_similarity
-from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.contrastive.features import Features, need_pairs, precise, unit
+from eqssl_edu.contrastive.loss import Contrast, Loss
+from eqssl_edu.contrastive.pairs import pair_similarity
+from eqssl_edu.contrastive.similarity import SIMILARITIES, compared
+from eqssl_edu.errors import need_choice, need_number, need_positive
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["MoCo"]
 
 
-class MoCo(nn.Module):
+class MoCo(Loss):
     r"""Momentum contrast with an orbit similarity s.
 
     $$ -\log \frac{\exp(s(q, k')/t)}{\exp(s(q, k')/t) + \sum_j \exp(s(q, k_j)/t)} $$
@@ -61,13 +60,12 @@ class MoCo(nn.Module):
         momentum: float = 0.99,
         size: int = 1024,
     ) -> None:
-        super().__init__()
-        need_instance("group", group, FiniteGroup)
-        need_similarity(similarity, "similarity")
-        need_temperature(temperature)
-        need_momentum(momentum)
+        super().__init__(group)
+        need_choice("similarity", similarity, SIMILARITIES)
+        need_number("temperature", temperature, above=0)
+        need_number("momentum", momentum, least=0, below=1)
         need_positive(size=size)
-        self.group, self.similarity, self.temperature = group, similarity, temperature
+        self.similarity, self.temperature = similarity, temperature
         self.momentum, self.size = momentum, size
         self.register_buffer("queue", None)
 
@@ -78,45 +76,14 @@ class MoCo(nn.Module):
             generator = torch.Generator().manual_seed(0)
             self.queue = unit(torch.randn(self.size, channels, self.group.order, generator=generator))
 
-    def logits(
-        self,
-        z1: Float[Tensor, "batch channel group"],
-        z2: Float[Tensor, "batch channel group"],
-        target1: Float[Tensor, "batch channel group"] | None = None,
-        target2: Float[Tensor, "batch channel group"] | None = None,
-    ) -> Float[Tensor, "queries keys"]:
-        """(2B, 1 + K) similarities over t of all 2B views with their partner's key, first, and with the queue."""
-        need_pairs(self.group, z1, z2)
-        if self.queue is None:
-            self.build(z1.shape[1])
-            self.queue = unit(self.queue.to(z1))
-        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
-        need_targets(self.group, z1, target1, target2)
-        queries = unit(precise(torch.cat([z1, z2])))
-        keys = unit(precise(torch.cat([target2, target1]).detach()))
-        kind = (self.similarity, self.temperature)
-        positive = pair_similarity(self.group, queries, keys, *kind)[:, None]
-        negative = orbit_similarity(
-            self.group, queries, self.queue.to(queries), *kind
-        )  # turns the smaller side: queries
-        return torch.cat([positive, negative], dim=1) / self.temperature
-
     def forward(
-        self,
-        z1: Float[Tensor, "batch channel group"],
-        z2: Float[Tensor, "batch channel group"],
-        target1: Float[Tensor, "batch channel group"] | None = None,
-        target2: Float[Tensor, "batch channel group"] | None = None,
+        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
     ) -> Float[Tensor, ""]:
         """The loss; without targets of a slow copy, z1 and z2 themselves are the keys."""
         return self.contrast(z1, z2, target1, target2).loss
 
     def contrast(
-        self,
-        z1: Float[Tensor, "batch channel group"],
-        z2: Float[Tensor, "batch channel group"],
-        target1: Float[Tensor, "batch channel group"] | None = None,
-        target2: Float[Tensor, "batch channel group"] | None = None,
+        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
     ) -> Contrast:
         """The loss, and how often the partner's key is nearer than all the queue."""
         logits = self.logits(z1, z2, target1, target2)
@@ -124,18 +91,34 @@ class MoCo(nn.Module):
         accuracy = (logits.detach().argmax(dim=1) == partner).float().mean()
         return Contrast(F.cross_entropy(logits, partner), accuracy)
 
+    def logits(
+        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
+    ) -> Float[Tensor, "queries keys"]:
+        """(2B, 1 + K) similarities over t of all 2B views with their partner's key, first, and with the queue."""
+        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
+        need_pairs(self.group, least=1, z1=z1, z2=z2, target1=target1, target2=target2)
+        self._queue_for(z1)
+        queries = unit(precise(torch.cat([z1, z2])))
+        keys = unit(precise(torch.cat([target2, target1]).detach()))
+        kind = (self.similarity, self.temperature)
+        positive = pair_similarity(self.group, queries, keys, *kind)[:, None]
+        negative = compared(
+            self.group, queries, self.queue.to(queries), *kind
+        )  # turns the smaller side: queries
+        return torch.cat([positive, negative], dim=1) / self.temperature
+
     @torch.no_grad()
-    def enqueue(
-        self, target1: Float[Tensor, "batch channel group"], target2: Float[Tensor, "batch channel group"]
-    ) -> None:
+    def enqueue(self, target1: Features, target2: Features) -> None:
         """Put the keys of both views into the queue; the oldest leave it."""
-        need_pairs(self.group, target1, target2, names=("target1", "target2"))
-        if self.queue is None:
-            self.build(target1.shape[1])
-        if target1.shape[1] != self.queue.shape[1]:
-            raise ValueError(
-                f"target1 must have the {self.queue.shape[1]} channels of the queue, {got(target1)}"
-            )
+        need_pairs(self.group, least=1, target1=target1, target2=target2)
+        self._queue_for(target1)
         keys = unit(precise(torch.cat([target1, target2])))
         # A new tensor and not a change in place: the backward pass of this step still needs the old one.
         self.queue = torch.cat([self.queue, keys.to(self.queue)])[-self.size :]
+
+    def _queue_for(self, z: Features) -> None:
+        """Make a queue for these features if there is none; raise if there is one of another width."""
+        if self.queue is None:
+            self.build(z.shape[1])
+            self.queue = unit(self.queue.to(z))
+        need_choice("channels", z.shape[1], [self.queue.shape[1]])

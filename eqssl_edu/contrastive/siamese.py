@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.contrastive.pairs import need_pairs, pair_similarity, unit
-from eqssl_edu.contrastive.similarity import need_similarity, need_temperature
-from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.contrastive.features import Features, need_pairs, precise, unit
+from eqssl_edu.contrastive.loss import Loss
+from eqssl_edu.contrastive.pairs import pair_similarity
+from eqssl_edu.contrastive.similarity import SIMILARITIES
+from eqssl_edu.errors import need_choice, need_number, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupMLP
 
-__all__ = ["BYOL", "SimSiam", "need_momentum", "need_targets"]
+__all__ = ["BYOL", "SimSiam"]
 
 
-class _Siamese(nn.Module):
+class _Siamese(Loss):
     """What SimSiam and BYOL share: a predictor, and the mean similarity of predictions and targets."""
 
     hidden: float  # width of the predictor's hidden layer, in units of its input's
 
     def __init__(
-        self, group: FiniteGroup, similarity: str, temperature: float, predictor: nn.Module | None
+        self, group: FiniteGroup, similarity: str = "max", predictor: nn.Module | None = None
     ) -> None:
-        super().__init__()
-        need_instance("group", group, FiniteGroup)
-        need_similarity(similarity, "similarity")
-        need_temperature(temperature)
-        self.group, self.similarity, self.temperature = group, similarity, temperature
-        self.predictor = predictor
+        super().__init__(group)
+        need_choice("similarity", similarity, SIMILARITIES)
+        self.similarity, self.predictor = similarity, predictor
 
     def build(self, channels: int) -> None:
         """Make the predictor for features of this width, if none was given.
@@ -43,30 +39,20 @@ class _Siamese(nn.Module):
             self.predictor = GroupMLP(self.group, (channels, max(4, round(self.hidden * channels)), channels))
 
     def agreement(
-        self,
-        z1: Float[Tensor, "batch channel group"],
-        z2: Float[Tensor, "batch channel group"],
-        target1: Float[Tensor, "batch channel group"] | None,
-        target2: Float[Tensor, "batch channel group"] | None,
+        self, z1: Features, z2: Features, target1: Features | None, target2: Features | None
     ) -> Float[Tensor, ""]:
         """Mean similarity of each view's prediction with the other view's target, of both directions."""
-        need_pairs(self.group, z1, z2, least=2)
+        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
+        need_pairs(self.group, least=2, z1=z1, z2=z2, target1=target1, target2=target2)
         if self.predictor is None:
             self.build(z1.shape[1])
             self.predictor.to(z1)
-        targets = [z.detach() if t is None else t.detach() for z, t in ((z1, target1), (z2, target2))]
-        need_targets(self.group, z1, *targets)
         both = 0.0
-        for z, target in zip((z1, z2), reversed(targets), strict=True):
+        for z, target in ((z1, target2.detach()), (z2, target1.detach())):
             prediction = self.predictor(z)
-            if prediction.shape != z.shape:
-                raise ValueError(
-                    f"predictor must keep the shape {tuple(z.shape)} of the features, {got(prediction)}"
-                )
-            prediction = unit(precise(prediction))
-            both = both + pair_similarity(
-                self.group, prediction, unit(precise(target)), self.similarity, self.temperature
-            )
+            need_shape("predictor(z)", prediction, *z.shape)
+            pair = unit(precise(prediction)), unit(precise(target))
+            both = both + pair_similarity(self.group, *pair, self.similarity)
         return both.mean() / 2
 
 
@@ -79,7 +65,6 @@ class SimSiam(_Siamese):
     Arguments:
         group: G.
         similarity: a kind of ``orbit_similarity``.
-        temperature: of the soft similarity.
         predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of a quarter of the
             width, at least 4, made for the width of the first features, or by ``build(channels)``, which a loss needs
             before ``load_state_dict``.
@@ -98,18 +83,7 @@ class SimSiam(_Siamese):
 
     hidden = 1 / 4
 
-    def __init__(
-        self,
-        group: FiniteGroup,
-        similarity: str = "max",
-        temperature: float = 0.2,
-        predictor: nn.Module | None = None,
-    ) -> None:
-        super().__init__(group, similarity, temperature, predictor)
-
-    def forward(
-        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
         return -self.agreement(z1, z2, None, None)
 
 
@@ -122,7 +96,6 @@ class BYOL(_Siamese):
     Arguments:
         group: G.
         similarity: a kind of ``orbit_similarity``.
-        temperature: of the soft similarity.
         predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of twice the width,
             made for the width of the first features, or by ``build(channels)``, which a loss needs before
             ``load_state_dict``.
@@ -147,32 +120,15 @@ class BYOL(_Siamese):
         self,
         group: FiniteGroup,
         similarity: str = "max",
-        temperature: float = 0.2,
         predictor: nn.Module | None = None,
         momentum: float = 0.99,
     ) -> None:
-        super().__init__(group, similarity, temperature, predictor)
-        need_momentum(momentum)
+        super().__init__(group, similarity, predictor)
+        need_number("momentum", momentum, least=0, below=1)
         self.momentum = momentum
 
     def forward(
-        self,
-        z1: Float[Tensor, "batch channel group"],
-        z2: Float[Tensor, "batch channel group"],
-        target1: Float[Tensor, "batch channel group"] | None = None,
-        target2: Float[Tensor, "batch channel group"] | None = None,
+        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
     ) -> Float[Tensor, ""]:
         """The loss; without targets of a slow copy, z1 and z2 themselves are the targets."""
         return 4 - 4 * self.agreement(z1, z2, target1, target2)
-
-
-def need_targets(group: FiniteGroup, z1: Tensor, target1: Tensor, target2: Tensor) -> None:
-    """Raise unless both targets are regular features like z1."""
-    for name, target in (("target1", target1), ("target2", target2)):
-        need_pairs(group, z1, target, names=("z1", name))
-
-
-def need_momentum(momentum: float) -> None:
-    """Raise ValueError unless the momentum is a number in [0, 1)."""
-    if not isinstance(momentum, Real) or not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be at least 0 and below 1, {got(momentum)}")

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.kernels import kernels_for
-from eqssl_edu.contrastive.statistics import precise
-from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup, cyclic, need_regular, tables_on
+from eqssl_edu.contrastive.features import Features, need_pairs, precise
+from eqssl_edu.contrastive.gpu.available import kernels_for
+from eqssl_edu.errors import need_choice, need_number, need_shape
+from eqssl_edu.groups import FiniteGroup, cyclic, tables_on
 from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies, within_torch_func
 
-__all__ = [
-    "SIMILARITIES",
-    "canonicalize",
-    "need_similarity",
-    "need_temperature",
-    "orbit_correlation",
-    "orbit_distance",
-    "orbit_similarity",
-]
+__all__ = ["SIMILARITIES", "canonicalize", "orbit_correlation", "orbit_distance", "orbit_similarity"]
 
 SIMILARITIES = ("max", "soft", "mean", "power2", "power3", "canonical", "maxpool", "plain")
 
@@ -47,12 +38,8 @@ def orbit_correlation(
         >>> torch.allclose(k.sort(dim=2).values, turned.sort(dim=2).values, atol=1e-6)
         True
     """
-    need_comparable(group, z, w)
-    # Turn the smaller side. kappa[g] is also <rho(g^-1) z, w>. The group axis does not come last in memory: what
-    # works along it (a maximum, a sum of exponentials) then runs over long rows.
-    if len(z) <= len(w):
-        return _correlated(group, z, w, back=True).movedim(1, 2)
-    return _correlated(group, w, z, back=False).permute(2, 0, 1)
+    need_pairs(group, z=z, w=w)
+    return _correlated(group, z, w)
 
 
 def orbit_similarity(
@@ -84,11 +71,10 @@ def orbit_similarity(
         kind: one of the kinds above.
         temperature: t of the soft kind, in units of $\kappa$.
     """
-    need_similarity(kind, "kind")
-    need_temperature(temperature)
-    need_comparable(group, z, w)
-    (correlated, z), (_, w) = prepared(group, z, kind), prepared(group, w, kind)
-    return reduced(orbit_correlation(correlated, z, w), 2, kind, temperature)
+    need_choice("kind", kind, SIMILARITIES)
+    need_number("temperature", temperature, above=0)
+    need_pairs(group, z=z, w=w)
+    return compared(group, z, w, kind, temperature)
 
 
 def orbit_distance(
@@ -109,15 +95,13 @@ def orbit_distance(
         >>> bool(orbit_distance(G, z, G.transform_features(z, 1)).diagonal().max() < 1e-7)
         True
     """
-    need_comparable(group, z, w)
+    need_pairs(group, z=z, w=w)
     z, w = precise(z), precise(w)  # squares overflow in half precision
     squares = z.flatten(1).square().sum(dim=1)[:, None] + w.flatten(1).square().sum(dim=1)
-    return (squares - 2 * orbit_similarity(group, z, w, "max")).clamp_min(0).sqrt()
+    return (squares - 2 * _correlated(group, z, w).amax(dim=2)).clamp_min(0).sqrt()
 
 
-def canonicalize(
-    group: FiniteGroup, z: Float[Tensor, "batch channel group"]
-) -> Float[Tensor, "batch channel group"]:
+def canonicalize(group: FiniteGroup, z: Features) -> Features:
     r"""Turn each z by its own element so that its largest entry, summed over the channels, comes first.
 
     The element is the argmax of $\kappa(z, u)$, where u is 1 at the identity and 0 elsewhere in each channel. One
@@ -128,12 +112,24 @@ def canonicalize(
         >>> canonicalize(cyclic(4), z)
         tensor([[[3., 1., 2., 0.]]])
     """
-    need_regular(z, group, None, grid=False)
+    need_shape("z", z, "B", "C", group.order)
     largest = z.sum(dim=1).argmax(dim=1)
     return group.transform_features(z, tables_on(group, z.device).inverse[largest])
 
 
-# -- the parts, shared with the losses -------------------------------------------------------------------------
+# -- the parts, shared with the losses, which have checked their features ------------------------------------------
+
+
+def compared(
+    group: FiniteGroup,
+    z: Float[Tensor, "batch channel group"],
+    w: Float[Tensor, "other channel group"],
+    kind: str,
+    temperature: float,
+) -> Float[Tensor, "batch other"]:
+    """``orbit_similarity``."""
+    (correlated, z), (_, w) = prepared(group, z, kind), prepared(group, w, kind)
+    return reduced(_correlated(correlated, z, w), 2, kind, temperature)
 
 
 def prepared(
@@ -162,43 +158,22 @@ def reduced(kappa: Tensor, dim: int, kind: str, temperature: float) -> Tensor:
     return kappa.squeeze(dim)
 
 
-def _correlated(group: FiniteGroup, few: Tensor, many: Tensor, back: bool) -> Float[Tensor, "few group many"]:
+def _correlated(
+    group: FiniteGroup, z: Float[Tensor, "batch channel group"], w: Float[Tensor, "other channel group"]
+) -> Float[Tensor, "batch other group"]:
+    """``orbit_correlation``."""
+    # Turn the smaller side. kappa[g] is also <rho(g^-1) z, w>. The group axis does not come last in memory: what
+    # works along it (a maximum, a sum of exponentials) then runs over long rows.
+    if len(z) <= len(w):
+        return _products(group, z, w, back=True).movedim(1, 2)
+    return _products(group, w, z, back=False).permute(2, 0, 1)
+
+
+def _products(group: FiniteGroup, few: Tensor, many: Tensor, back: bool) -> Float[Tensor, "few group many"]:
+    """Products of all turned copies of the few, turned by g or back by it, with the many."""
     tables = copied_entries(group, few.shape[1], back, few.device)
     if kernels_for(group, few) and not within_torch_func():  # which knows how to transform an indexing
-        from eqssl_edu.contrastive.fused_correlation import FusedCorrelation
+        from eqssl_edu.contrastive.gpu.correlation import FusedCorrelation  # it needs Triton
 
         return FusedCorrelation.apply(few, many, *tables)
     return products_with_copies(few, many, *tables)
-
-
-def need_comparable(group: FiniteGroup, z: Tensor, w: Tensor) -> None:
-    """Raise unless z and w are regular features of G with the same channels, of one type and on one device."""
-    need_features_of(group, z, "z")
-    need_features_of(group, w, "w")
-    need_regular(w, group, z.shape[1], grid=False)
-    if z.dtype != w.dtype or z.device != w.device:
-        raise ValueError(
-            f"z and w must have one dtype on one device, got {z.dtype} on {z.device} and {w.dtype} on {w.device}"
-        )
-
-
-def need_features_of(group: FiniteGroup, z: Tensor, name: str) -> None:
-    """Raise unless z are regular features (B, C, |G|) of G, of floating-point numbers."""
-    need_instance("group", group, FiniteGroup)
-    need_instance(name, z, Tensor)
-    need_regular(z, group, None, grid=False)
-    if not z.is_floating_point():
-        raise TypeError(f"{name} must hold floating-point numbers, {got(z)}")
-
-
-def need_similarity(kind: object, name: str) -> None:
-    """Raise ValueError unless ``kind`` is one of ``SIMILARITIES``."""
-    if kind not in SIMILARITIES:
-        raise ValueError(f"{name} must be one of {', '.join(SIMILARITIES)}, {got(kind)}")
-
-
-def need_temperature(temperature: object) -> None:
-    """Raise ValueError unless the temperature is a positive number."""
-    number = isinstance(temperature, Real) and not isinstance(temperature, bool)
-    if not (number and 0 < temperature < math.inf):
-        raise ValueError(f"temperature must be a positive number, {got(temperature)}")

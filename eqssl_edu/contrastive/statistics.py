@@ -6,32 +6,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.contrastive.features import Features
 from eqssl_edu.groups import FiniteGroup, tables_on
 
-__all__ = ["center", "precise", "relative_products", "standardize"]
+__all__ = ["center", "relative_products", "standardize"]
 
 
-def precise(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """In single precision at least: a loss counts small differences, whatever the network computes in."""
-    return z.to(torch.promote_types(z.dtype, torch.float32))
-
-
-def center(z: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch channel group"]:
+def center(z: Features) -> Features:
     """Minus the mean of each channel over batch and group."""
     return z - z.mean(dim=(0, 2), keepdim=True)
 
 
-def standardize(
-    z: Float[Tensor, "batch channel group"], eps: float = 1e-5
-) -> Float[Tensor, "batch channel group"]:
+def standardize(z: Features) -> Features:
     """Mean 0 and standard deviation 1 of each channel over batch and group, as batch norm does it."""
     z = center(z)
-    return z / (z.square().mean(dim=(0, 2), keepdim=True) + eps).sqrt()
+    return z / (z.square().mean(dim=(0, 2), keepdim=True) + 1e-5).sqrt()
 
 
-def relative_products(
-    group: FiniteGroup, z: Float[Tensor, "batch channel group"], w: Float[Tensor, "batch channel group"]
-) -> Float[Tensor, "group channel channel"]:
+def relative_products(group: FiniteGroup, z: Features, w: Features) -> Float[Tensor, "group channel channel"]:
     r"""Products of channels at a relative element: $P_k[c, c'] = \sum_{i, h} z_i[c, h]\, w_i[c', hk]$.
 
     Turning z_i and w_i by one and the same element only renames h in the sum: nothing changes.

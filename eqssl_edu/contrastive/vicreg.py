@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from eqssl_edu.contrastive.pairs import align, need_pairs
-from eqssl_edu.contrastive.statistics import center, precise, relative_products
-from eqssl_edu.errors import need_instance, need_not_negative
+from eqssl_edu.contrastive.features import Features, need_pairs, precise
+from eqssl_edu.contrastive.loss import Loss
+from eqssl_edu.contrastive.pairs import align
+from eqssl_edu.contrastive.statistics import center, relative_products
+from eqssl_edu.errors import need_number
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["VICReg"]
 
 
-class VICReg(nn.Module):
+class VICReg(Loss):
     r"""Variance-invariance-covariance regularisation with the metric of orbits; no negatives.
 
     - invariance: $\min_g |z_i - \rho(g) z'_i|^2 / (C|G|)$, the mean over the batch;
@@ -42,23 +44,16 @@ class VICReg(nn.Module):
     """
 
     def __init__(
-        self,
-        group: FiniteGroup,
-        invariance: float = 25.0,
-        variance: float = 25.0,
-        covariance: float = 1.0,
+        self, group: FiniteGroup, invariance: float = 25.0, variance: float = 25.0, covariance: float = 1.0
     ) -> None:
-        super().__init__()
-        need_instance("group", group, FiniteGroup)
-        need_not_negative(invariance=invariance, variance=variance, covariance=covariance)
-        self.group = group
-        self.invariance, self.variance, self.covariance = invariance, variance, covariance
+        super().__init__(group)
+        self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
+        for name, weight in self.weights.items():
+            need_number(name, weight, least=0)
 
-    def terms(
-        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
-    ) -> dict[str, Float[Tensor, ""]]:
+    def terms(self, z1: Features, z2: Features) -> dict[str, Float[Tensor, ""]]:
         """The three terms before their weights."""
-        need_pairs(self.group, z1, z2, least=2)
+        need_pairs(self.group, least=2, z1=z1, z2=z2)
         z1, z2 = precise(z1), precise(z2)
         invariance = (z1 - align(self.group, z1, z2)).square().mean()
         spreads = [self._spread(z) for z in (z1, z2)]
@@ -66,12 +61,10 @@ class VICReg(nn.Module):
         covariance = sum(covariance for _, covariance in spreads)
         return {"invariance": invariance, "variance": variance, "covariance": covariance}
 
-    def forward(
-        self, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
-    ) -> Float[Tensor, ""]:
-        return sum(getattr(self, name) * term for name, term in self.terms(z1, z2).items())
+    def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
+        return sum(self.weights[name] * term for name, term in self.terms(z1, z2).items())
 
-    def _spread(self, z: Float[Tensor, "batch channel group"]) -> tuple[Tensor, Tensor]:
+    def _spread(self, z: Features) -> tuple[Tensor, Tensor]:
         """The variance and the covariance term of one batch."""
         products = relative_products(self.group, *[center(z)] * 2) / (len(z) * self.group.order - 1)
         variances = products[0].diagonal()  # element 0 is the identity

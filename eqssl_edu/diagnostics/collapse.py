@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.pairs import unit
+from eqssl_edu.contrastive.features import unit
 from eqssl_edu.diagnostics.irreps import irrep_energy
 from eqssl_edu.errors import got, need_instance, need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.contrastive import SIMILARITIES, orbit_distance, orbit_similarity
-from eqssl_edu.contrastive.pairs import pair_similarity, unit
+from eqssl_edu.contrastive.features import unit
+from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.diagnostics.collapse import need_features
 from eqssl_edu.errors import need_choice, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup

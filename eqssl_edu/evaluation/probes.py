@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.pairs import unit
+from eqssl_edu.contrastive.features import unit
 from eqssl_edu.data import Splits
 from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup

@@ -30,8 +30,6 @@ from torch import nn
 
 from eqssl_edu.contrastive import (
     ContrastiveModel,
-    FlatMLP,
-    GroupMLP,
     InfoNCE,
     SimSiam,
     VICReg,
@@ -53,6 +51,7 @@ from eqssl_edu.evaluation import extract, linear_probe, orientations, paired_int
 from eqssl_edu.exercises import check
 from eqssl_edu.exercises.notebook_08 import HEADS
 from eqssl_edu.groups import cyclic
+from eqssl_edu.layers import FlatMLP, GroupMLP
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView

@@ -1,4 +1,4 @@
-"""The contrastive model: every family in a training step, the slow copy, the queue, known elements, resuming."""
+"""The contrastive model: every family in a training step, the slow copy, the queue, resuming."""
 
 import copy
 import threading
@@ -7,18 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from eqssl_edu.contrastive import (
-    BYOL,
-    BarlowTwins,
-    ContrastiveModel,
-    GroupMLP,
-    InfoNCE,
-    MoCo,
-    SimSiam,
-    VICReg,
-)
+from eqssl_edu.contrastive import BYOL, BarlowTwins, ContrastiveModel, InfoNCE, Loss, MoCo, SimSiam, VICReg
 from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.layers import GroupMLP
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 
@@ -42,11 +34,12 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def made(family, views=None, known=False):
+def made(family, views=None):
     torch.manual_seed(0)
     encoder = GroupCNN(GROUP, channels=(3, 4))
-    views = RandomView(GROUP) if views is None else views
-    return ContrastiveModel(encoder, FAMILIES[family](), views, GroupMLP(GROUP, (4, 8, 6)), known)
+    return ContrastiveModel(
+        encoder, FAMILIES[family](), views or RandomView(GROUP), GroupMLP(GROUP, (4, 8, 6))
+    )
 
 
 def pictures(count=24, size=8):
@@ -70,6 +63,31 @@ def test_a_step_reports_a_loss_and_an_accuracy_where_there_is_one(family):
     assert torch.equal(record["loss"], twin.training_step(pictures(), seeded())["loss"])
     assert set(record) == ({"loss", "accuracy"} if family in ("InfoNCE", "MoCo") else {"loss"})
     assert 0 <= record.get("accuracy", 0) <= 1
+    record["loss"].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad != name.startswith("target.")
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+def test_a_loss_of_your_own_is_called_with_the_features_of_both_views():
+    """And, if it has a momentum, with those of the slow copy, which it may keep."""
+
+    class Distance(Loss):
+        def forward(self, z1, z2, *targets):
+            self.seen = [z1, z2, *targets]
+            return (z1 - z2).square().mean()
+
+        def enqueue(self, target1, target2):
+            self.kept = target1, target2
+
+    loss = Distance(GROUP)
+    model = ContrastiveModel(GroupCNN(GROUP, channels=(3, 4)), loss, RandomView(GROUP))
+    record = model.training_step(pictures(), seeded())
+    assert set(record) == {"loss"} and record["loss"] > 0 and len(loss.seen) == 2
+    loss.momentum = 0.9
+    model = ContrastiveModel(GroupCNN(GROUP, channels=(3, 4)), loss, RandomView(GROUP))
+    model.training_step(pictures(), seeded())
+    assert all(torch.equal(seen, kept) for seen, kept in zip(loss.seen[2:], loss.kept, strict=True))
 
 
 def steerable():
@@ -108,15 +126,6 @@ def test_any_encoder_with_regular_output_will_do(name):
             values[similarity, kind] = float(model.training_step(pictures(12).double())["loss"].detach())
     assert abs(values["max", "turned"] - values["max", "upright"]) < tolerance
     assert abs(values["plain", "turned"] - values["plain", "upright"]) > 1e-3
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_learned_weight_gets_a_gradient_and_no_other(family):
-    model = made(family)
-    model.training_step(pictures(), seeded())["loss"].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.requires_grad != name.startswith("target.")
-        assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -174,7 +183,7 @@ def test_each_step_puts_its_keys_into_the_queue():
     assert (model.loss.queue[24:].flatten(1) - keys).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["SimSiam", "BYOL", "MoCo"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(family, tmp_path):
     def run():
         return Pretrainer(made(family), pictures(), epochs=3, batch_size=8, accelerator="cpu", seed=3)
@@ -210,7 +219,7 @@ def test_without_its_slow_copy_a_resumed_run_would_differ():
     assert abs(losses[0] - losses[1]) > 1e-5
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["BYOL", "MoCo"])
 def test_a_deep_copy_is_independent(family):
     model = made(family)
     kept = copy.deepcopy(model)
@@ -222,56 +231,18 @@ def test_a_deep_copy_is_independent(family):
     assert same(kept.state_dict(), before)
 
 
-class SeededViews(RandomView):
-    """Views that differ by their turns alone from those of another group: the same noise, whoever draws more."""
-
-    def sample(self, images, generator):
-        self.calls = getattr(self, "calls", 0) + 1
-        return super().sample(images, seeded(self.calls))
-
-
-@pytest.mark.parametrize("similarity", ["plain", "max"])
-def test_known_turns_are_undone_before_the_loss(similarity):
-    """With the elements at hand, turned views give the very loss of upright ones, under any similarity."""
-    losses = {}
-    for name, group, known in (("known", GROUP, True), ("unknown", GROUP, False), ("upright", None, False)):
-        torch.manual_seed(0)
-        encoder, loss = GroupCNN(GROUP, channels=(3, 4)), InfoNCE(GROUP, similarity)
-        model = ContrastiveModel(
-            encoder, loss, SeededViews(group), GroupMLP(GROUP, (4, 8, 6)), known
-        ).double()
-        losses[name] = float(model.training_step(pictures().double())["loss"].detach())
-    assert abs(losses["known"] - losses["upright"]) < 1e-12
-    if similarity == "max":  # what absorbs the turns need not know them
-        assert abs(losses["unknown"] - losses["upright"]) < 1e-12
-    else:
-        assert abs(losses["unknown"] - losses["upright"]) > 1e-3
-
-
-def test_errors_name_the_argument(as_a_user):
-    encoder = GroupCNN(GROUP)
-    with pytest.raises(ValueError, match="loss must be over the encoder's group C4, got D4"):
-        ContrastiveModel(encoder, InfoNCE(dihedral(4)), RandomView())
-    with pytest.raises(ValueError, match="projector must have out_channels, got Linear"):
-        ContrastiveModel(encoder, InfoNCE(GROUP), RandomView(), nn.Linear(2, 2))
-    for views in (lambda images, generator: images, RandomView(dihedral(4))):
-        with pytest.raises(ValueError, match="views must be able to sample known elements of C4"):
-            ContrastiveModel(encoder, InfoNCE(GROUP), views, known=True)
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "words"),
-    [
-        (lambda: ContrastiveModel(nn.Linear(3, 3), InfoNCE(cyclic(4)), RandomView()),
-         TypeError, "encoder must have a group"),
-        (lambda: ContrastiveModel(GroupCNN(cyclic(4)), nn.MSELoss(), RandomView()),
-         TypeError, "loss must have a group"),
-        (lambda: ContrastiveModel(GroupCNN(cyclic(4)), InfoNCE(cyclic(4)), RandomView(), GroupMLP(cyclic(2), (32, 8))),
-         ValueError, "projector must be over the encoder's group C4, got C2"),
-        (lambda: ContrastiveModel(GroupCNN(cyclic(4)), InfoNCE(cyclic(4)), RandomView(), GroupMLP(cyclic(4), (16, 8))),
-         ValueError, "projector must take the encoder's 32 channels, got 16"),
-    ],
-)  # fmt: skip
-def test_parts_that_do_not_fit_are_named_at_once(as_a_user, make, error, words):
-    with pytest.raises(error, match=words):
-        make()
+def test_parts_that_do_not_fit_are_named_at_once(as_a_user):
+    encoder, loss, views = GroupCNN(GROUP), InfoNCE(GROUP), RandomView()
+    plain = nn.MSELoss()
+    plain.group = GROUP
+    for parts, name in [
+        ((nn.Linear(3, 3), loss, views), "encoder.group"),
+        (("GroupCNN", loss, views), "encoder"),
+        ((encoder, plain, views), "loss must be derived from eqssl_edu.contrastive.Loss"),
+        ((encoder, InfoNCE(dihedral(4)), views), "loss.group"),
+        ((encoder, loss, views, nn.Linear(2, 2)), "projector.out_channels"),
+        ((encoder, loss, views, GroupMLP(cyclic(2), (32, 8))), "projector.group"),
+        ((encoder, loss, views, GroupMLP(GROUP, (16, 8))), "projector.channels"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=f"^{name}"):
+            ContrastiveModel(*parts)

@@ -21,7 +21,7 @@ def vectors(*features):
     return [F.normalize(z.flatten(1)) for z in features]
 
 
-@pytest.mark.parametrize("kind", ["max", "soft", "mean", "plain"])
+@pytest.mark.parametrize("kind", ["max", "soft"])
 def test_C5_trivial_group_gives_the_standard_loss(kind):
     """Algorithm 1 of the paper, for both directions: the positive's logit first, then the queue's."""
     loss, data = MoCo(TRIVIAL, kind, temperature=0.3, size=16), batches(TRIVIAL)
@@ -80,8 +80,7 @@ def test_C5_the_queue_holds_the_last_keys_as_unit_regular_features():
     assert loss.queue.shape == start.shape
 
 
-@pytest.mark.parametrize("kind", ["max", "soft", "power3"])
-def test_C5_queries_are_turned_and_not_the_keys(kind, monkeypatch):
+def test_C5_queries_are_turned_and_not_the_keys(monkeypatch):
     """The queue is never copied |G| times: what is turned are the 2B queries."""
     counts = []
 
@@ -89,10 +88,10 @@ def test_C5_queries_are_turned_and_not_the_keys(kind, monkeypatch):
         counts.append(len(few))
         return correlated(group, few, many, back)
 
-    correlated = similarity._correlated
-    monkeypatch.setattr(similarity, "_correlated", watched)
+    correlated = similarity._products
+    monkeypatch.setattr(similarity, "_products", watched)
     group = dihedral(4)
-    MoCo(group, kind, size=40)(*batches(group))
+    MoCo(group, "max", size=40)(*batches(group))
     assert counts == [16]
 
 
@@ -148,22 +147,11 @@ def test_accuracy_says_how_often_the_partner_wins():
     assert abs(loss(z, z) - loss.contrast(z, z).loss) < 1e-12
 
 
-def test_errors_name_the_argument(as_a_user):
-    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
-        MoCo(cyclic(4), size=0)
-    with pytest.raises(ValueError, match="momentum must be at least 0 and below 1, got -1"):
-        MoCo(cyclic(4), momentum=-1)
-    with pytest.raises(ValueError, match="similarity must be one of"):
-        MoCo(cyclic(4), "best")
-    with pytest.raises(ValueError, match="temperature must be a positive number"):
-        MoCo(cyclic(4), temperature=-1.0)
-
-
 def test_keys_can_be_put_into_a_queue_that_was_never_called(as_a_user):
     loss, keys = MoCo(cyclic(4), size=8), torch.randn(2, 3, 4)
     loss.enqueue(keys, keys)
     assert loss.queue.shape == (8, 3, 4)
-    with pytest.raises(ValueError, match="target1 must have the 3 channels of the queue"):
+    with pytest.raises(ValueError, match="channels must be one of 3, got 5"):
         loss.enqueue(torch.randn(2, 5, 4), torch.randn(2, 5, 4))
 
 

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from families import GROUPS, by_name, features, own_elements, turned
+from families import by_name, features, turned
 
 from eqssl_edu.contrastive import (
     SIMILARITIES,
@@ -19,6 +19,7 @@ from eqssl_edu.contrastive import similarity as module
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupPool
 
+over_groups = pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
 ABSORBING = [kind for kind in SIMILARITIES if kind != "plain"]
 
 
@@ -30,7 +31,7 @@ def unit(z):
 
 
 @pytest.mark.parametrize("counts", [(5, 4), (4, 5)], ids=["z turned", "w turned"])
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@over_groups
 def test_C1_definition(group, counts):
     """Whichever side is turned in the computation."""
     z, w = features(group, counts[0]), features(group, counts[1], seed=1)
@@ -40,7 +41,7 @@ def test_C1_definition(group, counts):
         assert abs(kappa[i, j, g] - (z[i] * group.transform_features(w[j], g)).sum()) < 1e-12
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@over_groups
 def test_C1_kappa_is_permuted(group):
     """C1: kappa(a z, b w)[g] = kappa(z, w)[a^-1 g b]."""
     z, w = features(group), features(group, seed=1)
@@ -51,7 +52,7 @@ def test_C1_kappa_is_permuted(group):
         assert (moved - kappa[:, :, index]).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@over_groups
 def test_C1_kappa_of_the_swapped_pair_is_at_the_inverse(group):
     """kappa(w, z)[g] = kappa(z, w)[g^-1]: half of all pairs are enough for a symmetric similarity."""
     z, w = features(group), features(group, 5, seed=1)
@@ -79,8 +80,8 @@ def test_C3_all_relative_elements_are_one_matrix_product(counts):
 
 
 @pytest.mark.parametrize("kind", ABSORBING)
-@pytest.mark.parametrize("group", GROUPS, **by_name)
-def test_C1_similarity_absorbs_independent_elements(group, kind):
+def test_C1_similarity_absorbs_independent_elements(kind):
+    group = dihedral(4)
     z, w = features(group, 8), features(group, 8, seed=1)
     before = orbit_similarity(group, z, w, kind)
     assert (orbit_similarity(group, *turned(group, z, w), kind) - before).abs().max() < 1e-12
@@ -94,15 +95,15 @@ def test_C1_plain_similarity_does_not_absorb():
     assert change.abs().max() > 0.1
 
 
-@pytest.mark.parametrize("kind", SIMILARITIES)
-@pytest.mark.parametrize("group", GROUPS, **by_name)
-def test_similarities_are_symmetric(group, kind):
+def test_similarities_are_symmetric():
+    group = dihedral(4)
     z, w = features(group, 5), features(group, 4, seed=1)
-    swapped = orbit_similarity(group, w, z, kind).T
-    assert (swapped - orbit_similarity(group, z, w, kind)).abs().max() < 1e-12
+    for kind in SIMILARITIES:
+        swapped = orbit_similarity(group, w, z, kind).T
+        assert (swapped - orbit_similarity(group, z, w, kind)).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@over_groups
 def test_C1_mean_is_pooling_over_the_group_first(group):
     z, w = features(group), features(group, seed=1)
     pooled = z.sum(dim=2) @ w.sum(dim=2).T / group.order
@@ -148,9 +149,9 @@ def tensor_power(group, z, p):
 
 
 @pytest.mark.parametrize(("p", "kind"), [(1, "mean"), (2, "power2"), (3, "power3")])
-@pytest.mark.parametrize("group", GROUPS, **by_name)
-def test_C1_power_p_is_a_product_of_invariants(group, p, kind):
+def test_C1_power_p_is_a_product_of_invariants(p, kind):
     """mean of kappa^p = <M_p(z), M_p(w)>."""
+    group = dihedral(4)
     z, w = features(group, 4), features(group, 3, seed=1)
     moments = tensor_power(group, z, p) @ tensor_power(group, w, p).T
     similarity = orbit_similarity(group, z, w, kind)
@@ -174,7 +175,7 @@ def difference(group, z, w, kind):
     return sum(orbit_similarity(group, x, x, kind) for x in (z, w)) - 2 * orbit_similarity(group, z, w, kind)
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@over_groups
 def test_C1_canonical_features_are_one_of_each_orbit(group):
     z = features(group, 8)
     canonical = canonicalize(group, z)
@@ -217,7 +218,7 @@ def test_C1_pooling_each_channel_loses_what_max_keeps():
 # -- C4, geometry ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@over_groups
 def test_C4_distance_of_orbits(group):
     """d(z, w) = min_g |z - g w|, and 2 - 2 max kappa is its square for unit vectors."""
     z, w = features(group, 5), features(group, 4, seed=1)
@@ -229,7 +230,7 @@ def test_C4_distance_of_orbits(group):
     assert (orbit_distance(group, z, w).square() - square).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@over_groups
 def test_C4_it_is_a_metric_on_orbits(group):
     z = features(group, 12, channels=1)
     d = orbit_distance(group, z, z)
@@ -258,27 +259,6 @@ def test_C7_the_maximum_raises_the_similarity_of_random_pairs():
         z, w = (unit(features(group, 400, channels, seed)) for seed in (0, 1))
         assert abs(orbit_similarity(group, z, w, "max").mean() - expected) < 0.006
         assert abs(orbit_similarity(group, z, w, "plain").mean()) < 0.002
-
-
-def test_errors_name_the_argument(as_a_user):
-    group = cyclic(4)
-    z = torch.randn(3, 2, 4)
-    with pytest.raises(ValueError, match=r"kind must be one of max, soft, .* got 'best'"):
-        orbit_similarity(group, z, z, "best")
-    with pytest.raises(ValueError, match="temperature must be a positive number, got 0"):
-        orbit_similarity(group, z, z, "soft", 0)
-    for function in (orbit_correlation, orbit_distance, orbit_similarity):
-        with pytest.raises(ValueError, match=r"features must have shape \(B, C, 4\)"):
-            function(group, torch.randn(3, 2, 5), z)
-        with pytest.raises(ValueError, match=r"features must have shape \(B, 2, 4\)"):
-            function(group, z, torch.randn(3, 5, 4))
-    with pytest.raises(ValueError, match=r"features must have shape \(B, C, 4\)"):
-        canonicalize(group, torch.randn(3, 4))
-
-
-def test_own_elements_are_not_all_the_same():
-    """The tests above turn by elements that differ."""
-    assert len(set(own_elements(cyclic(4), 8).tolist())) > 2
 
 
 @pytest.mark.parametrize("group", [dihedral(4), dihedral(3)], **by_name)
@@ -320,8 +300,8 @@ def test_C3_the_smaller_side_is_turned(monkeypatch):
         turned.append(len(few))
         return correlated(group, few, many, back)
 
-    correlated = module._correlated
-    monkeypatch.setattr(module, "_correlated", watched)
+    correlated = module._products
+    monkeypatch.setattr(module, "_products", watched)
     group = cyclic(4)
     for count, other in ((3, 8), (8, 3), (5, 5)):
         orbit_correlation(group, features(group, count), features(group, other))
@@ -333,17 +313,3 @@ def test_distances_of_half_precision_are_finite():
     z = (60 * features(group, 4, 64)).half()
     exact = orbit_distance(group, z.double(), z.double())
     assert (orbit_distance(group, z, z) - exact).abs().max() < 0.02 * exact.max()
-
-
-@pytest.mark.parametrize("function", [orbit_correlation, orbit_similarity, orbit_distance])
-def test_wrong_features_are_named(as_a_user, function):
-    z = torch.randn(2, 3, 4)
-    for arguments, error, words in (
-        (("C4", z, z), TypeError, "group must be a FiniteGroup, got 'C4'"),
-        ((cyclic(4), [1.0], z), TypeError, "z must be a Tensor"),
-        ((cyclic(4), z, None), TypeError, "w must be a Tensor, got None"),
-        ((cyclic(4), z.long(), z), TypeError, "z must hold floating-point numbers"),
-        ((cyclic(4), z, z.double()), ValueError, "z and w must have one dtype on one device"),
-    ):
-        with pytest.raises(error, match=words):
-            function(*arguments)

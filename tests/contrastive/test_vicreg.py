@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from families import (
-    GROUPS,
     by_name,
     features,
     joined_with_turned_copies,
@@ -14,7 +13,7 @@ from families import (
 )
 
 from eqssl_edu.contrastive import VICReg
-from eqssl_edu.groups import cyclic
+from eqssl_edu.groups import cyclic, dihedral
 
 
 def standard_terms(a, b):
@@ -44,7 +43,7 @@ def test_C5_trivial_group_gives_lightlys_loss():
     assert abs(VICReg(cyclic(1))(z1, z2) - theirs(z1[:, :, 0], z2[:, :, 0])) < 1e-12
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
 def test_C5_variance_and_covariance_are_those_of_all_turned_copies(group):
     """Any group: the standard terms of the batch joined with the |G| turned copies of its members."""
     z1, z2 = (0.7 * z for z in two_views(group))
@@ -55,7 +54,7 @@ def test_C5_variance_and_covariance_are_those_of_all_turned_copies(group):
     assert abs(ours["covariance"] - theirs["covariance"]) < 1e-12
 
 
-@pytest.mark.parametrize("group", GROUPS, **by_name)
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
 def test_C5_invariance_is_the_nearest_turned_copy(group):
     z1, z2 = two_views(group)
     copies = [(z1 - group.transform_features(z2, g)).square().mean(dim=(1, 2)) for g in group.elements]
@@ -90,10 +89,3 @@ def test_gradients():
     assert torch.autograd.gradcheck(
         VICReg(cyclic(4)), ((0.5 * z1).requires_grad_(), (0.5 * z2).requires_grad_())
     )
-
-
-def test_errors_name_the_argument(as_a_user):
-    with pytest.raises(ValueError, match="covariance must be at least 0, got -1"):
-        VICReg(cyclic(4), covariance=-1)
-    with pytest.raises(ValueError, match="B >= 2"):
-        VICReg(cyclic(4))(torch.randn(1, 3, 4), torch.randn(1, 3, 4))

@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from exercise_checks import ExerciseChecks
 
-from eqssl_edu.contrastive import GroupMLP, orbit_correlation
+from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.exercises import check, notebook_07, notebook_08
 from eqssl_edu.groups import cyclic
+from eqssl_edu.layers import GroupMLP
 
 CHECKS = {"07": notebook_07, "08": notebook_08}
 NAMES = [f"{number}.{name}" for number, module in CHECKS.items() for name in module.__all__]

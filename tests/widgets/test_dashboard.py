@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from eqssl_edu.contrastive import ContrastiveModel, GroupMLP, InfoNCE
+from eqssl_edu.contrastive import ContrastiveModel, InfoNCE
 from eqssl_edu.diagnostics import (
     alignment,
     irrep_energy,
@@ -27,6 +27,7 @@ from eqssl_edu.diagnostics import (
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.evaluation import extract
 from eqssl_edu.groups import cyclic
+from eqssl_edu.layers import GroupMLP
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import dashboard

@@ -5,20 +5,25 @@ import torch
 from elsewhere import needs_gpu
 from torch.autograd import forward_ad
 
-from eqssl_edu.contrastive import kernels, orbit_correlation
+from eqssl_edu.contrastive import orbit_correlation
+from eqssl_edu.contrastive.gpu import available
 from eqssl_edu.groups import cyclic, dihedral
 
 fused = pytest.importorskip(
-    "eqssl_edu.contrastive.fused_correlation", reason="Triton is for Linux", exc_type=ModuleNotFoundError
+    "eqssl_edu.contrastive.gpu.correlation", reason="Triton is for Linux", exc_type=ModuleNotFoundError
 )
-fused_infonce = pytest.importorskip("eqssl_edu.contrastive.fused", exc_type=ModuleNotFoundError)
+fused_infonce = pytest.importorskip("eqssl_edu.contrastive.gpu.infonce", exc_type=ModuleNotFoundError)
 HERE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-real_kernels_on = kernels.kernels_on
-over_groups = pytest.mark.parametrize(
-    "group", [cyclic(1), cyclic(3), cyclic(4), dihedral(4)], ids=lambda group: group.name
-)
-SIZES = [(5, 8), (8, 5), (1, 1), (0, 3)]  # the smaller side is turned
-over_sizes = pytest.mark.parametrize("sizes", SIZES, ids=str)
+real_kernels_on = available.kernels_on
+D4 = dihedral(4)
+CASES = [
+    (D4, (5, 8)),
+    (D4, (8, 5)),
+    (cyclic(3), (5, 8)),
+    (cyclic(1), (1, 1)),
+    (D4, (0, 3)),
+]  # the smaller side is turned
+over_cases = pytest.mark.parametrize(("group", "sizes"), CASES, ids=str)
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +38,7 @@ def taken(monkeypatch):
     apply = fused.FusedCorrelation.apply
     monkeypatch.setattr(fused.FusedCorrelation, "apply", watched)
     monkeypatch.setattr(fused, "BLOCK", 8)
-    monkeypatch.setattr(kernels, "kernels_on", lambda device: True)
+    monkeypatch.setattr(available, "kernels_on", lambda device: True)
     return made
 
 
@@ -56,8 +61,7 @@ def assert_near(found, wanted, tolerance):
     assert (found.double() - wanted).norm() <= tolerance * wanted.norm()
 
 
-@over_groups
-@over_sizes
+@over_cases
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2)], ids=str)
 def test_values_and_gradients_are_those_of_the_formula(group, sizes, dtype, tolerance, taken):
     z, w, slope = features(group, sizes, dtype)
@@ -85,8 +89,7 @@ def test_one_side_may_need_no_gradient(side):
     assert_near(found, wanted.double(), 1e-6)
 
 
-@over_groups
-@over_sizes
+@over_cases
 def test_second_derivatives_are_those_of_the_formula(group, sizes):
     def second(kappa, z, w):
         first = torch.autograd.grad(kappa.pow(3).sum(), (z, w), create_graph=True)
@@ -99,8 +102,7 @@ def test_second_derivatives_are_those_of_the_formula(group, sizes):
         assert_near(each, right, 1e-5)
 
 
-@over_sizes
-@pytest.mark.parametrize("moving", ["z", "w", "both"])
+@pytest.mark.parametrize(("sizes", "moving"), [((5, 8), "z"), ((8, 5), "w"), ((5, 8), "both")])
 def test_forward_derivatives(sizes, moving):
     group = dihedral(4)
     z, w, _ = (each.detach() for each in features(group, sizes))
@@ -180,7 +182,7 @@ def test_the_kernels_are_for_gpus_where_triton_is(ask, monkeypatch):
     assert not ask(torch.device("cpu"))
     assert ask(torch.device("cuda"))
     ask.cache_clear()
-    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    monkeypatch.setattr(available, "find_spec", lambda name: None)
     assert not ask(torch.device("cuda"))
 
 

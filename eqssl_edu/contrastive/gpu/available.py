@@ -11,7 +11,9 @@ from torch import Tensor
 
 from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["kernels_for", "kernels_on"]
+__all__ = ["INFONCE_KINDS", "kernels_for", "kernels_on"]
+
+INFONCE_KINDS = ("plain", "max", "soft", "power2", "power3")  # those whose features need no preparation
 
 LARGEST = 32  # elements of a group: kernels are written out for each of them, which takes a compiler's time
 
@@ -30,10 +32,10 @@ def kernels_on(device: torch.device) -> bool:
     if device.type != "cuda" or find_spec("triton") is None:
         return False
     try:
-        from eqssl_edu.contrastive import fused, fused_correlation
+        from eqssl_edu.contrastive.gpu import correlation, infonce
 
-        fused_correlation.try_on(device)
-        fused.try_on(device)
+        correlation.try_on(device)
+        infonce.try_on(device)
     except Exception as error:  # whatever it is
         reason = f"{type(error).__name__}: {str(error)[:300]}"
         warnings.warn(

@@ -2,7 +2,7 @@
 
 Written with PyTorch's operations the loss takes many small kernels, most of them over all pairs. It then waits for
 memory and for launches, not for arithmetic. Here the correlations are read once for the loss, and read and overwritten
-once for the gradient. ``infonce.py`` has the same loss for every device; the tests compare the two.
+once for the gradient. ``InfoNCE.logits`` is the formula; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -15,27 +15,22 @@ import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.fused_correlation import copied
-from eqssl_edu.contrastive.infonce import need_no_second_derivative
+from eqssl_edu.contrastive.features import Features
+from eqssl_edu.contrastive.gpu.correlation import copied
+from eqssl_edu.contrastive.loss import need_no_second_derivative
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers.weight_copies import autocast_dtype, copied_entries
 
-__all__ = ["KINDS", "FusedInfoNCE", "fused_contrast", "try_on"]
+__all__ = ["FusedInfoNCE", "fused_contrast", "try_on"]
 
-KINDS = ("plain", "max", "soft", "power2", "power3")  # those whose features need no preparation
 PIECE = 2**27  # correlations that are held at a time: 256 MiB in half precision
 BLOCK = 512  # views that a kernel works on at a time, at the most
 
 
 def fused_contrast(
-    z1: Float[Tensor, "batch channel group"],
-    z2: Float[Tensor, "batch channel group"],
-    group: FiniteGroup,
-    kind: str,
-    temperature: float,
-    chunk: int | None,
+    z1: Features, z2: Features, group: FiniteGroup, kind: str, temperature: float, chunk: int | None
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """``InfoNCE.contrast`` of features on a GPU, for one of ``KINDS``: mean loss in nats, and accuracy."""
+    """``InfoNCE.contrast`` of features on a GPU, for one of ``INFONCE_KINDS``: mean loss in nats, and accuracy."""
     with torch.cuda.device_of(z1):  # Triton launches on the current device, wherever the tensors are
         return FusedInfoNCE.apply(z1, z2, group, kind, temperature, chunk)
 

@@ -1,0 +1,134 @@
+"""InfoNCE without a buffer for all pairs: exact, by chunks of rows, each pair of views compared once."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.contrastive.loss import need_no_second_derivative
+from eqssl_edu.contrastive.similarity import prepared, reduced
+from eqssl_edu.groups import FiniteGroup, tables_on
+from eqssl_edu.layers.weight_copies import autocast_dtype, copied_entries, transformed_copies
+
+__all__ = ["AllPairs", "contrast_by_chunks"]
+
+# Correlations that are worked on at a time: on a CPU few enough to stay in a cache, which is faster than all at once;
+# an accelerator needs more of them to be busy.
+CPU_ENTRIES, ACCELERATOR_ENTRIES = 2**18, 2**24
+
+
+def contrast_by_chunks(
+    views: Float[Tensor, "views channel group"],
+    group: FiniteGroup,
+    kind: str,
+    temperature: float,
+    chunk: int | None,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Loss and accuracy of ``InfoNCE`` for all 2B views of length 1, the first views of all images in front."""
+    group, views = prepared(group, views, kind)
+    views = views.to(autocast_dtype(views))
+    chunk = chunk or _rows(len(views), group.order, views.device)
+    return AllPairs.apply(views, group, kind, temperature, chunk)
+
+
+class AllPairs(torch.autograd.Function):
+    """Cross entropy and accuracy of picking each view's partner among all others, by chunks of rows.
+
+    A similarity is symmetric, because kappa(w, z)[g] = kappa(z, w)[g^-1], so half of the pairs are enough: a chunk of
+    views against itself and all *later* views. Two sweeps: the first adds up each view's normaliser, a running
+    log-sum-exp; the second goes back, from the last chunk, which is still there, and adds up the gradient. That makes
+    two thirds of the multiply-adds of the plain product and its two gradients.
+    """
+
+    @staticmethod
+    def forward(ctx, views, group, kind, temperature, chunk):
+        count, order = len(views), group.order
+        partner = torch.arange(count, device=views.device).roll(count // 2)
+        wanted = ctx.needs_input_grad[0]
+        precise = {"dtype": torch.promote_types(views.dtype, torch.float32), "device": views.device}
+        undo = tables_on(group, views.device).shift
+        tables = copied_entries(group, views.shape[1], True, views.device)
+        flat = views.flatten(1)
+
+        def compare(start):
+            """A chunk of views with itself and all later ones: kappa (rows, |G|, later), logits (rows, later)."""
+            turned = transformed_copies(views[start : start + chunk], *tables, -1, flat.shape[1])
+            kappa = (turned @ flat[start:].T).unflatten(0, (-1, order)).requires_grad_(wanted)
+            with torch.set_grad_enabled(wanted):
+                similarity = reduced(kappa, 1, kind, temperature)
+            logits = similarity.detach().to(precise["dtype"]) / temperature
+            logits.fill_diagonal_(-math.inf)  # nobody is among their own candidates
+            return turned, kappa, similarity, logits, _pairs(start, len(logits), count, views.device)
+
+        norm, best = (torch.full((count,), -math.inf, **precise) for _ in range(2))
+        found = torch.full_like(partner, -1)
+
+        def see(who, logits, start):
+            """Views ``who`` meet more candidates, those from ``start`` on."""
+            norm[who] = torch.logaddexp(norm[who], logits.logsumexp(dim=1))
+            value, index = logits.max(dim=1)
+            found[who] = torch.where(value > best[who], index + start, found[who])
+            best[who] = best[who].maximum(value)
+
+        positive = torch.zeros((), **precise)  # the sum of all views' logits with their partners
+        starts = range(0, count, chunk)
+        for start in starts:
+            *parts, logits, pairs = compare(start)
+            rows = len(logits)
+            see(slice(start, start + rows), logits, start)
+            if start + rows < count:
+                see(slice(start + rows, count), logits[:, rows:].T, start)
+            # A pair inside the chunk is met from both sides, one with a later view stands for both.
+            twice = 1 + (pairs[1] >= rows).to(logits.dtype)
+            positive += (logits[pairs] * twice).sum()
+        if wanted:
+            gradient = torch.zeros_like(flat, dtype=precise["dtype"])
+            for start in reversed(starts):
+                if start != starts[-1]:
+                    *parts, logits, pairs = compare(start)
+                turned, kappa, similarity = parts
+                rows, after = len(logits), start + len(logits)
+                # Softmax minus 1 at the partner, for both sides of each pair.
+                slope = (logits - norm[start:after, None]).exp_()
+                slope += logits.sub_(norm[start:]).exp_()
+                slope[pairs] -= 2
+                slope *= 1 / (count * temperature)
+                (along,) = torch.autograd.grad(similarity, kappa, slope.to(similarity.dtype))
+                along = along.flatten(0, 1)
+                if along.dtype == gradient.dtype:
+                    gradient[start:].addmm_(along.T, turned)  # in place
+                else:
+                    gradient[start:] += along.T @ turned
+                if after < count:  # inside the chunk that was both sides; now its share from the later views
+                    share = along[:, rows:] @ flat[after:]
+                    share = share.view(rows, order, *views.shape[1:])
+                    share = share.gather(3, undo[:, None, :].expand_as(share)).sum(dim=1)
+                    gradient[start:after] += share.flatten(1)
+            ctx.save_for_backward(gradient.to(views.dtype).view_as(views))
+        accuracy = (found == partner).to(precise["dtype"]).mean()
+        ctx.mark_non_differentiable(accuracy)
+        return (norm.sum() - positive) / count, accuracy
+
+    @staticmethod
+    def backward(ctx, grad_loss, _):
+        need_no_second_derivative()
+        (gradient,) = ctx.saved_tensors
+        return (gradient * grad_loss, *[None] * 4)
+
+
+def _rows(count: int, order: int, device: torch.device) -> int:
+    """How many of ``count`` views to compare at a time."""
+    entries = CPU_ENTRIES if device.type == "cpu" else ACCELERATOR_ENTRIES
+    rows = max(1, entries // (count * order))
+    return count if 2 * rows >= count else rows  # one piece is never computed twice, two are
+
+
+def _pairs(start: int, rows: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Who of ``rows`` views from ``start`` on meets their partner among the views from ``start`` on, and where."""
+    half = count // 2
+    ahead = torch.arange(max(0, min(rows, half - start)), device=device)  # the partner is half a batch later,
+    behind = torch.arange(half, max(half, rows), device=device)  # or earlier
+    return torch.cat([ahead, behind]), torch.cat([ahead + half, behind - half])

@@ -1,0 +1,44 @@
+"""Regular features: their type, the door through which they come, their precision and length."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.errors import need_choice, need_instance, need_integer, need_shape
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["Features", "need_pairs", "precise", "unit"]
+
+Features = Float[Tensor, "batch channel group"]
+
+
+def precise(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """In single precision at least: a loss counts small differences, whatever the network computes in."""
+    return z.to(torch.promote_types(z.dtype, torch.float32))
+
+
+def unit(z: Features) -> Features:
+    """Scaled to length 1 over channels and group together. A zero vector has no direction: it stays about zero."""
+    # In half precision squares overflow, or vanish.
+    squares = precise(z).flatten(1).square().sum(dim=1).clamp_min(1e-24)
+    # Times the inverse length: the backward pass then holds fewer copies than that of a quotient.
+    return (z * squares.rsqrt()[:, None, None]).to(z.dtype)
+
+
+def need_pairs(group: FiniteGroup, least: int | None = None, **features: object) -> None:
+    """Raise unless all are regular features (B, C, |G|) of one width, type and device.
+
+    With ``least`` they must be of one batch size as well, and at least so many. This is the one door of features:
+    behind it nothing asks again.
+    """
+    need_instance("group", group, FiniteGroup)
+    (name, first), *others = features.items()
+    need_shape(name, first, "B", "C", group.order, floating=True)
+    if least is not None:
+        need_integer(f"len({name})", len(first), least)
+    for name, z in others:
+        need_shape(name, z, "B" if least is None else len(first), first.shape[1], group.order, floating=True)
+        need_choice(f"{name}.dtype", z.dtype, [first.dtype])
+        need_choice(f"{name}.device", z.device, [first.device])
