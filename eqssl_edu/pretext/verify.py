@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu import plots
 from eqssl_edu.errors import need_instance, need_integer, need_shape
 from eqssl_edu.pretext.task import Task
 
@@ -91,6 +90,8 @@ class Verification:
 
     def picture(self) -> str:
         """The counter-example as a row of pictures (HTML) and the sentence; the sentence alone if all is well."""
+        from eqssl_edu import plots  # plotly with it: only where it is used
+
         case = self.counter_example
         if case is None:
             return plots.row([], escape(str(self)))
