@@ -27,13 +27,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[environment.Lab]:
         yield lab
 
 
+@pytest.fixture(scope="module")
+def notebook(chromium, lab: environment.Lab) -> Iterator[environment.NotebookPage]:
+    """One notebook for all tests of a file, with one kernel for all files: to open and to import takes seconds."""
+    with environment.open_notebook(chromium, lab, "notebook.ipynb", [""]) as opened:
+        yield opened
+        opened.show([])  # or the page of the next file would restore the explorers of this one
+
+
 @pytest.fixture
-def open_notebook(chromium, lab: environment.Lab) -> Iterator[Callable[..., environment.NotebookPage]]:
-    """open_notebook(name, cells, width=1280, height=900, dark=False, **context options) -> NotebookPage."""
-    with contextlib.ExitStack() as stack:
-        yield lambda *arguments, **options: stack.enter_context(
-            environment.open_notebook(chromium, lab, *arguments, **options)
-        )
+def open_notebook(notebook) -> Callable[..., environment.NotebookPage]:
+    """open_notebook(cells, width=1280, height=900, dark=False) -> NotebookPage."""
+    return notebook.show
 
 
 @pytest.fixture

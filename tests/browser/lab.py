@@ -36,22 +36,30 @@ class Lab:
     settings: Path
 
     def write(self, name: str, cells: list) -> str:
-        """Write a notebook of these cells: code, or whole cells of another notebook.
-
-        Without a kernelspec in it, JupyterLab would open a dialog.
-        """
-        import nbformat
-
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        )
-        nbformat.write(notebook, self.folder / name)
+        """Write a notebook of these cells; returns its address."""
+        (self.folder / name).write_text(json.dumps(as_notebook(cells)))
         return f"{self.url}doc/tree/{name}?token={self.token}"
 
     def use_theme(self, dark: bool) -> None:
         theme = self.settings / "themes.jupyterlab-settings"
-        theme.write_text(json.dumps({"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}))
+        theme.write_text(json.dumps({"theme": theme_name(dark)}))
+
+
+def theme_name(dark: bool) -> str:
+    return "JupyterLab Dark" if dark else "JupyterLab Light"
+
+
+def as_notebook(cells: list) -> dict:
+    """The JSON of a notebook of these cells: code, or whole cells of another notebook.
+
+    Without a kernelspec in it, JupyterLab would open a dialog.
+    """
+    import nbformat
+
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
 
 
 @dataclass
@@ -61,6 +69,41 @@ class NotebookPage:
     page: object
     console_errors: list[str] = field(default_factory=list)
     external_requests: list[str] = field(default_factory=list)
+
+    def look(self, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """The size of the window and the theme, in the page that is open."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.evaluate(
+            """async (theme) => {
+                 await jupyterapp.commands.execute("apputils:change-theme", { theme });
+               }""",
+            theme_name(dark),
+        )
+        self.page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme_name(dark)}'")
+
+    def show(self, cells: list, **look) -> NotebookPage:
+        """Put these cells into the notebook that is open. The kernel goes on: what it has imported stays."""
+        self.console_errors.clear()
+        self.external_requests.clear()
+        self.page.set_default_timeout(RUN_SECONDS * 1000)
+        self.page.emulate_media(reduced_motion="no-preference")
+        self.look(**look)
+        self.page.evaluate(
+            """async (cells) => {
+                 const panel = jupyterapp.shell.currentWidget, { kernel } = panel.sessionContext.session;
+                 for (let waits = 0; kernel.status !== "idle"; waits++) {
+                   if (waits > 100) await kernel.restart(); // a test that failed has left it at work
+                   await new Promise((resolve) => setTimeout(resolve, 100));
+                 }
+                 const code = "from ipywidgets import Widget; Widget.close_all()";
+                 await kernel.requestExecute({ code, store_history: false }).done;
+                 panel.content.model.fromJSON(cells);
+                 panel.content.activeCellIndex = 0;
+                 await panel.content.scrollToItem(0);
+               }""",
+            as_notebook(cells),
+        )
+        return self
 
     def run_all(self) -> None:
         """Run every cell and wait until the last one is done."""

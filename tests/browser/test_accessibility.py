@@ -1,6 +1,7 @@
 """Names, roles and contrast of every explorer in JupyterLab, in both themes, at 800 and at 1600 px."""
 
-import pytest
+import itertools
+
 from accessibility import assert_accessible
 from explorers import EXPLORERS, SETUP
 
@@ -33,32 +34,43 @@ CELLS = [
 WRONG = "shown.receive({'token': 'wrong', 'changes': {'image': -1}})"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [800, 1600])
-def test_explorers(open_notebook, dark, width, tmp_path):
-    notebook = open_notebook("accessible.ipynb", CELLS, width=width, height=1200, dark=dark)
+SETTLED = """async (root) => { // colours glide
+  await Promise.all(root.getAnimations({ subtree: true }).map((animation) => animation.finished));
+  await new Promise(requestAnimationFrame);
+}"""
+
+
+def test_explorers(open_notebook, tmp_path):
+    notebook = open_notebook(CELLS, height=1200)
     notebook.run_all()
     page = notebook.page
-    for cell, name in enumerate([*EXPLORERS, "LiveTraining"], start=1):
-        root = notebook.output(cell).locator(".eqssl")
-        root.wait_for()
-        root.scroll_into_view_if_needed()
-        page.wait_for_timeout(300)
-        selector = f".{root.get_attribute('class').split()[1]}"
-        assert_accessible(page, selector)
-        # Nothing is wider than its place.
-        assert root.evaluate("root => root.scrollWidth <= root.clientWidth + 1"), name
-        background = root.evaluate("root => getComputedStyle(root).backgroundColor")
-        assert (sum(map(int, background[4:-1].split(", "))) < 384) == dark, name
-        root.screenshot(path=tmp_path / f"{name}.png")
+    for dark, width in itertools.product((False, True), (800, 1600)):
+        notebook.look(width, 1200, dark)
+        for cell, name in enumerate([*EXPLORERS, "LiveTraining"], start=1):
+            root = notebook.output(cell).locator(".eqssl")
+            root.wait_for()
+            root.scroll_into_view_if_needed()
+            root.evaluate(SETTLED)
+            assert_accessible(page, f".{root.get_attribute('class').split()[1]}")
+            # Nothing is wider than its place.
+            assert root.evaluate("root => root.scrollWidth <= root.clientWidth + 1"), name
+            background = root.evaluate("root => getComputedStyle(root).backgroundColor")
+            assert (sum(map(int, background[4:-1].split(", "))) < 384) == dark, name
+            root.screenshot(path=tmp_path / f"{name} {width} {dark}.png")
     # An error, and the pad for drawing.
+    field, embedding = page.locator(".eqssl-field"), page.locator(".eqssl-em")
+    field.scroll_into_view_if_needed()
     page.get_by_role("button", name="Draw", exact=True).click()
     page.get_by_role("spinbutton", name="Angle in degrees, typed").fill("500")
     page.keyboard.press("Enter")
-    page.locator(".eqssl-field [role=alert]").wait_for()
-    assert_accessible(page, ".eqssl-field")
-    page.locator(".eqssl-field").screenshot(path=tmp_path / "drawing.png")
+    field.get_by_role("alert").wait_for()
     notebook.run_last_cell(WRONG)  # to the last one that was shown
-    page.locator(".eqssl-em [role=alert]").wait_for()
-    assert_accessible(page, ".eqssl-em")
+    embedding.get_by_role("alert").wait_for()
+    for dark in (False, True):
+        notebook.look(1600, 1200, dark)
+        for root, selector in ((field, ".eqssl-field"), (embedding, ".eqssl-em")):
+            root.scroll_into_view_if_needed()
+            root.evaluate(SETTLED)
+            assert_accessible(page, selector)
+            root.screenshot(path=tmp_path / f"{selector} {dark}.png")
     notebook.assert_clean()

@@ -1,6 +1,7 @@
 """EmbeddingExplorer in the real JupyterLab: the point moves or stands still; hover, click, keys, a cell."""
 
 from accessibility import assert_accessible
+from hand import Hand
 
 CELLS = [
     """
@@ -22,24 +23,15 @@ explorer
 ]
 
 
-class Explorer:
-    def __init__(self, notebook):
-        self.notebook, self.page = notebook, notebook.page
-        self.root = notebook.output(0).get_by_role("group", name="Embedding explorer")
-        self.root.wait_for()
-        self.rest()
-        self.map = self.root.get_by_role("application")
+class Explorer(Hand):
+    name = "Embedding explorer"
 
-    def rest(self):
-        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
-
-    def press(self, name):
-        self.root.get_by_role("button", name=name, exact=True).click()
-        self.rest()
+    @property
+    def map(self):
+        return self.root.get_by_role("application")
 
     def moved(self):
-        self.rest()
-        return float(self.root.locator("[data-moved]").get_attribute("data-moved"))
+        return self.number("moved")
 
     def place(self):
         """Where the chosen point is on the map, in its own units, 0 .. 560."""
@@ -50,7 +42,7 @@ class Explorer:
         return self.root.get_by_role("group", name="The chosen image").locator(".eqssl-title").inner_text()
 
     def verdict(self):
-        return self.root.locator(".eqssl-em-verdict").inner_text()
+        return self.text(".eqssl-em-verdict")
 
     def letter(self, image):
         """The centre of the letter of an image on the page."""
@@ -63,7 +55,7 @@ def apart(a, b):
 
 
 def test_every_control_does_what_it_says(open_notebook):
-    notebook = open_notebook("embedding.ipynb", CELLS)
+    notebook = open_notebook(CELLS)
     notebook.run_all()
     explorer, page = Explorer(notebook), notebook.page
     assert len(explorer.root.locator(".eqssl-em-mark").all()) == 120
@@ -93,15 +85,9 @@ def test_every_control_does_what_it_says(open_notebook):
     explorer.press("turn by e")
 
     # The slider, and the arrow keys on the map: they do not reach the notebook.
-    slider = explorer.root.get_by_role("slider", name="Image")
-    slider.press("ArrowRight")
-    explorer.rest()
-    assert explorer.title().startswith("Image 2: class ")
-    slider.press("End")
-    explorer.rest()
-    assert explorer.title().startswith("Image 120: class ")
-    slider.press("Home")
-    explorer.rest()
+    for key, image in (("ArrowRight", 2), ("End", 120), ("Home", 1)):
+        explorer.slide("Image", key)
+        assert explorer.title().startswith(f"Image {image}: class ")
     before, cell = explorer.place(), page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex")
     way = "ArrowRight" if before[0] < 280 else "ArrowLeft"
     explorer.map.press(way)
@@ -141,15 +127,7 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # A cell steers it, a screen reader hears it, an error is seen.
     notebook.run_last_cell("explorer.set_state(image=7, features='pooled', element=1)")
-    spoken = explorer.root.get_by_role("status").filter(
-        has_text="with pooled features its point stands still"
-    )
-    spoken.wait_for(state="attached")
-    notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'image': 120}})")
-    explorer.root.get_by_role("alert").filter(
-        has_text="ValueError: image must be an image, 0 .. 119"
-    ).wait_for()
-    explorer.press("turn by r180")
-    assert not explorer.root.get_by_role("alert").is_visible()
+    explorer.says("with pooled features its point stands still")
+    explorer.refuses({"image": 120}, "ValueError: image must be", cure="turn by r180")
     assert_accessible(page, ".eqssl-em")
     notebook.assert_clean()

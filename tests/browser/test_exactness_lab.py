@@ -1,42 +1,25 @@
 """ExactnessLab in the real JupyterLab: every slider and button, by hand and by keyboard, and from a cell."""
 
 from accessibility import assert_accessible
+from hand import Hand
 
 CELLS = [
-    "from eqssl_edu.widgets import ExactnessLab\n\nlab = ExactnessLab(16, kernel_size=3, stride=2, padding=1)\nlab",
+    "from eqssl_edu.widgets import ExactnessLab\n\nexplorer = ExactnessLab(16)\nexplorer",
     "",
 ]
 
 
-class Lab:
-    def __init__(self, notebook):
-        self.notebook, self.page = notebook, notebook.page
-        notebook.run_all()
-        self.root = notebook.output(0).get_by_role("group", name="Exactness lab")
-        self.root.wait_for()
-        self.verdict = self.root.locator(".eqssl-verdict")
-
-    def rest(self):
-        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
-
-    def slider(self, name):
-        return self.root.get_by_role("slider", name=name)
-
-    def press(self, name, keys):
-        self.slider(name).focus()
-        for key in keys.split():
-            self.page.keyboard.press(key)
-        self.rest()
+class Lab(Hand):
+    name = "Exactness lab"
 
     def error(self):
-        return float(self.root.locator("[data-error]").get_attribute("data-error"))
+        return self.number("error")
 
     def sum(self):
         return self.root.locator(".eqssl-lab-sum").inner_text()
 
     def expect(self, exact):
-        self.rest()
-        assert self.verdict.inner_text() == ("✓ exact" if exact else "✗ not exact")
+        assert self.text(".eqssl-verdict") == ("✓ exact" if exact else "✗ not exact")
         assert (self.error() < 1e-9) == exact
         drawing = self.root.get_by_role("img", name="Image turned by 90°").get_attribute("aria-label")
         windows, dots = drawing.split(": ")[1].split(" rings")[0].split(" of ")
@@ -51,54 +34,44 @@ class Lab:
 
 
 def test_every_control_does_what_it_says(open_notebook):
-    lab = Lab(open_notebook("exactness_lab.ipynb", CELLS))
+    notebook = open_notebook(CELLS)
+    notebook.run_all()
+    lab = Lab(notebook)
     lab.expect(False)
     assert lab.error() > 0.5
     assert lab.sum() == "(16 + 2·1 − 3) mod 2 = 15 mod 2 = 1"
 
-    lab.root.get_by_role("button", name="Set the size to 15").click()
+    lab.press("Set the size to 15")
     lab.expect(True)
     assert lab.sum() == "(15 + 2·1 − 3) mod 2 = 14 mod 2 = 0"
-    lab.press("size S", "ArrowRight")
+    lab.slide("size S", "ArrowRight")
     lab.expect(False)
-    lab.root.get_by_role("button", name="Set the size to 17").click()
+    lab.press("Set the size to 17")
     lab.expect(True)
     assert lab.slider("size S").input_value() == "17"
     assert lab.sum().endswith("= 0")
 
-    lab.press("size S", "ArrowRight")
+    lab.slide("size S", "ArrowRight")
     lab.expect(False)
-    lab.press("kernel k", "ArrowRight")
+    lab.slide("kernel k", "ArrowRight")
     lab.expect(True)
     assert lab.sum() == "(18 + 2·1 − 4) mod 2 = 16 mod 2 = 0"
-    lab.press("padding p", "ArrowLeft")
+    lab.slide("padding p", "ArrowLeft")
     lab.expect(True)
-    lab.press("stride s", "ArrowRight")
+    lab.slide("stride s", "ArrowRight")
     lab.expect(False)
     assert lab.sum() == "(18 + 2·0 − 4) mod 3 = 14 mod 3 = 2"
-    lab.press("stride s", "Home")
+    lab.slide("stride s", "Home")
     lab.expect(True)
-    lab.press("size S", "End")
+    lab.slide("size S", "End")
     assert lab.slider("size S").get_attribute("aria-valuetext") == "40"
     lab.expect(True)
 
     # A cell steers it, and a screen reader hears it.
-    lab.notebook.run_last_cell("lab.set_state(size=12, kernel_size=2, stride=4, padding=0)")
-    spoken = lab.root.get_by_role("status").filter(
-        has_text="Size 12, kernel 2, stride 4, padding 0: not exact"
-    )
-    spoken.wait_for(state="attached")
+    notebook.run_last_cell("explorer.set_state(size=12, kernel_size=2, stride=4, padding=0)")
+    lab.says("Size 12, kernel 2, stride 4, padding 0: not exact")
     lab.expect(False)
-    assert "Nearest exact sizes: 10 and 14." in spoken.text_content()
-
-    # An error is seen.
-    lab.notebook.run_last_cell(
-        "lab.receive({'token': 'a', 'changes': {'size': 99}})\nassert 'size must be' in lab.error"
-    )
-    lab.root.get_by_role("alert").filter(
-        has_text="ValueError: size must be an integer, 7 .. 40, got 99"
-    ).wait_for()
-    lab.press("stride s", "Home")
-    assert not lab.root.get_by_role("alert").is_visible()
+    lab.says("Nearest exact sizes: 10 and 14.")
+    lab.refuses({"size": 99}, "ValueError: size must be an integer", cure="Set the size to 14")
     assert_accessible(lab.page, ".eqssl-lab")
-    lab.notebook.assert_clean()
+    notebook.assert_clean()

@@ -87,7 +87,7 @@ class Sourced(Explorer):
 
 @pytest.fixture
 def grey(open_notebook):
-    notebook = open_notebook("sources.ipynb", [SETUP.format(colours=1), ""])
+    notebook = open_notebook([SETUP.format(colours=1), ""])
     notebook.run_all()
     yield Sourced(notebook)
     notebook.assert_clean()
@@ -95,7 +95,7 @@ def grey(open_notebook):
 
 @pytest.fixture
 def coloured(open_notebook):
-    notebook = open_notebook("colours.ipynb", [SETUP.format(colours=3), ""], dark=True)
+    notebook = open_notebook([SETUP.format(colours=3), ""], dark=True)
     notebook.run_all()
     yield Sourced(notebook)
     notebook.assert_clean()
@@ -114,7 +114,7 @@ def test_digits_letters_and_shapes(grey):
     grey.button("Previous picture").click()
     grey.button("Previous picture").click()
     grey.note.filter(has_text="white noise").wait_for()
-    grey.root.get_by_role("status").filter(has_text="Picture: white noise").wait_for(state="attached")
+    grey.says("Picture: white noise")
     grey.source.select_option(value="image")
     assert grey.colours() == seen[0]
 
@@ -261,14 +261,7 @@ def test_drawing_with_the_mouse_and_with_keys(grey):
 
 
 def test_a_cell_chooses_the_picture(grey):
-    grey.page.evaluate(
-        """async () => {
-             const notebook = jupyterapp.shell.currentWidget.content;
-             notebook.activeCellIndex = 1;
-             notebook.activeCell.model.sharedModel.setSource("explorer.set_state(source='shapes', picture=3)");
-             await jupyterapp.commands.execute('notebook:run-cell');
-           }"""
-    )
+    grey.notebook.run_last_cell("explorer.set_state(source='shapes', picture=3)")
     grey.note.filter(has_text="an edge").wait_for()
     grey.rest()
     assert grey.source.input_value() == "shapes"

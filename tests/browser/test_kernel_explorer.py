@@ -3,6 +3,7 @@
 import re
 
 from accessibility import assert_accessible
+from hand import Hand, turned
 
 CELLS = [
     """
@@ -25,15 +26,8 @@ group_explorer
 ]
 
 
-class Explorer:
-    def __init__(self, notebook, cell):
-        self.notebook, self.page = notebook, notebook.page
-        self.root = notebook.output(cell).get_by_role("group", name="Kernel explorer")
-        self.root.wait_for()
-        self.rest()
-
-    def rest(self):
-        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
+class Explorer(Hand):
+    name = "Kernel explorer"
 
     def weight(self, row, column, plane=""):
         return self.root.get_by_role("spinbutton", name=f"Weight{plane}, row {row}, column {column}")
@@ -69,25 +63,16 @@ class Explorer:
             )
         ]
 
-    def slider(self, name):
-        return self.root.get_by_role("slider", name=f"Window: {name}")
-
     def gap(self):
-        self.rest()
-        return float(self.root.locator("[data-gap]").get_attribute("data-gap"))
+        return self.number("gap")
 
 
 def close(a, b):
     return max(abs(x - y) for x, y in zip(a, b, strict=True)) < 2e-3  # three decimals are shown
 
 
-def turned(weights):
-    """A 3 x 3 filter, row by row, turned by 90 degrees counter-clockwise."""
-    return [weights[3 * column + 2 - row] for row in range(3) for column in range(3)]
-
-
 def test_every_control_does_what_it_says(open_notebook):
-    notebook = open_notebook("kernel.ipynb", CELLS, height=1400)
+    notebook = open_notebook(CELLS, height=1400)
     notebook.run_all()
     explorer, page = Explorer(notebook, 0), notebook.page
     first = explorer.copy("e")
@@ -143,7 +128,7 @@ def test_every_control_does_what_it_says(open_notebook):
     # The bars have the colours of the maps: blue below zero, orange above.
     signs = set()
     for column in (4, 9, 12):
-        explorer.slider("column").fill(str(column))
+        explorer.slider("Window: column").fill(str(column))
         for (negative, (red, _, blue)), answer in zip(explorer.bars(), explorer.responses(), strict=True):
             assert negative == (answer < 0) == (blue > red)
             signs.add(negative)
@@ -151,45 +136,43 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # Channels have filters of their own; the reset brings back the chosen one.
     changed = explorer.copy("e")
-    explorer.root.get_by_role("combobox", name="Output channel").select_option(label="2")
+    explorer.choose("Output channel", "2")
     assert not close(explorer.copy("e"), changed)
-    explorer.root.get_by_role("combobox", name="Output channel").select_option(label="1")
+    explorer.choose("Output channel", "1")
     assert close(explorer.copy("e"), changed)
-    explorer.root.get_by_role("combobox", name="Input channel").select_option(label="2")
+    explorer.choose("Input channel", "2")
     assert not close(explorer.copy("e"), changed)
-    explorer.root.get_by_role("combobox", name="Input channel").select_option(label="1")
-    explorer.root.get_by_role("button", name="Reset this filter").click()
-    page.wait_for_timeout(50)
+    explorer.choose("Input channel", "1")
+    explorer.press("Reset this filter")
     assert close(explorer.copy("e"), first)
 
     # The window: sliders, and a click on the image.
     answers = explorer.responses()
-    explorer.slider("row").focus()
+    explorer.slider("Window: row").focus()
     page.keyboard.press("Home")
-    explorer.slider("column").focus()
+    explorer.slider("Window: column").focus()
     page.keyboard.press("ArrowRight")
     assert not close(explorer.responses(), answers)
     assert explorer.gap() < 1e-6
-    assert explorer.slider("row").get_attribute("aria-valuetext") == "1"
+    assert explorer.slider("Window: row").get_attribute("aria-valuetext") == "1"
     picture = explorer.root.get_by_role("img", name="Input", exact=True)
     size = picture.bounding_box()["width"]
     picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})  # 16 pixels and two of padding
     explorer.rest()
-    assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["11", "4"]
+    assert [explorer.slider(f"Window: {name}").input_value() for name in ("row", "column")] == ["11", "4"]
     # A drag takes the window along, and stops at the border.
     box = picture.bounding_box()
     page.mouse.move(box["x"] + size * 5.5 / 18, box["y"] + size * 12.5 / 18)
     page.mouse.down()
     page.mouse.move(box["x"] + size * 9.5 / 18, box["y"] + size * 3.5 / 18, steps=4)
     explorer.rest()
-    assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["2", "8"]
+    assert [explorer.slider(f"Window: {name}").input_value() for name in ("row", "column")] == ["2", "8"]
     page.mouse.move(box["x"] - 30, box["y"] + size * 12.5 / 18)
     page.mouse.up()
     explorer.rest()
-    assert [explorer.slider(name).input_value() for name in ("row", "column")] == ["11", "0"]
+    assert [explorer.slider(f"Window: {name}").input_value() for name in ("row", "column")] == ["11", "0"]
     picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})
-    status = explorer.root.get_by_role("status").filter(has_text="Window at row 12, column 5: cop")
-    status.wait_for(state="attached")
+    explorer.says("Window at row 12, column 5: cop")
 
     # A group convolution: twist and shift.
     group = Explorer(notebook, 1)
@@ -205,12 +188,6 @@ def test_every_control_does_what_it_says(open_notebook):
     assert close(group.copy("e")[:9], planes[0])
 
     # An error is seen; then everything goes on.
-    notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'row': 16}})")
-    explorer.root.get_by_role("alert").filter(
-        has_text="ValueError: row must be a row of the output"
-    ).wait_for()
-    explorer.slider("row").press("End")
-    explorer.rest()
-    assert not explorer.root.get_by_role("alert").is_visible()
+    explorer.refuses({"row": 16}, "ValueError: row must be", cure="Reset this filter")
     assert_accessible(page, ".eqssl-kernel")
     notebook.assert_clean()

@@ -1,6 +1,7 @@
 """OrbitExplorer in the real JupyterLab: buttons, the map by mouse and keyboard, the menu, a cell."""
 
 from accessibility import assert_accessible
+from hand import Hand, turned
 
 CELLS = [
     """
@@ -14,25 +15,17 @@ explorer
 ]
 
 
-class Explorer:
-    def __init__(self, notebook):
-        self.notebook, self.page = notebook, notebook.page
-        self.root = notebook.output(0).get_by_role("group", name="Orbit explorer")
-        self.root.wait_for()
-        self.rest()
-
-    def rest(self):
-        self.page.wait_for_function("root => root.dataset.busy === 'false'", arg=self.root.element_handle())
+class Explorer(Hand):
+    name = "Orbit explorer"
 
     def apply(self, name):
-        self.root.get_by_role("button", name=f"apply {name}", exact=True).click()
+        self.press(f"apply {name}")
 
     def place(self, name):
         return self.root.get_by_role("button", name=f"go to {name}:")
 
     def product(self):
-        self.rest()
-        return self.root.locator("[data-name=product]").inner_text()
+        return self.text("[data-name=product]")
 
     def here(self):
         self.rest()
@@ -41,15 +34,8 @@ class Explorer:
     def count(self):
         return self.root.locator(".eqssl-orbit-count").inner_text()
 
-    def pixels(self):
-        self.rest()
-        return self.root.locator(".eqssl-orbit-now canvas").evaluate(
-            """canvas => [...canvas.getContext("2d").getImageData(0, 0, 9, 9).data].filter((_, i) => i % 4 === 0)"""
-        )
-
-
-def turned(pixels, side=9):
-    return [pixels[side * column + side - 1 - row] for row in range(side) for column in range(side)]
+    def picture(self):
+        return self.pixels(self.root.locator(".eqssl-orbit-now canvas"))
 
 
 def mirrored(pixels, side=9):
@@ -57,34 +43,34 @@ def mirrored(pixels, side=9):
 
 
 def test_every_control_does_what_it_says(open_notebook):
-    notebook = open_notebook("orbit_explorer.ipynb", CELLS, dark=True)
+    notebook = open_notebook(CELLS, dark=True)
     notebook.run_all()
     explorer, page = Explorer(notebook), notebook.page
-    upright = explorer.pixels()
+    upright = explorer.picture()
     assert len(set(upright)) == 2
 
     # Buttons apply elements, one after the other.
     explorer.apply("m")
     assert explorer.product() == "m · e = m"
-    assert explorer.pixels() == mirrored(upright)
+    assert explorer.picture() == mirrored(upright)
     explorer.apply("r90")
     assert explorer.product() == "r90 · m = r90 m"
-    assert explorer.pixels() == turned(mirrored(upright))
+    assert explorer.picture() == turned(mirrored(upright))
     explorer.apply("r90 m")
     assert explorer.product() == "(r90 m) · (r90 m) = e"
-    assert explorer.pixels() == upright
+    assert explorer.picture() == upright
     assert explorer.here().startswith("go to e: picture 1, keeps the picture, you are here")
 
     # Every button, and every place of the map.
     explorer.apply("e")
-    assert explorer.here().startswith("go to e:") and explorer.pixels() == upright
+    assert explorer.here().startswith("go to e:") and explorer.picture() == upright
     names = ["r90", "r180", "r270", "m", "r90 m", "r180 m", "r270 m"]
     for name in names:
         explorer.apply(name)
         assert explorer.product() == (f"({name}) · e = {name}" if " " in name else f"{name} · e = {name}")
         assert explorer.here().startswith(f"go to {name}:")
         explorer.place("e").click()
-        assert explorer.product().endswith("= e") and explorer.pixels() == upright
+        assert explorer.product().endswith("= e") and explorer.picture() == upright
     for name in names:
         explorer.place(name).click()
         assert explorer.product().endswith(f"= {name}")
@@ -96,7 +82,7 @@ def test_every_control_does_what_it_says(open_notebook):
     explorer.rest()
     explorer.place("r90").click()
     assert explorer.product() == "(r90 m) · m = r90"
-    assert explorer.pixels() == turned(upright)
+    assert explorer.picture() == turned(upright)
 
     # The map by keyboard; r and m are the generators and do not reach the notebook.
     kind = "jupyterapp.shell.currentWidget.content.activeCell.model.type"
@@ -119,36 +105,27 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # Orbit and stabiliser of other letters.
     assert explorer.count() == "8 × 1 = 8"
-    menu = explorer.root.get_by_role("combobox", name="Picture")
     for letter, count, kept in [
         ("A", "4 × 2 = 8", "e, m"),
         ("O", "1 × 8 = 8", "e, r90, r180, r270, m, "),
         ("N", "4 × 2", "e, r180"),
     ]:
-        menu.select_option(label=letter)
-        explorer.rest()
+        explorer.choose("Picture", letter)
         section = explorer.root.get_by_role("group", name="Orbit and stabiliser")
         section.filter(has_text=f"Stabiliser of {letter}: {kept}").wait_for()
         assert explorer.count().startswith(count)
         assert len(section.get_by_role("img").all()) == int(count[0])
     # A mirror turns with the picture that it keeps.
-    menu.select_option(label="A")
+    explorer.choose("Picture", "A")
     explorer.apply("r90")
-    explorer.rest()
     explorer.root.locator(".eqssl-orbit-now").filter(has_text="kept by e, r180 m.").wait_for()
-    explorer.root.get_by_role("button", name="Start again").click()
+    explorer.press("Start again")
     assert explorer.here().startswith("go to e:")
 
     # A cell steers it, a screen reader hears it, an error is seen.
     notebook.run_last_cell("explorer.set_state(picture='L', element=5, applied=1)")
     assert explorer.product() == "r90 · m = r90 m"
-    explorer.root.get_by_role("status").filter(has_text="L under D4, moved by r90 m").wait_for(
-        state="attached"
-    )
-    notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'element': 8}})")
-    explorer.root.get_by_role("alert").filter(has_text="element must be an element of D4, 0 .. 7").wait_for()
-    explorer.apply("m")
-    explorer.rest()
-    assert not explorer.root.get_by_role("alert").is_visible()
+    explorer.says("L under D4, moved by r90 m")
+    explorer.refuses({"element": 8}, "ValueError: element must be", cure="apply m")
     assert_accessible(page, ".eqssl-orbit")
     notebook.assert_clean()

@@ -31,9 +31,17 @@ def errors(page):
     return [float(entry.get_attribute("data-error")) for entry in page.locator("[data-error]").all()]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_field_page_turns(field_page, open_page, dark):
-    opened = open_page(field_page, dark=dark)
+def looks_well(open_page, path):
+    """In both themes: names, roles and contrast."""
+    for dark, background in ((False, "rgb(255, 255, 255)"), (True, "rgb(22, 22, 22)")):
+        opened = open_page(path, dark=dark)
+        assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == background
+        assert_accessible(opened.page, "main")
+        opened.assert_clean()
+
+
+def test_a_field_page_turns(field_page, open_page):
+    opened = open_page(field_page)
     page = opened.page
     assert page.title() == "A digit <turned>"
     assert page.locator("html").get_attribute("lang") == "en"
@@ -80,9 +88,8 @@ def test_a_field_page_turns(field_page, open_page, dark):
     assert page.get_by_role("button", name="Open a file").count() == 0  # it would need a kernel
     rest(page)
     assert_accessible(page, "main")
-    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert back == ("rgb(22, 22, 22)" if dark else "rgb(255, 255, 255)")
     opened.assert_clean()
+    looks_well(open_page, field_page)
 
 
 def test_a_flood_of_moves_on_a_page_ends_at_the_last_one(field_page, open_page):
@@ -110,13 +117,12 @@ def test_a_photo_page_keeps_to_the_limit(tmp_path, open_page):
     opened.assert_clean()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_an_orbit_correlation_page_turns(tmp_path, open_page, dark):
+def test_an_orbit_correlation_page_turns(tmp_path, open_page):
     torch.manual_seed(0)
     encoder = GroupCNN(cyclic(4))
     path = OrbitCorrelationExplorer(encoder, digits(16).test.images[:8]).to_html(tmp_path / "orbit.html")
     assert os.path.getsize(path) < MAX_BYTES
-    opened = open_page(path, dark=dark)
+    opened = open_page(path)
     page = opened.page
     page.get_by_role("button", name="View 1: turn by 90 degrees counter-clockwise").click()
     rest(page)
@@ -144,3 +150,4 @@ def test_an_orbit_correlation_page_turns(tmp_path, open_page, dark):
     page.get_by_role("img", name="View 2, upright").wait_for()
     assert_accessible(page, "main")
     opened.assert_clean()
+    looks_well(open_page, path)

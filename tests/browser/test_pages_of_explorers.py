@@ -1,8 +1,9 @@
-"""Five explorers as pages that turn with no kernel and no network: every control, from a file, in both themes."""
+"""Five explorers as pages that turn with no kernel and no network: every control, from a file."""
 
 import pytest
 import torch
 from accessibility import assert_accessible
+from hand import Hand
 
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
@@ -20,57 +21,29 @@ from eqssl_edu.widgets import (
 MAX_BYTES = 2_000_000
 
 
-class Page:
+class Page(Hand):
     """A page of an explorer, as somebody uses it."""
 
     def __init__(self, opened):
-        self.page = opened.page
-        self.root = self.page.locator(".eqssl")
-        self.wait()
-
-    def wait(self):
-        self.page.wait_for_function("document.querySelector('.eqssl')?.dataset.busy === 'false'")
-
-    def press(self, name):
-        self.root.get_by_role("button", name=name, exact=True).click()
-        self.wait()
-
-    def slide(self, name, keys):
-        """Keys on a slider; returns where it ends."""
-        slider = self.root.get_by_role("slider", name=name)
-        for key in keys.split():
-            slider.press(key)
-            self.wait()
-        return int(slider.input_value())
-
-    def choose(self, name, label):
-        self.root.get_by_role("combobox", name=name).select_option(label=label)
-        self.wait()
-
-    def text(self, selector):
-        self.wait()
-        return self.root.locator(selector).inner_text()
-
-    def says(self, text):
-        """Wait until a screen reader has heard it."""
-        self.root.get_by_role("status").filter(has_text=text).wait_for(state="attached")
+        self.page, self.root = opened.page, opened.page.locator(".eqssl")
+        self.rest()
 
 
-@pytest.fixture(params=[(False, 800), (True, 1600)], ids=["light, 800 px", "dark, 1600 px"])
-def show(request, open_page, tmp_path):
-    """show(explorer) -> its page, opened without a server; what is wrong with it at the end fails the test."""
-    dark, width = request.param
-    opened = []
+@pytest.fixture
+def show(open_page, tmp_path):
+    """show(explorer) -> its page, opened without a server; at the end it is looked at in both themes and widths."""
+    path = tmp_path / "page.html"
 
     def show(explorer):
-        path = explorer.to_html(tmp_path / "page.html")
+        explorer.to_html(path)
         assert path.stat().st_size < MAX_BYTES
-        opened.append(open_page(path, dark=dark, width=width))
-        return Page(opened[-1])
+        opened.append(open_page(path, width=800))
+        return Page(opened[0])
 
+    opened = []
     torch.manual_seed(0)
     yield show
-    for page in opened:
+    for page in (*opened, open_page(path, dark=True, width=1600)):
         assert page.page.evaluate("document.body.scrollWidth <= innerWidth")
         assert_accessible(page.page, ".eqssl")
         page.assert_clean()
@@ -124,7 +97,7 @@ def test_kernel_explorer(show):
     page = show(explorer)
 
     def expect(row, column):
-        page.wait()
+        page.rest()
         explorer.set_state(row=row, column=column)
         seen = [float(b.get_attribute("data-value")) for b in page.root.locator("b[data-value]").all()]
         assert seen == pytest.approx(explorer.responses())
@@ -142,7 +115,7 @@ def test_kernel_explorer(show):
     assert weight.get_attribute("aria-readonly") == "true"
     before = weight.get_attribute("aria-valuenow")
     weight.press("ArrowUp")
-    page.wait()
+    page.rest()
     assert weight.get_attribute("aria-valuenow") == before
     assert page.root.get_by_role("button", name="Reset this filter").count() == 0
 
@@ -174,26 +147,22 @@ def test_embedding_explorer(show):
         network(images)
     page = show(EmbeddingExplorer(network, images, torch.arange(30) % 3))
 
-    def moved():
-        page.wait()
-        return float(page.root.locator("[data-moved]").get_attribute("data-moved"))
-
     for element in ("r90", "r180", "r270"):
         page.press(f"turn by {element}")
-        assert moved() > 0.01
+        assert page.number("moved") > 0.01
     page.press("pooled")
-    assert moved() < 1e-4
+    assert page.number("moved") < 1e-4
     page.press("regular")
-    assert moved() > 0.01
+    assert page.number("moved") > 0.01
     page.press("turn by e")
-    assert moved() < 1e-4
+    assert page.number("moved") < 1e-4
     before = page.slide("Image", "Home")
     assert page.slide("Image", "ArrowRight") == before + 1
     chosen = page.root.get_by_role("group", name="The chosen image").locator(".eqssl-title")
     titles = set()
     for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
         page.root.get_by_role("application").press(key)
-        page.wait()
+        page.rest()
         titles.add(chosen.inner_text())
     assert len(titles) > 1
     page.root.get_by_role("application").hover()

@@ -14,7 +14,7 @@ STEP = "print(next(steps, 'the end'))"
 def test_the_scenario(open_notebook, name):
     shown = f"explorer = {EXPLORERS[name]}\nexplorer"
     setup = f"{SETUP}\nfrom eqssl_edu.widgets.shared.scenarios import walk"
-    notebook = open_notebook("scenario.ipynb", [setup, shown, WALK, ""])
+    notebook = open_notebook([setup, shown, WALK, ""])
     notebook.run_all()
     root = notebook.output(1).locator(".eqssl[data-painted]")
     root.wait_for()
