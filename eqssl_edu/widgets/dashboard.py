@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anywidget
@@ -16,64 +15,13 @@ import traitlets
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.layers import eval_mode
 from eqssl_edu.widgets.shared.base import front_end
+from eqssl_edu.widgets.training_curves import curve, figures, guides, trail
 
-__all__ = ["LiveTraining", "curve", "guides", "trail"]
+__all__ = ["LiveTraining"]
 
 SECONDS_BETWEEN_UPDATES = 0.2
 SECONDS_BETWEEN_READINGS = 1.0
 SHARE_OF_READINGS = 0.1  # of the time, for readouts that take long
-POINTS_PER_CURVE = 120
-POINTS_PER_TRAIL = 60
-
-
-def curve(history: Sequence[Mapping[str, float]], expected: int) -> list[list[float | None]]:
-    """The records of a run so far as points [step, loss, accuracy in % or None].
-
-    Where more than ``POINTS_PER_CURVE`` records are ``expected`` from the whole run, a fixed number of them
-    makes a point: their mean, at the step of the last one. So a thinned curve shows the run, not a choice of
-    its noise, and a point, once it is complete, stays where it is.
-    """
-    size = max(1, -(-expected // POINTS_PER_CURVE))
-    pieces = [history[start : start + size] for start in range(0, len(history), size)]
-
-    def mean(piece: Sequence[Mapping[str, float]], name: str) -> float:
-        return float(f"{sum(record[name] for record in piece) / len(piece):.5g}")
-
-    return [
-        [
-            piece[-1]["step"],
-            mean(piece, "loss"),
-            round(100 * mean(piece, "accuracy"), 2) if "accuracy" in piece[0] else None,
-        ]
-        for piece in pieces
-    ]
-
-
-def trail(readings: Sequence[Mapping[str, float]], name: str) -> list[list[float]]:
-    """One readout of a run so far as points [step, value]: the finite ones, thinned evenly, the last one kept."""
-    values = [(r["step"], r.get(name, math.nan)) for r in readings]
-    points = [[step, float(f"{value:.5g}")] for step, value in values if math.isfinite(value)]
-    stride = max(1, -(-len(points) // POINTS_PER_TRAIL))
-    return points[(len(points) - 1) % stride :: stride]
-
-
-def guides(models: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The horizontal lines of the accuracy chart: where guessing stands, and what a model cannot pass.
-
-    One line for each value, [{"value": in %, "label": "chance 25 %"}]; a level that not all models share is
-    labelled with the names of those that have it.
-    """
-    levels: dict[float, list[str]] = {}
-    for kind in ("chance", "cap"):
-        of_kind: dict[float, list[str]] = {}
-        for name, model in models.items():
-            level = getattr(model, kind, None)
-            if level is not None:
-                of_kind.setdefault(round(100 * float(level), 1), []).append(name)
-        for value, names in of_kind.items():
-            whose = "" if len(names) == len(models) else f" of {', '.join(names)}"
-            levels.setdefault(value, []).append(kind + whose)
-    return [{"value": value, "label": f"{' = '.join(kinds)} {value:g} %"} for value, kinds in levels.items()]
 
 
 class LiveTraining(anywidget.AnyWidget):
@@ -296,7 +244,7 @@ class LiveTraining(anywidget.AnyWidget):
             "step": max(reading["step"] for reading in last.values()),
             "names": kinds,
             "trails": [[trail(readings, kind) for readings in taken.values()] for kind in kinds],
-            "last": [[_text(reading.get(kind)) for reading in last.values()] for kind in kinds],
+            "last": [[figures(reading.get(kind)) for reading in last.values()] for kind in kinds],
         }
         sentences = [f"{self._status}, {self._seconds:.0f} s."]
         for (name, run), shown in zip(self.runs.items(), values["runs"], strict=True):
@@ -306,14 +254,10 @@ class LiveTraining(anywidget.AnyWidget):
                 # What has an accuracy is a cross entropy. Other losses have no unit.
                 told = f"{loss:.3f}" if accuracy is None else f"{loss:.3f} nats, accuracy {accuracy:.1f} %"
                 sentence += f", loss {told}"
-            sentence += "".join(f", {kind} {_text(last[name].get(kind))}" for kind in kinds)
+            sentence += "".join(f", {kind} {figures(last[name].get(kind))}" for kind in kinds)
             sentences.append(sentence + ".")
         return {
             "values": values,
             "measured": measured,
             "readout": " ".join([*sentences, values["error"]]).strip(),
         }
-
-
-def _text(value: float | None) -> str:
-    return "no value" if value is None else f"{value:.3g}"

@@ -19,16 +19,7 @@ from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_f
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
 from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
-__all__ = [
-    "KINDS",
-    "TOLERANCE",
-    "Batch",
-    "OrbitCorrelationExplorer",
-    "compute",
-    "embed",
-    "losses",
-    "radial_scale",
-]
+__all__ = ["KINDS", "TOLERANCE", "OrbitCorrelationExplorer"]
 
 KINDS = ("plain", "mean", "max", "soft", "power2", "power3")  # the naive one first
 TOLERANCE = 1e-6  # nats; a smaller change of a loss is the rounding of a float32 encoder

@@ -31,14 +31,8 @@ from eqssl_edu.layers import GroupMLP
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import dashboard
-from eqssl_edu.widgets.dashboard import (
-    POINTS_PER_CURVE,
-    POINTS_PER_TRAIL,
-    LiveTraining,
-    curve,
-    guides,
-    trail,
-)
+from eqssl_edu.widgets.dashboard import LiveTraining
+from eqssl_edu.widgets.training_curves import POINTS_PER_CURVE, POINTS_PER_TRAIL, curve, guides, trail
 
 
 class Coin(nn.Module):

@@ -37,6 +37,7 @@ class EvalCopy:
     def renew(self) -> bool:
         """Copy the network again if a weight has changed since the last call; whether it was so."""
         self.weights = tensors(self.model)
+        # Torch counts in ``_version``, which has no public name, how often a tensor has been changed in place.
         version = tuple((id(tensor), tensor._version, tensor.device) for tensor in self.weights)
         if version == self.version:
             return False
@@ -59,7 +60,10 @@ class EvalCopy:
 
 
 def tensors(model: nn.Module) -> list[Tensor]:
-    """All parameters and buffers. ``model.parameters()`` also makes their names, which takes longer than a layer."""
+    """All parameters and buffers, from torch's private dictionaries of a module.
+
+    The public ``parameters()`` and ``buffers()`` also make their names, which takes longer than a layer.
+    """
     found, known, waiting = [], {id(model)}, [model]
     while waiting:
         module = waiting.pop()
