@@ -1,37 +1,25 @@
-"""The checks of notebooks 03 and 04: stubs are not done, solutions pass, typical mistakes get their own hint."""
+"""The checks of notebooks 03 and 04."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from exercise_checks import ExerciseChecks
 
-from eqssl_edu.diagnostics import turn_maps
-from eqssl_edu.exercises import notebook_03, notebook_04
+from eqssl_edu.diagnostics import turn_features, turn_maps
+from eqssl_edu.exercises import notebook_04
+from eqssl_edu.groups import cyclic
 from eqssl_edu.rotate import disc_mask, rotate
 
-CHECKS = {"03": notebook_03, "04": notebook_04}
-NAMES = [
-    f"{number}.{name}" for number, module in CHECKS.items() for name in module.__all__ if name != "KERNELS"
-]
 
-
-def error(numerator, denominator):
-    """A function with the signature of 03.masked_error, from its two parts."""
+def error(formula):
+    """A function with the signature of 03.masked_error; the formula takes f(x), f(R x), R f(x) and the mask."""
 
     def answer(f, x, degrees):
-        y, y_turned, expected = f(x), f(rotate(x, degrees)), rotate(f(x), degrees)
-        mask = disc_mask(y.shape[-1])
-        return numerator(y_turned, y, expected, mask).norm() / denominator(y, expected, mask)
+        return formula(f(x), f(rotate(x, degrees)), rotate(f(x), degrees), disc_mask(f(x).shape[-1]))
 
     return answer
-
-
-def one_error_per_image(f, x, degrees):
-    y_turned, expected = f(rotate(x, degrees)), rotate(f(x), degrees)
-    mask = disc_mask(expected.shape[-1])
-    difference, size = (y_turned - expected) * mask, expected * mask
-    return difference.flatten(1).norm(dim=1) / size.flatten(1).norm(dim=1)
 
 
 def mask_of_the_images(f, x, degrees):
@@ -51,22 +39,18 @@ def stabilised(angle, element, group_axis=True, grid=True):
     return answer
 
 
-def steered(cosine_weight, sine_weight):
-    """A function with the signature of 04.steer; the weights are functions of m and the angle in radians."""
+def steered(weights):
+    """A function with the signature of 04.steer; the two weights are a function of m and the angle in radians."""
 
     def answer(cosine, sine, m, degrees):
-        turn = math.radians(degrees)
-        return cosine_weight(m, turn) * cosine + sine_weight(m, turn) * sine
+        of_cosine, of_sine = weights(m, math.radians(degrees))
+        return of_cosine * cosine + of_sine * sine
 
     return answer
 
 
-def cos(m, turn):
-    return math.cos(m * turn)
-
-
-def sin(m, turn):
-    return math.sin(m * turn)
+def on_circle(angle):
+    return math.cos(angle), math.sin(angle)
 
 
 def shifted(phase, n=lambda z: z.shape[-1]):
@@ -81,102 +65,88 @@ def shifted(phase, n=lambda z: z.shape[-1]):
     return answer
 
 
-def size_of_expected(y, expected, mask):
-    return (expected * mask).norm()
-
-
-ZEROS = {
-    "C1": (0,),
-    "D1": (0,),
-    "C2": (0, 180),
-    "D2": (0, 180),
-    "D4": (0, 90, 180, 270),
-    "C8": (0, 90, 180, 270),
-}
+QUARTERS = (0, 90, 180, 270)
+ZEROS = {"C1": (0,), "D1": (0,), "C2": (0, 180), "D2": (0, 180), "D4": QUARTERS, "C8": QUARTERS}
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
-    "03.masked_error": [
-        (error(lambda t, y, e, m: t - e, lambda y, e, m: e.norm()), "Without the mask"),
-        (error(lambda t, y, e, m: (t - e) * m, lambda y, e, m: y.norm()), "as well as in the numerator"),
-        (
-            error(lambda t, y, e, m: (t - y) * m, lambda y, e, m: (y * m).norm()),
-            "A turned input should give a turned output",
-        ),
-        (error(lambda t, y, e, m: (t - e) * m, lambda y, e, m: 1.0), "Divide by the size"),
-        (error(lambda t, y, e, m: t, size_of_expected), "mask both norms"),
-        (error(lambda t, y, e, m: (t - e) * m, lambda y, e, m: (y * m).norm()), "stands R f(x), not f(x)"),
-        (one_error_per_image, "one number for the whole batch"),
-        (mask_of_the_images, "make the mask for f(x)"),
-    ],
-    "03.smooth_enough": [
-        (1, "one pixel is 10"),
-        (5, "Move on"),
-        (20, "Move the slider back"),
-        (8, "The slider stops at"),
-        (9.5, "The slider stops at"),
-        (35, "The slider stops at"),
-        ("10", "number beside the slider"),
-    ],
-    "03.stabilised": [
-        (lambda maps, degrees, group: turn_maps(group, maps, degrees), "needs a minus sign"),
-        (stabilised(-1, 0), "The group axis has not moved"),
-        (stabilised(-1, 1), "the group axis moves on"),
-        (stabilised(0, -1, grid=False), "The grid has not turned"),
-        (lambda maps, degrees, group: maps, "Move the group axis to the end"),
-    ],
-    "03.exact_angles": [
-        ({**ZEROS, "C8": tuple(range(0, 360, 45))}, "the square grid has not"),
-        ({**ZEROS, "D1": (0, 180)}, "A reflection is not a turn"),
-        ({**ZEROS, "C2": (180,)}, "element of every group"),
-        ({**ZEROS, "C2": (0, 90, 180, 270)}, "Which angles are they"),
-        ({**ZEROS, "D4": (0, 180)}, "maps the grid to itself is exact"),
-        ({"C4": (0,)}, "Keep the keys"),
-        ({**ZEROS, "C1": (360,)}, "The angles are"),
-    ],
-    "04.steer": [
-        (steered(cos, lambda m, turn: -sin(m, turn)), "sign of the sine"),
-        (steered(lambda m, turn: cos(1, turn), lambda m, turn: sin(1, turn)), "turns m-fold"),
-        (
-            steered(
-                lambda m, turn: cos(m, math.degrees(turn)),
-                lambda m, turn: sin(m, math.degrees(turn)),
-            ),
-            "want radians",
-        ),
-        (steered(sin, cos), "addition theorem"),
-    ],
-    "04.alias": [
-        (5, "until the sentence says it again"),
-        (3, "Read the sentence"),
-        (4, "its sine is lost"),
-        (8, "Count upwards"),
-        (6.5, "number beside the slider"),
-    ],
-    "04.shift": [
-        (shifted(lambda m, turn: m * turn), "the exponent has a minus sign"),
-        (shifted(lambda m, turn: -turn), "Every frequency has its own factor"),
-        (shifted(lambda m, turn: -turn * (m > 0)), "Every frequency has its own factor"),
-        (shifted(lambda m, turn: -m * math.degrees(turn)), "must be in radians"),
-        (lambda z, degrees: z.roll(round(degrees * z.shape[-1] / 360), dims=-1), "moves whole places only"),
-        (shifted(lambda m, turn: -m * turn, n=lambda z: None), "takes the number for even"),
-        (lambda z, degrees: torch.fft.ifft(torch.fft.fft(z)), "torch.fft.irfft"),
-        (lambda z, degrees: torch.fft.rfft(z), "The axes are"),
-        (lambda z, degrees: z, "rfft, each coefficient"),
-    ],
-    "04.within_reach": [
-        (["blur", "edge", "saddle", "one corner"], "to be zero at its neighbours"),
-        (["blur", "edge", "saddle", "four corners"], "goes up and down four times"),
-        (["blur", "edge"], "(almost) frequency 2"),
-        (["Sobel"], "The kernels are"),
-        ("blur", "Write the names in brackets"),
-    ],
+    "03.masked_error": {
+        "Without the mask": error(lambda y, t, e, m: (t - e).norm() / e.norm()),
+        "as well as in the numerator": error(lambda y, t, e, m: ((t - e) * m).norm() / y.norm()),
+        "A turned input should give a": error(lambda y, t, e, m: ((t - y) * m).norm() / (y * m).norm()),
+        "Divide by the size": error(lambda y, t, e, m: ((t - e) * m).norm()),
+        "mask both norms": error(lambda y, t, e, m: t.norm() / (e * m).norm()),
+        "stands R f(x), not f(x)": error(lambda y, t, e, m: ((t - e) * m).norm() / (y * m).norm()),
+        "one number for the whole batch": error(lambda y, t, e, m: ((t - e) * m).norm(dim=(1, 2))),
+        "make the mask for f(x)": mask_of_the_images,
+    },
+    "03.smooth_enough": {
+        "one pixel is 10": 1,
+        "Move on": 5,
+        "Move the slider back": 20,
+        "The slider stops at": 8,
+        "number beside the slider": "10",
+    },
+    "03.stabilised": {
+        "needs a minus sign": lambda maps, degrees, group: turn_maps(group, maps, degrees),
+        "The group axis has not moved": stabilised(-1, 0),
+        "the group axis moves on": stabilised(-1, 1),
+        "The grid has not turned": stabilised(0, -1, grid=False),
+        "Move the group axis to the end": lambda maps, degrees, group: maps,
+    },
+    "03.exact_angles": {
+        "the square grid has not": {**ZEROS, "C8": tuple(range(0, 360, 45))},
+        "A reflection is not a turn": {**ZEROS, "D1": (0, 180)},
+        "element of every group": {**ZEROS, "C2": (180,)},
+        "Which angles are they": {**ZEROS, "C2": (0, 90, 180, 270)},
+        "maps the grid to itself is exact": {**ZEROS, "D4": (0, 180)},
+        "The angles are": {**ZEROS, "C1": (360,)},
+    },
+    "04.steer": {
+        "sign of the sine": steered(lambda m, turn: on_circle(-m * turn)),
+        "turns m-fold": steered(lambda m, turn: on_circle(turn)),
+        "want radians": steered(lambda m, turn: on_circle(m * math.degrees(turn))),
+        "addition theorem": steered(lambda m, turn: on_circle(m * turn)[::-1]),
+    },
+    "04.alias": {
+        "until the sentence says it again": 5,
+        "Read the sentence": 3,
+        "its sine is lost": 4,
+        "Count upwards": 8,
+        "number beside the slider": 6.5,
+    },
+    "04.shift": {
+        "the exponent has a minus sign": shifted(lambda m, turn: m * turn),
+        "Every frequency has its own factor": shifted(lambda m, turn: -turn),
+        "must be in radians": shifted(lambda m, turn: -m * math.degrees(turn)),
+        "moves whole places only": lambda z, degrees: z.roll(round(degrees * z.shape[-1] / 360), dims=-1),
+        "takes the number for even": shifted(lambda m, turn: -m * turn, n=lambda z: None),
+        "torch.fft.irfft": lambda z, degrees: torch.fft.ifft(torch.fft.fft(z)),
+        "rfft, each coefficient": lambda z, degrees: z,
+    },
+    "04.within_reach": {
+        "to be zero at its neighbours": ["blur", "edge", "saddle", "one corner"],
+        "goes up and down four times": ["blur", "edge", "saddle", "four corners"],
+        "(almost) frequency 2": ["blur", "edge"],
+        "The kernels are": ["Sobel"],
+    },
+}
+
+
+ALSO_RIGHT = {
+    "03.masked_error": [error(lambda y, t, e, m: ((e - t) * m).square().sum().sqrt() / (m * e).norm())],
+    "03.smooth_enough": [10.0, np.float32(10), torch.tensor(10)],
+    "03.exact_angles": [{name: np.array(angles) for name, angles in ZEROS.items()}, {**ZEROS, "C1": 0}],
+    "04.steer": [steered(lambda m, turn: on_circle(m * (turn - 2 * math.pi)))],
+    "04.alias": [6.0, np.int64(6), torch.tensor(6.0)],
+    "04.shift": [lambda z, degrees: turn_features(cyclic(z.shape[-1]), z, degrees)],
+    "04.within_reach": [("saddle", "edge", "blur"), {"blur", "edge", "saddle"}],
 }
 
 
 class TestChecks(ExerciseChecks):
     notebooks = ("03_seeing_equivariance", "04_steerable_with_escnn")
-    names = NAMES
     mistakes = MISTAKES
+    also_right = ALSO_RIGHT
 
 
 def test_kernels_of_the_exercise_are_within_reach_as_it_says():

@@ -1,0 +1,153 @@
+"""The checks of notebooks 00 to 02."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from exercise_checks import ExerciseChecks
+
+from eqssl_edu.exercises import check
+
+
+def error(formula):
+    """A function with the signature of 02.equivariance_error; the formula takes f(x), f(g x), g f(x) and g^-1 f(x)."""
+
+    def answer(f, x, group, g):
+        y = f(x)
+        return formula(
+            y, f(group.transform(x, g)), group.transform(y, g), group.transform(y, int(group.inverse[g]))
+        )
+
+    return answer
+
+
+def lift(first, second, dim=2):
+    """A function with the signature of exercise 02.lifting: turn the image by ``first``, the result by ``second``."""
+
+    def answer(x, kernel, group):
+        maps = []
+        for g in group.elements:
+            elements = {"g": g, "inverse": int(group.inverse[g]), "nothing": 0}
+            convolved = F.conv2d(group.transform(x, elements[first]), kernel)
+            maps.append(group.transform(convolved, elements[second]))
+        return torch.stack(maps, dim=dim)
+
+    return answer
+
+
+def lift_by_turning_kernels(x, kernel, group):
+    """The right maps, but not the way that was asked for."""
+    return torch.stack([F.conv2d(x, group.transform(kernel, g)) for g in group.elements], dim=2)
+
+
+def lift_with_named_arguments(x, kernel, group):
+    turned = ((g, group.transform(x, int(group.inverse[g]))) for g in group.elements)
+    maps = [group.transform(F.conv2d(input=image, weight=kernel.clone()), g) for g, image in turned]
+    return torch.stack(maps, dim=2)
+
+
+def in_place(action):
+    return action == torch.arange(action.shape[1])
+
+
+RIGHT_WAYS = {"b to q": (2,), "M to W": (2, 6), "H to I": (1, 3, 5, 7)}
+ROTATIONS = [(0,), (0, 2), (0, 1, 2, 3)]
+HARMLESS = {"ReLU", "softmax over the group axis", "one bias for each channel"}
+HARMLESS |= {"max-pool 2 x 2, stride 2", "subtract the mean of each map"}
+# Typical mistakes, each with words of the hint that is made for it.
+MISTAKES = {
+    "00.similarity": {
+        "treat all entries of the last axis alike": lambda kappa: kappa[:, :, 0],
+        "kappa may be negative": lambda kappa: kappa.sum(dim=2).log(),
+        "tell similar pairs from others": lambda kappa: torch.ones(kappa.shape[:2]),
+        "its own |G| values": lambda kappa: kappa.amax(dim=2).softmax(dim=1),
+        "(B, B')": lambda kappa: kappa.amax(dim=2, keepdim=True),
+        "Try another one": lambda kappa: 2 * kappa.amax(dim=2) + 1,
+    },
+    "01.ways": {
+        "as many ways as the stabiliser has elements": {**RIGHT_WAYS, "H to I": 1},
+        "Set the slider to 5": {**RIGHT_WAYS, "M to W": (2, 5)},
+        "integers 0 .. 7": {**RIGHT_WAYS, "b to q": (8,)},
+    },
+    "01.count_orbits": {
+        "divide by the number of elements": lambda action: in_place(action).sum(),
+        "of each element by itself": lambda action: in_place(action).all(0).sum(),
+        "number of labels": lambda action: action.shape[1],
+        "action[g, l] == l": lambda action: 3,
+    },
+    "01.same_set": {
+        "no element but the identity keeps an edge or a corner": ROTATIONS[1:],
+        "element 4 (m) keeps 2 of the four edges in place, but 0 of the corners": [*ROTATIONS, (0, 4)],
+        "lists the ten": [(0, 1)],
+        "Each is a tuple": (0, 1, 2, 3),
+        "One element alone needs a comma": [(0), (0, 2)],
+    },
+    "02.equivariance_error": {
+        "turn f(x) as well": error(lambda y, turned, forth, back: (turned - y).norm() / y.norm()),
+        "Divide by": error(lambda y, turned, forth, back: (turned - forth).norm()),
+        "use g, not its inverse": error(lambda y, turned, forth, back: (turned - back).norm() / y.norm()),
+        "cancel": error(lambda y, turned, forth, back: (turned - forth).mean()),
+        "One number for the whole batch": error(lambda y, turned, forth, back: (turned - forth).norm(dim=1)),
+        "Return the quotient of the two norms": lambda f, x, group, g: "0.5",
+    },
+    "02.exact_size": {
+        "one column over": 32,
+        "The next layer sees 16 pixels": 31,
+        "Try every size": 37,
+        "Start the slider S at 30": 17,
+        "Write the size": "33",
+    },
+    "02.lifting": {
+        "forgot to turn the result back": lift("inverse", "nothing"),
+        "two turns are swapped": lift("g", "inverse"),
+        "look at the dim of torch.stack": lift("inverse", "g", dim=1),
+        "nothing depends on g": lift("nothing", "nothing"),
+        "turn x by the inverse of g": lift("nothing", "g"),
+        "Here the kernel stays as it is": lift_by_turning_kernels,
+    },
+    "02.harmless": {
+        "forget which element": HARMLESS | {"sort along the group axis"},
+        "the bias stays": HARMLESS | {"one bias for each channel and element"},
+        "treats all elements alike": HARMLESS - {"softmax over the group axis"},
+        "The steps are": {"relu"},
+        "Write a list of names": "ReLU",
+    },
+}
+
+
+ALSO_RIGHT = {
+    "00.similarity": [
+        lambda kappa: kappa.median(dim=2).values,
+        lambda kappa: kappa.float().square().mean(dim=2),
+        lambda kappa: (kappa * kappa.roll(2, dims=2)).sum(dim=2),  # not symmetric in all four: it absorbs C4
+        lambda kappa: torch.fft.fft(kappa, dim=2).abs()[:, :, 1],
+    ],
+    "01.ways": [
+        {pair: torch.tensor(named) for pair, named in RIGHT_WAYS.items()},
+        {pair: np.array(named) for pair, named in RIGHT_WAYS.items()},
+        {**RIGHT_WAYS, "b to q": torch.tensor(2)},
+        {**RIGHT_WAYS, "b to q": [2.0]},
+    ],
+    "01.count_orbits": [
+        lambda action: float(in_place(action).sum() / len(action)),
+        lambda action: len({frozenset(column) for column in action.T.tolist()}),
+    ],
+    "01.same_set": [[tuple(torch.tensor(part)) for part in ROTATIONS], {*ROTATIONS}],
+    "02.equivariance_error": [error(lambda y, t, forth, back: np.float64((forth - t).norm() / forth.norm()))],
+    "02.exact_size": [33.0, np.int64(33), torch.tensor(33), torch.tensor([33.0])],
+    "02.lifting": [lift_with_named_arguments],
+    "02.harmless": [sorted(HARMLESS)],
+}
+
+
+class TestChecks(ExerciseChecks):
+    notebooks = ("00_tour", "01_groups_and_images", "02_group_convolutions")
+    mistakes = MISTAKES
+    also_right = ALSO_RIGHT
+
+
+def test_the_hints_of_same_set_give_no_answer_away():
+    for named in ([(0), (0, 4)], ROTATIONS[:1], ROTATIONS[1:], []):
+        verdict = check("01.same_set", named)
+        said = verdict.reason.replace(str(named), "") + verdict.hint
+        assert not any(str(part) in said for part in ROTATIONS), verdict
+    assert "that is 1 of 3" in check("01.same_set", ROTATIONS[:1]).reason

@@ -1,0 +1,120 @@
+"""What a verdict says, and the words with which exercises judge."""
+
+import numpy as np
+import pytest
+import torch
+
+from eqssl_edu.exercises import Verdict, check
+from eqssl_edu.exercises.judging import judge, need, number, pick, same
+from eqssl_edu.exercises.verdict import NotDone, Wrong, filled_in
+
+NAN = float("nan")
+
+
+def wrong(judged, *arguments, **named):
+    """The reason and the hint with which something is turned down."""
+    with pytest.raises(Wrong) as caught:
+        judged(*arguments, **named)
+    return caught.value.reason, caught.value.hint
+
+
+def test_a_verdict_is_true_only_for_a_right_answer():
+    verdicts = [
+        Verdict("01.ways", ok, done, "reason") for ok, done in ((True, True), (False, True), (False, False))
+    ]
+    assert [bool(verdict) for verdict in verdicts] == [True, False, False]
+
+
+HINTS = {
+    "twice": 6.0,
+    "half or third": [1.5, 1.0],
+    "negative\nWhy below 0?": False,
+    "twice again": 6,
+    "else": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(6, "twice"), (1.5, "half or third"), (1, "half or third"), (7, "else"), (NAN, "else"), (3j, "else")],
+)
+def test_a_wrong_value_gets_the_first_hint_that_fits(value, said):
+    assert wrong(judge, value, 3, "seen", HINTS) == ("seen", said)
+
+
+def test_a_hint_may_bring_its_own_reason():
+    for value in (-1, NAN):
+        hints = {"Below 0.\nWhy below 0?": not value >= 0, "else": True}
+        assert wrong(judge, value, 3, "seen", hints) == ("Below 0.", "Why below 0?")
+
+
+def test_a_right_value_passes_whatever_its_type():
+    for value in (3, 3.0, np.int64(3), np.float32(3), torch.tensor(3), torch.tensor(3.0000001)):
+        judge(value, 3, "seen", HINTS)
+    judge((1, 2), torch.tensor([1, 2]), "seen", HINTS)
+    judge(torch.ones(2, 3), torch.ones(2, 3), "seen", HINTS, axes="rows and columns")
+    assert wrong(judge, torch.ones(3, 2), torch.ones(2, 3), "seen", HINTS, axes="rows and columns")[
+        1
+    ].startswith("The axes are rows and columns")
+
+
+def test_nan_and_other_shapes_agree_with_nothing():
+    assert (
+        same(3.0, 3) and not same(NAN, NAN) and not same(torch.tensor([1.0, NAN]), torch.tensor([1.0, NAN]))
+    )
+    assert not same(torch.ones(2), 1) and not same(3 + 0j, 3) and not same(torch.tensor(3 + 1e-9j), 3)
+    assert not same(3.001, 3) and same(3.001, 3, within=1e-3)
+    assert wrong(need, NAN < 1, "seen", "hint") == ("seen", "hint")
+
+
+def test_whole_numbers():
+    for value in (33, 33.0, np.int64(33), np.float32(33), torch.tensor(33), torch.tensor(33.0)):
+        plain = number(value, "A number", "hint", whole=True)
+        assert plain == 33 and type(plain) is int
+    for value in (33.5, NAN, float("inf"), "33", True, None, torch.zeros(2), 33j):
+        assert wrong(number, value, "A number", "hint", whole=True)[0].startswith("A number, got ")
+
+
+CHOICES = {"a": (True, "a is in.", "because a"), "b": (False, "b is out.", "because b")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "hint"),
+    [
+        (["a", "b"], "b is out.", "because b"),
+        ([], "a is in.", "because a"),
+        (["a", "c"], "There is no letter 'c'.", "The letters are: a; b."),
+        ("a", "The answer must be a list of names, got 'a'.", "how"),
+        ([1], "The answer must be a list of names, got [1].", "how"),
+    ],
+)
+def test_a_choice(answer, reason, hint):
+    for right in (["a"], ("a",), {"a"}):
+        pick(right, "letter", CHOICES, "how")
+    assert wrong(pick, answer, "letter", CHOICES, "how") == (reason, hint)
+
+
+@pytest.mark.parametrize("gap", [None, ..., [1, ...], {"a": None}, {"a": (..., 1)}, [[1], [..., 2]]])
+def test_a_gap_is_open_wherever_the_dots_are(gap):
+    with pytest.raises(NotDone):
+        filled_in(gap)
+
+
+def test_what_the_answer_raises_is_shown_with_its_line():
+    def answer(action):
+        return action[999]  # out of range
+
+    verdict = check("01.count_orbits", answer)
+    assert "Your answer raised IndexError" in verdict.reason
+    assert "return action[999]  # out of range" in verdict.hint
+
+
+def test_html_is_escaped():
+    html = check("02.harmless", ["<b>bold</b>"])._repr_html_()
+    assert "<b>bold</b>" not in html and "&lt;b&gt;bold" in html
+
+
+@pytest.mark.parametrize("name", ["lifting", "99.lifting", "2.lifting", "02.other"])
+def test_unknown_exercises_are_refused(name):
+    with pytest.raises(ValueError, match="exercise must be"):
+        check(name, 1)
