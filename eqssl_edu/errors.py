@@ -101,12 +101,13 @@ def need_shape(name: str, tensor: object, *shape: int | str, floating: bool = Fa
     need_instance(name, tensor, Tensor)
     if floating and not tensor.is_floating_point():
         raise TypeError(f"{name} must hold floating-point numbers, {got(tensor)}")
-    sizes = [size for size in shape if size != "..."]
-    ends = tensor.shape[len(tensor.shape) - len(sizes) :]
-    fits = len(ends) == len(sizes) and all(
-        isinstance(a, str) or a == b for a, b in zip(sizes, ends, strict=True)
+    any_axes = shape[0] == "..."
+    sizes = shape[any_axes:]
+    more = tensor.ndim - len(sizes)
+    wrong = any(
+        a != b and not isinstance(a, str) for a, b in zip(sizes, tensor.shape[max(0, more) :], strict=False)
     )
-    if not fits or (len(sizes) == len(shape) and tensor.ndim != len(shape)):
+    if wrong or more < 0 or (more and not any_axes):
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), {got(tensor)}")
 
 

@@ -15,13 +15,19 @@ __all__ = ["GroupConv2d", "LiftingConv2d"]
 
 
 class _ExpandedConv2d(nn.Module):
-    """A convolution whose kernel is the |G| transformed copies of one base kernel.
+    """A convolution whose kernel is the |G| transformed copies of one base kernel; see the two below."""
 
-    ``kernel_axes`` are the sizes of the axes of a base kernel that the group permutes: none, or (|G|,).
-    """
+    on_group: bool  # does it read maps on the group? Then a kernel has a group axis too.
 
     def __init__(
-        self, group, in_channels, out_channels, kernel_size, stride, padding, bias, kernel_axes
+        self,
+        group: FiniteGroup,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         need_positive(
@@ -33,13 +39,13 @@ class _ExpandedConv2d(nn.Module):
         self.group = group
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        shape = (*kernel_axes, kernel_size, kernel_size)
+        shape = (*[group.order] * self.on_group, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *shape))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
         # table[g, j]: the entry of a kernel that its copy g holds at j; a kernel is flattened, channels and all,
         # so that one gather writes the copies where the convolution wants them: in the order of its input's memory.
-        move = group.transform_maps if kernel_axes else group.transform
+        move = group.transform_maps if self.on_group else group.transform
         moved = moved_entries(move, group, (in_channels, *shape))
         last = moved.unflatten(1, (-1, kernel_size**2)).transpose(1, 2).flatten(1)
         for order, table in (("", moved), ("_channels_last", last)):
@@ -51,6 +57,10 @@ class _ExpandedConv2d(nn.Module):
             f"{self.group.name}, {self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
         )
+
+    def expanded_weight(self) -> Float[Tensor, "out_planes in_planes k k"]:
+        """The kernel of the plain convolution that this layer is: (C'|G|, C, k, k), or (C'|G|, C|G|, k, k) on maps."""
+        return self._kernel(channels_last=False)
 
     def _kernel(self, channels_last: bool) -> Tensor:
         """(C'|G|, planes, k, k): the base kernels, each turned by every element."""
@@ -95,21 +105,7 @@ class LiftingConv2d(_ExpandedConv2d):
         True
     """
 
-    def __init__(
-        self,
-        group: FiniteGroup,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(group, in_channels, out_channels, kernel_size, stride, padding, bias, ())
-
-    def expanded_weight(self) -> Float[Tensor, "out_planes channel k k"]:
-        """The kernel of the plain convolution that this layer is, (C'|G|, C, k, k)."""
-        return self._kernel(channels_last=False)
+    on_group = False
 
     def forward(
         self, images: Float[Tensor, "batch channel height width"]
@@ -143,21 +139,7 @@ class GroupConv2d(_ExpandedConv2d):
         (torch.Size([8, 3, 8, 3, 3]), torch.Size([64, 24, 3, 3]))
     """
 
-    def __init__(
-        self,
-        group: FiniteGroup,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: int = 0,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(group, in_channels, out_channels, kernel_size, stride, padding, bias, (group.order,))
-
-    def expanded_weight(self) -> Float[Tensor, "out_planes in_planes k k"]:
-        """The kernel of the plain convolution that this layer is, (C'|G|, C|G|, k, k)."""
-        return self._kernel(channels_last=False)
+    on_group = True
 
     def forward(
         self, maps: Float[Tensor, "batch channel group height width"]
