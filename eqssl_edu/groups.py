@@ -286,8 +286,8 @@ def need_exact(group: FiniteGroup) -> None:
     need_instance("group", group, FiniteGroup)
     if not group.exact_on_grid:
         raise ValueError(
-            f"group must map the pixel grid to itself (C1, C2, C4, D1, D2, D4), got {group.name}; "
-            f"eqssl_edu.steerable has encoders for the others"
+            f"group must map the pixel grid to itself (C1, C2, C4, D1, D2, D4; eqssl_edu.steerable has encoders "
+            f"for the others), got {group.name}"
         )
 
 
@@ -314,15 +314,14 @@ def _need_grid(group: FiniteGroup, g: int | Tensor, images: Tensor) -> None:
     height, width = images.shape[-2:]
     if group.exact_on_grid and height == width:
         return
-    for degrees in map(group.degrees, g.tolist() if isinstance(g, Tensor) else [g]):
-        if degrees % 90:
+    for turn in map(group.degrees, g.tolist() if isinstance(g, Tensor) else [g]):
+        if turn % 90:
             raise ValueError(
-                f"g must map the pixel grid to itself, got an element of {group.name} that turns by {degrees:g} "
-                f"degrees; use rotate(images, degrees) for an approximation"
+                f"g must keep the pixel grid, got {turn:g} degrees; rotate(images, degrees) approximates"
             )
-        if degrees % 180 and height != width:
+        if turn % 180 and height != width:
             raise ValueError(
-                f"images must be square for a rotation by {degrees:g} degrees, got {height} x {width}"
+                f"images must be square for a rotation by {turn:g} degrees, got {height} x {width}"
             )
 
 

@@ -48,9 +48,7 @@ class GSet:
         action = action.detach().cpu().clone()  # nobody else can change it once it is checked
         size = action.shape[1]
         if not size or not torch.equal(action[0], torch.arange(size)):
-            raise ValueError(
-                f"action must leave every label (at least one) where it is under 0, {got(action)}"
-            )
+            raise ValueError(f"action must leave every label where it is under the identity, {got(action)}")
         broken = (action[group.product] != action[:, action]).nonzero()
         if len(broken):
             raise ValueError(

@@ -39,8 +39,7 @@ def rotate(
     if isinstance(degrees, Tensor):
         if images.ndim < 3 or degrees.shape != images.shape[:1] or not degrees.isfinite().all():
             raise ValueError(
-                f"degrees must hold one finite angle per sample of the first axis of images, got {degrees.tolist()} "
-                f"for images of shape {tuple(images.shape)}"
+                f"degrees must hold one finite angle per sample of the images, got {degrees.tolist()}"
             )
         degrees = degrees.to(images.device, precision) % 360
         flat = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)

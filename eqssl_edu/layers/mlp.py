@@ -88,7 +88,6 @@ class GroupMLP(nn.Sequential):
     """
 
     def __init__(self, group: FiniteGroup, channels: Sequence[int], norm_output: bool = False) -> None:
-        need_instance("group", group, FiniteGroup)
         need_widths("channels", channels, least=2)
         need_instance("norm_output", norm_output, bool)
         layers: list[nn.Module] = []
