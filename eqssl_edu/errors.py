@@ -16,7 +16,6 @@ __all__ = [
     "need_instance",
     "need_integer",
     "need_integers",
-    "need_not_negative",
     "need_number",
     "need_positive",
     "need_shape",
@@ -117,9 +116,3 @@ def need_widths(name: str, widths: object, least: int = 1) -> None:
         raise ValueError(f"{name} must be a sequence of at least {least} widths, {got(widths)}")
     for width in widths:
         need_integer(name, width, least=1)
-
-
-def need_not_negative(**numbers: object) -> None:
-    """On its way out: say need_number(name, value, least=0)."""
-    for name, value in numbers.items():
-        need_number(name, value, least=0)
