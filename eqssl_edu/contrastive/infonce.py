@@ -51,11 +51,7 @@ class InfoNCE(Loss):
     """
 
     def __init__(
-        self,
-        group: FiniteGroup,
-        similarity: str = "soft",
-        temperature: float = 0.2,
-        chunk: int | None = None,
+        self, group: FiniteGroup, similarity: str = "soft", temperature: float = 0.2, chunk: int | None = None
     ) -> None:
         super().__init__(group)
         need_choice("similarity", similarity, SIMILARITIES)

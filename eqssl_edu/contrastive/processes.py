@@ -9,9 +9,7 @@ from torch import Tensor
 __all__ = ["gather"]
 
 
-def gather(
-    features: Float[Tensor, "batch channel group"],
-) -> Float[Tensor, "all_batches channel group"]:
+def gather(features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "all_batches channel group"]:
     """The features of all processes, joined in the order of their ranks; one process gets its own back.
 
     The same exchange as Fabric's ``all_gather(..., sync_grads=True)``: in the backward pass each process

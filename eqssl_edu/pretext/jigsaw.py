@@ -11,7 +11,7 @@ from eqssl_edu.errors import need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import random_offsets, turn_offsets
-from eqssl_edu.pretext.task import Task
+from eqssl_edu.pretext.task import Images, Labels, Task
 
 __all__ = ["JigsawTask"]
 
@@ -91,16 +91,14 @@ class JigsawTask(Task):
             raise ValueError(f"{name} must have a side of {wanted}, got {side} pixels")
         return tile
 
-    def draw(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
-    ) -> Int64[Tensor, "batch tile 2"] | None:
+    def draw(self, images: Images, generator: torch.Generator | None) -> Int64[Tensor, "batch tile 2"] | None:
         """How far the crop of each tile of the image is moved, in pixels."""
         if not self.jitter:
             return None
         return random_offsets(self.positions.size, self.jitter, images, generator)
 
     def transform_draws(
-        self, draws: Int64[Tensor, "batch tile 2"] | None, g: int, labels: Int64[Tensor, " batch"]
+        self, draws: Int64[Tensor, "batch tile 2"] | None, g: int, labels: Labels
     ) -> Int64[Tensor, "batch tile 2"] | None:
         """Each vector turns, and goes with its tile."""
         if draws is None:
@@ -109,10 +107,7 @@ class JigsawTask(Task):
         return turn_offsets(self.group, draws, g)[:, came_from]
 
     def apply(
-        self,
-        images: Float[Tensor, "batch channel height width"],
-        labels: Int64[Tensor, " batch"],
-        draws: Int64[Tensor, "batch tile 2"] | None = None,
+        self, images: Images, labels: Labels, draws: Int64[Tensor, "batch tile 2"] | None = None
     ) -> Float[Tensor, "batch channel side side"]:
         """The image with its tiles moved; the crops of the tiles' middles if nothing is drawn. Gaps are 0."""
         tile = self._tile("images", images)

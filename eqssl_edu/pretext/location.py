@@ -10,7 +10,7 @@ from eqssl_edu.errors import need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup, need_exact
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import random_offsets, turn_offsets
-from eqssl_edu.pretext.task import Task
+from eqssl_edu.pretext.task import Images, Labels, Task
 
 __all__ = ["RelativeLocationTask"]
 
@@ -65,24 +65,19 @@ class RelativeLocationTask(Task):
             )
         return (side - needed) // 2
 
-    def draw(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
-    ) -> Int64[Tensor, "batch 2 2"]:
+    def draw(self, images: Images, generator: torch.Generator | None) -> Int64[Tensor, "batch 2 2"]:
         """The place of the first patch, from the image's centre, and the jitter of the second one, in pixels."""
         place = random_offsets(1, self._room(images), images, generator)
         return torch.cat([place, random_offsets(1, self.jitter, images, generator)], dim=1)
 
     def transform_draws(
-        self, draws: Int64[Tensor, "batch 2 2"], g: int, labels: Int64[Tensor, " batch"]
+        self, draws: Int64[Tensor, "batch 2 2"], g: int, labels: Labels
     ) -> Int64[Tensor, "batch 2 2"]:
         """Both turn as vectors do."""
         return turn_offsets(self.group, draws, g)
 
     def apply(
-        self,
-        images: Float[Tensor, "batch channel height width"],
-        labels: Int64[Tensor, " batch"],
-        draws: Int64[Tensor, "batch 2 2"] | None = None,
+        self, images: Images, labels: Labels, draws: Int64[Tensor, "batch 2 2"] | None = None
     ) -> Float[Tensor, "batch 2 channel patch patch"]:
         """The patch and its neighbour; around the image's centre if nothing is drawn."""
         self._room(images)  # checks the images

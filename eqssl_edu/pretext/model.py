@@ -13,7 +13,7 @@ from eqssl_edu.errors import need_choice, need_instance, need_integer
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
 from eqssl_edu.pretext.parts import lift_parts
-from eqssl_edu.pretext.task import Task
+from eqssl_edu.pretext.task import Images, Inputs, Task
 
 __all__ = ["PretextModel"]
 
@@ -88,30 +88,23 @@ class PretextModel(nn.Module):
             return self.task.cap * len(orbits) / self.task.labels.size
         return self.task.cap
 
-    def forward(self, inputs: Float[Tensor, " batch *input"]) -> Float[Tensor, "batch label"]:
+    def forward(self, inputs: Inputs) -> Float[Tensor, "batch label"]:
         return self.head(self.features(inputs))
 
-    def features(self, inputs: Float[Tensor, " batch *input"]) -> Float[Tensor, "batch wide group"]:
+    def features(self, inputs: Inputs) -> Float[Tensor, "batch wide group"]:
         """The regular features that the head sees."""
         parts = self.task.parts(inputs)
         features = self.encoder(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
         return self.mlp(lift_parts(features, self._positions))
 
-    def training_step(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
-    ) -> dict[str, Tensor]:
+    def training_step(self, images: Images, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Draw the task's inputs and labels from these images: {"loss" in nats, "accuracy"}."""
         inputs, labels = self.task.sample(images, generator)
         logits = self(inputs)
         accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    def evaluate(
-        self,
-        images: Float[Tensor, "batch channel height width"],
-        seed: int | None = 0,
-        turned: bool = True,
-    ) -> tuple[float, float]:
+    def evaluate(self, images: Images, seed: int | None = 0, turned: bool = True) -> tuple[float, float]:
         """Loss in nats and accuracy, in eval mode and in float64.
 
         In float64 because an accuracy is to be exact: rounding must not decide between two equal logits.

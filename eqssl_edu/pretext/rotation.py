@@ -10,7 +10,7 @@ from torch import Tensor
 
 from eqssl_edu.groups import FiniteGroup, need_exact, random_integers
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.task import Task
+from eqssl_edu.pretext.task import Images, Labels, Task
 
 __all__ = ["RotationTask"]
 
@@ -48,43 +48,28 @@ class RotationTask(Task):
         whole = self.stabilizer == (0,)
         labels = GSet.regular(group) if whole else GSet.quotient(group, self.stabilizer)
         super().__init__(labels, image_turns=False)
-        cosets = torch.tensor(group.left_cosets(self.stabilizer))  # (|G/H|, |H|)
-        self._cosets = cosets
-        self._place = cosets.flatten().argsort()  # where in the cosets an element stands
+        self.cosets = torch.tensor(group.left_cosets(self.stabilizer))  # (labels, elements)
+        self._place = self.cosets.flatten().argsort()  # where in the cosets an element stands
 
-    @property
-    def cosets(self) -> Int64[Tensor, "size stabilizer"]:
-        """The elements t of each label tH."""
-        return self._cosets
-
-    def draw(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
-    ) -> Int64[Tensor, " batch"] | None:
+    def draw(self, images: Images, generator: torch.Generator | None) -> Labels | None:
         """Which member of its coset t is; nothing if each coset has one."""
         size = len(self.stabilizer)
         return None if size == 1 else random_integers(size, images, generator)
 
-    def transform_draws(
-        self, draws: Tensor | None, g: int, labels: Int64[Tensor, " batch"]
-    ) -> Int64[Tensor, " batch"] | None:
+    def transform_draws(self, draws: Tensor | None, g: int, labels: Labels) -> Labels | None:
         """The place of g t in its coset."""
         if draws is None:
             return None
-        moved = self.group.product[g, self._cosets[labels.cpu(), draws.cpu()]]
+        moved = self.group.product[g, self.cosets[labels.cpu(), draws.cpu()]]
         return (self._place[moved] % len(self.stabilizer)).to(draws.device)
 
-    def apply(
-        self,
-        images: Float[Tensor, "batch channel height width"],
-        labels: Int64[Tensor, " batch"],
-        draws: Int64[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch channel height width"]:
+    def apply(self, images: Images, labels: Labels, draws: Labels | None = None) -> Images:
         """t x for each image, with t a member of its label; the first one if nothing is drawn."""
         first = torch.zeros_like(labels) if draws is None else draws
-        return self.group.transform(images, self._cosets.to(labels.device)[labels, first])
+        return self.group.transform(images, self.cosets.to(labels.device)[labels, first])
 
     def every_input(
-        self, images: Float[Tensor, "batch channel height width"]
+        self, images: Images
     ) -> tuple[Float[Tensor, "case batch channel height width"], Int64[Tensor, " case"]]:
         """All |G| turned copies of each image and their labels."""
         inputs = torch.stack([self.group.transform(images, g) for g in self.group.elements])

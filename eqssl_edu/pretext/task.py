@@ -12,11 +12,12 @@ from eqssl_edu.errors import need_choice, need_instance, need_shape
 from eqssl_edu.groups import need_exact, random_integers
 from eqssl_edu.gsets import GSet
 
-__all__ = ["Task"]
+__all__ = ["Images", "Inputs", "Labels", "Task"]
 
 # Images are (B, C, H, W). Inputs are images as well, or several pictures for each image: (B, parts, C, h, w).
 Images = Float[Tensor, "batch channel height width"]
 Inputs = Float[Tensor, "batch *input"]
+Labels = Int64[Tensor, " batch"]
 
 
 class Task:
@@ -88,7 +89,7 @@ class Task:
         """
         return 1.0
 
-    def apply(self, images: Images, labels: Int64[Tensor, " batch"], draws: Tensor | None = None) -> Inputs:
+    def apply(self, images: Images, labels: Labels, draws: Tensor | None = None) -> Inputs:
         """The input of each image and label.
 
         Arguments:
@@ -100,18 +101,16 @@ class Task:
         """What the task draws besides the label; nothing by default."""
         return None
 
-    def transform_draws(self, draws: Tensor | None, g: int, labels: Int64[Tensor, " batch"]) -> Tensor | None:
+    def transform_draws(self, draws: Tensor | None, g: int, labels: Labels) -> Tensor | None:
         """How g acts on the draws (jitter turns as vectors do), so that the identity is exact with them too."""
         return draws
 
-    def sample(
-        self, images: Images, generator: torch.Generator | None = None
-    ) -> tuple[Inputs, Int64[Tensor, " batch"]]:
+    def sample(self, images: Images, generator: torch.Generator | None = None) -> tuple[Inputs, Labels]:
         """Draw a label for every image, on its device: (inputs, labels)."""
         labels = random_integers(self.labels.size, images, generator)
         return self.apply(images, labels, self.draw(images, generator)), labels
 
-    def transform(self, inputs: Inputs, g: int | Int64[Tensor, " batch"]) -> Inputs:
+    def transform(self, inputs: Inputs, g: int | Labels) -> Inputs:
         """How the group acts on the inputs of this task; g is one element, or one per sample."""
         return self.group.transform(inputs, g) if self._transform is None else self._transform(inputs, g)
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import need_instance, need_integer, need_shape
-from eqssl_edu.pretext.task import Task
+from eqssl_edu.pretext.task import Images, Task
 
 __all__ = ["CounterExample", "Verification", "verify"]
 
@@ -117,12 +117,7 @@ class Verification:
         return self.picture()
 
 
-def verify(
-    task: Task,
-    images: Float[Tensor, "batch channel height width"],
-    seed: int = 0,
-    tolerance: float = 1e-6,
-) -> Verification:
+def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -> Verification:
     r"""Compare every turned input with what the action table promises.
 
     For every image x, every label l, every element g, and the task's own random draws: is
