@@ -37,9 +37,6 @@ class Map(NamedTuple):
     sides: Float[Tensor, " axis"]  # of that part; each axis has its own scale
 
 
-# -- pure functions: state in, values out --------------------------------------------------------------------
-
-
 def vectors(features: Float[Tensor, "image channel group"], kind: str) -> Float[Tensor, "image feature"]:
     """Regular features as they are, or pooled: the mean over the group axis."""
     return features.flatten(1) if kind == "regular" else features.mean(dim=2)
@@ -113,9 +110,6 @@ def compute(
         "pixels": to_bytes(picture, *extremes(images[index])),
         "side": picture.shape[-1],
     }
-
-
-# -- the widget ----------------------------------------------------------------------------------------------
 
 
 class EmbeddingExplorer(Explorer):

@@ -20,9 +20,6 @@ LIMITS = {"size": (7, 40), "kernel_size": (1, 7), "stride": (1, 4), "padding": (
 TOLERANCE = 1e-9  # of a relative error in float64; far above rounding, far below what a wrong setting does
 
 
-# -- pure functions: state in, values out --------------------------------------------------------------------
-
-
 def compute(state: dict[str, int], rule: bool = True) -> dict[str, Any]:
     """What the lab shows in a state.
 
@@ -88,9 +85,6 @@ def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> lis
 def _said(error: float) -> str:
     """An error as the lab shows it."""
     return f"{error:.0e} (rounding)" if error < TOLERANCE else f"{100 * error:.0f} %"
-
-
-# -- the widget ----------------------------------------------------------------------------------------------
 
 
 class ExactnessLab(Explorer):

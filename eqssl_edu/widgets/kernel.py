@@ -28,9 +28,6 @@ TIE = 5e-4  # responses that are so close look the same, with three decimals
 Layer = LiftingConv2d | GroupConv2d
 
 
-# -- pure functions: state in, values out --------------------------------------------------------------------
-
-
 @torch.no_grad()
 def compute(layer: Layer, image: Float[Tensor, "*axes"], state: dict[str, Any]) -> dict[str, Any]:
     """What the explorer shows in a state.
@@ -112,9 +109,6 @@ def default_image(layer: Layer) -> Float[Tensor, "*axes"]:
 
 def _floats(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().float().numpy().tobytes()
-
-
-# -- the widget ----------------------------------------------------------------------------------------------
 
 
 class KernelExplorer(Explorer):

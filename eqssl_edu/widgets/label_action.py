@@ -27,9 +27,6 @@ SIDE = 56  # pixels of a picture; four of them in colour take 38 KB
 Task = RotationTask | RelativeLocationTask | JigsawTask
 
 
-# -- pure functions: state in, values out --------------------------------------------------------------------
-
-
 def compute(
     puzzle: Puzzle, image: Float[Tensor, "channel height width"], state: dict[str, Any]
 ) -> dict[str, Any]:
@@ -126,9 +123,6 @@ def _pixels(pictures: list[Tensor]) -> dict[str, Any]:
     }
 
 
-# -- the widget ----------------------------------------------------------------------------------------------
-
-
 class LabelActionExplorer(Explorer):
     """Make a pretext task of an image, turn it, and see which action on the labels tells the truth.
 
@@ -158,13 +152,9 @@ class LabelActionExplorer(Explorer):
         image: Float[Tensor, "channel height width"] | None = None,
     ) -> None:
         self.image = default_image() if image is None else need_square("image", image, "C", "H", "W")
-        self._made: dict[str, Puzzle] = {}
         self._factories = default_tasks(self.image.shape[-1]) if tasks is None else {}
-        if tasks is not None:
-            for name, task in (
-                tasks if isinstance(tasks, Mapping) else {type(tasks).__name__: tasks}
-            ).items():
-                self._made[name] = puzzle_of(task)
+        given = tasks if isinstance(tasks, Mapping) else {type(tasks).__name__: tasks}
+        self._made = {} if tasks is None else {name: puzzle_of(task) for name, task in given.items()}
         self.names = list(self._factories or self._made)
         if not self.names:
             raise ValueError("tasks must hold at least one task, got an empty dict")

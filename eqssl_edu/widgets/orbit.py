@@ -21,9 +21,6 @@ SIDE = 40  # pixels of a picture on the screen's side; eight of them in colour t
 OWN = "your image"  # the name of a picture that is no letter
 
 
-# -- pure functions: state in, values out --------------------------------------------------------------------
-
-
 def orbit_of(group: FiniteGroup, image: Float[Tensor, "channel height width"]) -> list[list[int]]:
     """The different pictures that a group makes of an image: for each of them the elements that make it.
 
@@ -93,9 +90,6 @@ def compute(
 def _factor(name: str) -> str:
     """A name as a factor of a product: ``m``, but ``(r90 m)``."""
     return f"({name})" if " " in name else name
-
-
-# -- the widget ----------------------------------------------------------------------------------------------
 
 
 class OrbitExplorer(Explorer):

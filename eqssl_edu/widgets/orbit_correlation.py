@@ -41,9 +41,6 @@ class Batch(NamedTuple):
     losses: dict[str, float]  # of each kind, before any turn
 
 
-# -- pure functions: state in, values out --------------------------------------------------------------------
-
-
 def embed(
     encoder: nn.Module,
     images: Float[Tensor, "batch channel height width"],
@@ -133,13 +130,11 @@ def _pictures(
     image: Float[Tensor, "channel height width"], views: Float[Tensor, "view=2 channel height width"]
 ) -> dict[str, Any]:
     """Bytes for the front end; a turn changes no colour, because the scales belong to whole pictures."""
-    sides = (IMAGE_SIDE, VIEW_SIDE, VIEW_SIDE)
-    pictures = [
-        (picture, to_screen(picture, side)) for picture, side in zip((image, *views), sides, strict=True)
-    ]
+    whole = [image, *views]
+    small = [to_screen(image, IMAGE_SIDE), *(to_screen(view, VIEW_SIDE) for view in views)]
     return {
-        "pictures": [{"channels": len(small), "side": small.shape[-1]} for _, small in pictures],
-        "pixels": b"".join(to_bytes(small, *extremes(whole)) for whole, small in pictures),
+        "pictures": [{"channels": len(picture), "side": picture.shape[-1]} for picture in small],
+        "pixels": b"".join(to_bytes(s, *extremes(w)) for s, w in zip(small, whole, strict=True)),
     }
 
 
@@ -172,9 +167,6 @@ def _view_text(group: FiniteGroup, g: int) -> str:
     turn = f"turned by {group.degrees(g):g}°" if g % group.rotations else ""
     flip = "mirrored" if g >= group.rotations else ""
     return ", ".join(filter(None, [flip, turn])) or "upright"
-
-
-# -- the widget ----------------------------------------------------------------------------------------------
 
 
 class OrbitCorrelationExplorer(Explorer):

@@ -135,18 +135,16 @@ def _shapes(side: int) -> list[tuple[Tensor, str]]:
         """1 inside, 0 outside, and a border of about a pixel."""
         return (0.5 - distance * size / 2).clamp(0, 1)
 
+    disc = smooth(radius - 0.8)
+    cross = torch.minimum(x.abs(), y.abs()) - 0.15
+    noise = torch.rand(size, size, generator=torch.Generator().manual_seed(0))
     shapes = {
         "a ring: every turn leaves it as it is": smooth((radius - 0.5).abs() - 0.15),
-        "a cross: quarter turns leave it as it is": smooth(
-            torch.maximum(torch.minimum(x.abs(), y.abs()) - 0.15, radius - 0.8)
-        ),
-        "stripes: half a turn leaves them as they are": (0.5 + 0.5 * (4 * torch.pi * x).cos())
-        * smooth(radius - 0.8),
-        "an edge": smooth(x) * smooth(radius - 0.8),
+        "a cross: quarter turns leave it as it is": smooth(torch.maximum(cross, radius - 0.8)),
+        "stripes: half a turn leaves them as they are": (0.5 + 0.5 * (4 * torch.pi * x).cos()) * disc,
+        "an edge": smooth(x) * disc,
         "a soft spot": (-12 * ((x - 0.3) ** 2 + (y - 0.3) ** 2)).exp(),
-        "white noise: the hardest picture to turn": torch.rand(
-            size, size, generator=torch.Generator().manual_seed(0)
-        ),
+        "white noise: the hardest picture to turn": noise,
     }
     return [(image[None], text) for text, image in shapes.items()]
 
