@@ -21,10 +21,12 @@ __all__ = [
     "judge",
     "keyed",
     "need",
+    "need_shape",
     "noise",
     "number",
     "one_number",
     "pick",
+    "same",
 ]
 
 

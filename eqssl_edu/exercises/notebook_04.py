@@ -7,7 +7,7 @@ from torch import Tensor
 
 from eqssl_edu.exercises.judging import ask, judge, need, need_shape, number, pick
 
-__all__ = ["KERNELS", "alias", "shift", "steer", "within_reach"]
+__all__ = ["alias", "shift", "steer", "within_reach"]
 
 KERNELS: dict[str, Tensor] = {
     "blur": torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]),
