@@ -71,8 +71,8 @@ def test_it(case):
 """
     monkeypatch.setenv("SEEN", str(folder / "seen"))
     for name in (
-        "tests/test_small.py",
-        "tests/test_tiny.py",
+        "tests/a/test_small.py",
+        "tests/a/test_tiny.py",
         "tests/browser/test_1.py",
         "tests/browser/test_2.py",
     ):
@@ -99,14 +99,17 @@ def test_every_cell_of_a_notebook_runs(folder, capfd, source, failed):
 
 
 def test_the_whole_run_leaves_nothing_out(monkeypatch):
-    """Every test file and every notebook is among what pytest is given; style is asked for too."""
+    """Every test and every notebook is among what pytest is given, and style; `long` is another run."""
     asked = []
     monkeypatch.setattr(run_tests, "run_style", lambda report: asked.append("style"))
-    monkeypatch.setattr(run_tests, "run_pytest", lambda report, words: asked.extend(words))
+    monkeypatch.setattr(run_tests, "run_pytest", lambda report, words, **_: asked.extend(words))
     run_tests.main([])
     built = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/**/[0A]*.ipynb")}
     assert {"style", "tests", *built} <= set(asked) and len(built) >= 20
     assert not [word for word in asked if word.startswith("-")]
+    del asked[:]
+    run_tests.main(["long"])
+    assert asked == ["tests", "-m", "long"]
 
 
 def test_the_quick_part_names_what_exists():
