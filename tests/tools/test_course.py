@@ -55,6 +55,15 @@ def installed(*sets):
     return {**course.stamp(), "sets": list(sets)}
 
 
+def fails_with(error):
+    """A function of one argument that raises."""
+
+    def fail(_):
+        raise error
+
+    return fail
+
+
 def test_a_clone_is_not_ready_and_the_lab_is_with_either_set(folder):
     assert not course.ready("lab")
     course.write_state(installed("lab"))
@@ -111,11 +120,8 @@ def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys)
 
 
 def test_an_interrupted_installation_is_made_anew(pip, folder, monkeypatch):
-    def interrupted(_):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(course, "pip_install", interrupted)
+        patch.setattr(course, "pip_install", fails_with(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             course.prepare("lab")
     half = folder / ".venv" / "half-installed"
@@ -127,22 +133,16 @@ def test_an_interrupted_installation_is_made_anew(pip, folder, monkeypatch):
 
 
 def test_a_failing_pip_leaves_no_environment_that_looks_whole(pip, monkeypatch):
-    def broken(_):
-        raise course.CourseError("no space left")
-
     course.prepare("lab")
-    monkeypatch.setattr(course, "pip_install", broken)
+    monkeypatch.setattr(course, "pip_install", fails_with(course.CourseError("no space left")))
     with pytest.raises(course.CourseError, match="no space left"):
         course.prepare("test")
     assert not course.ready("lab")
 
 
 def test_without_network_one_sentence_and_the_environment_as_it_was(pip, capsys, monkeypatch):
-    def unreachable(_):
-        raise ConnectionError
-
     course.prepare("lab")
-    monkeypatch.setattr(course, "pip_install", unreachable)
+    monkeypatch.setattr(course, "pip_install", fails_with(ConnectionError))
     assert course.run(["test"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "connect to the network" in error and "Traceback" not in error
@@ -150,14 +150,11 @@ def test_without_network_one_sentence_and_the_environment_as_it_was(pip, capsys,
 
 
 def test_an_environment_of_ones_own_is_used_and_survives_a_missing_network(pip, folder, monkeypatch):
-    def unreachable(_):
-        raise ConnectionError
-
     own = folder / ".venv" / "bin" / "own"
     own.parent.mkdir(parents=True)
     own.touch()
     with monkeypatch.context() as patch:
-        patch.setattr(course, "pip_install", unreachable)
+        patch.setattr(course, "pip_install", fails_with(ConnectionError))
         for _ in range(2):
             with pytest.raises(course.CourseError):
                 course.prepare("lab")
@@ -192,8 +189,9 @@ def test_pip_is_bound_to_the_tested_set(folder):
     assert command[-1] == "torch>=2.6"
 
 
-@pytest.mark.parametrize("source", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"])
-def test_whoever_configured_pip_gets_torch_from_there(folder, monkeypatch, source):
+@pytest.fixture
+def plain_linux(folder, monkeypatch):
+    """A machine with Linux, no NVIDIA driver, and a pip that nobody configured: `wants_small_torch` says yes."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(sys, "platform", "linux")
@@ -201,16 +199,18 @@ def test_whoever_configured_pip_gets_torch_from_there(folder, monkeypatch, sourc
     monkeypatch.setattr(course.Path, "exists", lambda _: False)  # no driver
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     assert course.wants_small_torch()
+
+
+@pytest.mark.parametrize("source", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"])
+def test_whoever_configured_pip_gets_torch_from_there(plain_linux, monkeypatch, source):
     monkeypatch.setenv(source, "/somewhere")
     assert not course.wants_small_torch()
 
 
-def test_no_small_torch_where_there_is_a_gpu_or_pypi_has_the_small_one(folder, monkeypatch):
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setattr(course.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert not course.wants_small_torch()
-    monkeypatch.setattr(course.shutil, "which", lambda _: None)
+def test_no_small_torch_where_there_is_a_gpu_or_pypi_has_the_small_one(plain_linux, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(course.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+        assert not course.wants_small_torch()
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not course.wants_small_torch()
 
@@ -393,10 +393,7 @@ def test_the_words_of_the_tools_run_them_inside_the_environment(monkeypatch):
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
-    def interrupted(wanted):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(course, "prepare", interrupted)
+    monkeypatch.setattr(course, "prepare", fails_with(KeyboardInterrupt))
     assert course.run(["lab", "--no-browser"]) == 130
     assert (
         capsys.readouterr().err.strip()
