@@ -314,10 +314,12 @@ def _need_grid(group: FiniteGroup, g: int | Tensor, images: Tensor) -> None:
     height, width = images.shape[-2:]
     if group.exact_on_grid and height == width:
         return
-    for turn in map(group.degrees, g.tolist() if isinstance(g, Tensor) else [g]):
+    for element in g.tolist() if isinstance(g, Tensor) else [g]:
+        turn = group.degrees(element)
         if turn % 90:
             raise ValueError(
-                f"g must keep the pixel grid, got {turn:g} degrees; rotate(images, degrees) approximates"
+                f"g = {element} of {group.name} turns by {turn:g} degrees, which does not map the pixel grid to "
+                f"itself; use rotate(images, degrees) for an approximation"
             )
         if turn % 180 and height != width:
             raise ValueError(

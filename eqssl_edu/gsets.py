@@ -51,9 +51,11 @@ class GSet:
             raise ValueError(f"action must leave every label where it is under the identity, {got(action)}")
         broken = (action[group.product] != action[:, action]).nonzero()
         if len(broken):
+            g, h, label = broken[0].tolist()
             raise ValueError(
-                f"action must be an action of {group.name}: (gh).l must equal g.(h.l), but does not for "
-                f"(g, h, l) = {tuple(broken[0].tolist())}"
+                f"action must be an action of {group.name}: (gh).l must equal g.(h.l), but for g = {g}, "
+                f"h = {h}, l = {label} it got {int(action[group.product[g, h], label])} and "
+                f"{int(action[g, action[h, label]])}"
             )
         self.group, self.action, self.size = group, action, size
         need_instance("names", names, (Iterable, type(None)))
