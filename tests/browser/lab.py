@@ -33,16 +33,11 @@ class Lab:
     url: str
     token: str
     folder: Path
-    settings: Path
 
     def write(self, name: str, cells: list) -> str:
         """Write a notebook of these cells; returns its address."""
         (self.folder / name).write_text(json.dumps(as_notebook(cells)))
         return f"{self.url}doc/tree/{name}?token={self.token}"
-
-    def use_theme(self, dark: bool) -> None:
-        theme = self.settings / "themes.jupyterlab-settings"
-        theme.write_text(json.dumps({"theme": theme_name(dark)}))
 
 
 def theme_name(dark: bool) -> str:
@@ -198,7 +193,7 @@ def running_lab(home: Path) -> Iterator[Lab]:
     with log.open("w") as sink:
         server = subprocess.Popen(command, env=environment, stdout=sink, stderr=subprocess.STDOUT, cwd=home)
     try:
-        yield Lab(_wait_for_url(server, folders["runtime"], log), token, folders["notebooks"], apputils)
+        yield Lab(_wait_for_url(server, folders["runtime"], log), token, folders["notebooks"])
     finally:
         server.terminate()
         try:
@@ -220,19 +215,9 @@ def _wait_for_url(server: subprocess.Popen, runtime: Path, log: Path) -> str:
 
 
 @contextlib.contextmanager
-def open_notebook(
-    chromium,
-    lab: Lab,
-    name: str,
-    cells: list,
-    width: int = 1280,
-    height: int = 900,
-    dark: bool = False,
-    **options,
-) -> Iterator[NotebookPage]:
-    """A notebook of these cells, open in a window of its own; further options are those of playwright's contexts."""
-    lab.use_theme(dark)
-    context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+def open_notebook(chromium, lab: Lab, name: str, cells: list) -> Iterator[NotebookPage]:
+    """A notebook of these cells, open in a window of its own."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
     opened = watch(context, set())
     page = opened.page
     page.goto(lab.write(name, cells), timeout=START_SECONDS * 1000)

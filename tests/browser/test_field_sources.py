@@ -1,9 +1,10 @@
 """Pictures for the FieldExplorer in the real JupyterLab: the toolkit's own, files of every kind, and drawing."""
 
-import struct
-import zlib
+import io
 
+import numpy as np
 import pytest
+from PIL import Image
 from test_field_explorer import Explorer
 
 SETUP = """
@@ -21,34 +22,13 @@ explorer
 """
 
 
-def png(width: int, height: int, colour_type: int, row: bytes) -> bytes:
-    """A PNG file of equal rows; colour type 0 is grey, 2 is red, green and blue."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    body = zlib.compress((b"\0" + row) * height, 1)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-
-
-def animated_gif() -> bytes:
-    """Two frames of 8 x 8 pixels: the first one white, the second one black."""
-    palette = bytes([0, 0, 0, 255, 255, 255])
-    # Pixels as LZW codes of 3 bits with a clear code (4) before every second one, so that no code grows.
-    frames = b""
-    for pixel in (1, 0):
-        bits = "".join(f"{code:03b}"[::-1] for code in [*([4, pixel] * 64), 5])
-        data = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8))
-        blocks = b"".join(
-            bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255)
-        )
-        control = b"\x21\xf9\x04\x04" + struct.pack("<H", 50) + b"\0\0"
-        image = b"\x2c" + struct.pack("<HHHH", 0, 0, 8, 8) + b"\0"
-        frames += control + image + b"\x02" + blocks + b"\0"
-    loop = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
-    screen = b"GIF89a" + struct.pack("<HH", 8, 8) + bytes([0x80, 0, 0])
-    return screen + palette + loop + frames + b";"
+def file_of(kind: str, *pictures) -> bytes:
+    """A file of pictures (height, width) or (height, width, 3), 0 .. 255: several are the frames of an animation."""
+    first, *others = (Image.fromarray(np.asarray(picture, dtype=np.uint8)) for picture in pictures)
+    frames = {"save_all": True, "append_images": others, "duration": 500, "loop": 0} if others else {}
+    file = io.BytesIO()
+    first.save(file, kind, compress_level=1, **frames)
+    return file.getvalue()
 
 
 class Sourced(Explorer):
@@ -130,14 +110,14 @@ def test_files_of_every_kind(grey):
     grey.open("empty.png", "image/png", b"")
     grey.alert.filter(has_text="empty.png is not a picture").wait_for()
 
-    grey.open("pixel.png", "image/png", png(1, 1, 0, b"\x80"))
+    grey.open("pixel.png", "image/png", file_of("PNG", [[128]]))
     grey.note.filter(has_text="pixel.png: 1 × 1 pixels, made 32 × 32, grey").wait_for()
     assert {tuple(colour) for colour in grey.colours()} == {(128, 128, 128)}
     grey.lives()
 
     # 20 megapixels, dark to bright from left to right: the centre goes from 1/8 to 7/8.
-    row = bytes(round(255 * x / 5159) for x in range(5160) for _ in range(3))
-    grey.open("photo.png", "image/png", png(5160, 3880, 2, row))
+    row = np.linspace(0, 255, 5160).round()[:, None].repeat(3, axis=1)
+    grey.open("photo.png", "image/png", file_of("PNG", np.tile(row, (3880, 1, 1))))
     text = "photo.png: the central 3880 × 3880 of 5160 × 3880 pixels, made 32 × 32, grey"
     grey.note.filter(has_text=text).wait_for()
     levels = [colour[0] for colour in grey.colours()]
@@ -146,7 +126,7 @@ def test_files_of_every_kind(grey):
     assert levels[::32] == levels[:1] * 32  # every row is the same
     grey.lives()
 
-    grey.open("blink.gif", "image/gif", animated_gif())
+    grey.open("blink.gif", "image/gif", file_of("GIF", np.full((8, 8), 255), np.zeros((8, 8))))
     grey.note.filter(has_text="blink.gif (first frame): 8 × 8 pixels, made 32 × 32, grey").wait_for()
     grey.lives()
 
@@ -154,7 +134,7 @@ def test_files_of_every_kind(grey):
     with grey.page.expect_file_chooser() as chooser:
         grey.button("Open a file …").click()
     chooser.value.set_files(
-        {"name": "dark.png", "mimeType": "image/png", "buffer": png(2, 2, 0, b"\x10" * 2)}
+        {"name": "dark.png", "mimeType": "image/png", "buffer": file_of("PNG", np.full((2, 2), 16))}
     )
     grey.note.filter(has_text="dark.png: 2 × 2 pixels").wait_for()
     assert {tuple(colour) for colour in grey.colours()} == {(16, 16, 16)}
@@ -171,8 +151,8 @@ def test_files_of_every_kind(grey):
 
 
 def test_a_coloured_file_keeps_its_colours(coloured):
-    row = b"\xff\x00\x00" * 20 + b"\x00\x00\xff" * 20
-    coloured.open("flag.png", "image/png", png(40, 40, 2, row))
+    row = [(255, 0, 0)] * 20 + [(0, 0, 255)] * 20
+    coloured.open("flag.png", "image/png", file_of("PNG", [row] * 40))
     coloured.note.filter(has_text="flag.png: 40 × 40 pixels, made 32 × 32").wait_for()
     colours = coloured.colours()
     assert colours[16 * 32 + 2] == [255, 0, 0]

@@ -63,6 +63,10 @@ class Explorer(Hand):
             )
         ]
 
+    def window(self):
+        self.rest()
+        return [int(self.slider(f"Window: {name}").input_value()) for name in ("row", "column")]
+
     def gap(self):
         return self.number("gap")
 
@@ -82,8 +86,7 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # A weight by keyboard: all copies change at one place, and so do the answers.
     before, answers = explorer.value(1, 2), explorer.responses()
-    explorer.weight(1, 2).focus()
-    page.keyboard.press("ArrowUp")
+    explorer.weight(1, 2).press("ArrowUp")
     step = explorer.value(1, 2) - before
     assert step > 0.01
     now = explorer.copy("e")
@@ -91,22 +94,15 @@ def test_every_control_does_what_it_says(open_notebook):
     assert close(explorer.copy("r90"), turned(now))
     assert not close(explorer.responses(), answers)
     assert explorer.gap() < 1e-6
-    page.keyboard.press("PageDown")
-    assert abs(explorer.value(1, 2) - (before - 4 * step)) < 1e-3
-    page.keyboard.press("PageUp")
-    assert abs(explorer.value(1, 2) - (before + step)) < 1e-3
-    page.keyboard.press("ArrowDown")
-    assert abs(explorer.value(1, 2) - before) < 1e-3
-    page.keyboard.press("Delete")
-    assert explorer.value(1, 2) == 0
-    page.keyboard.press("ArrowUp")
-    assert explorer.value(1, 2) > 0
-    page.keyboard.press("0")
-    assert explorer.value(1, 2) == 0
-    page.keyboard.press("ArrowRight")  # to the next weight; the notebook's cells stay where they are
-    assert explorer.weight(1, 3).evaluate("weight => weight === document.activeElement")
-    page.keyboard.press("ArrowLeft")
-    assert explorer.weight(1, 2).evaluate("weight => weight === document.activeElement")
+    for key, steps in (("PageDown", -4), ("PageUp", 1), ("ArrowDown", 0)):
+        page.keyboard.press(key)
+        assert abs(explorer.value(1, 2) - (before + steps * step)) < 1e-3
+    for key, positive in (("Delete", False), ("ArrowUp", True), ("0", False)):
+        page.keyboard.press(key)
+        assert explorer.value(1, 2) >= 0 and (explorer.value(1, 2) > 0) == positive
+    for key, column in (("ArrowRight", 3), ("ArrowLeft", 2)):  # to the next weight, not to the next cell
+        page.keyboard.press(key)
+        assert explorer.weight(1, column).evaluate("weight => weight === document.activeElement")
 
     # A weight by mouse: up is more.
     box = explorer.weight(3, 3).bounding_box()
@@ -148,29 +144,24 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # The window: sliders, and a click on the image.
     answers = explorer.responses()
-    explorer.slider("Window: row").focus()
-    page.keyboard.press("Home")
-    explorer.slider("Window: column").focus()
-    page.keyboard.press("ArrowRight")
+    explorer.slide("Window: row", "Home")
+    explorer.slide("Window: column", "ArrowRight")
     assert not close(explorer.responses(), answers)
     assert explorer.gap() < 1e-6
     assert explorer.slider("Window: row").get_attribute("aria-valuetext") == "1"
     picture = explorer.root.get_by_role("img", name="Input", exact=True)
     size = picture.bounding_box()["width"]
     picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})  # 16 pixels and two of padding
-    explorer.rest()
-    assert [explorer.slider(f"Window: {name}").input_value() for name in ("row", "column")] == ["11", "4"]
+    assert explorer.window() == [11, 4]
     # A drag takes the window along, and stops at the border.
     box = picture.bounding_box()
     page.mouse.move(box["x"] + size * 5.5 / 18, box["y"] + size * 12.5 / 18)
     page.mouse.down()
     page.mouse.move(box["x"] + size * 9.5 / 18, box["y"] + size * 3.5 / 18, steps=4)
-    explorer.rest()
-    assert [explorer.slider(f"Window: {name}").input_value() for name in ("row", "column")] == ["2", "8"]
+    assert explorer.window() == [2, 8]
     page.mouse.move(box["x"] - 30, box["y"] + size * 12.5 / 18)
     page.mouse.up()
-    explorer.rest()
-    assert [explorer.slider(f"Window: {name}").input_value() for name in ("row", "column")] == ["11", "0"]
+    assert explorer.window() == [11, 0]
     picture.click(position={"x": size * 5.5 / 18, "y": size * 12.5 / 18})
     explorer.says("Window at row 12, column 5: cop")
 

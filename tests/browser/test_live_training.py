@@ -5,6 +5,7 @@ import json
 import pytest
 
 SETTING_UP = """
+import json
 import time
 
 import torch
@@ -42,6 +43,18 @@ def run(epochs, capped=False, **model):
 """
 
 
+@pytest.fixture
+def train(open_notebook):
+    """train(*cells) -> a notebook of these cells, which run."""
+
+    def train(*cells):
+        notebook = open_notebook([SETTING_UP, *cells])
+        notebook.start_all()
+        return notebook
+
+    return train
+
+
 STOP = """async () => {
   const live = document.querySelector(".eqssl-live");
   const clicked = performance.now();
@@ -60,18 +73,14 @@ def printed(notebook, cell: int) -> dict:
     return json.loads(notebook.output(cell).first.inner_text())
 
 
-def test_stop_works_while_a_later_cell_waits(open_notebook):
-    notebook = open_notebook(
-        [
-            SETTING_UP,
-            "live = LiveTraining({'one': run(5000), 'two': run(5000)})\nlive",
-            "live.wait()\nended = time.time()",
-            "import json\nprint(json.dumps([ended, live.stopped, *(run.step for run in live.runs.values())]))",
-            "",
-        ],
+def test_stop_works_while_a_later_cell_waits(train):
+    notebook = train(
+        "live = LiveTraining({'one': run(5000), 'two': run(5000)})\nlive",
+        "live.wait()\nended = time.time()",
+        "print(json.dumps([ended, live.stopped, *(run.step for run in live.runs.values())]))",
+        "",
     )
     page = notebook.page
-    notebook.start_all()
     status(page, "running")
     page.wait_for_function(
         "Number(document.querySelector('.eqssl-live path[data-points]')?.dataset.points) > 1"
@@ -100,17 +109,13 @@ def test_stop_works_while_a_later_cell_waits(open_notebook):
     notebook.assert_clean()
 
 
-def test_curves_levels_and_words_are_those_of_the_run(open_notebook):
-    notebook = open_notebook(
-        [
-            SETTING_UP,
-            "live = LiveTraining({'free': run(15), 'capped': run(30, capped=True)}, title='Two heads')\nlive",
-            "live.wait()",
-            "import json\nprint(json.dumps(live.values))",
-        ],
+def test_curves_levels_and_words_are_those_of_the_run(train):
+    notebook = train(
+        "live = LiveTraining({'free': run(15), 'capped': run(30, capped=True)}, title='Two heads')\nlive",
+        "live.wait()",
+        "print(json.dumps(live.values))",
     )
     page = notebook.page
-    notebook.start_all()
     status(page, "finished")
     values = printed(notebook, 3)
     charts = page.locator(".eqssl-live-chart")
@@ -155,23 +160,19 @@ def test_curves_levels_and_words_are_those_of_the_run(open_notebook):
     notebook.assert_clean()
 
 
-def test_readouts_are_a_table_of_numbers_and_small_curves(open_notebook):
-    notebook = open_notebook(
-        [
-            SETTING_UP,
-            """def readouts(model):
+def test_readouts_are_a_table_of_numbers_and_small_curves(train):
+    notebook = train(
+        """def readouts(model):
     if model.calls > 200:
         raise KeyError("no such letter")
     return {"weight": model.linear.weight.norm(), "calls": model.calls}
 
 live = LiveTraining({"short": run(15), "long": run(40)}, readouts=readouts)
 live""",
-            "try:\n    live.wait()\nexcept KeyError as error:\n    print(error)",
-            "import json\nprint(json.dumps(live.readings['long']))",
-        ],
+        "try:\n    live.wait()\nexcept KeyError as error:\n    print(error)",
+        "print(json.dumps(live.readings['long']))",
     )
     page = notebook.page
-    notebook.start_all()
     status(page, "finished")
     notebook.output(2).first.wait_for()
     assert "no such letter" in notebook.output(2).first.inner_text()
@@ -202,12 +203,9 @@ live""",
     notebook.assert_clean()
 
 
-def test_an_error_in_the_training_is_seen_in_the_view_and_in_the_waiting_cell(open_notebook):
-    notebook = open_notebook(
-        [SETTING_UP, "live = LiveTraining({'bad': run(50, fails_at=40)})\nlive", "live.wait()"],
-    )
+def test_an_error_in_the_training_is_seen_in_the_view_and_in_the_waiting_cell(train):
+    notebook = train("live = LiveTraining({'bad': run(50, fails_at=40)})\nlive", "live.wait()")
     page = notebook.page
-    notebook.start_all()
     status(page, "failed")
     alert = page.locator('.eqssl-live [role="alert"]')
     assert alert.is_visible() and "KeyError: 'no such page'" in alert.inner_text()
@@ -219,10 +217,9 @@ def test_an_error_in_the_training_is_seen_in_the_view_and_in_the_waiting_cell(op
     assert notebook.external_requests == []
 
 
-def test_interrupting_the_kernel_stops_the_training(open_notebook):
-    notebook = open_notebook([SETTING_UP, "live = LiveTraining({'one': run(5000)})\nlive", "live.wait()", ""])
+def test_interrupting_the_kernel_stops_the_training(train):
+    notebook = train("live = LiveTraining({'one': run(5000)})\nlive", "live.wait()", "")
     page = notebook.page
-    notebook.start_all()
     status(page, "running")
     page.wait_for_function(
         "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[2].textContent.includes('*')"

@@ -1,6 +1,7 @@
 """OrbitCorrelationExplorer in the real JupyterLab: by keyboard, by mouse and from a cell."""
 
 import pytest
+from hand import Hand
 
 SETUP = """
 import torch
@@ -23,27 +24,17 @@ SIX_DIGITS = 1.5e-6  # a rounding may turn the last of six digits by one
 CLOCKWISE, COUNTER_CLOCKWISE = "clockwise", "counter-clockwise"
 
 
-class Explorer:
+class Explorer(Hand):
     """The explorer on a page, as somebody sees it who looks and listens."""
 
-    def __init__(self, notebook):
-        self.notebook = notebook
-        notebook.run_all()
-        self.root = notebook.page.get_by_role("group", name="Orbit correlation explorer")
-        self.painted = 0
-        self.settle()
+    name = "Orbit correlation explorer"
 
-    def settle(self):
-        """Wait until the last action has been painted."""
-        self.root.locator(f"xpath=self::*[@data-busy='false' and @data-painted > {self.painted}]").wait_for()
-        self.painted = int(self.root.get_attribute("data-painted"))
-
-    def number(self, kind, column):
+    def shown(self, kind, column):
         text = self.root.locator(f"tr[data-kind={kind}] [data-name={column}]").inner_text()
         return float(text.replace("−", "-"))
 
     def losses(self, column="now"):
-        return {kind: self.number(kind, column) for kind in ("plain", *INVARIANT)}
+        return {kind: self.shown(kind, column) for kind in ("plain", *INVARIANT)}
 
     def marks(self):
         rows = self.root.locator("tbody tr").all()
@@ -59,14 +50,12 @@ class Explorer:
             }
         return found
 
-    def slider(self, name):
-        return self.root.get_by_role("slider", name=name, exact=True)
+    def turn(self, view, direction):
+        self.press(f"View {view}: turn by 90 degrees {direction}")
 
-    def button(self, name):
-        return self.root.get_by_role("button", name=name, exact=True)
-
-    def turn_button(self, view, direction):
-        return self.button(f"View {view}: turn by 90 degrees {direction}")
+    def sees(self, name):
+        self.root.get_by_role("img", name=name).wait_for()
+        self.rest()
 
     def check_absorbed(self):
         """Plain has moved, the others have not, and the marks say so in words."""
@@ -79,25 +68,21 @@ class Explorer:
 
 
 @pytest.fixture
-def rotations(open_notebook):
-    return Explorer(open_notebook([SETUP.format(name="cyclic"), "pass"]))
+def explorer(open_notebook):
+    notebook = open_notebook([SETUP.format(name="cyclic"), ""])
+    notebook.run_all()
+    yield Explorer(notebook)
+    notebook.assert_clean()
 
 
-@pytest.fixture
-def reflections(open_notebook):
-    return Explorer(open_notebook([SETUP.format(name="dihedral")], dark=True))
-
-
-def test_buttons_sliders_and_keys_turn_the_views(rotations):
-    explorer = rotations
+def test_buttons_sliders_and_keys_turn_the_views(explorer):
     upright = explorer.kappa()
     assert list(upright) == ["0°", "90°", "180°", "270°"]
     assert upright["0°"] == 1
     assert set(explorer.marks().values()) == {"–not turned"}
     assert explorer.losses() == explorer.losses("before")
 
-    explorer.turn_button(1, COUNTER_CLOCKWISE).click()
-    explorer.settle()
+    explorer.turn(1, COUNTER_CLOCKWISE)
     explorer.check_absorbed()
     # View 1 alone turned by 90 degrees: every bar has gone on by one place.
     assert explorer.kappa() == {
@@ -106,53 +91,44 @@ def test_buttons_sliders_and_keys_turn_the_views(rotations):
         "180°": upright["90°"],
         "270°": upright["180°"],
     }
-    explorer.turn_button(1, CLOCKWISE).click()
-    explorer.settle()
+    explorer.turn(1, CLOCKWISE)
     assert explorer.kappa() == upright
-    explorer.turn_button(2, CLOCKWISE).focus()
-    explorer.notebook.page.keyboard.press("Enter")  # from 0 to 270 degrees
-    explorer.settle()
+    explorer.button("View 2: turn by 90 degrees clockwise").focus()
+    explorer.page.keyboard.press("Enter")  # from 0 to 270 degrees
+    explorer.rest()
     explorer.check_absorbed()
     assert explorer.slider("View 2, turn").get_attribute("aria-valuetext") == "turned by 270°"
     assert explorer.kappa()["90°"] == 1
 
-    explorer.button("Turn both views back").click()
-    explorer.settle()
+    explorer.press("Turn both views back")
     assert explorer.losses() == explorer.losses("before")
     explorer.slider("View 1, turn").focus()
     for degrees in (90, 180, 270):
-        explorer.notebook.page.keyboard.press("ArrowRight")
-        explorer.settle()
-        assert explorer.root.get_by_role("img", name=f"View 1, turned by {degrees}°").is_visible()
+        explorer.page.keyboard.press("ArrowRight")
+        explorer.sees(f"View 1, turned by {degrees}°")
         assert explorer.kappa()[f"{degrees}°"] == 1
         explorer.check_absorbed()
     explorer.slider("Image").focus()
     seen = explorer.losses()["plain"]
-    explorer.notebook.page.keyboard.press("ArrowRight")
-    explorer.settle()
-    assert explorer.root.get_by_role("img", name="Image 2 of 8, upright").is_visible()
+    explorer.page.keyboard.press("ArrowRight")
+    explorer.sees("Image 2 of 8, upright")
     assert explorer.losses()["plain"] != seen
     explorer.check_absorbed()
-    explorer.button("Previous image").click()
-    explorer.button("Previous image").click()
-    explorer.settle()
+    explorer.press("Previous image")
+    explorer.press("Previous image")
     assert explorer.slider("Image").input_value() == "7"
-    explorer.button("Next image").click()
-    explorer.settle()
+    explorer.press("Next image")
     assert explorer.slider("Image").input_value() == "0"
     # The slider of the second view: both at 270 degrees is the same as none.
     explorer.slider("View 2, turn").focus()
     for degrees in (90, 180, 270):
-        explorer.notebook.page.keyboard.press("ArrowRight")
-        explorer.settle()
-        assert explorer.root.get_by_role("img", name=f"View 2, turned by {degrees}°").is_visible()
+        explorer.page.keyboard.press("ArrowRight")
+        explorer.sees(f"View 2, turned by {degrees}°")
     assert explorer.kappa() == upright
-    explorer.notebook.assert_clean()
 
 
-def test_a_flood_of_moves_ends_at_the_last_one(rotations):
-    explorer = rotations
-    explorer.notebook.page.evaluate(
+def test_a_flood_of_moves_ends_at_the_last_one(explorer):
+    explorer.page.evaluate(
         """() => {
              const slider = document.querySelector("input[aria-label='View 1, turn']");
              for (let move = 0; move < 301; move++) {
@@ -161,60 +137,43 @@ def test_a_flood_of_moves_ends_at_the_last_one(rotations):
              }
            }"""
     )
-    explorer.settle()
-    assert explorer.root.get_by_role("img", name="View 1, upright").is_visible()  # 300 % 4 = 0
+    explorer.sees("View 1, upright")  # 300 % 4 = 0
     assert int(explorer.root.get_attribute("data-painted")) < 20
-    explorer.notebook.assert_clean()
 
 
-def test_a_cell_steers_it_and_a_screen_reader_hears_it(rotations):
-    explorer = rotations
+def test_a_cell_steers_it_a_screen_reader_hears_it_and_an_error_is_seen(explorer):
     explorer.notebook.run_last_cell("explorer.set_state(image=3, second=2)")
-    spoken = explorer.root.get_by_role("status").filter(
-        has_text="Image 4 of 8. View 1 upright, view 2 turned"
-    )
-    spoken.wait_for(state="attached")
-    explorer.settle()
-    assert spoken.get_attribute("aria-live") == "polite"
-    assert "stood still" in spoken.text_content()
+    explorer.says("Image 4 of 8. View 1 upright, view 2 turned")
+    spoken = explorer.root.get_by_role("status").filter(has_text="Image 4 of 8")
+    assert spoken.get_attribute("aria-live") == "polite" and "stood still" in spoken.text_content()
     explorer.check_absorbed()
-    explorer.notebook.assert_clean()
-
-
-def test_an_error_is_seen_and_the_next_move_clears_it(rotations):
-    explorer = rotations
-    explorer.notebook.run_last_cell("explorer.receive({'token': 'a', 'changes': {'first': 4}})")
-    alert = explorer.root.get_by_role("alert")
-    alert.filter(has_text="ValueError: first must be").wait_for()
-    explorer.turn_button(1, COUNTER_CLOCKWISE).click()
-    alert.wait_for(state="hidden")
+    cure = "View 1: turn by 90 degrees counter-clockwise"
+    explorer.refuses({"first": 4}, "ValueError: first must be", cure=cure)
     explorer.check_absorbed()
-    explorer.notebook.assert_clean()
 
 
-def test_mirrors_and_two_polar_plots_in_the_dark_theme(reflections):
-    explorer = reflections
+def test_mirrors_and_two_polar_plots_in_the_dark_theme(open_notebook):
+    notebook = open_notebook([SETUP.format(name="dihedral")], dark=True)
+    notebook.run_all()
+    explorer = Explorer(notebook)
     upright = explorer.kappa()
     assert list(upright) == ["0°", "90°", "180°", "270°", "m 0°", "m 90°", "m 180°", "m 270°"]
     mirror = explorer.root.get_by_role("checkbox", name="View 2, mirrored before the turn")
     mirror.focus()
-    explorer.notebook.page.keyboard.press("Space")
-    explorer.settle()
+    explorer.page.keyboard.press("Space")
+    explorer.rest()
     explorer.check_absorbed()
     assert explorer.kappa()["m 0°"] == 1
-    explorer.turn_button(1, COUNTER_CLOCKWISE).click()
-    explorer.turn_button(2, COUNTER_CLOCKWISE).click()
-    explorer.turn_button(2, COUNTER_CLOCKWISE).click()
-    explorer.settle()
-    assert explorer.root.get_by_role("img", name="View 2, mirrored, turned by 180°").is_visible()
+    explorer.turn(1, COUNTER_CLOCKWISE)
+    explorer.turn(2, COUNTER_CLOCKWISE)
+    explorer.turn(2, COUNTER_CLOCKWISE)
+    explorer.sees("View 2, mirrored, turned by 180°")
     explorer.check_absorbed()
     assert sorted(explorer.kappa().values()) == sorted(upright.values())
     assert explorer.kappa() != upright
     mirror.uncheck()
-    explorer.settle()
-    assert explorer.root.get_by_role("img", name="View 2, turned by 180°").is_visible()
+    explorer.sees("View 2, turned by 180°")
     explorer.root.get_by_role("checkbox", name="View 1, mirrored before the turn").check()
-    explorer.settle()
-    assert explorer.root.get_by_role("img", name="View 1, mirrored, turned by 90°").is_visible()
+    explorer.sees("View 1, mirrored, turned by 90°")
     explorer.check_absorbed()
-    explorer.notebook.assert_clean()
+    notebook.assert_clean()

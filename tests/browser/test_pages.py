@@ -1,17 +1,60 @@
-"""Pages that turn with no kernel and no network, opened from a file."""
-
-import os
+"""Explorers as pages that turn with no kernel and no network: every control, from a file."""
 
 import pytest
 import torch
 from accessibility import assert_accessible
+from hand import Hand
 
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN, matched_cnn
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer
+from eqssl_edu.layers import LiftingConv2d
+from eqssl_edu.pretext import JigsawTask, RotationTask
+from eqssl_edu.widgets import (
+    EmbeddingExplorer,
+    ExactnessLab,
+    FieldExplorer,
+    KernelExplorer,
+    LabelActionExplorer,
+    OrbitCorrelationExplorer,
+    OrbitExplorer,
+)
 
 MAX_BYTES = 2_100_000  # 2 MB and the scripts
+
+
+class Page(Hand):
+    """A page of an explorer, as somebody uses it."""
+
+    def __init__(self, opened):
+        self.page, self.root = opened.page, opened.page.locator(".eqssl")
+        self.rest()
+
+
+@pytest.fixture
+def show(open_page, tmp_path):
+    """show(explorer) -> its page, opened without a server; at the end it is looked at in both themes and widths."""
+    path = tmp_path / "page.html"
+
+    def show(explorer):
+        explorer.to_html(path)
+        assert path.stat().st_size < MAX_BYTES
+        opened.append(open_page(path, width=800))
+        return Page(opened[0])
+
+    opened = []
+    torch.manual_seed(0)
+    yield show
+    looks_well(opened[0], open_page(path, dark=True, width=1600))
+
+
+def looks_well(*pages):
+    """A light page and a dark one: nothing is wider than the window; names, roles and contrast."""
+    for opened, background in zip(pages, ("rgb(255, 255, 255)", "rgb(22, 22, 22)"), strict=True):
+        assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == background
+        assert opened.page.evaluate("document.body.scrollWidth <= innerWidth")
+        assert_accessible(opened.page, "main")
+        opened.assert_clean()
 
 
 @pytest.fixture(scope="module")
@@ -22,132 +65,233 @@ def field_page(tmp_path_factory):
     return explorer.to_html(tmp_path_factory.mktemp("pages") / "field.html", title="A digit <turned>")
 
 
-def rest(page):
-    page.wait_for_function("document.querySelector('.eqssl').dataset.busy === 'false'")
-
-
 def errors(page):
-    rest(page)
-    return [float(entry.get_attribute("data-error")) for entry in page.locator("[data-error]").all()]
+    page.rest()
+    return [float(entry.get_attribute("data-error")) for entry in page.root.locator("[data-error]").all()]
 
 
-def looks_well(open_page, path):
-    """In both themes: names, roles and contrast."""
-    for dark, background in ((False, "rgb(255, 255, 255)"), (True, "rgb(22, 22, 22)")):
-        opened = open_page(path, dark=dark)
-        assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == background
-        assert_accessible(opened.page, "main")
-        opened.assert_clean()
-
-
-def test_a_field_page_turns(field_page, open_page):
+def test_field_explorer(field_page, open_page):
     opened = open_page(field_page)
-    page = opened.page
-    assert page.title() == "A digit <turned>"
-    assert page.locator("html").get_attribute("lang") == "en"
-    slider = page.get_by_role("slider", name="Angle in degrees")
+    page = Page(opened)
+    assert page.page.title() == "A digit <turned>"
+    assert page.page.locator("html").get_attribute("lang") == "en"
+    angle = page.slider("Angle in degrees")
     assert errors(page) == [0, 0]
-    slider.press("ArrowRight")
-    rest(page)
-    assert slider.input_value() == "15"
-    page.get_by_role("button", name="turn by 90 degrees", exact=True).click()
+    assert page.slide("Angle in degrees", "ArrowRight") == 15
+    page.press("turn by 90 degrees")
     group_error, plain_error = errors(page)
-    assert slider.input_value() == "90"
+    assert angle.input_value() == "90"
     assert group_error < 1e-5 < 0.05 < plain_error
-    page.get_by_role("status").filter(has_text="Image turned by 90°. Equivariance error: C4").wait_for()
-    for _ in range(3):
-        slider.press("ArrowLeft")
+    page.says("Image turned by 90°. Equivariance error: C4")
+    assert page.slide("Angle in degrees", "ArrowLeft ArrowLeft ArrowLeft") == 45
     group_error, plain_error = errors(page)
-    assert slider.input_value() == "45"
     assert group_error > 0.01 and plain_error > 0.05
     # A typed angle goes to the nearest one that is there.
-    page.get_by_role("spinbutton").fill("97")
-    page.get_by_role("spinbutton").press("Enter")
-    rest(page)
-    assert slider.input_value() == "90"
+    page.root.get_by_role("spinbutton").fill("97")
+    page.root.get_by_role("spinbutton").press("Enter")
+    page.rest()
+    assert angle.input_value() == "90"
 
-    maps = page.locator(".eqssl-panel canvas").first
-    look = (
-        "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].join()"
-    )
-    turned = maps.evaluate(look)
-    page.get_by_role("checkbox", name="Stabilise").check()
-    rest(page)
-    assert maps.evaluate(look) != turned
-    layer = page.get_by_role("combobox", name="Layer of C4 network")
+    maps = page.root.locator(".eqssl-panel canvas").first
+    turned = page.pixels(maps)
+    page.root.get_by_role("checkbox", name="Stabilise").check()
+    assert page.pixels(maps) != turned
+    layer = page.root.get_by_role("combobox", name="Layer of C4 network")
     before = errors(page)
     layer.select_option(value="stages.0")
     assert errors(page) != before
     assert layer.input_value() == "stages.0"
-    assert page.locator("polyline").count() == 2
+    assert page.root.locator("polyline").count() == 2
 
-    animate = page.get_by_role("button", name="Animate")
-    animate.click()
-    page.wait_for_function("slider => Number(slider.value) > 120", arg=slider.element_handle())
-    page.get_by_role("button", name="Pause").click()
-    assert page.get_by_role("button", name="Open a file").count() == 0  # it would need a kernel
-    rest(page)
-    assert_accessible(page, "main")
-    opened.assert_clean()
-    looks_well(open_page, field_page)
+    page.root.get_by_role("button", name="Animate").click()
+    page.page.wait_for_function("slider => Number(slider.value) > 120", arg=angle.element_handle())
+    page.root.get_by_role("button", name="Pause").click()
+    assert page.root.get_by_role("button", name="Open a file").count() == 0  # it would need a kernel
+    page.rest()
+    looks_well(opened, open_page(field_page, dark=True, width=1600))
 
 
 def test_a_flood_of_moves_on_a_page_ends_at_the_last_one(field_page, open_page):
     opened = open_page(field_page)
-    slider = opened.page.get_by_role("slider", name="Angle in degrees")
-    slider.evaluate(
+    page = Page(opened)
+    angle = page.slider("Angle in degrees")
+    angle.evaluate(
         """slider => {
              for (slider.value = 0; slider.value < 270; slider.stepUp()) slider.dispatchEvent(new Event("input"));
              slider.dispatchEvent(new Event("input"));
            }"""
     )
-    assert errors(opened.page)[0] < 1e-5
-    assert slider.input_value() == "270"
+    assert errors(page)[0] < 1e-5
+    assert angle.input_value() == "270"
     opened.assert_clean()
 
 
-def test_a_photo_page_keeps_to_the_limit(tmp_path, open_page):
+def test_a_photo_page_keeps_to_the_limit(show):
     photo = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(0))  # noise: nothing packs worse
     network = GroupCNN(dihedral(4), 3, channels=(6, 12))
-    path = FieldExplorer(network, photo, compare=matched_cnn(network)).to_html(tmp_path / "photo.html")
-    assert os.path.getsize(path) < MAX_BYTES
-    opened = open_page(path)
-    opened.page.get_by_role("button", name="mirror, then turn by 90 degrees").click()
-    assert errors(opened.page)[0] < 1e-5
-    opened.assert_clean()
+    page = show(FieldExplorer(network, photo, compare=matched_cnn(network)))
+    page.press("mirror, then turn by 90 degrees")
+    assert errors(page)[0] < 1e-5
 
 
-def test_an_orbit_correlation_page_turns(tmp_path, open_page):
-    torch.manual_seed(0)
-    encoder = GroupCNN(cyclic(4))
-    path = OrbitCorrelationExplorer(encoder, digits(16).test.images[:8]).to_html(tmp_path / "orbit.html")
-    assert os.path.getsize(path) < MAX_BYTES
-    opened = open_page(path)
-    page = opened.page
-    page.get_by_role("button", name="View 1: turn by 90 degrees counter-clockwise").click()
-    rest(page)
-    assert page.get_by_role("img", name="View 1, turned by 90°").is_visible()
-    assert "moved by" in page.locator("tr[data-kind=plain]").inner_text()
-    assert "stood still" in page.locator("tr[data-kind=max]").inner_text()
-    page.get_by_role("slider", name="Image").press("ArrowRight")
-    page.get_by_role("img", name="Image 2 of 8, upright").wait_for()
-    page.get_by_role("status").filter(has_text="Image 2 of 8. View 1 turned by 90°").wait_for()
-    for name, seen in (
-        ("View 2: turn by 90 degrees clockwise", "View 2, turned by 270°"),
-        ("View 2: turn by 90 degrees counter-clockwise", "View 2, upright"),
-        ("View 1: turn by 90 degrees clockwise", "View 1, upright"),
-        ("Next image", "Image 3 of 8, upright"),
-        ("Previous image", "Image 2 of 8, upright"),
-    ):
-        page.get_by_role("button", name=name, exact=True).click()
-        page.get_by_role("img", name=seen).wait_for()
+def test_orbit_correlation_explorer(show):
+    page = show(OrbitCorrelationExplorer(GroupCNN(cyclic(4)), digits(16).test.images[:8]))
+    moves = {
+        "View 1: turn by 90 degrees counter-clockwise": "View 1, turned by 90°",
+        "Next image": "Image 2 of 8, upright",
+        "View 2: turn by 90 degrees clockwise": "View 2, turned by 270°",
+        "View 2: turn by 90 degrees counter-clockwise": "View 2, upright",
+        "View 1: turn by 90 degrees clockwise": "View 1, upright",
+        "Previous image": "Image 1 of 8, upright",
+    }
+    for number, (name, seen) in enumerate(moves.items()):
+        page.press(name)
+        page.root.get_by_role("img", name=seen).wait_for()
+        if number == 0:
+            assert "moved by" in page.text("tr[data-kind=plain]")
+            assert "stood still" in page.text("tr[data-kind=max]")
+        if number == 1:
+            page.says("Image 2 of 8. View 1 turned by 90°")
+    assert page.slide("Image", "ArrowRight") == 1
     for view in (1, 2):
-        page.get_by_role("slider", name=f"View {view}, turn").press("End")
-        page.get_by_role("img", name=f"View {view}, turned by 270°").wait_for()
-    rest(page)
-    assert "stood still" in page.locator("tr[data-kind=max]").inner_text()
-    page.get_by_role("button", name="Turn both views back").click()
-    page.get_by_role("img", name="View 2, upright").wait_for()
-    assert_accessible(page, "main")
-    opened.assert_clean()
-    looks_well(open_page, path)
+        page.slide(f"View {view}, turn", "End")
+        page.root.get_by_role("img", name=f"View {view}, turned by 270°").wait_for()
+    assert "stood still" in page.text("tr[data-kind=max]")
+    page.press("Turn both views back")
+    page.root.get_by_role("img", name="View 2, upright").wait_for()
+
+
+def test_exactness_lab(show):
+    page = show(ExactnessLab())
+    assert page.text(".eqssl-verdict") == "✗ not exact"
+    page.press("Set the size to 17")
+    assert page.text(".eqssl-verdict") == "✓ exact"
+    page.slide("size S", "ArrowRight")
+    page.press("Set the size to 17")
+    for name, keys, value, verdict in (
+        ("size S", "End", 40, "✗ not exact"),
+        ("kernel k", "ArrowRight", 4, "✓ exact"),
+        ("padding p", "ArrowLeft", 0, "✓ exact"),
+        ("stride s", "ArrowRight ArrowRight", 4, "✓ exact"),
+        ("kernel k", "ArrowLeft", 3, "✗ not exact"),
+        ("stride s", "Home", 1, "✓ exact"),
+    ):
+        assert page.slide(name, keys) == value
+        assert page.text(".eqssl-verdict") == verdict
+    page.says("Size 40, kernel 3, stride 1, padding 0: exact")
+
+
+def test_orbit_explorer(show):
+    page = show(OrbitExplorer(dihedral(4), "Q"))
+    page.press("apply m")
+    page.press("apply r90")
+    assert page.text("[data-name=product]") == "r90 · m = r90 m"
+    page.root.get_by_role("button", name="go to r180:").click()
+    assert page.text("[data-name=product]") == "(r270 m) · (r90 m) = r180"
+    page.page.keyboard.press("r")
+    assert page.text("[data-name=product]") == "r90 · r180 = r270"
+    page.page.keyboard.press("m")
+    assert page.text("[data-name=product]") == "m · r270 = r90 m"
+    page.page.keyboard.press("ArrowUp")  # the keys start where the mouse has been: across to the other ring
+    page.page.keyboard.press("Enter")
+    assert page.text("[data-name=product]") == "r90 · (r90 m) = r180 m"
+    page.choose("Picture", "O")
+    assert page.text(".eqssl-orbit-count") == "1 × 8 = 8"
+    page.choose("Picture", "A")
+    assert page.text(".eqssl-orbit-count") == "4 × 2 = 8"
+    page.press("Start again")
+    page.says("A under D4, moved by e: picture 1 of 4")
+
+
+def test_kernel_explorer(show):
+    layer = LiftingConv2d(cyclic(4), 1, 1, kernel_size=3, padding=1)
+    explorer = KernelExplorer(layer, torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(0)))
+    page = show(explorer)
+
+    def expect(row, column):
+        page.rest()
+        explorer.set_state(row=row, column=column)
+        seen = [float(b.get_attribute("data-value")) for b in page.root.locator("b[data-value]").all()]
+        assert seen == pytest.approx(explorer.responses())
+
+    page.slide("Window: row", "Home")
+    page.slide("Window: column", "End")
+    expect(0, 7)
+    picture = page.root.get_by_role("img", name="Input", exact=True)
+    size = picture.bounding_box()["width"]
+    picture.click(position={"x": size * 3.5 / 10, "y": size * 6.5 / 10})  # 8 pixels and two of padding
+    expect(5, 2)
+    page.says("Window at row 6, column 3")
+    # The weights cannot be changed on a page.
+    weight = page.root.get_by_role("spinbutton").first
+    assert weight.get_attribute("aria-readonly") == "true"
+    before = weight.get_attribute("aria-valuenow")
+    weight.press("ArrowUp")
+    page.rest()
+    assert weight.get_attribute("aria-valuenow") == before
+    assert page.root.get_by_role("button", name="Reset this filter").count() == 0
+
+
+def test_label_action_explorer(show):
+    group = dihedral(4)
+    page = show(LabelActionExplorer({"jigsaw": JigsawTask(group, 2), "rotation": RotationTask(group)}))
+    for task, actions in (("jigsaw", ("conjugation", "left", "trivial")), ("rotation", ("left", "trivial"))):
+        page.choose("Task", task)
+        true = actions[0]
+        page.press("turn by r90")
+        for action in actions:
+            page.press(action)
+            assert page.text(".eqssl-verdict") == ("✓ right" if action == true else "✗ wrong")
+        page.press("turn by e")
+        assert page.text(".eqssl-verdict") == "✓ right"
+        for element in ("r270", "r90 m"):
+            page.press(f"turn by {element}")
+            assert page.text(".eqssl-verdict") == "✗ wrong"
+        page.says("The trivial action says")
+    labels = {page.slide("Label", key) for key in ("Home", "End", "ArrowLeft")}
+    assert len(labels) > 1
+
+
+def test_embedding_explorer(show):
+    images = torch.rand(30, 1, 12, 12)
+    network = GroupCNN(cyclic(4), channels=(4, 8)).train()
+    with torch.no_grad():
+        network(images)
+    page = show(EmbeddingExplorer(network, images, torch.arange(30) % 3))
+
+    for element in ("r90", "r180", "r270"):
+        page.press(f"turn by {element}")
+        assert page.number("moved") > 0.01
+    page.press("pooled")
+    assert page.number("moved") < 1e-4
+    page.press("regular")
+    assert page.number("moved") > 0.01
+    page.press("turn by e")
+    assert page.number("moved") < 1e-4
+    before = page.slide("Image", "Home")
+    assert page.slide("Image", "ArrowRight") == before + 1
+    chosen = page.root.get_by_role("group", name="The chosen image").locator(".eqssl-title")
+    titles = set()
+    for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
+        page.root.get_by_role("application").press(key)
+        page.rest()
+        titles.add(chosen.inner_text())
+    assert len(titles) > 1
+    page.root.get_by_role("application").hover()
+    page.root.locator(".eqssl-em-preview").filter(has_text="Here: image").wait_for()
+
+
+@pytest.mark.parametrize("kind", ["embedding", "orbit correlation"])
+def test_nothing_glides_for_those_who_asked_for_less_motion(kind, open_page, tmp_path):
+    """What glides are the marks of these two; the animation of the FieldExplorer has a test of its own."""
+    torch.manual_seed(0)
+    images, network = torch.rand(6, 1, 12, 12), GroupCNN(cyclic(4), channels=(2, 4)).eval()
+    if kind == "embedding":
+        explorer = EmbeddingExplorer(network, images, torch.arange(6) % 2)
+    else:
+        explorer = OrbitCorrelationExplorer(network, images)
+    path = explorer.to_html(tmp_path / "page.html")
+    gliding = """() => [...document.querySelectorAll(".eqssl *")]
+        .filter((element) => parseFloat(getComputedStyle(element).transitionDuration) > 0).length"""
+    assert open_page(path).page.evaluate(gliding) > 0
+    assert open_page(path, reduced_motion="reduce").page.evaluate(gliding) == 0
