@@ -18,6 +18,8 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from eqssl_edu.colours import BLUE_WHITE_ORANGE, CIVIDIS
+
 __all__ = [
     "BLUE_WHITE_ORANGE",
     "COLOURS",
@@ -29,19 +31,6 @@ __all__ = [
 
 # Okabe and Ito: seven colours that every kind of colour vision tells apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-CIVIDIS = (
-    "#00224E",
-    "#123570",
-    "#3B496C",
-    "#575D6D",
-    "#707173",
-    "#8A8678",
-    "#A59C74",
-    "#C3B369",
-    "#E1CC55",
-    "#FEE838",
-)
-BLUE_WHITE_ORANGE = ("#004C7A", "#0072B2", "#7FB8D8", "#FFFFFF", "#F5B27A", "#D55E00", "#8F3F00")
 
 # A white card with dark ink: it reads the same on JupyterLab's light and dark themes, and on paper.
 TEMPLATE = go.layout.Template(

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = "eqssl_edu"
 # From the ground up: a module imports from its own floor and from those before it.
 FLOORS = [
-    ["errors", "tables", "plots"],
+    ["errors", "colours"],
+    ["tables", "plots"],
     ["rotate", "groups"],
     ["permutations"],
     ["gsets"],

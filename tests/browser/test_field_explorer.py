@@ -218,7 +218,7 @@ def test_every_control_does_what_it_says(open_notebook):
     explorer.expect_angle(33)
 
     # The curve is there, with a line for each network.
-    assert explorer.root.locator("polyline").count() == 2
+    assert explorer.root.locator(".eqssl-chart .eqssl-line").count() == 2
 
     # An error in a handler is seen, the picture stays, and the next move clears it.
     explorer.type_angle("500")

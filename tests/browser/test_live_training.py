@@ -118,7 +118,7 @@ def test_curves_levels_and_words_are_those_of_the_run(train):
     page = notebook.page
     status(page, "finished")
     values = printed(notebook, 3)
-    charts = page.locator(".eqssl-live-chart")
+    charts = page.locator(".eqssl-live-charts .eqssl-chart")
     assert charts.count() == 2
     for chart, column in ((charts.nth(0), 1), (charts.nth(1), 2)):
         paths = chart.locator("path[data-points]")
@@ -146,13 +146,13 @@ def test_curves_levels_and_words_are_those_of_the_run(train):
         "chance = cap of capped 50 %",
         "cap of free 100 %",
     ]
-    assert charts.nth(0).locator(".eqssl-live-name").all_text_contents() == ["step", "loss (nats)"]
-    assert charts.nth(1).locator(".eqssl-live-name").all_text_contents() == ["step", "accuracy (%)"]
+    assert charts.nth(0).locator(".eqssl-axis").all_text_contents() == ["step", "loss (nats)"]
+    assert charts.nth(1).locator(".eqssl-axis").all_text_contents() == ["step", "accuracy (%)"]
     assert charts.nth(0).get_attribute("role") == "img"
     assert "free: step 150 of 150" in charts.nth(0).get_attribute("aria-label")
     assert page.get_by_role("region", name="Two heads").count() == 1
     assert page.get_by_role("button", name="Stop", exact=True).is_disabled()
-    legend = page.locator(".eqssl-live-legend").inner_text()
+    legend = page.locator(".eqssl-legend").inner_text()
     loss, accuracy = values["runs"][0]["points"][-1][1:]
     assert f"loss {loss:.3f}, accuracy {accuracy:.1f} %" in legend
     words = page.locator('.eqssl-live [aria-live="polite"]').inner_text()

@@ -101,7 +101,7 @@ def test_field_explorer(field_page, open_page):
     layer.select_option(value="stages.0")
     assert errors(page) != before
     assert layer.input_value() == "stages.0"
-    assert page.root.locator("polyline").count() == 2
+    assert page.root.locator(".eqssl-chart .eqssl-line").count() == 2
 
     page.root.get_by_role("button", name="Animate").click()
     page.page.wait_for_function("slider => Number(slider.value) > 120", arg=angle.element_handle())

@@ -1,29 +1,39 @@
 // What all explorers share: elements, colours, and the conversation with the kernel. Stands in front of each
 // explorer's own module; nothing is imported.
 
-const CONTROLS = ["button", "input", "select"];
-
-/** An HTML element: make("button", { class: "big", onclick: f, "aria-label": "..." }, "text", child). */
-function make(tag, attributes = {}, ...children) {
-  const element = fill(document.createElement(tag), attributes, children);
+/**
+ * An HTML element: make("button.big", { onclick: f, "aria-label": "..." }, "text", child). Classes follow the
+ * tag, which is a div unless named; attributes may be left out, as in make(".eqssl-note", "text").
+ */
+function make(name, ...rest) {
+  const [tag, ...classes] = name.split(".");
+  const element = fill(document.createElement(tag || "div"), classes, rest);
   // Keys belong to the control that has the focus: JupyterLab would use arrows for its cells.
-  if (CONTROLS.includes(tag)) element.setAttribute("data-lm-suppress-shortcuts", "true");
+  if (["button", "input", "select"].includes(tag)) element.setAttribute("data-lm-suppress-shortcuts", "true");
   return element;
 }
 
 /** The same for SVG. */
-function makeSvg(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+function makeSvg(name, ...rest) {
+  const [tag, ...classes] = name.split(".");
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), classes, rest);
 }
 
-function fill(element, attributes, children) {
+function fill(element, classes, [first = {}, ...rest]) {
+  const given = first.constructor === Object;
+  if (classes.length) element.classList.add(...classes);
+  setAttributes(element, given ? first : {});
+  element.append(...(given ? rest : [first, ...rest]));
+  return element;
+}
+
+/** Set attributes: false, null and undefined take them away, a function listens to an event. */
+function setAttributes(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== undefined) element.setAttribute(name, value);
+    else if (value === false || value == null) element.removeAttribute(name);
+    else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children);
-  return element;
 }
 
 /** A drop-down list; choices are [value, text] pairs. It is built again only when the choices change. */
@@ -36,81 +46,100 @@ function setChoices(select, choices, chosen) {
   select.value = chosen;
 }
 
-// -- colours: readable with every kind of colour vision, and in grey ----------------------------------------
-
-const COLOURS = {
-  grey: ["#000000", "#ffffff"],
-  // cividis (Nunez, Anderton and Renslow 2018): from 0 upwards
-  sequential: [
-    "#00224e",
-    "#1a386f",
-    "#434e6c",
-    "#61656f",
-    "#7d7c78",
-    "#9b9476",
-    "#bcae6c",
-    "#dec958",
-    "#fee838",
-  ],
-  // blue below 0, white at 0, orange above
-  diverging: [
-    "#08306b",
-    "#2166ac",
-    "#6baed6",
-    "#c6dbef",
-    "#f7f7f7",
-    "#fdd0a2",
-    "#fd8d3c",
-    "#d94801",
-    "#7f2704",
-  ],
-};
+const OPAQUE = 255 << 24;
 
 /** 256 colours as little-endian 32-bit numbers, between the anchors of a list. */
-const colourTable = Object.fromEntries(
-  Object.entries(COLOURS).map(([name, anchors]) => {
-    const rgb = anchors.map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
-    const table = new Uint32Array(256);
-    for (let value = 0; value < 256; value++) {
-      const place = (value / 255) * (rgb.length - 1);
-      const left = Math.min(Math.floor(place), rgb.length - 2);
-      const [r, g, b] = [0, 1, 2].map(
-        (i) => rgb[left][i] + (place - left) * (rgb[left + 1][i] - rgb[left][i]),
-      );
-      table[value] = (255 << 24) | (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r);
-    }
-    return [name, table];
-  }),
-);
+function makeColourTable(anchors) {
+  const rgb = anchors.map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+  return Uint32Array.from({ length: 256 }, (_, value) => {
+    const place = (value / 255) * (rgb.length - 1);
+    const left = Math.min(Math.floor(place), rgb.length - 2);
+    const mix = (from, i) => Math.round(from + (place - left) * (rgb[left + 1][i] - from));
+    const [r, g, b] = rgb[left].map(mix);
+    return OPAQUE | (b << 16) | (g << 8) | r;
+  });
+}
+
+const colourTable = {}; // of the maps whose anchors Python writes above: grey, sequential, diverging
+for (const [name, anchors] of Object.entries(COLOURS)) colourTable[name] = makeColourTable(anchors);
 
 const gradient = (name) => `linear-gradient(to right, ${COLOURS[name].join(", ")})`;
 
 /** Paint one picture of side x side bytes; three planes one after the other are red, green and blue. */
 function paintPicture(canvas, bytes, offset, side, colours, channels = 1) {
-  if (canvas.width !== side || canvas.height !== side) {
-    canvas.width = canvas.height = side;
-    canvas.picture = undefined;
-  }
+  if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
   const context = canvas.getContext("2d");
-  canvas.picture ??= context.createImageData(side, side);
-  const pixels = new Uint32Array(canvas.picture.data.buffer);
+  const picture = context.createImageData(side, side);
+  const pixels = new Uint32Array(picture.data.buffer);
   const plane = side * side;
+  const [green, blue] = [offset + plane, offset + 2 * plane];
   const table = colourTable[colours];
-  for (let i = 0, at = offset; i < plane; i++, at++) {
-    pixels[i] =
-      channels === 3
-        ? (255 << 24) | (bytes[at + 2 * plane] << 16) | (bytes[at + plane] << 8) | bytes[at]
-        : table[bytes[at]];
+  for (let i = 0; i < plane; i++) {
+    const value = bytes[offset + i];
+    if (channels < 3) pixels[i] = table[value];
+    else pixels[i] = OPAQUE | (bytes[blue + i] << 16) | (bytes[green + i] << 8) | value;
   }
-  context.putImageData(canvas.picture, 0, 0);
+  context.putImageData(picture, 0, 0);
 }
 
 /** The bytes of a binary trait, which arrives as a DataView. */
 const asBytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 
-// -- the conversation with the kernel -----------------------------------------------------------------------
+/** Where an event is in an element, as shares of its width and height. */
+function placeIn(element, { clientX, clientY }) {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return [(clientX - left) / width, (clientY - top) / height];
+}
+
+/** From a press on the element, unless start(event) is false, to its release: move(event) at every step. */
+function onDrag(element, start, move) {
+  element.addEventListener("pointerdown", (event) => {
+    if (event.button || start(event) === false) return;
+    element.setPointerCapture(event.pointerId);
+    event.preventDefault();
+  });
+  element.addEventListener(
+    "pointermove",
+    (event) => element.hasPointerCapture(event.pointerId) && move(event),
+  );
+}
+
+/** Keys go to press(key); what it takes, that is all for which it is not false, goes nowhere else. */
+function onKeys(element, press) {
+  element.setAttribute("data-lm-suppress-shortcuts", "true"); // as for controls
+  element.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || press(event.key) === false) return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+}
 
 const LOST_AFTER = 5000; // ms without an answer: the kernel is busy, or the message was lost
+
+/** Act on every change of these traits until the view is closed. */
+function listen(model, signal, names, act) {
+  for (const name of names) model.on(`change:${name}`, act);
+  signal.addEventListener("abort", () => {
+    for (const name of names) model.off(`change:${name}`, act);
+  });
+}
+
+/** A function that acts in the next frame, once however often it is called, until the view is closed. */
+function inNextFrame(act, signal) {
+  let frame = 0;
+  signal.addEventListener("abort", () => cancelAnimationFrame(frame));
+  return () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      act();
+    });
+  };
+}
+
+/** Set a text that is announced: the same once more would be announced again. */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
 
 /**
  * The last position wins: one message is under way at a time, and the next leaves when its answer is painted.
@@ -122,19 +151,16 @@ const LOST_AFTER = 5000; // ms without an answer: the kernel is busy, or the mes
  * traits are those that paint needs besides the common ones.
  */
 function converse({ model, root, paint, moving = () => null, traits = [], signal }) {
-  const names = ["values", "error", "answered", "unfinished", ...traits];
   let token = null; // of the message under way
   let arrived = false; // its answer is here, but not yet painted
   let sent = 0;
   let next = null; // changes that wait for their turn
   let cargo; // bytes that travel with them
   let complaint = ""; // what this side found wrong; the next move clears it
-  let frame = 0;
-  const alert = make("div", { class: "eqssl-error", role: "alert", hidden: true });
+  const alert = make(".eqssl-error", { role: "alert", hidden: true });
   // What stands there from the beginning is not announced, but can be read.
-  const spoken = { class: "eqssl-spoken", role: "status", "aria-live": "polite" };
-  const status = make("div", spoken, model.get("readout") ?? "");
-  const waiting = make("div", { class: "eqssl-waiting", role: "status" });
+  const status = make(".eqssl-spoken", { role: "status", "aria-live": "polite" }, model.get("readout"));
+  const waiting = make(".eqssl-waiting", { role: "status" });
   root.firstElementChild.after(alert); // the controls come first
   root.append(waiting, status);
 
@@ -164,16 +190,14 @@ function converse({ model, root, paint, moving = () => null, traits = [], signal
     proceed();
   };
   const showError = (text) => {
-    text = complaint || text;
-    alert.hidden = !text;
-    if (alert.textContent !== text) alert.textContent = text;
+    alert.hidden = !(complaint || text);
+    say(alert, complaint || text);
   };
   const complain = (text) => {
     complaint = text;
     showError("");
   };
   const draw = () => {
-    frame = 0;
     if (arrived) token = null;
     arrived = false;
     const resting = token === null && next === null;
@@ -191,31 +215,25 @@ function converse({ model, root, paint, moving = () => null, traits = [], signal
     proceed();
   };
   // At once, not in the next frame: by then another view may have got its answer, and ours is overwritten.
-  const arrive = () => (arrived ||= model.get("answered") === token);
-  model.on("change:answered", arrive);
+  listen(model, signal, ["answered"], () => {
+    arrived ||= model.get("answered") === token;
+  });
   // All traits of one answer change together: one frame paints them.
-  const schedule = () => (frame ||= requestAnimationFrame(draw));
-  names.forEach((name) => model.on(`change:${name}`, schedule));
-
+  const schedule = inNextFrame(draw, signal);
+  listen(model, signal, ["values", "error", "answered", "unfinished", ...traits], schedule);
   // A screen reader gets the sentence when the hand rests, not at every step on the way.
   let speech = 0;
-  const speak = () => {
+  listen(model, signal, ["readout"], () => {
     clearTimeout(speech);
-    speech = setTimeout(() => (status.textContent = model.get("readout")), 500);
-  };
-  model.on("change:readout", speak);
+    speech = setTimeout(() => say(status, model.get("readout")), 500);
+  });
   const watch = setInterval(() => {
     const late = token !== null && performance.now() - sent > 1000;
-    const text = late ? "The kernel is busy; the picture follows when it is free." : "";
-    if (waiting.textContent !== text) waiting.textContent = text;
+    say(waiting, late ? "The kernel is busy; the picture follows when it is free." : "");
   }, 500);
   signal.addEventListener("abort", () => {
-    cancelAnimationFrame(frame);
     clearTimeout(speech);
     clearInterval(watch);
-    names.forEach((name) => model.off(`change:${name}`, schedule));
-    model.off("change:answered", arrive);
-    model.off("change:readout", speak);
   });
   schedule();
   return { ask, proceed, complain };

@@ -11,6 +11,7 @@ So a flood of moves never queues: what the hand did meanwhile is merged into one
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import threading
@@ -21,6 +22,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from eqssl_edu.colours import BLUE_WHITE_ORANGE, CIVIDIS
 from eqssl_edu.errors import got
 from eqssl_edu.widgets.shared import frozen_page
 from eqssl_edu.widgets.shared.checks import checked
@@ -28,6 +30,7 @@ from eqssl_edu.widgets.shared.checks import checked
 __all__ = ["Explorer", "front_end", "handler"]
 
 FOLDER = Path(__file__).parents[1]  # eqssl_edu/widgets
+COLOURS = {"grey": ("#000000", "#FFFFFF"), "sequential": CIVIDIS, "diverging": BLUE_WHITE_ORANGE}
 
 # Errors in handlers are shown in the widget. Under test they are raised again as well: set this to True, or
 # the environment variable to 1 before the import.
@@ -41,7 +44,7 @@ def front_end(*names: str) -> tuple[str, str]:
     """
     paths = [FOLDER / name for name in ("shared/base", *names)]
     module, sheet = ("".join(p.with_suffix(end).read_text("utf-8") for p in paths) for end in (".js", ".css"))
-    return module, sheet
+    return f"const COLOURS = {json.dumps(COLOURS)};\n{module}", sheet
 
 
 def handler(method):

@@ -1,4 +1,3 @@
-
 // A page without a kernel. Stands behind the explorer's own module, and runs it on a model that answers each
 // message from a table of states computed beforehand.
 {
@@ -10,30 +9,23 @@
   const table = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 0, split)), (_, value) =>
     value?.$bytes ? new DataView(bytes, split + value.$bytes[0], value.$bytes[1]) : value,
   );
-
   /** How far two values of an entry are apart, from 0 to 1; numbers by their distance. */
   const apart = (a, b) => {
-    if (typeof a !== "number" || typeof b !== "number") return Number(JSON.stringify(a) !== JSON.stringify(b));
-    return Math.abs(a - b) / (1 + Math.abs(a - b));
+    const numbers = typeof a === "number" && typeof b === "number";
+    return numbers
+      ? Math.abs(a - b) / (1 + Math.abs(a - b))
+      : Number(JSON.stringify(a) !== JSON.stringify(b));
   };
-  const CHANGED = 1000; // what the hand has changed weighs more than what it left alone
   const nearest = (wish, changes) => {
-    const distance = ({ state }) =>
-      Object.keys(state).reduce(
-        (sum, key) => sum + (key in changes ? CHANGED : 1) * apart(state[key], wish[key]),
-        0,
-      );
-    let [best, smallest] = [table.states[0], Infinity];
-    for (const candidate of table.states) {
-      const size = distance(candidate);
-      if (size < smallest) [best, smallest] = [candidate, size];
-    }
-    return best;
+    const weight = (key) => (key in changes ? 1000 : 1); // the hand has changed it, or left it alone
+    const distances = table.states.map(({ state: held }) =>
+      Object.keys(held).reduce((sum, key) => sum + weight(key) * apart(held[key], wish[key]), 0),
+    );
+    return table.states[distances.indexOf(Math.min(...distances))];
   };
-
   let state = table.first;
   const traits = { facts: table.facts, error: "", answered: "", unfinished: false };
-  const listeners = {};
+  const listeners = []; // [event, function] pairs
   const show = (found, changes) => {
     state = { ...state, ...found.state };
     for (const key of table.free) if (key in changes) state[key] = changes[key];
@@ -42,16 +34,14 @@
   };
   const model = {
     get: (name) => traits[name],
-    set: (name, value) => (traits[name] = value),
-    save_changes: () => {},
-    on: (event, listener) => (listeners[event] ??= new Set()).add(listener),
-    off: (event, listener) => listeners[event]?.delete(listener),
+    on: (...pair) => listeners.push(pair),
+    off: () => {}, // a page closes as a whole
     send: (content) => {
       const changes = content.changes ?? {};
       show(nearest({ ...state, ...changes }, changes), changes);
       traits.answered = content.token;
       queueMicrotask(() => {
-        for (const name of Object.keys(traits)) listeners[`change:${name}`]?.forEach((listener) => listener());
+        for (const [event, act] of listeners) if (event.slice("change:".length) in traits) act();
       });
     },
   };

@@ -1,10 +1,12 @@
-
-// Where a picture comes from: the toolkit's own, a file, or the hand that draws. Stands in front of an explorer's
-// module. Files are decoded, cropped and made smaller here; the kernel gets what the network takes.
+// Where a picture comes from: the toolkit's own, a file, or the hand that draws. Stands in front of an explorer.
+// Files are decoded, cropped and made smaller here; the kernel gets what the network takes.
 
 const GREY = [0.299, 0.587, 0.114]; // luminance of red, green and blue
 const PEN = 1 / 11; // of the side
 const KEY_STEP = 1 / 16; // of the side, for a pen that the arrow keys move
+const UNREADABLE = "is not a picture that this browser can read. Choose a PNG, JPEG, GIF or WebP file.";
+const DRAWING_HINT =
+  "Draw on the picture with the mouse, a finger or a pen. Keys: arrows move the pen, the space bar lowers and lifts it.";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** The bytes of a square canvas, one channel after the other. */
@@ -30,14 +32,9 @@ function squareCanvas(side, colour) {
 
 /** The central square of a picture in a file, as a canvas of this side; transparent parts become white. */
 async function decodeFile(file, side) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file);
-  } catch {
-    throw new Error(
-      `${file.name} is not a picture that this browser can read. Choose a PNG, JPEG, GIF or WebP file.`,
-    );
-  }
+  const bitmap = await createImageBitmap(file).catch(() => {
+    throw new Error(`${file.name} ${UNREADABLE}`);
+  });
   const { width, height } = bitmap;
   let size = Math.min(width, height);
   let picture = bitmap;
@@ -61,95 +58,85 @@ function makePictureSource({ facts, canvas, stage, place, ask, complain }) {
   const { side } = facts.input;
   const channels = facts.input.channels === 3 ? 3 : 1;
   let shown = { source: "image", picture: 0, count: 1 };
-  const select = make("select", {
-    "aria-label": "Picture from",
-    onchange: () => {
-      draw(false);
-      ask({ source: select.value });
-    },
-  });
+  const send = (source, picture, planes, name = "", size = [side, side]) =>
+    ask({ upload: { source, side, channels: planes, name, size } }, [planesOf(picture, planes)]);
+  const onchange = () => {
+    pad.use(false);
+    ask({ source: select.value });
+  };
+  const select = make("select", { "aria-label": "Picture from", onchange });
   const step = (by) => () => {
-    shown.picture = (shown.picture + by + shown.count) % shown.count; // a second click may come before the answer
+    shown.picture = (shown.picture + by + shown.count) % shown.count; // a click may come before the answer
     ask({ picture: shown.picture });
   };
-  const arrow = (text, label, by) =>
-    make("button", { type: "button", "aria-label": label, title: label, onclick: step(by) }, text);
-  const steps = [arrow("‹", "Previous picture", -1), arrow("›", "Next picture", 1)];
-  const file = make("input", {
-    type: "file",
-    accept: "image/*",
-    hidden: true,
-    "aria-label": "Picture file",
-    onchange: () => open(),
-  });
-  const browse = make("button", { type: "button", onclick: () => file.click() }, "Open a file …");
-  const drawing = make(
-    "button",
-    { type: "button", "aria-pressed": "false", onclick: () => draw(drawing.getAttribute("aria-pressed") !== "true") },
-    "Draw",
-  );
-  const clear = make("button", { type: "button", hidden: true, onclick: () => wipe() }, "Clear");
-  const note = make("div", { class: "eqssl-note eqssl-source-note" });
-  const hint = make(
-    "div",
-    { class: "eqssl-note", hidden: true },
-    "Draw on the picture with the mouse, a finger or a pen. Keys: arrows move the pen, the space bar lowers and lifts it.",
-  );
-  const element = make(
-    "div",
-    { class: "eqssl-source" },
-    make("div", { class: "eqssl-source-row" }, select, ...steps),
-    make("div", { class: "eqssl-source-row" }, browse, drawing, clear),
-    file,
-    note,
-    hint,
-  );
-
+  const steps = [makeButton("‹", step(-1), "Previous picture"), makeButton("›", step(1), "Next picture")];
   const open = async () => {
     const [chosen] = file.files;
     file.value = ""; // the same file may be chosen again
     if (!chosen) return;
-    draw(false);
+    pad.use(false);
     note.textContent = `Reading ${chosen.name} …`;
     try {
       const { canvas: picture, width, height } = await decodeFile(chosen, side);
       const name = chosen.type === "image/gif" ? `${chosen.name} (first frame)` : chosen.name;
-      ask({ upload: { source: "file", side, channels, name, size: [width, height] } }, [planesOf(picture, channels)]);
+      send("file", picture, channels, name, [width, height]);
     } catch (problem) {
       note.textContent = "";
       complain(problem.message);
     }
   };
+  const file = make("input", { type: "file", accept: "image/*", hidden: true, onchange: open });
+  file.ariaLabel = "Picture file";
+  const browse = makeButton("Open a file …", () => file.click());
+  const note = make(".eqssl-note.eqssl-source-note");
+  const sendDrawing = (drawing) => send("drawing", drawing, 1);
+  const isShown = () => shown.source === "drawing";
+  const pad = makePad({ side, canvas, stage, place, send: sendDrawing, isShown });
+  const paint = ({ state, picture }, resting) => {
+    note.textContent = picture.text;
+    if (!resting) return;
+    shown = { source: state.source, picture: state.picture, count: picture.count };
+    const known = facts.sources.filter(([name]) => picture.own[name] !== 0);
+    setChoices(select, known, state.source);
+    for (const button of steps) button.hidden = picture.count < 2;
+    if (state.source !== "drawing") pad.use(false);
+  };
+  const row = (...parts) => make(".eqssl-source-row", ...parts);
+  const rows = [row(select, ...steps), row(browse, ...pad.buttons)];
+  return Object.assign(make(".eqssl-source", ...rows, file, note, pad.hint), { paint });
+}
 
-  // -- drawing ------------------------------------------------------------------------------------------------
+/** The hand that draws on the picture; use(on) begins and ends it. */
+function makePad({ side, canvas, stage, place, send, isShown }) {
   let pad = null; // the drawing, upright
+  let on = false;
   const pen = { x: 0, y: 0, down: false }; // as seen: from the centre, the side is 1
-  const dot = make("div", { class: "eqssl-pen", hidden: true });
+  const dot = make(".eqssl-pen", { hidden: true });
   stage.append(dot);
   const wipe = () => {
     Object.assign(pen, { x: 0, y: 0, down: false });
     pad = squareCanvas(side, "#000");
-    send();
+    send(pad);
   };
-  const send = () =>
-    ask({ upload: { source: "drawing", side, channels: 1, name: "", size: [side, side] } }, [planesOf(pad, 1)]);
-  const draw = (on) => {
-    if ((drawing.getAttribute("aria-pressed") === "true") === on) return;
-    drawing.setAttribute("aria-pressed", on);
+  const draw = makeButton("Draw", () => use(!on));
+  const clear = makeButton("Clear", wipe);
+  const hint = make(".eqssl-note", DRAWING_HINT);
+  const use = (wanted) => {
+    if (on === wanted) return;
+    on = wanted;
+    show();
+    if (on && pad === null) wipe();
+    else if (on && !isShown()) send(pad);
+  };
+  const show = () => {
+    draw.ariaPressed = on;
     clear.hidden = hint.hidden = !on;
     dot.hidden = true;
     stage.classList.toggle("eqssl-drawing", on);
-    if (!on) {
-      ["tabindex", "data-lm-suppress-shortcuts"].forEach((name) => canvas.removeAttribute(name));
-      canvas.setAttribute("role", "img");
-      return;
-    }
-    canvas.setAttribute("tabindex", "0");
-    canvas.setAttribute("role", "application");
-    canvas.setAttribute("data-lm-suppress-shortcuts", "true");
-    if (pad === null) wipe();
-    else if (shown.source !== "drawing") send();
+    canvas.role = on ? "application" : "img";
+    setAttributes(canvas, { tabindex: on && 0 });
   };
+  show();
   /** From where the pen is seen to where it is on the upright picture: turned back, then flipped back. */
   const upright = ({ x, y }) => {
     const { angle, mirror } = place();
@@ -166,7 +153,7 @@ function makePictureSource({ facts, canvas, stage, place, ask, complain }) {
     context.moveTo(...upright(pen));
     context.lineTo(...upright(to));
     context.stroke();
-    send();
+    send(pad);
   };
   const moveTo = (x, y) => {
     const to = { x: Math.max(-0.5, Math.min(0.5, x)), y: Math.max(-0.5, Math.min(0.5, y)) };
@@ -175,44 +162,27 @@ function makePictureSource({ facts, canvas, stage, place, ask, complain }) {
     dot.style.left = `${100 * (pen.x + 0.5)}%`;
     dot.style.top = `${100 * (pen.y + 0.5)}%`;
   };
-  const active = () => stage.classList.contains("eqssl-drawing");
-  const follow = (event) => {
-    const { left, top, width, height } = canvas.getBoundingClientRect();
-    moveTo((event.clientX - left) / width - 0.5, (event.clientY - top) / height - 0.5);
+  const follow = (event) => moveTo(...placeIn(canvas, event).map((share) => share - 0.5));
+  const drawTo = (event) => {
+    pen.down = true;
+    follow(event);
+    pen.down = false;
   };
-  canvas.addEventListener("pointerdown", (event) => {
-    if (!active()) return;
-    canvas.setPointerCapture(event.pointerId);
+  const start = (event) => {
+    if (!on) return false;
+    canvas.focus();
     pen.down = false;
     follow(event);
-    pen.down = true;
-    follow(event); // a point
-  });
-  canvas.addEventListener("pointermove", (event) => active() && event.buttons && follow(event));
-  ["pointerup", "pointercancel"].forEach((name) => canvas.addEventListener(name, () => (pen.down = false)));
-  canvas.addEventListener("keydown", (event) => {
-    if (!active()) return;
-    if (event.key in ARROWS) {
-      const [dx, dy] = ARROWS[event.key];
-      moveTo(pen.x + dx * KEY_STEP, pen.y + dy * KEY_STEP);
-    } else if (event.key === " ") {
-      pen.down = !pen.down;
-      moveTo(pen.x, pen.y);
-    } else return;
+    drawTo(event); // a point
+  };
+  onDrag(canvas, start, drawTo);
+  onKeys(canvas, (key) => {
+    if (!on || !(key in ARROWS || key === " ")) return false;
+    if (key === " ") pen.down = !pen.down;
+    const [dx, dy] = ARROWS[key] ?? [0, 0];
+    moveTo(pen.x + dx * KEY_STEP, pen.y + dy * KEY_STEP);
     dot.hidden = false;
     dot.classList.toggle("eqssl-down", pen.down);
-    event.preventDefault();
-    event.stopPropagation();
   });
-
-  const paint = ({ state, picture }, resting) => {
-    note.textContent = picture.text;
-    if (!resting) return;
-    shown = { source: state.source, picture: state.picture, count: picture.count };
-    const known = facts.sources.filter(([name]) => picture.own[name] !== 0);
-    setChoices(select, known, state.source);
-    steps.forEach((button) => (button.hidden = picture.count < 2));
-    if (state.source !== "drawing") draw(false);
-  };
-  return { element, paint };
+  return { buttons: [draw, clear], hint, use };
 }
