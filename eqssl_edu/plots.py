@@ -166,7 +166,10 @@ def _palette(colours: Sequence[str]) -> np.ndarray:
 
 
 def _png(colours: np.ndarray) -> bytes:
-    """A PNG file of (height, width, 3) bytes: a header, the compressed rows, an end."""
+    """A PNG file of (height, width, 3) bytes: a header, the compressed rows, an end.
+
+    By hand, so that a picture that follows the mouse needs the standard library alone.
+    """
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -22,26 +22,23 @@ __all__ = ["GLYPH_KINDS", "glyph_atlas", "glyph_classes", "glyphs"]
 
 
 class _Kind(NamedTuple):
-    """Which classes there are: every letter in every pose is one."""
+    """Which classes there are: a letter each, or, with a partner, a pose of the partner against the letter each."""
 
     letters: str
-    poses: tuple[int, ...] = (0,)  # elements of D4
     stabilizer: tuple[int, ...] = (0,)  # subgroup of D4: the letter is repeated around the centre by it
-    partner: str = ""  # a second letter beside the first: the pose is the second one's against the first's
+    partner: str = ""
 
 
 ASYMMETRIC = "GPQRhk"  # no turn and no reflection makes one of these from itself or from another
 GLYPH_KINDS = {
     "capitals": _Kind(string.ascii_uppercase),
     "C1": _Kind(ASYMMETRIC),
-    "C2": _Kind(ASYMMETRIC, stabilizer=(0, 2)),
-    "C4": _Kind(ASYMMETRIC, stabilizer=(0, 1, 2, 3)),
-    "D1": _Kind(ASYMMETRIC, stabilizer=(0, 4)),
-    "D2": _Kind(ASYMMETRIC, stabilizer=(0, 2, 4, 6)),
-    "D4": _Kind(ASYMMETRIC, stabilizer=tuple(range(8))),
-    "chiral": _Kind(ASYMMETRIC, poses=(0, 4)),
-    "bdpq": _Kind("b", poses=(0, 4, 6, 2)),
-    "pose": _Kind("F", poses=(0, 1, 2, 3), partner="R"),
+    "C2": _Kind(ASYMMETRIC, (0, 2)),
+    "C4": _Kind(ASYMMETRIC, (0, 1, 2, 3)),
+    "D1": _Kind(ASYMMETRIC, (0, 4)),
+    "D2": _Kind(ASYMMETRIC, (0, 2, 4, 6)),
+    "D4": _Kind(ASYMMETRIC, tuple(range(8))),
+    "pose": _Kind("F", partner="R"),
 }
 
 
@@ -51,7 +48,6 @@ def glyphs(
     counts: tuple[int, int, int] = (6000, 1000, 2000),
     size: int = 24,
     upright: bool = True,
-    mirrored: bool = False,
     textured: bool = True,
     seed: int = 0,
 ) -> Splits:
@@ -64,8 +60,6 @@ def glyphs(
     |---|---|
     | capitals | A to Z: 26 |
     | C1, C2, C4, D1, D2, D4 | the letters GPQRhk, each repeated around the centre so that it has this stabiliser: 6 |
-    | chiral | the letters GPQRhk and their mirror images: 12; chance level to whoever ignores reflections |
-    | bdpq | b, d, p, q as exact reflections of one b: 4; one and the same to whoever ignores D2 |
     | pose | F beside R, turned against it by 0, 90, 180 or 270 degrees: 4; the pair is turned by quarters |
 
     Arguments:
@@ -74,21 +68,20 @@ def glyphs(
         size: side of the images in pixels.
         upright: True: within 12 degrees of the reader's orientation. False: each image turned by its own angle,
             uniform over the circle, so that no orientation is more likely than another.
-        mirrored: every second image, at random, is a mirror image, and its label does not say which.
         textured: False: light letters on an even dark ground, without noise. A contrastive loss could tell two images
             apart by a texture that both views of an image keep, and never look at the letters.
         seed: another number gives other images.
 
     Example:
-        >>> glyphs("bdpq", counts=(20, 8, 8)).train.images.shape
+        >>> glyphs("pose", counts=(20, 8, 8)).train.images.shape
         torch.Size([20, 1, 24, 24])
     """
     need_choice("kind", kind, tuple(GLYPH_KINDS))
     if not isinstance(counts, tuple) or len(counts) != 3:
         raise TypeError(f"counts must be three integers (train, validation, test), {got(counts)}")
     need_positive(size=size, **{f"counts[{i}]": count for i, count in enumerate(counts)})
-    for name, value in {"upright": upright, "mirrored": mirrored, "textured": textured}.items():
-        need_instance(name, value, bool)
+    need_instance("upright", upright, bool)
+    need_instance("textured", textured, bool)
     need_integer("seed", seed, least=0)
     parts = []
     for number, (part, count) in enumerate(zip(TYPEFACES, counts, strict=True)):
@@ -96,9 +89,7 @@ def glyphs(
         atlas = glyph_atlas(kind, part, 2 * size)
         labels = torch.arange(count) % atlas.shape[1]
         labels = labels[torch.randperm(count, generator=generator)]
-        images = [
-            _draw(atlas, chunk, size, upright, mirrored, textured, generator) for chunk in labels.split(1000)
-        ]
+        images = [_draw(atlas, chunk, size, upright, textured, generator) for chunk in labels.split(1000)]
         parts.append(ImageSet(torch.cat(images), labels))
     return Splits(*parts)
 
@@ -111,14 +102,11 @@ def glyph_classes(kind: str = "capitals") -> tuple[str, ...]:
         ('FR', 'FR r90', 'FR r180', 'FR r270')
     """
     need_choice("kind", kind, tuple(GLYPH_KINDS))
-    if kind == "bdpq":
-        return tuple("bdpq")
     recipe, group = GLYPH_KINDS[kind], dihedral(4)
-    return tuple(
-        f"{letter}{recipe.partner}{' ' + group.element_name(pose) if pose else ''}"
-        for letter in recipe.letters
-        for pose in recipe.poses
-    )
+    if not recipe.partner:
+        return tuple(recipe.letters)
+    pair = recipe.letters + recipe.partner
+    return (pair, *(f"{pair} {group.element_name(turn)}" for turn in (1, 2, 3)))
 
 
 @lru_cache(maxsize=12)
@@ -151,18 +139,16 @@ def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label
                 _placed(group.transform(second, (turn + pose) % 4), size, 0, -cell // 2),
             )
             for turn in range(4)
-            for pose in recipe.poses
+            for pose in range(4)
         ]
         return torch.stack(pairs, dim=1).unflatten(1, (4, -1)).flatten(0, 1)
     if len(recipe.stabilizer) == 1:
-        drawings = letter_images(faces, recipe.letters, size)
-    else:
-        # One copy in the corner of the centre, or above or beside it, and its images under the stabiliser.
-        across = -cell // 2 if recipe.stabilizer == (0, 2) else -cell
-        down = -cell // 2 if recipe.stabilizer == (0, 4) else -cell
-        copy = _placed(letter_images(faces, recipe.letters, cell, 0.9), size, across, down)
-        drawings = torch.stack([group.transform(copy, g) for g in recipe.stabilizer]).amax(dim=0)
-    return torch.stack([group.transform(drawings, pose) for pose in recipe.poses], dim=2).flatten(1, 2)
+        return letter_images(faces, recipe.letters, size)
+    # One copy in the corner of the centre, or above or beside it, and its images under the stabiliser.
+    across = -cell // 2 if recipe.stabilizer == (0, 2) else -cell
+    down = -cell // 2 if recipe.stabilizer == (0, 4) else -cell
+    copy = _placed(letter_images(faces, recipe.letters, cell, 0.9), size, across, down)
+    return torch.stack([group.transform(copy, g) for g in recipe.stabilizer]).amax(dim=0)
 
 
 def _placed(cells: Tensor, size: int, across: int, down: int) -> Tensor:
@@ -176,7 +162,6 @@ def _draw(
     labels: Int64[Tensor, " batch"],
     size: int,
     upright: bool,
-    mirrored: bool,
     textured: bool,
     generator: torch.Generator,
 ) -> Float[Tensor, "batch 1 size size"]:
@@ -189,9 +174,8 @@ def _draw(
     variant = torch.randint(len(atlas), (count,), generator=generator)
     angle = uniform(-math.pi / 15, math.pi / 15) if upright else uniform(0, 2 * math.pi)
     step = 1 / uniform(0.85, 1.2)  # larger steps in the drawing make the letter smaller
-    flip = 1 - 2 * torch.randint(2, (count,), generator=generator) if mirrored else torch.ones(count)
     frame = torch.zeros(count, 2, 3)
-    frame[:, 0, 0], frame[:, 0, 1] = flip * step * angle.cos(), -flip * step * angle.sin()
+    frame[:, 0, 0], frame[:, 0, 1] = step * angle.cos(), -step * angle.sin()
     frame[:, 1, 0], frame[:, 1, 1] = step * angle.sin(), step * angle.cos()
     frame[:, :, 2] = uniform(-0.15, 0.15, 2)
     grid = F.affine_grid(frame, [count, 1, 2 * size, 2 * size], align_corners=False)

@@ -6,6 +6,7 @@ import math
 
 import torch
 from jaxtyping import Float
+from scipy.optimize import brentq
 from torch import Tensor
 
 from eqssl_edu.contrastive import SIMILARITIES, orbit_distance, orbit_similarity
@@ -93,7 +94,5 @@ def matched_temperature(
     # Up to rounding (1e-9) every image may be the same, for the plain similarity or for this kind.
     if not (wanted * temperature > 1e-9 and gap(kind, low) > wanted > gap(kind, high)):
         return math.nan
-    while high / low > 1 + 1e-9:  # the gap falls as t grows
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if gap(kind, middle) > wanted else (low, middle)
-    return math.sqrt(low * high)
+    # The gap falls as t grows.
+    return math.exp(brentq(lambda log: gap(kind, math.exp(log)) - wanted, math.log(low), math.log(high)))
