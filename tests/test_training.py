@@ -130,18 +130,11 @@ def test_two_models_share_the_draws_even_when_one_draws_more():
             return output
 
     modest, greedy = TinyTask(), Greedy()
+    before = torch.get_rng_state()
     pretrainer(modest).fit()
     pretrainer(greedy).fit()
     assert torch.equal(torch.stack(modest.seen), torch.stack(greedy.seen))
-
-
-def test_the_global_generator_is_left_alone():
-    model = TinyTask()  # the layers of PyTorch draw their first weights from the global generator
-    before = torch.get_rng_state()
-    run = pretrainer(model)
-    run.fit()
-    copy.deepcopy(run.state_dict())
-    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.get_rng_state(), before)  # the global generator is left alone
 
 
 # Before the first step, in an epoch and at its end; read at every step, and at every second step.
@@ -323,9 +316,3 @@ def test_a_run_says_nothing_of_its_precision(caplog):
     assert caplog.text == ""
     Fabric(precision="bf16-mixed", accelerator="cpu")
     assert "bfloat16 Automatic Mixed Precision" in caplog.text
-
-
-def test_double_precision_stays_double():
-    run = pretrainer(TinyTask(torch.float64), images=images().double())
-    run.fit()
-    assert run.model.linear.weight.dtype == torch.float64

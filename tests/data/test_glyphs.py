@@ -33,12 +33,6 @@ def standard():
 # -- typefaces -----------------------------------------------------------------------------------------------------
 
 
-def test_about_twenty_typefaces_and_no_face_in_two_parts():
-    faces = [face for part in TYPEFACES.values() for face in part]
-    assert len(faces) == len(set(faces)) == 22
-    assert set(TYPEFACES) == {"train", "validation", "test"}
-
-
 def test_letters_are_centred_and_of_one_size():
     pictures = letter_images(TYPEFACES["test"], "AIlg", 40)
     assert pictures.shape == (4, 4, 40, 40)
@@ -52,7 +46,7 @@ def test_letters_are_centred_and_of_one_size():
         assert abs(longer - 0.7 * 40) <= 2
 
 
-def test_every_face_draws_its_own_letters():
+def test_22_faces_in_disjoint_parts_draw_their_own_letters():
     pictures = letter_images(sum(TYPEFACES.values(), ()), "G", 32)[:, 0].flatten(1)
     assert (torch.cdist(pictures, pictures) + 100 * torch.eye(22)).min() > 0.5
 

@@ -119,12 +119,10 @@ def test_rank_me_is_the_exponential_of_an_entropy():
     assert rank_me(torch.zeros(3, 2)) == 0
 
 
-def test_no_gradients_are_kept_and_half_precision_is_read():
+def test_half_precision_is_read():
     group = cyclic(4)
-    z = features(group, 20).requires_grad_()
-    full = orbit_collapse(group, z)
-    assert all(isinstance(value, float) for value in full)
-    half = orbit_collapse(group, z.detach().bfloat16())
+    z = features(group, 20)
+    full, half = orbit_collapse(group, z.requires_grad_()), orbit_collapse(group, z.detach().bfloat16())
     assert abs(full.orbit_spread - half.orbit_spread) < 0.02 and abs(full.rank - half.rank) < 0.1
 
 
