@@ -215,16 +215,15 @@ class Widened(nn.Module):
 
     def forward(self, pictures):
         flat = pictures.flatten(1)
-        faint = 1e-3 * flat[:, :40] + 7
+        faint = 1e-3 * flat[:, :36] + 7
         return torch.cat([flat[:, 36:45].sum(1, True), flat[:, 4::9].sum(1, True), faint], 1)[:, :, None]
 
 
 def test_probes_read_the_first_principal_components_of_the_training_features():
-    """One component is as good as all: the widest direction, which tells wide bars from tall ones."""
+    """One component is as good as all: the widest one of the training images, whatever the test images do."""
     splits = Splits(*(bars(count, seed) for seed, count in enumerate((120, 40, 80))))
-    assert probe_orientations(Widened(), splits, C4, 1).upright == 1.0
-    turned = splits._replace(test=splits.test._replace(images=C4.transform(splits.test.images, 1)))
-    assert probe_orientations(Widened(), turned, C4, 1).upright == 0.0  # the test images have no say in it
+    splits.test.images[:, 0, 0, 0] = 1e6 * torch.rand(80, generator=torch.Generator().manual_seed(0))
+    assert probe_orientations(Widened(), splits, cyclic(1), 1).upright == 1.0
 
 
 def test_nearest_orbits_see_relative_orientations_that_pooling_has_lost():
