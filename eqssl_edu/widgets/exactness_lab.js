@@ -44,7 +44,11 @@ function buildLab({ facts, ask }) {
 function makeHatch(kind, angle) {
   const id = `eqssl-hatch-${Math.random().toString(36).slice(2)}`;
   const tile = { width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: `rotate(${angle})` };
-  return makeSvg("pattern", { id, ...tile }, makeSvg(`rect.eqssl-lab-hatch-${kind}`, { width: 3, height: 7 }));
+  return makeSvg(
+    "pattern",
+    { id, ...tile },
+    makeSvg(`rect.eqssl-lab-hatch-${kind}`, { width: 3, height: 7 }),
+  );
 }
 
 /** One square: the image, the zeros around it, the windows; with the turn also where they have gone. */
