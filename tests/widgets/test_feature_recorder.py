@@ -5,7 +5,6 @@ import threading
 
 import pytest
 import torch
-from elsewhere import needs_gpu
 from torch import nn
 
 from eqssl_edu.encoders import GroupCNN, GroupResNet
@@ -250,13 +249,3 @@ def test_what_comes_behind_the_layer_is_not_run():
     recorder = FeatureRecorder(nn.Sequential(plain(), Head()), IMAGE)
     recorder.maps(IMAGE[None], "0.4")
     assert Head.runs == 1  # the run that found the layers
-
-
-@needs_gpu
-def test_on_a_gpu():
-    model = plain()
-    expected = FeatureRecorder(model, IMAGE).maps(IMAGE[None], "4")
-    recorder = FeatureRecorder(model, IMAGE)
-    model.cuda()
-    maps = recorder.maps(IMAGE[None], "4")
-    assert maps.is_cuda and torch.allclose(maps.cpu(), expected, atol=1e-4)

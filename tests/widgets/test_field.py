@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from elsewhere import needs_gpu
 from test_feature_recorder import escnn_network
 from torch import nn
 
@@ -224,19 +223,6 @@ def test_a_module_of_escnn():
     assert len(explorer.values["panels"][0]["columns"]) == 8
     explorer.set_state(angle=45)
     assert explorer.errors()["D4 network"] > 0.05
-
-
-@needs_gpu
-@pytest.mark.parametrize(
-    "image", [IMAGE, IMAGE.cuda() if torch.cuda.is_available() else IMAGE], ids=["CPU", "GPU"]
-)
-def test_a_network_on_the_gpu(image):
-    explorer = FieldExplorer(encoder().cuda(), image)
-    explorer.set_state(angle=90, stabilised=True)
-    assert explorer.errors()["C4 network"] < 1e-3  # convolutions may round to TF32 there
-    explorer.set_state(source="digits")
-    explorer.refine()
-    assert explorer.curve["angles"]
 
 
 def test_names():

@@ -11,7 +11,7 @@ from torch import nn
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.widgets import KernelExplorer
-from eqssl_edu.widgets.kernel import default_image, round_up
+from eqssl_edu.widgets.kernel import default_image
 
 KINDS = [LiftingConv2d, GroupConv2d]
 over_kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -185,12 +185,6 @@ def test_colours_reach_as_far_as_the_weights():
     assert explorer.values["reach"] == reach  # a hand that stays on the scale does not change it
     explorer.set_state(kernel=[30.0, *[0.0] * 8])
     assert explorer.values["reach"] == 50
-
-
-def test_round_up():
-    for value in (0.001, 0.13, 0.5, 1.0, 1.01, 4.0, 70.0):
-        assert value <= round_up(value) * (1 + 1e-9) <= 2.5 * value * (1 + 1e-6)
-    assert round_up(0.0) == 1
 
 
 # -- the widget ----------------------------------------------------------------------------------------------
