@@ -35,7 +35,7 @@ class ByHand(Explorer):
         ('<b>25</b>', '25')
     """
 
-    _esm, _css = front_end("shared/controls", "by_hand")
+    _esm, _css = front_end("by_hand")
 
     def __init__(
         self, draw: Callable[..., str], start: dict[str, Any] | None = None, **choices: range | Sequence[Any]

@@ -58,7 +58,7 @@ class LiveTraining(anywidget.AnyWidget):
         TypeError, ValueError: when ``runs`` holds no runs, or ``readouts`` is no function.
     """
 
-    _esm, _css = front_end("shared/controls", "shared/chart", "dashboard")
+    _esm, _css = front_end("shared/chart", "dashboard")
     facts = traitlets.Dict().tag(sync=True)  # what does not change: title, names, lengths, levels, device
     values = traitlets.Dict().tag(sync=True)  # status, progress and curves
     measured = traitlets.Dict().tag(sync=True)  # the readouts: sent when they are taken, not with each update

@@ -137,7 +137,7 @@ class EmbeddingExplorer(Explorer):
         True
     """
 
-    _esm, _css = front_end("shared/controls", "embedding")
+    _esm, _css = front_end("embedding")
 
     def __init__(
         self,

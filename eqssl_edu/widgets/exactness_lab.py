@@ -105,7 +105,7 @@ class ExactnessLab(Explorer):
         (False, [15, 17])
     """
 
-    _esm, _css = front_end("shared/controls", "exactness_lab")
+    _esm, _css = front_end("exactness_lab")
 
     def __init__(
         self, size: int = 16, kernel_size: int = 3, stride: int = 2, padding: int = 1, rule: bool = True

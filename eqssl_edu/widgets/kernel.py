@@ -134,7 +134,7 @@ class KernelExplorer(Explorer):
         [1.0, 2.0, 1.0]
     """
 
-    _esm, _css = front_end("shared/controls", "kernel")
+    _esm, _css = front_end("kernel")
 
     def __init__(self, layer: Layer, image: Float[Tensor, "*axes"] | None = None) -> None:
         need_instance("layer", layer, (LiftingConv2d, GroupConv2d))

@@ -144,7 +144,7 @@ class LabelActionExplorer(Explorer):
         {'conjugation': True, 'left': False, 'trivial': False}
     """
 
-    _esm, _css = front_end("shared/controls", "label_action")
+    _esm, _css = front_end("label_action")
 
     def __init__(
         self,

@@ -112,7 +112,7 @@ class OrbitExplorer(Explorer):
         (4, (0, 4))
     """
 
-    _esm, _css = front_end("shared/controls", "orbit")
+    _esm, _css = front_end("orbit")
 
     def __init__(
         self, group: FiniteGroup, picture: str | Float[Tensor, "channel height width"] = "A"

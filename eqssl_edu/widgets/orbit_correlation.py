@@ -193,7 +193,7 @@ class OrbitCorrelationExplorer(Explorer):
         True
     """
 
-    _esm, _css = front_end("shared/controls", "orbit_correlation")
+    _esm, _css = front_end("orbit_correlation")
 
     def __init__(
         self,

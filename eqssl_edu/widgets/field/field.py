@@ -76,7 +76,7 @@ class FieldExplorer(FieldPage, Explorer):
         True
     """
 
-    _esm, _css = front_end("shared/controls", "shared/chart", "shared/picture_source", "field/field")
+    _esm, _css = front_end("shared/chart", "shared/picture_source", "field/field")
     free = ("animate",)
 
     # The error against the angle as far as known: {"angles": [...], "errors": [[...] for each network]}.

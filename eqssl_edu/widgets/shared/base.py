@@ -40,9 +40,9 @@ RAISE_ERRORS = os.environ.get("EQSSL_EDU_RAISE_ERRORS") == "1"
 def front_end(*names: str) -> tuple[str, str]:
     """The JavaScript module and the style sheet of an explorer: what all explorers share, then the named files.
 
-    ``front_end("shared/controls", "orbit")`` ends with ``orbit.js`` and ``orbit.css``.
+    ``front_end("shared/chart", "dashboard")`` ends with ``dashboard.js`` and ``dashboard.css``.
     """
-    paths = [FOLDER / name for name in ("shared/base", *names)]
+    paths = [FOLDER / name for name in ("shared/base", "shared/controls", *names)]
     module, sheet = ("".join(p.with_suffix(end).read_text("utf-8") for p in paths) for end in (".js", ".css"))
     return f"const COLOURS = {json.dumps(COLOURS)};\n{module}", sheet
 
@@ -69,7 +69,7 @@ class Explorer(anywidget.AnyWidget):
     """Base of the explorers: a plain state in, a picture and a sentence out.
 
     A subclass says what a state can be (``choices``, ``check``) and what it looks like (``show``), and names its
-    files: ``_esm, _css = front_end("shared/controls", "orbit")``.
+    files: ``_esm, _css = front_end("orbit")``.
 
     Arguments:
         facts: what never changes (names, choices, limits), for the front end.
