@@ -38,11 +38,12 @@ function buildKernel({ facts, hand, ask }) {
   return { controls, body, paint };
 }
 
-/** A colour of the diverging map, and an ink that is readable on it. */
+/** A colour of the diverging map, and the ink that is read best on it, by its relative luminance. */
 function weightColour(value, reach) {
   const colour = colourTable.diverging[toBytes([value], -reach, reach)[0]];
-  const [r, g, b] = [colour & 255, (colour >> 8) & 255, (colour >> 16) & 255];
-  return { background: `rgb(${r} ${g} ${b})`, color: 0.3 * r + 0.59 * g + 0.11 * b > 130 ? "#111" : "#fff" };
+  const rgb = [0, 8, 16].map((shift) => (colour >> shift) & 255);
+  const light = [0.2126, 0.7152, 0.0722].reduce((sum, part, i) => sum + part * (rgb[i] / 255) ** 2.2, 0);
+  return { background: `rgb(${rgb.join(" ")})`, color: light > 0.18 ? "#000" : "#fff" };
 }
 
 /** Lay a square frame over a picture of this side; all in its pixels. */
@@ -114,7 +115,6 @@ function makeFilter({ lifting, names, kernel_size: k, editable }, hand, held, ch
     ? "Drag a weight up or down. Keys: ↑ ↓ change it, ← → go to the next, 0 clears it. The layer itself is changed."
     : "This page shows one filter as it was.";
   const part = makePart("The filter", title, note, make(".eqssl-kernel-filter", ...planes), scale);
-  part.dataset.editable = editable;
   hold(0);
   return Object.assign(part, { paint });
 }
