@@ -13,8 +13,7 @@ function buildLab({ facts, ask }) {
   const turned = makeDrawing("Image turned by 90°", "Dots: what it reads. Rings: what it should read.");
   const verdict = make("span.eqssl-verdict");
   const measured = make("b.eqssl-digits");
-  const matched = make("p");
-  const law = makeLaw(ask);
+  const [matched, law] = [make("p"), makeLaw(ask)];
   const key = (kind, text) => [make(`span.eqssl-lab-key.eqssl-lab-key-${kind}`), text];
   const legend = makeLegend([
     key("dot", "centre of a window that the layer reads"),
@@ -44,11 +43,8 @@ function buildLab({ facts, ask }) {
 function makeHatch(kind, angle) {
   const id = `eqssl-hatch-${Math.random().toString(36).slice(2)}`;
   const tile = { width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: `rotate(${angle})` };
-  return makeSvg(
-    "pattern",
-    { id, ...tile },
-    makeSvg(`rect.eqssl-lab-hatch-${kind}`, { width: 3, height: 7 }),
-  );
+  const stripes = makeSvg(`rect.eqssl-lab-hatch-${kind}`, { width: 3, height: 7 });
+  return makeSvg("pattern", { id, ...tile }, stripes);
 }
 
 /** One square: the image, the zeros around it, the windows; with the turn also where they have gone. */
