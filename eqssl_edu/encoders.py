@@ -9,8 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from eqssl_edu.errors import got, need_choice, need_instance, need_positive, need_shape, need_widths
-from eqssl_edu.groups import FiniteGroup, cyclic, need_exact
+from eqssl_edu.errors import (
+    got,
+    need_choice,
+    need_exact,
+    need_instance,
+    need_positive,
+    need_shape,
+    need_widths,
+)
+from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers import (
     GroupBatchNorm2d,
     GroupConv2d,

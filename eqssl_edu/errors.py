@@ -6,18 +6,24 @@ import math
 import operator
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 __all__ = [
     "got",
     "need_choice",
+    "need_elements",
+    "need_exact",
+    "need_grid",
     "need_instance",
     "need_integer",
     "need_integers",
     "need_number",
     "need_positive",
+    "need_regular",
     "need_shape",
     "need_widths",
 ]
@@ -116,3 +122,53 @@ def need_widths(name: str, widths: object, least: int = 1) -> None:
         raise ValueError(f"{name} must be a sequence of at least {least} widths, {got(widths)}")
     for width in widths:
         need_integer(name, width, least=1)
+
+
+# -- what takes a group (a FiniteGroup; this module is below it) ------------------------------------------------
+
+
+def need_exact(group: Any) -> None:
+    """Raise unless every element of the group maps a pixel grid to itself."""
+    if not hasattr(group, "exact_on_grid"):
+        raise TypeError(f"group must be a FiniteGroup, {got(group)}")
+    if not group.exact_on_grid:
+        raise ValueError(
+            f"group must map the pixel grid to itself (C1, C2, C4, D1, D2, D4; eqssl_edu.steerable has encoders "
+            f"for the others), got {group.name}"
+        )
+
+
+def need_regular(features: Tensor, group: Any, channels: int | None, grid: bool) -> None:
+    """Raise unless ``features`` are regular features (or maps) of this group, with so many channels."""
+    shape = ("B", channels or "C", group.order, *("H", "W")[: 2 * grid])
+    need_shape("maps" if grid else "features", features, *shape)
+
+
+def need_elements(
+    group: Any, g: int | Tensor, batch: Tensor, name: str, own_axes: int
+) -> int | Int64[Tensor, " samples"]:
+    """One element as an int, or a LongTensor with one per sample of a batch: it has an axis more than a sample."""
+    if not isinstance(g, Tensor) or not g.ndim:
+        return need_integer("g", g, 0, group.order - 1)
+    need_integers("g", g, below=group.order)
+    if batch.ndim <= own_axes or g.shape != batch.shape[:1]:
+        raise ValueError(f"g must hold one element per sample of {name}, {got(g)} for {tuple(batch.shape)}")
+    return g
+
+
+def need_grid(group: Any, g: int | Tensor, images: Tensor, name: str, own_axes: int) -> int | Tensor:
+    """``need_elements``; ValueError unless each of them maps the pixels of these images to pixels."""
+    g = need_elements(group, g, images, name, own_axes)
+    height, width = images.shape[-2:]
+    for element in [] if group.exact_on_grid and height == width else torch.as_tensor(g).flatten().tolist():
+        turn = group.degrees(element)
+        if turn % 90:
+            raise ValueError(
+                f"g = {element} of {group.name} turns by {turn:g} degrees, which does not map the pixel grid to "
+                f"itself; use rotate(images, degrees) for an approximation"
+            )
+        if turn % 180 and height != width:
+            raise ValueError(
+                f"images must be square for a rotation by {turn:g} degrees, got {height} x {width}"
+            )
+    return g

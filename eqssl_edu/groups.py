@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_integer, need_integers, need_shape
+from eqssl_edu.errors import got, need_elements, need_grid, need_instance, need_integer, need_shape
 from eqssl_edu.tables import table
 
 __all__ = [
@@ -118,8 +118,8 @@ class FiniteGroup:
 
     def element_name(self, g: int) -> str:
         """A short name: ``e``, ``r90``, ``m`` (the flip of the last axis), ``r90 m`` ..."""
-        g = need_integer("g", g, 0, self.order - 1)
-        turn = f"r{self.degrees(g):g}" if g % self.rotations else ""
+        degrees = self.degrees(g)
+        turn = f"r{degrees:g}" if degrees else ""
         flip = "m" if g >= self.rotations else ""
         return " ".join(filter(None, [turn, flip])) or "e"
 
@@ -133,29 +133,32 @@ class FiniteGroup:
 
     def generate(self, generators: Iterable[int]) -> tuple[int, ...]:
         """The smallest subgroup that contains ``generators``, as a sorted tuple."""
-        need_instance("generators", generators, Iterable)
-        generators = [need_integer("generators", g, 0, self.order - 1) for g in generators]
+        return self._closure("generators", generators)[1]
+
+    def subgroup(self, elements: Iterable[int]) -> tuple[int, ...]:
+        """These elements as a sorted tuple; ValueError unless they are closed under the product."""
+        given, closed = self._closure("subgroup", elements)
+        if len(given) != len(closed):
+            raise ValueError(
+                f"subgroup must be a subgroup of {self.name} (it holds 0 and all products), {got(elements)}; "
+                f"see {self!r}.subgroups()"
+            )
+        return closed
+
+    def _closure(self, name: str, elements: Iterable[int]) -> tuple[set[int], tuple[int, ...]]:
+        """The elements that were given, and all their products in order."""
+        need_instance(name, elements, Iterable)
+        given = {need_integer(name, g, 0, self.order - 1) for g in elements}
         product = self._rows
         found, new = {0}, {0}
         while new:
-            new = {product[g][h] for g in generators for h in new} - found
+            new = {product[g][h] for g in given for h in new} - found
             found |= new
-        return tuple(sorted(found))
-
-    def check_subgroup(self, subgroup: Iterable[int]) -> tuple[int, ...]:
-        """``subgroup`` as a sorted tuple; ValueError unless it is closed under the product."""
-        need_instance("subgroup", subgroup, Iterable)
-        wanted = tuple(sorted({need_integer("subgroup", g, 0, self.order - 1) for g in subgroup}))
-        if not wanted or self.generate(wanted) != wanted:
-            raise ValueError(
-                f"subgroup must be a subgroup of {self.name} (it holds 0 and all products), {got(subgroup)}; "
-                f"see {self!r}.subgroups()"
-            )
-        return wanted
+        return given, tuple(sorted(found))
 
     def left_cosets(self, subgroup: Sequence[int]) -> list[tuple[int, ...]]:
         """The left cosets gH of a subgroup H, each as a sorted tuple, H itself first."""
-        subgroup = self.check_subgroup(subgroup)
+        subgroup = self.subgroup(subgroup)
         cosets = {tuple(sorted(self.product[g, list(subgroup)].tolist())) for g in self.elements}
         return sorted(cosets)
 
@@ -181,9 +184,7 @@ class FiniteGroup:
             g: one element, or one element per sample of the first axis.
         """
         need_shape("images", images, "...", "H", "W")
-        g = need_elements(self, g, images, "images", own_axes=2)
-        _need_grid(self, g, images)
-        return self._turned(images, g)
+        return self._turned(images, need_grid(self, g, images, "images", own_axes=2))
 
     def transform_features(
         self, z: Shaped[Tensor, "*batch group"], g: int | Int64[Tensor, " samples"]
@@ -207,8 +208,7 @@ class FiniteGroup:
             g: one element, or one element per sample of the first axis.
         """
         need_shape("maps", maps, "...", self.order, "H", "W")
-        g = need_elements(self, g, maps, "maps", own_axes=3)
-        _need_grid(self, g, maps)
+        g = need_grid(self, g, maps, "maps", own_axes=3)
         return self._shifted(self._turned(maps, g), g, -3)
 
     def _turned(self, images: Tensor, g: int | Tensor) -> Tensor:
@@ -279,52 +279,6 @@ def random_elements(
 ) -> Int64[Tensor, " batch"]:
     """One element per image, uniform, on the images' device (drawn where the generator lives)."""
     return random_integers(group.order, images, generator)
-
-
-def need_exact(group: FiniteGroup) -> None:
-    """Raise unless every element of the group maps a pixel grid to itself."""
-    need_instance("group", group, FiniteGroup)
-    if not group.exact_on_grid:
-        raise ValueError(
-            f"group must map the pixel grid to itself (C1, C2, C4, D1, D2, D4; eqssl_edu.steerable has encoders "
-            f"for the others), got {group.name}"
-        )
-
-
-def need_regular(features: Tensor, group: FiniteGroup, channels: int | None, grid: bool) -> None:
-    """Raise unless ``features`` are regular features (or maps) of this group, with so many channels."""
-    shape = ("B", channels or "C", group.order, *("H", "W")[: 2 * grid])
-    need_shape("maps" if grid else "features", features, *shape)
-
-
-def need_elements(
-    group: FiniteGroup, g: int | Tensor, batch: Tensor, name: str, own_axes: int
-) -> int | Int64[Tensor, " samples"]:
-    """One element as an int, or a LongTensor with one per sample of a batch: it has an axis more than a sample."""
-    if not isinstance(g, Tensor) or not g.ndim:
-        return need_integer("g", g, 0, group.order - 1)
-    need_integers("g", g, below=group.order)
-    if batch.ndim <= own_axes or g.shape != batch.shape[:1]:
-        raise ValueError(f"g must hold one element per sample of {name}, {got(g)} for {tuple(batch.shape)}")
-    return g
-
-
-def _need_grid(group: FiniteGroup, g: int | Tensor, images: Tensor) -> None:
-    """Raise ValueError unless g, one element or many, maps the pixels of these images to pixels."""
-    height, width = images.shape[-2:]
-    if group.exact_on_grid and height == width:
-        return
-    for element in g.tolist() if isinstance(g, Tensor) else [g]:
-        turn = group.degrees(element)
-        if turn % 90:
-            raise ValueError(
-                f"g = {element} of {group.name} turns by {turn:g} degrees, which does not map the pixel grid to "
-                f"itself; use rotate(images, degrees) for an approximation"
-            )
-        if turn % 180 and height != width:
-            raise ValueError(
-                f"images must be square for a rotation by {turn:g} degrees, got {height} x {width}"
-            )
 
 
 @lru_cache(maxsize=256)

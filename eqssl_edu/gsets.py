@@ -9,8 +9,17 @@ import torch
 from jaxtyping import Int64, Num
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_integer, need_integers, need_shape
-from eqssl_edu.groups import FiniteGroup, need_elements, need_exact
+from eqssl_edu.errors import (
+    got,
+    need_choice,
+    need_elements,
+    need_exact,
+    need_instance,
+    need_integer,
+    need_integers,
+    need_shape,
+)
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.permutations import action_table, choose, positions_on_grid
 from eqssl_edu.tables import table
 
@@ -52,10 +61,10 @@ class GSet:
         broken = (action[group.product] != action[:, action]).nonzero()
         if len(broken):
             g, h, label = broken[0].tolist()
+            left, right = int(action[group.product[g, h], label]), int(action[g, action[h, label]])
             raise ValueError(
                 f"action must be an action of {group.name}: (gh).l must equal g.(h.l), but for g = {g}, "
-                f"h = {h}, l = {label} it got {int(action[group.product[g, h], label])} and "
-                f"{int(action[g, action[h, label]])}"
+                f"h = {h}, l = {label} it got {left} and {right}"
             )
         self.group, self.action, self.size = group, action, size
         need_instance("names", names, (Iterable, type(None)))
@@ -109,10 +118,9 @@ class GSet:
         self, g: int | Int64[Tensor, " samples"], labels: Int64[Tensor, " samples"]
     ) -> Int64[Tensor, " samples"]:
         """g.l for each label; g is one element, or one element per label."""
+        need_shape("labels", labels, "B")
         need_integers("labels", labels, below=self.size)
         g = need_elements(self.group, g, labels, "labels", own_axes=0)
-        if isinstance(g, Tensor):
-            need_shape("labels", labels, "B")
         return self.action.to(labels.device)[g, labels]
 
     def transform(self, outputs: Num[Tensor, "*batch size"], g: int) -> Num[Tensor, "*batch size"]:
@@ -171,7 +179,12 @@ class GSet:
     @classmethod
     @table
     def jigsaw(
-        cls, group: FiniteGroup, n: int, action: str = "conjugation", count: int | None = None
+        cls,
+        group: FiniteGroup,
+        n: int,
+        action: str = "conjugation",
+        count: int | None = None,
+        min_distance: int | None = None,
     ) -> GSet:
         r"""Permutations of the n x n tiles of an image; ``.permutations`` holds them, LongTensor (size, n*n).
 
@@ -183,8 +196,10 @@ class GSet:
             n: 2 (all 24 permutations are taken if nothing else is said) or 3 (362,880: choose some).
             action: "conjugation", "left" or "trivial".
             count: take whole orbits, far apart in Hamming distance, until there are at least so many labels.
+            min_distance: take only orbits whose members differ from each other, and from all that was taken,
+                in at least so many positions.
         """
-        permutations = choose(group, n, action, count)
+        permutations = choose(group, n, action, count, min_distance)
         names = ["".join(map(str, permutation)) for permutation in permutations.tolist()]
         labels = cls(group, action_table(group, n, action, permutations), names)
         labels.permutations = permutations
@@ -193,7 +208,6 @@ class GSet:
     def times(self, other: GSet) -> GSet:
         """The product set with g.(l, m) = (g.l, g.m); the pair (l, m) is label ``l * other.size + m``."""
         need_instance("other", other, GSet)
-        if self.group != other.group:
-            raise ValueError(f"other must be a set of {self.group.name}, got a set of {other.group.name}")
+        need_choice("other.group", other.group, [self.group])
         action = (self.action[:, :, None] * other.size + other.action[:, None, :]).flatten(1)
         return GSet(self.group, action, [f"{a}; {b}" for a in self.names for b in other.names])

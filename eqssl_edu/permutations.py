@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_choice, need_integer, need_integers, need_shape
-from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.errors import got, need_choice, need_exact, need_integer, need_integers, need_shape
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.tables import table
 
 __all__ = ["ACTIONS", "action_table", "choose", "move", "positions_on_grid"]
@@ -58,7 +58,9 @@ def action_table(
     return torch.stack(rows)
 
 
-def choose(group: FiniteGroup, n: int, action: str, count: int | None) -> Int64[Tensor, "count tiles"]:
+def choose(
+    group: FiniteGroup, n: int, action: str, count: int | None = None, min_distance: int | None = None
+) -> Int64[Tensor, "count tiles"]:
     """Whole orbits of permutations, each the farthest from those taken before (greedy max-min distance).
 
     The Hamming distance does not change when both permutations are moved by g, on either side. So the
@@ -67,11 +69,12 @@ def choose(group: FiniteGroup, n: int, action: str, count: int | None) -> Int64[
     need_choice("n", n, (2, 3))
     candidates = _all_permutations(n * n)
     _need_action(group, n, action, candidates)
-    if count is None:
+    if count is None and min_distance is None:
         if n == 2:
             return candidates.clone()  # the table is cached
-        raise ValueError("count must be given for n = 3: there are 362,880 permutations")
-    count = need_integer("count", count, 1, len(candidates))
+        raise ValueError("count must be given, or min_distance, for n = 3: there are 362,880 permutations")
+    wanted = len(candidates) if count is None else need_integer("count", count, 1, len(candidates))
+    apart = 1 if min_distance is None else need_integer("min_distance", min_distance, least=1)
     orbit = torch.stack([_moved(group, n, action, g, candidates) for g in group.elements])
     codes = _code(orbit)
     representative = codes[0] == codes.amin(dim=0)
@@ -80,11 +83,14 @@ def choose(group: FiniteGroup, n: int, action: str, count: int | None) -> Int64[
     distance = (orbit != candidates).sum(dim=2)
     nearest = torch.where(codes == codes[0], n * n, distance).amin(dim=0)
     taken: list[Tensor] = []
-    while sum(map(len, taken)) < count:
+    while sum(map(len, taken)) < wanted and nearest.max() >= apart:
         members = orbit[:, int(nearest.argmax())].unique(dim=0)
         taken.append(members)
         for member in members:  # its own orbit is 0 away from now on, and is not taken again
             nearest = torch.minimum(nearest, (candidates != member).sum(dim=1))
+    total = sum(map(len, taken))
+    if not total or total < (count or 0):
+        raise ValueError(f"min_distance = {min_distance} leaves {total} labels in whole orbits, {got(count)}")
     return torch.cat(taken)
 
 

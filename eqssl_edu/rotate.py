@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, need_number, need_shape
+from eqssl_edu.errors import got, need_integer, need_number, need_shape
 from eqssl_edu.tables import table
 
 __all__ = ["disc_mask", "rotate"]
@@ -38,9 +38,7 @@ def rotate(
     precision = torch.promote_types(images.dtype, torch.float32)
     if isinstance(degrees, Tensor):
         if images.ndim < 3 or degrees.shape != images.shape[:1] or not degrees.isfinite().all():
-            raise ValueError(
-                f"degrees must hold one finite angle per sample of the images, got {degrees.tolist()}"
-            )
+            raise ValueError(f"degrees must hold one finite angle per sample of the images, {got(degrees)}")
         degrees = degrees.to(images.device, precision) % 360
         flat = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
     else:

@@ -67,7 +67,7 @@ def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
         1.0
     """
     need_instance("labels", labels, GSet)
-    symmetry = labels.group.check_subgroup(symmetry)
+    symmetry = labels.group.subgroup(symmetry)
     label = need_integer("label", label, 0, labels.size - 1)
     size = len(labels.action[list(symmetry), label].unique())
     return Floor(torch.tensor(float(size)).double().log().item(), 1 / size)
@@ -151,7 +151,7 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     group, size = true_labels.group, true_labels.size
     need_choice("assumed_labels.group", getattr(assumed_labels, "group", None), [group])
     need_choice("assumed_labels.size", assumed_labels.size, [size])
-    symmetry = torch.tensor(group.check_subgroup(data_symmetry))
+    symmetry = torch.tensor(group.subgroup(data_symmetry))
     before = true_labels.action[group.inverse[symmetry]]  # [h, m] = h^-1 . m
     answers = assumed_labels.action[symmetry[:, None], before]  # [h, m] = h * (h^-1 . m)
     probability = torch.zeros(size, size, dtype=torch.float64)  # [m, l']

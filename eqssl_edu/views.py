@@ -15,8 +15,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.data.textures import textures
-from eqssl_edu.errors import need_instance, need_number, need_shape
-from eqssl_edu.groups import FiniteGroup, need_exact, random_elements
+from eqssl_edu.errors import need_exact, need_instance, need_number, need_shape
+from eqssl_edu.groups import FiniteGroup, random_elements
 
 __all__ = ["RandomView", "View"]
 

@@ -15,7 +15,8 @@ from eqssl_edu.encoders import (
     count_parameters,
     matched_cnn,
 )
-from eqssl_edu.groups import FiniteGroup, cyclic, dihedral, need_exact
+from eqssl_edu.errors import need_exact
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import (
     FlatMLP,
@@ -71,7 +72,7 @@ REFUSED = {
         ("generators", lambda: C4.generate(1)),
         ("generators", lambda: C4.generate([4])),
         ("subgroup", lambda: C4.left_cosets(2)),
-        ("subgroup", lambda: C4.check_subgroup([0, 1])),
+        ("subgroup", lambda: C4.subgroup([0, 1])),
         ("group", lambda: need_exact("C4")),
     ],
     "rotate": [
@@ -117,7 +118,7 @@ REFUSED = {
         ("outputs", lambda: R4.transform([1.0], 1)),
         ("g", lambda: R4.transform(ones(4), -1)),
         ("other", lambda: R4.times(C4)),
-        ("other", lambda: R4.times(GSet.regular(D4))),
+        ("other.group", lambda: R4.times(GSet.regular(D4))),
     ],
     "permutations": [
         ("n", lambda: GSet.jigsaw(C4, 4)),
@@ -129,6 +130,8 @@ REFUSED = {
         ("count", lambda: GSet.jigsaw(C4, 3, count=0)),
         ("count", lambda: GSet.jigsaw(C4, 3, count=2.5)),
         ("count", lambda: GSet.jigsaw(C4, 2, count=25)),
+        ("min_distance", lambda: GSet.jigsaw(C4, 2, min_distance=0)),
+        ("min_distance", lambda: GSet.jigsaw(C4, 2, min_distance=5)),
         ("action", lambda: jigsaw.move(C4, 2, "up", 1, FOUR)),
         ("g", lambda: jigsaw.move(C4, 2, "left", 4, FOUR)),
         ("permutations", lambda: jigsaw.move(C4, 2, "left", 1, [[0]])),

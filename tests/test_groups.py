@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqssl_edu.groups import FiniteGroup, cyclic, dihedral, need_exact
+from eqssl_edu.errors import need_exact
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
 GROUPS = [cyclic(1), cyclic(4), cyclic(9), dihedral(1), dihedral(3), dihedral(4), dihedral(6)]
 ON_GRID = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
@@ -393,13 +394,13 @@ def test_conjugacy_classes(group):
     assert len(classes) == (number if group.reflections else n)
 
 
-def test_generate_and_check_subgroup():
+def test_generate_and_subgroup():
     group = dihedral(4)
     assert group.generate([1]) == (0, 1, 2, 3)
     assert group.generate([5]) == (0, 5)
     assert group.generate([1, 4]) == tuple(group.elements)
     assert group.generate([]) == (0,)
-    assert group.check_subgroup([7, 0, 2, 5]) == (0, 2, 5, 7)
+    assert group.subgroup([7, 0, 2, 5]) == (0, 2, 5, 7)
     for wrong in ([], [1, 2], [0, 1], [4, 0, 5]):
         with pytest.raises(ValueError, match="subgroup must be a subgroup of D4"):
-            group.check_subgroup(wrong)
+            group.subgroup(wrong)

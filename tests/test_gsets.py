@@ -64,7 +64,7 @@ def test_orbit_stabiliser(labels):
         for label in orbit[:4]:
             stabilizer = labels.stabilizer(label)
             assert len(orbit) * len(stabilizer) == labels.group.order
-            assert labels.group.check_subgroup(stabilizer) == stabilizer
+            assert labels.group.subgroup(stabilizer) == stabilizer
             assert all(labels.action[g, label] == label for g in stabilizer)
 
 

@@ -130,10 +130,34 @@ def test_t10_conjugation_closed_sets_reach_distances_8_and_7(count, distance):
     assert distances(labels.permutations) >= distance
 
 
+@pytest.mark.parametrize(
+    ("n", "action", "least"),
+    [(2, "conjugation", 3), (2, "conjugation", 4), (3, "conjugation", 8), (2, "left", 2), (3, "left", 6)],
+)
+def test_t10_min_distance_drops_orbits_that_are_close_to_themselves(n, action, least):
+    labels = GSet.jigsaw(D4, n, action, count=2, min_distance=least)
+    assert distances(labels.permutations) >= least
+    for orbit in labels.orbits:
+        assert len(orbit) == 1 or distances(labels.permutations[list(orbit)]) >= least
+
+
 def test_t10_left_closed_sets_reach_no_more():
     """A reflection leaves three tiles of nine where they are: the members of an orbit differ in six."""
-    for positions in jigsaw.positions_on_grid(D4, 3)[4:]:
-        assert (positions != torch.arange(9)).sum() == 6
+    with pytest.raises(ValueError, match="min_distance = 7 leaves 0 labels"):
+        GSet.jigsaw(D4, 3, "left", count=2, min_distance=7)
+
+
+def test_t10_min_distance_alone_takes_all_that_fits():
+    """What is left outside comes too close: to itself, or to what was taken."""
+    labels, everything = GSet.jigsaw(D4, 2, min_distance=3), GSet.jigsaw(D4, 2)
+    taken = set(labels.names)
+    assert 1 < labels.size < 24
+    for orbit in everything.orbits:
+        members = everything.permutations[list(orbit)]
+        if everything.names[orbit[0]] in taken:
+            assert taken.issuperset(everything.names[label] for label in orbit)  # whole orbits
+        else:
+            assert distances(torch.cat([members, labels.permutations])) < 3
 
 
 def test_greedy_choice_is_max_min():

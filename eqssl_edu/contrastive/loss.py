@@ -60,6 +60,4 @@ class Loss(nn.Module):
 def need_no_second_derivative() -> None:
     """Raise where a backward pass is asked for a graph of its own: the gradient is there as a number."""
     if torch.is_grad_enabled():
-        raise RuntimeError(
-            "InfoNCE has no second derivative; take F.cross_entropy(*loss.logits(z1, z2)), which has"
-        )
+        raise RuntimeError("InfoNCE has no second derivative; F.cross_entropy(*loss.logits(z1, z2)) has")

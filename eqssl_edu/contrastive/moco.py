@@ -71,7 +71,6 @@ class MoCo(Loss):
 
     def build(self, channels: int) -> None:
         """Fill the queue with random keys of this width, if there is none yet; always the same keys."""
-        need_positive(channels=channels)
         if self.queue is None:
             generator = torch.Generator().manual_seed(0)
             self.queue = unit(torch.randn(self.size, channels, self.group.order, generator=generator))
@@ -110,7 +109,6 @@ class MoCo(Loss):
     @torch.no_grad()
     def enqueue(self, target1: Features, target2: Features) -> None:
         """Put the keys of both views into the queue; the oldest leave it."""
-        need_pairs(self.group, least=1, target1=target1, target2=target2)
         self._queue_for(target1)
         keys = unit(precise(torch.cat([target1, target2])))
         # A new tensor and not a change in place: the backward pass of this step still needs the old one.

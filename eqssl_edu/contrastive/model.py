@@ -56,9 +56,7 @@ class ContrastiveModel(nn.Module):
         if projector is not None:
             need_choice("projector.group", getattr(projector, "group", encoder.group), [encoder.group])
             need_choice("projector.channels[0]", getattr(projector, "channels", [channels])[0], [channels])
-            channels = need_integer(
-                "projector.out_channels", getattr(projector, "out_channels", None), least=1
-            )
+            channels = need_integer("projector.out_channels", getattr(projector, "out_channels", None), 1)
         self.encoder, self.loss, self.views = encoder, loss, views
         self.projector = nn.Identity() if projector is None else projector
         loss.build(channels)

@@ -9,7 +9,7 @@ from eqssl_edu.contrastive.features import Features, need_pairs, precise, unit
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.contrastive.similarity import SIMILARITIES
-from eqssl_edu.errors import need_choice, need_number, need_positive, need_shape
+from eqssl_edu.errors import need_choice, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupMLP
 
@@ -33,7 +33,6 @@ class _Siamese(Loss):
 
         ``ContrastiveModel`` does this when it is made, so that an optimiser finds the weights.
         """
-        need_positive(channels=channels)
         if self.predictor is None:
             # A single hidden unit would give predictions of one direction only.
             self.predictor = GroupMLP(self.group, (channels, max(4, round(self.hidden * channels)), channels))

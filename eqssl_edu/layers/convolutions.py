@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_instance, need_integer, need_positive, need_shape
-from eqssl_edu.groups import FiniteGroup, need_exact, need_regular
+from eqssl_edu.errors import need_exact, need_instance, need_integer, need_positive, need_regular, need_shape
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
 
 __all__ = ["GroupConv2d", "LiftingConv2d"]
@@ -30,9 +30,8 @@ class _ExpandedConv2d(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        need_positive(
-            in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, stride=stride
-        )
+        need_positive(in_channels=in_channels, out_channels=out_channels)
+        need_positive(kernel_size=kernel_size, stride=stride)
         need_integer("padding", padding, least=0)
         need_instance("bias", bias, bool)
         need_exact(group)

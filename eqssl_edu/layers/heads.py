@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_instance, need_positive
-from eqssl_edu.groups import need_regular
+from eqssl_edu.errors import need_instance, need_positive, need_regular
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers.norm_pooling import GroupPool
 

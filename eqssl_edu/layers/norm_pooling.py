@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_instance, need_positive
+from eqssl_edu.errors import need_choice, need_instance, need_positive, need_regular
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["GroupBatchNorm2d", "GroupPool", "HalvingPool2d"]
@@ -48,6 +48,7 @@ class GroupPool(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch channel group *grid"]
     ) -> Float[Tensor, "batch channel *grid"]:
+        need_regular(features, self.group, None, grid=features.ndim == 5)
         return features.amax(dim=2) if self.kind == "max" else features.mean(dim=2)
 
 

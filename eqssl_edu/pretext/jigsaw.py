@@ -74,9 +74,7 @@ class JigsawTask(Task):
         super().__init__(labels, positions=GSet.grid(group, grid))
         self.grid, self.action, self.assumption = grid, action, ASSUMPTIONS[action]
         self.gap = need_integer("gap", gap, least=0)
-        self.jitter = need_integer(
-            "jitter", jitter, least=0, most=self.gap
-        )  # further, crops leave their tile
+        self.jitter = need_integer("jitter", jitter, 0, self.gap)  # further, crops leave their tile
         self._came_from = labels.permutations.argsort(dim=1)  # [l, q]: the tile that comes to position q
 
     def _tile(self, name: str, pictures: Tensor) -> int:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, need_shape
-from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.errors import need_exact, need_integer, need_shape
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import random_offsets, turn_offsets
 from eqssl_edu.pretext.task import Images, Labels, Task
@@ -60,9 +60,7 @@ class RelativeLocationTask(Task):
         need_shape("images", images, "B", "C", side, side)
         need_integer("side of images (3 patch + 2 gap + 2 jitter)", side, least=needed)
         if (side - self.patch) % 2:  # no patch would lie in the centre and turn onto itself
-            raise ValueError(
-                f"patch and side of images must both be even or odd, got {self.patch} and {side}"
-            )
+            raise ValueError(f"patch and side of images must both be even or odd, got {self.patch}, {side}")
         return (side - needed) // 2
 
     def draw(self, images: Images, generator: torch.Generator | None) -> Int64[Tensor, "batch 2 2"]:

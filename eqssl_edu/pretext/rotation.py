@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.groups import FiniteGroup, need_exact, random_integers
+from eqssl_edu.errors import need_exact
+from eqssl_edu.groups import FiniteGroup, random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.task import Images, Labels, Task
 
@@ -44,7 +45,7 @@ class RotationTask(Task):
 
     def __init__(self, group: FiniteGroup, stabilizer: Sequence[int] = (0,)) -> None:
         need_exact(group)
-        self.stabilizer = group.check_subgroup(stabilizer)
+        self.stabilizer = group.subgroup(stabilizer)
         whole = self.stabilizer == (0,)
         labels = GSet.regular(group) if whole else GSet.quotient(group, self.stabilizer)
         super().__init__(labels, image_turns=False)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import need_choice, need_instance, need_shape
-from eqssl_edu.groups import need_exact, random_integers
+from eqssl_edu.errors import need_choice, need_exact, need_instance, need_shape
+from eqssl_edu.groups import random_integers
 from eqssl_edu.gsets import GSet
 
 __all__ = ["Images", "Inputs", "Labels", "Task"]

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.data.letters import letters
-from eqssl_edu.groups import FiniteGroup, need_exact
+from eqssl_edu.errors import need_exact
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of

@@ -30,7 +30,7 @@ def test_orbit_and_stabiliser_multiply_to_the_group(group):
         makers = orbit_of(group, drawing[None])
         stabilizer = makers[0]
         assert len(makers) * len(stabilizer) == group.order
-        assert group.check_subgroup(stabilizer) == tuple(stabilizer)
+        assert group.subgroup(stabilizer) == tuple(stabilizer)
         assert [tuple(m) for m in makers] == group.left_cosets(stabilizer)
         for elements in makers:
             first = group.transform(drawing, elements[0])
