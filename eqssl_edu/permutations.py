@@ -90,7 +90,7 @@ def choose(
             nearest = torch.minimum(nearest, (candidates != member).sum(dim=1))
     total = sum(map(len, taken))
     if not total or total < (count or 0):
-        raise ValueError(f"min_distance = {min_distance} leaves {total} labels in whole orbits, {got(count)}")
+        raise ValueError(f"min_distance must leave count = {count} labels in whole orbits, got {total}")
     return torch.cat(taken)
 
 

@@ -143,7 +143,7 @@ def test_t10_min_distance_drops_orbits_that_are_close_to_themselves(n, action, l
 
 def test_t10_left_closed_sets_reach_no_more():
     """A reflection leaves three tiles of nine where they are: the members of an orbit differ in six."""
-    with pytest.raises(ValueError, match="min_distance = 7 leaves 0 labels"):
+    with pytest.raises(ValueError, match="min_distance must leave count = 2 labels in whole orbits, got 0"):
         GSet.jigsaw(D4, 3, "left", count=2, min_distance=7)
 
 
