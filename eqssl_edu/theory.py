@@ -16,32 +16,48 @@ from torch import Tensor
 from eqssl_edu.errors import need_choice, need_instance, need_integer, need_number, need_shape
 from eqssl_edu.gsets import GSet
 
-__all__ = ["EquivariantFloor", "Floor", "equivariant_floor", "inconsistency_floor", "label_cap"]
+__all__ = [
+    "EquivariantFloor",
+    "Floor",
+    "best_answer",
+    "equivariant_floor",
+    "inconsistency_floor",
+    "label_cap",
+]
 
 
 class Floor(NamedTuple):
     """The best that can be reached."""
 
-    nats: float
-    """The lowest cross entropy."""
-    accuracy: float
-    """The highest accuracy."""
+    nats: float  # the lowest cross entropy
+    accuracy: float  # the highest accuracy
 
 
 class EquivariantFloor(NamedTuple):
-    """The best that an equivariant network can reach, and why it is no better."""
+    r"""The best that an equivariant network can reach, and why it is no better: ``nats = uncertainty + price``.
+
+    The uncertainty $H_p(l \mid y)$ is what no network could know; the price $I(l'; g \mid y')$ is what the action
+    costs, and only equivariant networks pay.
+    """
 
     nats: float
-    """The lowest cross entropy, ``uncertainty + price``."""
     accuracy: float
-    """The highest accuracy."""
     uncertainty: float
-    r"""$H_p(l \mid y)$: what no network could know."""
     price: float
-    r"""$I(l'; g \mid y')$: what the action costs, and only equivariant networks pay."""
 
 
-# -- caps --------------------------------------------------------------------------------------------------------
+def best_answer(law: Float[Tensor, "inputs labels"]) -> Floor:
+    r"""The best that any network can reach: the distribution of the labels given the input, $H(l \mid y)$ nats.
+
+    Arguments:
+        law: p(y, l), or how often each input comes with each label.
+    """
+    given = law / law.sum(dim=1, keepdim=True).clamp_min(
+        torch.finfo(law.dtype).tiny
+    )  # an input may never come
+    # xlogy is 0 where the probability is; + 0.0 turns -0.0 into 0.0.
+    nats = -torch.special.xlogy(law, given).sum() / law.sum() + 0.0
+    return Floor(nats.item(), (law.amax(dim=1).sum() / law.sum()).item())
 
 
 def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
@@ -71,9 +87,6 @@ def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
     label = need_integer("label", label, 0, labels.size - 1)
     size = len(labels.action[list(symmetry), label].unique())
     return Floor(torch.tensor(float(size)).double().log().item(), 1 / size)
-
-
-# -- floors ------------------------------------------------------------------------------------------------------
 
 
 def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels: GSet) -> EquivariantFloor:
@@ -109,9 +122,8 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
     mixed = torch.zeros_like(law)
     for g in inputs.group.elements:
         mixed[inputs.action[g][:, None], labels.action[g]] += law / inputs.group.order
-    nats, uncertainty = _entropy(mixed) - _entropy(mixed.sum(dim=1)), _entropy(law) - _entropy(law.sum(dim=1))
-    accuracy = mixed.amax(dim=1).sum().item()
-    return EquivariantFloor(nats, accuracy, uncertainty, max(0.0, nats - uncertainty))
+    best, uncertainty = best_answer(mixed), best_answer(law).nats
+    return EquivariantFloor(*best, uncertainty, max(0.0, best.nats - uncertainty))
 
 
 def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: Sequence[int]) -> Floor:
@@ -154,13 +166,5 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     symmetry = torch.tensor(group.subgroup(data_symmetry))
     before = true_labels.action[group.inverse[symmetry]]  # [h, m] = h^-1 . m
     answers = assumed_labels.action[symmetry[:, None], before]  # [h, m] = h * (h^-1 . m)
-    probability = torch.zeros(size, size, dtype=torch.float64)  # [m, l']
-    ones = torch.ones_like(answers.T, dtype=torch.float64)
-    probability.scatter_add_(1, answers.T, ones / len(symmetry))
-    nats = sum(_entropy(row) for row in probability) / size
-    return Floor(nats, probability.amax(dim=1).mean().item())
-
-
-def _entropy(probabilities: Float[Tensor, "*any"]) -> float:
-    # xlogy is 0 where the probability is; + 0.0 turns -0.0 into 0.0.
-    return -torch.special.xlogy(probabilities, probabilities).sum().item() + 0.0
+    times = torch.zeros(size, size, dtype=torch.float64)  # [m, l']
+    return best_answer(times.scatter_add_(1, answers.T, torch.ones_like(answers.T, dtype=torch.float64)))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_instance, need_integer, need_shape
 from eqssl_edu.pretext.task import Images, Task
+from eqssl_edu.theory import best_answer
 
 __all__ = ["image_caps", "image_floors"]
 
@@ -43,24 +44,17 @@ def _floors(task: Task, images: Images) -> tuple[Float[Tensor, " batch"], Float[
     need_shape("images", images, "B", "C", "H", "W")
     need_integer("len(images)", len(images), least=1)
     inputs, labels = task.every_input(images)
-    keys, moved = [], []
+    pictures, answers = [], []
     for g in task.group.elements:
-        keys += [_fingerprint(task.transform(case, g)) for case in inputs]
-        moved.append(task.labels.act(g, labels))
-    pictures = torch.stack(keys, dim=1)  # (B, copies)
-    answers = torch.cat(moved).expand(len(images), -1)
-    which = torch.arange(len(images), device=images.device)[:, None].expand_as(pictures)
-    pairs = torch.stack([which, pictures, answers], dim=-1).flatten(0, 1)
-    pairs, times = pairs.unique(dim=0, return_counts=True)
-    _, group = pairs[:, :2].unique(dim=0, return_inverse=True)
-    times = times.double()
-    total = times.new_zeros(int(group.max()) + 1).index_add(0, group, times)[group]
-    most = times.new_zeros(int(group.max()) + 1).scatter_reduce(0, group, times, "amax")
-    copies = pictures.shape[1]
-    nats = times.new_zeros(len(images)).index_add(0, pairs[:, 0], -times * (times / total).log()) / copies
-    first = times.new_zeros(len(most), dtype=torch.long).scatter(0, group, pairs[:, 0])
-    caps = times.new_zeros(len(images)).index_add(0, first, most) / copies
-    return nats, caps
+        pictures += [_fingerprint(task.transform(case, g)) for case in inputs]
+        answers.append(task.labels.act(g, labels))
+    best = []
+    for copies in torch.stack(pictures, dim=1):  # of one image
+        different, which = copies.unique(return_inverse=True)
+        times = torch.zeros(len(different), task.labels.size, dtype=torch.float64, device=images.device)
+        times.index_put_((which, torch.cat(answers)), times.new_ones(()), accumulate=True)
+        best.append(best_answer(times))
+    return torch.tensor(best, dtype=torch.float64, device=images.device).unbind(dim=1)
 
 
 def _fingerprint(inputs: Float[Tensor, "batch ..."]) -> Int64[Tensor, " batch"]:
