@@ -9,9 +9,10 @@ from torch import Tensor
 from eqssl_edu.errors import need_choice, need_instance, need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["Features", "need_pairs", "precise", "unit"]
+__all__ = ["Features", "Others", "need_pairs", "precise", "unit"]
 
 Features = Float[Tensor, "batch channel group"]
+Others = Float[Tensor, "other channel group"]  # that meet each of the features
 
 
 def precise(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

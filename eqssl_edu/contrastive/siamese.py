@@ -16,46 +16,7 @@ from eqssl_edu.layers import GroupMLP
 __all__ = ["BYOL", "SimSiam"]
 
 
-class _Siamese(Loss):
-    """What SimSiam and BYOL share: a predictor, and the mean similarity of predictions and targets."""
-
-    hidden: float  # width of the predictor's hidden layer, in units of its input's
-
-    def __init__(
-        self, group: FiniteGroup, similarity: str = "max", predictor: nn.Module | None = None
-    ) -> None:
-        super().__init__(group)
-        need_choice("similarity", similarity, SIMILARITIES)
-        self.similarity, self.predictor = similarity, predictor
-
-    def build(self, channels: int) -> None:
-        """Make the predictor for features of this width, if none was given.
-
-        ``ContrastiveModel`` does this when it is made, so that an optimiser finds the weights.
-        """
-        if self.predictor is None:
-            # A single hidden unit would give predictions of one direction only.
-            self.predictor = GroupMLP(self.group, (channels, max(4, round(self.hidden * channels)), channels))
-
-    def agreement(
-        self, z1: Features, z2: Features, target1: Features | None, target2: Features | None
-    ) -> Float[Tensor, ""]:
-        """Mean similarity of each view's prediction with the other view's target, of both directions."""
-        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
-        need_pairs(self.group, least=2, z1=z1, z2=z2, target1=target1, target2=target2)
-        if self.predictor is None:
-            self.build(z1.shape[1])
-            self.predictor.to(z1)
-        both = 0.0
-        for z, target in ((z1, target2.detach()), (z2, target1.detach())):
-            prediction = self.predictor(z)
-            need_shape("predictor(z)", prediction, *z.shape)
-            pair = unit(precise(prediction)), unit(precise(target))
-            both = both + pair_similarity(self.group, *pair, self.similarity)
-        return both.mean() / 2
-
-
-class SimSiam(_Siamese):
+class SimSiam(Loss):
     r"""SimSiam with an orbit similarity: $-\frac12 \left( s(h(z), \bar z') + s(h(z'), \bar z) \right)$.
 
     h is the predictor; a bar stops the gradient; all features have length 1. The predictor must be equivariant,
@@ -80,13 +41,46 @@ class SimSiam(_Siamese):
         True
     """
 
-    hidden = 1 / 4
+    hidden = 1 / 4  # width of the default predictor's hidden layer, in units of its input's
+
+    def __init__(
+        self, group: FiniteGroup, similarity: str = "max", predictor: nn.Module | None = None
+    ) -> None:
+        super().__init__(group)
+        need_choice("similarity", similarity, SIMILARITIES)
+        self.similarity, self.predictor = similarity, predictor
+
+    def build(self, channels: int) -> None:
+        """Make the predictor for features of this width, if none was given.
+
+        ``ContrastiveModel`` does this when it is made, so that an optimiser finds the weights.
+        """
+        if self.predictor is None:
+            # A single hidden unit would give predictions of one direction only.
+            self.predictor = GroupMLP(self.group, (channels, max(4, round(self.hidden * channels)), channels))
 
     def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
-        return -self.agreement(z1, z2, None, None)
+        return -self.agreement(z1, z2)
+
+    def agreement(
+        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
+    ) -> Float[Tensor, ""]:
+        """Mean similarity of each view's prediction with the other view's target, of both directions."""
+        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
+        need_pairs(self.group, least=2, z1=z1, z2=z2, target1=target1, target2=target2)
+        if self.predictor is None:
+            self.build(z1.shape[1])
+            self.predictor.to(z1)
+        both = 0.0
+        for z, target in ((z1, target2.detach()), (z2, target1.detach())):
+            prediction = self.predictor(z)
+            need_shape("predictor(z)", prediction, *z.shape)
+            pair = unit(precise(prediction)), unit(precise(target))
+            both = both + pair_similarity(self.group, *pair, self.similarity)
+        return both.mean() / 2
 
 
-class BYOL(_Siamese):
+class BYOL(SimSiam):
     r"""Bootstrap your own latent, with the metric of orbits: $\min_g |h(z) - \rho(g) t'|^2$ plus the other way round.
 
     h is the predictor; t' are the features that a slow copy of the network gives for the other view; all features
@@ -95,9 +89,7 @@ class BYOL(_Siamese):
     Arguments:
         group: G.
         similarity: a kind of ``orbit_similarity``.
-        predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of twice the width,
-            made for the width of the first features, or by ``build(channels)``, which a loss needs before
-            ``load_state_dict``.
+        predictor: as that of ``SimSiam``, but by default the hidden layer has twice the width.
         momentum: of the slow copy, which ``ContrastiveModel`` keeps: its weights move by 1 - momentum towards the
             network's in each step.
 

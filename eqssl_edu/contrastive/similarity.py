@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.features import Features, need_pairs, precise
+from eqssl_edu.contrastive.features import Features, Others, need_pairs, precise
 from eqssl_edu.contrastive.gpu.available import kernels_for
 from eqssl_edu.errors import need_choice, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, tables_on
@@ -20,9 +20,7 @@ __all__ = ["SIMILARITIES", "canonicalize", "orbit_correlation", "orbit_distance"
 SIMILARITIES = ("max", "soft", "mean", "power2", "power3", "canonical", "maxpool", "plain")
 
 
-def orbit_correlation(
-    group: FiniteGroup, z: Float[Tensor, "batch channel group"], w: Float[Tensor, "other channel group"]
-) -> Float[Tensor, "batch other group"]:
+def orbit_correlation(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, "batch other group"]:
     r"""All inner products of z with the turned copies of w: $\kappa(z, w)[g] = \langle z, \rho(g) w \rangle$.
 
     If z is moved by a and w by b, $\kappa[g]$ becomes $\kappa[a^{-1} g b]$: the values are permuted, none changes.
@@ -30,7 +28,7 @@ def orbit_correlation(
 
     Arguments:
         group: G.
-        z, w: regular features with the same channels.
+        z, w: regular features (B, C, |G|) and (B', C, |G|) with the same channels.
 
     Example:
         >>> G, z = cyclic(4), torch.randn(2, 3, 4)
@@ -43,11 +41,7 @@ def orbit_correlation(
 
 
 def orbit_similarity(
-    group: FiniteGroup,
-    z: Float[Tensor, "batch channel group"],
-    w: Float[Tensor, "other channel group"],
-    kind: str = "soft",
-    temperature: float = 0.2,
+    group: FiniteGroup, z: Features, w: Others, kind: str = "soft", temperature: float = 0.2
 ) -> Float[Tensor, "batch other"]:
     r"""A similarity of all pairs; every kind but "plain" stays when z and w are moved by elements of their own.
 
@@ -67,7 +61,8 @@ def orbit_similarity(
 
     Arguments:
         group: G.
-        z, w: regular features, taken as they are (not normalised; "maxpool" alone normalises, after its pooling).
+        z, w: regular features (B, C, |G|) and (B', C, |G|), taken as they are (not normalised; "maxpool" alone
+            normalises, after its pooling).
         kind: one of the kinds above.
         temperature: t of the soft kind, in units of $\kappa$.
     """
@@ -77,9 +72,7 @@ def orbit_similarity(
     return compared(group, z, w, kind, temperature)
 
 
-def orbit_distance(
-    group: FiniteGroup, z: Float[Tensor, "batch channel group"], w: Float[Tensor, "other channel group"]
-) -> Float[Tensor, "batch other"]:
+def orbit_distance(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, "batch other"]:
     r"""The distance of orbits, for all pairs: $d(z, w) = \min_g \lVert z - \rho(g) w \rVert$.
 
     A metric on orbits: symmetric, zero if and only if w is a turned z, with the triangle inequality. Computed from
@@ -88,7 +81,7 @@ def orbit_distance(
 
     Arguments:
         group: G.
-        z, w: regular features, taken as they are (not normalised).
+        z, w: regular features (B, C, |G|) and (B', C, |G|), taken as they are (not normalised).
 
     Example:
         >>> G, z = cyclic(4), torch.randn(5, 3, 4, dtype=torch.float64)
@@ -121,11 +114,7 @@ def canonicalize(group: FiniteGroup, z: Features) -> Features:
 
 
 def compared(
-    group: FiniteGroup,
-    z: Float[Tensor, "batch channel group"],
-    w: Float[Tensor, "other channel group"],
-    kind: str,
-    temperature: float,
+    group: FiniteGroup, z: Features, w: Others, kind: str, temperature: float
 ) -> Float[Tensor, "batch other"]:
     """``orbit_similarity``."""
     (correlated, z), (_, w) = prepared(group, z, kind), prepared(group, w, kind)
@@ -133,7 +122,7 @@ def compared(
 
 
 def prepared(
-    group: FiniteGroup, z: Float[Tensor, "batch channel group"], kind: str
+    group: FiniteGroup, z: Features, kind: str
 ) -> tuple[FiniteGroup, Float[Tensor, "batch features elements"]]:
     """What a kind correlates: features of G, or, where one product a pair is enough, of the trivial group."""
     if kind == "plain":
@@ -158,9 +147,7 @@ def reduced(kappa: Tensor, dim: int, kind: str, temperature: float) -> Tensor:
     return kappa.squeeze(dim)
 
 
-def _correlated(
-    group: FiniteGroup, z: Float[Tensor, "batch channel group"], w: Float[Tensor, "other channel group"]
-) -> Float[Tensor, "batch other group"]:
+def _correlated(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, "batch other group"]:
     """``orbit_correlation``."""
     # Turn the smaller side. kappa[g] is also <rho(g^-1) z, w>. The group axis does not come last in memory: what
     # works along it (a maximum, a sum of exponentials) then runs over long rows.

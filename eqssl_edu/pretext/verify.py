@@ -17,51 +17,33 @@ __all__ = ["CounterExample", "Verification", "verify"]
 
 @dataclass(frozen=True)
 class CounterExample:
-    """An input whose turned copy is not what the action table promises.
+    """An input whose turned copy is not what the action table promises."""
 
-    Arguments:
-        image: x, (C, H, W).
-        g: the element that turned the input.
-        label: l.
-        promised: the label g.l of the table.
-        found: the label whose input the turned picture really is; None if no label fits.
-        before: the input a(x, l).
-        turned: g a(x, l), what is really seen.
-        expected: the input with the promised label, what should be seen.
-    """
-
-    image: Float[Tensor, "channel height width"]
-    g: int
-    label: int
-    promised: int
-    found: int | None
-    before: Float[Tensor, "*input"]
-    turned: Float[Tensor, "*input"]
-    expected: Float[Tensor, "*input"]
+    image: Float[Tensor, "channel height width"]  # x
+    g: int  # the element that turned the input
+    label: int  # l
+    promised: int  # the label g.l of the table
+    found: int | None  # the label whose input the turned picture really is; None if no label fits
+    before: Float[Tensor, "*input"]  # the input a(x, l)
+    turned: Float[Tensor, "*input"]  # g a(x, l), what is really seen
+    expected: Float[Tensor, "*input"]  # the input with the promised label, what should be seen
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What ``verify`` found. ``print`` it for a sentence; a notebook shows it with the pictures.
-
-    Arguments:
-        task: the task that was checked.
-        ok: True if every comparison held.
-        checked: how many (image, label, element) were compared.
-        failed: how many of them did not hold.
-        unclear: how many inputs (image, label) look the same as the input of another label; a comparison with such
-            an input proves little.
-        difference: the largest difference between two pixels that should be equal.
-        counter_example: the first comparison that failed.
-    """
+    """What ``verify`` found. ``print`` it for a sentence; a notebook shows it with the pictures."""
 
     task: Task
-    ok: bool
-    checked: int
-    failed: int
-    unclear: int
-    difference: float
-    counter_example: CounterExample | None = field(default=None, repr=False)
+    ok: bool  # True if every comparison held
+    checked: int  # how many (image, label, element) were compared
+    failed: int  # how many of them did not hold
+    unclear: (
+        int  # inputs that look the same as the input of another label; a comparison with one proves little
+    )
+    difference: float  # the largest difference between two pixels that should be equal
+    counter_example: CounterExample | None = field(
+        default=None, repr=False
+    )  # the first comparison that failed
 
     def __str__(self) -> str:
         labels = self.task.labels
@@ -92,29 +74,23 @@ class Verification:
         """The counter-example as a row of pictures (HTML) and the sentence; the sentence alone if all is well."""
         from eqssl_edu import plots  # plotly with it: only where it is used
 
-        case = self.counter_example
-        if case is None:
-            return plots.row([], escape(str(self)))
-        names, turn = self.task.labels.names, self.task.labels.group.element_name(case.g)
-        pictures = {
-            "the image": case.image,
-            f"its input, label {names[case.label]}": case.before,
-            f"the input turned by {turn}": case.turned,
-            f"what the table promises, label {names[case.promised]}": case.expected,
-        }
-        planes = {caption: _plane(pixels) for caption, pixels in pictures.items()}
-        low = min(float(plane.min()) for plane in planes.values())
-        high = max(float(plane.max()) for plane in planes.values())
-        boxes = [
-            plots.picture(
-                plane, caption, limits=(low, high), side=round(130 * plane.shape[1] / plane.shape[0])
-            )
-            for caption, plane in planes.items()
-        ]
+        case, boxes = self.counter_example, []
+        if case is not None:
+            names, turn = self.task.labels.names, self.task.labels.group.element_name(case.g)
+            planes = {
+                "the image": _plane(case.image),
+                f"its input, label {names[case.label]}": _plane(case.before),
+                f"the input turned by {turn}": _plane(case.turned),
+                f"what the table promises, label {names[case.promised]}": _plane(case.expected),
+            }
+            values = torch.cat([plane.flatten() for plane in planes.values()])
+            limits = float(values.min()), float(values.max())
+            for caption, plane in planes.items():
+                side = round(130 * plane.shape[1] / plane.shape[0])
+                boxes.append(plots.picture(plane, caption, limits=limits, side=side))
         return plots.row(boxes, escape(str(self)))
 
-    def _repr_html_(self) -> str:
-        return self.picture()
+    _repr_html_ = picture
 
 
 def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -> Verification:
@@ -145,16 +121,16 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
     need_integer("len(images)", len(images), least=1)
     group, labels = task.group, task.labels
     draws = task.draw(images, torch.Generator().manual_seed(seed))
-    before = [task.apply(images, _all(images, l), draws) for l in range(labels.size)]
+    all_labels = torch.arange(labels.size, device=images.device)[:, None].expand(-1, len(images))
+    before = [task.apply(images, label, draws) for label in all_labels]
     unclear = checked = failed = 0
-    for l, inputs in enumerate(before):
-        twins = [_far(inputs, other) <= tolerance for k, other in enumerate(before) if k != l]
-        unclear += int(torch.stack(twins).any(dim=0).sum()) if twins else 0
+    for inputs in before:
+        alike = torch.stack([_far(inputs, other) <= tolerance for other in before])
+        unclear += int((alike.sum(dim=0) > 1).sum())  # each is like itself
     difference, counter_example = 0.0, None
     for g in group.elements:
         sources = group.transform(images, g) if task.image_turns else images
-        for l in range(labels.size):
-            label = _all(images, l)
+        for l, label in enumerate(all_labels):
             promised = labels.act(g, label)
             moved_draws = task.transform_draws(draws, g, label)
             turned = task.transform(before[l], g)
@@ -169,25 +145,13 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
                 own_draws = None if moved_draws is None else moved_draws[one]
                 fits = [
                     k
-                    for k in range(labels.size)
-                    if _far(task.apply(sources[one], _all(sources[one], k), own_draws), turned[one])
-                    <= tolerance
+                    for k, own in enumerate(all_labels[:, one])
+                    if _far(task.apply(sources[one], own, own_draws), turned[one]) <= tolerance
                 ]
-                counter_example = CounterExample(
-                    image=images[i],
-                    g=g,
-                    label=l,
-                    promised=int(promised[i]),
-                    found=fits[0] if fits else None,
-                    before=before[l][i],
-                    turned=turned[i],
-                    expected=expected[i],
-                )
+                found = fits[0] if fits else None
+                seen = before[l][i], turned[i], expected[i]
+                counter_example = CounterExample(images[i], g, l, int(promised[i]), found, *seen)
     return Verification(task, failed == 0, checked, failed, unclear, difference, counter_example)
-
-
-def _all(images: Tensor, label: int) -> Tensor:
-    return torch.full((len(images),), label, device=images.device)
 
 
 def _far(inputs: Tensor, others: Tensor) -> Float[Tensor, " batch"]:

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
+from triton.language import constexpr
 
 from eqssl_edu.contrastive.features import Features
 from eqssl_edu.contrastive.gpu.correlation import copied
@@ -120,7 +121,7 @@ def try_on(device: torch.device) -> None:
 
 @triton.jit
 @no_type_check
-def _scale(z1, z2, unit, inverse, turned, entries, half, width, COPIES: tl.constexpr, ROW: tl.constexpr):
+def _scale(z1, z2, unit, inverse, turned, entries, half, width, COPIES: constexpr, ROW: constexpr):
     """Row i at length 1, its turned copies, its inverse length. A zero vector has no direction: it stays zero."""
     i = tl.program_id(0).to(tl.int64)
     row = z1 + i * width if i < half else z2 + (i - half) * width
@@ -141,7 +142,7 @@ def _scale(z1, z2, unit, inverse, turned, entries, half, width, COPIES: tl.const
 
 @triton.jit
 @no_type_check
-def _scale_backward(z1, z2, inverse, total, grad_loss, out, slope, half, width, ROW: tl.constexpr):
+def _scale_backward(z1, z2, inverse, total, grad_loss, out, slope, half, width, ROW: constexpr):
     """The gradient at a unit vector u, without its part along u, over the length."""
     i = tl.program_id(0).to(tl.int64)
     row = z1 + i * width if i < half else z2 + (i - half) * width
@@ -156,7 +157,7 @@ def _scale_backward(z1, z2, inverse, total, grad_loss, out, slope, half, width, 
 
 @triton.jit
 @no_type_check
-def _correlations(kappa, inside, count, ORDER: tl.constexpr):
+def _correlations(kappa, inside, count, ORDER: constexpr):
     """Those of one view with a block of others, for each element; those of the next element lie ``count`` further."""
     blocks = ()  # all loads before the first store, so that they wait for memory together
     for g in tl.static_range(ORDER):
@@ -166,7 +167,7 @@ def _correlations(kappa, inside, count, ORDER: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def _similarity(blocks, over_t, KIND: tl.constexpr, ORDER: tl.constexpr):
+def _similarity(blocks, over_t, KIND: constexpr, ORDER: constexpr):
     """From the correlations of all elements."""
     if KIND == "power2" or KIND == "power3":
         similarity = tl.zeros_like(blocks[0])
@@ -188,7 +189,7 @@ def _similarity(blocks, over_t, KIND: tl.constexpr, ORDER: tl.constexpr):
 @triton.jit
 @no_type_check
 def _normalise(
-    kappa, norm, measured, count, start, over_t, KIND: tl.constexpr, ORDER: tl.constexpr, BLOCK: tl.constexpr
+    kappa, norm, measured, count, start, over_t, KIND: constexpr, ORDER: constexpr, BLOCK: constexpr
 ):
     """Row i's log-sum-exp over all other views, its loss, and whether its partner is the most similar of all."""
     row = tl.program_id(0)
@@ -220,7 +221,7 @@ def _normalise(
 
 @triton.jit
 @no_type_check
-def _average(measured, mean, count, BLOCK: tl.constexpr):
+def _average(measured, mean, count, BLOCK: constexpr):
     """The means of losses and of accuracies."""
     loss, accuracy = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
     for begin in range(0, count, BLOCK):
@@ -234,16 +235,7 @@ def _average(measured, mean, count, BLOCK: tl.constexpr):
 @triton.jit
 @no_type_check
 def _slope(
-    kappa,
-    norm,
-    measured,
-    mean,
-    count,
-    start,
-    over_t,
-    KIND: tl.constexpr,
-    ORDER: tl.constexpr,
-    BLOCK: tl.constexpr,
+    kappa, norm, measured, mean, count, start, over_t, KIND: constexpr, ORDER: constexpr, BLOCK: constexpr
 ):
     """Overwrite the correlations with 2B t times the derivatives of the loss, which knows each pair from both sides.
 
