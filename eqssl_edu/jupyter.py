@@ -21,9 +21,7 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 
 __all__ = ["PromptConnection"]
 
-PATIENCE_SECONDS = (
-    0.1  # what takes no longer feels immediate: nobody needs to be told that the kernel is busy
-)
+PATIENCE_SECONDS = 0.1  # what takes no longer feels immediate: nobody needs to hear that the kernel is busy
 
 
 class PromptConnection(ZMQChannelsWebsocketConnection):

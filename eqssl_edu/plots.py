@@ -19,15 +19,9 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from eqssl_edu.colours import BLUE_WHITE_ORANGE, CIVIDIS
+from eqssl_edu.errors import need_shape
 
-__all__ = [
-    "BLUE_WHITE_ORANGE",
-    "COLOURS",
-    "TEMPLATE",
-    "image_grid",
-    "picture",
-    "row",
-]
+__all__ = ["COLOURS", "TEMPLATE", "image_grid", "picture", "row"]
 
 # Okabe and Ito: seven colours that every kind of colour vision tells apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -67,8 +61,7 @@ def image_grid(
         value: what the colour means.
         axes: names of the horizontal and the vertical axis.
     """
-    if images.ndim != 3:
-        raise ValueError(f"images must have shape (count, height, width), got {tuple(images.shape)}")
+    need_shape("images", images, "count", "height", "width")
     pixels = images.detach().double().cpu().numpy()
     count, height, width = pixels.shape
     columns = min(columns, count)
@@ -91,7 +84,7 @@ def image_grid(
     frame = {"showgrid": False, "zeroline": False, "ticks": "", "showline": True, "mirror": True}
     figure.update_xaxes(showticklabels=False, **frame)
     figure.update_yaxes(showticklabels=False, autorange="reversed", **frame)
-    low, high = _limits(pixels, signed)
+    scale, (low, high) = BLUE_WHITE_ORANGE if signed else "Cividis", _limits(pixels, signed)
     colorbar = {"title": {"text": value, "side": "top", "font": {"size": 13}}, "thickness": 14}
     figure.update_layout(
         template=TEMPLATE,
@@ -99,12 +92,7 @@ def image_grid(
         margin={"l": 50, "r": 110, "t": 80, "b": 52},
         width=inner_width + 160,
         height=inner_height + 132,
-        coloraxis={
-            "colorscale": BLUE_WHITE_ORANGE if signed else "Cividis",
-            "cmin": low,
-            "cmax": high,
-            "colorbar": colorbar,
-        },
+        coloraxis={"colorscale": scale, "cmin": low, "cmax": high, "colorbar": colorbar},
     )
     figure.update_annotations(font_size=13)
     # make_subplots leaves room for tick labels before the names of the axes; there are none here.

@@ -7,13 +7,15 @@ element that turned a view has to be at hand afterwards.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
+from eqssl_edu.data.sets import Images
 from eqssl_edu.data.textures import textures
 from eqssl_edu.errors import need_exact, need_instance, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup, random_elements
@@ -24,10 +26,11 @@ __all__ = ["RandomView", "View"]
 class View(NamedTuple):
     """One view of each image, and the element that turned it last: the identity where nothing was turned."""
 
-    images: Float[Tensor, "batch channel height width"]
-    elements: Int64[Tensor, " batch"]
+    images: Images
+    elements: Int64[Tensor, " count"]
 
 
+@dataclass(eq=False)
 class RandomView:
     """A random change of every image, and then a turn by a group element.
 
@@ -54,53 +57,43 @@ class RandomView:
         torch.Size([8, 1, 16, 16])
     """
 
-    def __init__(
-        self,
-        group: FiniteGroup | None = None,
-        scale: float = 0.2,
-        shift: float = 0.1,
-        contrast: float = 0.4,
-        noise: float = 0.1,
-        crop: float = 0.0,
-        rotation: float = 0.0,
-        texture: float = 0.0,
-        inversion: float = 0.0,
-        colour: float = 0.0,
-    ) -> None:
-        fractions = {"scale": scale, "shift": shift, "contrast": contrast, "noise": noise, "crop": crop}
-        fractions |= {"texture": texture, "colour": colour}
-        for name, value in fractions.items():
-            need_number(name, value, least=0, below=1)
-        need_number("inversion", inversion, least=0, most=1)
-        need_number("rotation", rotation, least=0, most=180)
-        if group is not None:
-            need_exact(group)
-        self.group = group
-        self.scale, self.shift, self.crop, self.rotation = scale, shift, crop, rotation
-        self.texture, self.inversion = texture, inversion
-        self.contrast, self.colour, self.noise = contrast, colour, noise
+    group: FiniteGroup | None = None
+    scale: float = 0.2
+    shift: float = 0.1
+    contrast: float = 0.4
+    noise: float = 0.1
+    crop: float = 0.0
+    rotation: float = 0.0
+    texture: float = 0.0
+    inversion: float = 0.0
+    colour: float = 0.0
 
-    def __call__(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
-    ) -> Float[Tensor, "batch channel height width"]:
+    def __post_init__(self) -> None:
+        for name in ("scale", "shift", "contrast", "noise", "crop", "texture", "colour"):
+            need_number(name, getattr(self, name), least=0, below=1)
+        need_number("inversion", self.inversion, least=0, most=1)
+        need_number("rotation", self.rotation, least=0, most=180)
+        if self.group is not None:
+            need_exact(self.group)
+
+    def __call__(self, images: Images, generator: torch.Generator | None = None) -> Images:
         """One view of each image."""
         return self.sample(images, generator).images
 
-    def sample(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
-    ) -> View:
+    def sample(self, images: Images, generator: torch.Generator | None = None) -> View:
         """One view of each image together with the element that turned it.
 
         Whoever knows the element can turn the view back, or its features; an invariant loss need not know it.
         """
         need_shape("images", images, "B", "C", "H", "W", floating=True)
         need_instance("generator", generator, (torch.Generator, type(None)))
+        if generator is None:  # one that follows from the global generator
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         draws = _Draws(images, generator)
-        views = self._looked_at(images, draws)
-        views = self._shaded(views, draws)
+        views = self._shaded(self._looked_at(images, draws), draws)
         if self.group is None:
             return View(views, torch.zeros(len(images), dtype=torch.long, device=images.device))
-        elements = random_elements(self.group, views, draws.generator)
+        elements = random_elements(self.group, views, generator)
         return View(self.group.transform(views, elements), elements)
 
     def _looked_at(self, images: Tensor, draws: _Draws) -> Tensor:
@@ -139,25 +132,21 @@ class RandomView:
         return views
 
 
-class _Draws:
+class _Draws(NamedTuple):
     """Random numbers for each image, drawn where the generator lives and brought to where the images are."""
 
-    def __init__(self, images: Tensor, generator: torch.Generator | None) -> None:
-        if generator is None:  # one that follows from the global generator
-            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        self.images, self.generator = images, generator
+    images: Images
+    generator: torch.Generator
 
     def uniform(self, *shape: int) -> Tensor:
         """(B, *shape), in [-1, 1)."""
-        shape = (len(self.images), *shape)
-        return (2 * torch.rand(shape, generator=self.generator, device=self.generator.device) - 1).to(
-            self.images
-        )
+        drawn = torch.rand(len(self.images), *shape, generator=self.generator, device=self.generator.device)
+        return (2 * drawn - 1).to(self.images)
 
     def normal(self, *shape: int) -> Tensor:
         """(B, *shape), mean 0 and variance 1."""
-        shape = (len(self.images), *shape)
-        return torch.randn(shape, generator=self.generator, device=self.generator.device).to(self.images)
+        drawn = torch.randn(len(self.images), *shape, generator=self.generator, device=self.generator.device)
+        return drawn.to(self.images)
 
     def textures(self) -> Tensor:
         """Like the images, mean 0 and variance about 1: a texture of its own for each channel."""

@@ -129,15 +129,11 @@ def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label
     recipe, group = GLYPH_KINDS[kind], dihedral(4)
     faces, cell = TYPEFACES[part], round(0.4 * size)
     if recipe.partner:
-        first, second = (
-            letter_images(faces, letter, cell, 0.9)[:, 0] for letter in (recipe.letters, recipe.partner)
-        )
+        first, second = letter_images(faces, recipe.letters + recipe.partner, cell, 0.9).unbind(dim=1)
         # Both letters turn where they stand, the second by its pose more: only their relation is the class.
         pairs = [
-            torch.maximum(
-                _placed(group.transform(first, turn), size, -cell, -cell // 2),
-                _placed(group.transform(second, (turn + pose) % 4), size, 0, -cell // 2),
-            )
+            _placed(group.transform(first, turn), size, -cell, -cell // 2)
+            + _placed(group.transform(second, (turn + pose) % 4), size, 0, -cell // 2)
             for turn in range(4)
             for pose in range(4)
         ]
@@ -174,11 +170,10 @@ def _draw(
     variant = torch.randint(len(atlas), (count,), generator=generator)
     angle = uniform(-math.pi / 15, math.pi / 15) if upright else uniform(0, 2 * math.pi)
     step = 1 / uniform(0.85, 1.2)  # larger steps in the drawing make the letter smaller
-    frame = torch.zeros(count, 2, 3)
-    frame[:, 0, 0], frame[:, 0, 1] = step * angle.cos(), -step * angle.sin()
-    frame[:, 1, 0], frame[:, 1, 1] = step * angle.sin(), step * angle.cos()
-    frame[:, :, 2] = uniform(-0.15, 0.15, 2)
-    grid = F.affine_grid(frame, [count, 1, 2 * size, 2 * size], align_corners=False)
+    cos, sin = step * angle.cos(), step * angle.sin()
+    across, down = uniform(-0.15, 0.15, 2).T
+    frame = torch.stack([cos, -sin, across, sin, cos, down], dim=1)
+    grid = F.affine_grid(frame.view(-1, 2, 3), [count, 1, 2 * size, 2 * size], align_corners=False)
     # Drawn at twice the size and averaged: thin strokes would break in a single bilinear sample.
     ink = F.avg_pool2d(F.grid_sample(atlas[variant, labels][:, None], grid, align_corners=False), 2)
     if not textured:

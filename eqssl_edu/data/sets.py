@@ -7,13 +7,15 @@ from typing import NamedTuple
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-__all__ = ["ImageSet", "Splits"]
+__all__ = ["ImageSet", "Images", "Splits"]
+
+Images = Float[Tensor, "count channel height width"]
 
 
 class ImageSet(NamedTuple):
     """Images and their classes."""
 
-    images: Float[Tensor, "count channel height width"]
+    images: Images
     labels: Int64[Tensor, " count"]
 
 

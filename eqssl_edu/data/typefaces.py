@@ -15,24 +15,14 @@ __all__ = ["TYPEFACES", "letter_images"]
 # Each part has upright and slanted, light and bold, with and without serifs; no face is in two parts.
 TYPEFACES = {
     "train": (
-        "DejaVuSans",
-        "DejaVuSans-Bold",
-        "DejaVuSans-Oblique",
-        "DejaVuSansMono-Bold",
-        "DejaVuSansMono-Oblique",
-        "DejaVuSansMono-BoldOblique",
-        "DejaVuSerif",
-        "DejaVuSerif-Bold",
-        "DejaVuSerif-Italic",
-        "STIXGeneral",
-        "STIXGeneralBolIta",
-        "cmb10",
-        "cmmi10",
-        "cmss10",
+        "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique",
+        "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique",
+        "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic",
+        "STIXGeneral", "STIXGeneralBolIta", "cmb10", "cmmi10", "cmss10",
     ),
     "validation": ("DejaVuSansMono", "DejaVuSerif-BoldItalic", "STIXGeneralBol", "cmti10"),
     "test": ("DejaVuSans-BoldOblique", "STIXGeneralItalic", "cmr10", "cmtt10"),
-}
+}  # fmt: skip
 
 
 @lru_cache(maxsize=16)

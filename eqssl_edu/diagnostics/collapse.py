@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.features import unit
+from eqssl_edu.contrastive.features import Features, need_pairs, unit
 from eqssl_edu.diagnostics.irreps import irrep_energy
-from eqssl_edu.errors import got, need_instance, need_integer, need_shape
+from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["Collapse", "orbit_collapse", "orbit_spread", "pooled_spread", "rank_me", "spread"]
@@ -44,7 +44,7 @@ class Collapse(NamedTuple):
         return "group collapse" if self.trivial_energy > ALL else "none"
 
 
-def orbit_collapse(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> Collapse:
+def orbit_collapse(group: FiniteGroup, z: Features) -> Collapse:
     r"""Have these features of many images collapsed, and how?
 
     - *complete collapse*: every image has the same z. Every spread is 0.
@@ -65,7 +65,7 @@ def orbit_collapse(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) 
         >>> round(result.spread, 3), round(result.orbit_spread, 3), result.verdict
         (1.0, 0.0, 'orbit collapse')
     """
-    need_features(group, z, least=2)
+    need_pairs(group, 2, z=z)
     energy = irrep_energy(group, z)
     return Collapse(
         spread(z),
@@ -92,21 +92,21 @@ def spread(z: Float[Tensor, "batch ..."]) -> float:
 
 
 @torch.no_grad()
-def orbit_spread(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> float:
+def orbit_spread(group: FiniteGroup, z: Features) -> float:
     r"""The spread of orbits: $\big(\tfrac12 \mathrm{mean}_{ij}\, d(\hat z_i, \hat z_j)^2\big)^{1/2}$, with the distance
     of orbits $d$ in place of the plain one. At most the ``spread``; 0 if all features lie in one orbit."""
-    need_features(group, z)
+    need_pairs(group, 1, z=z)
     z = unit(z)
     # Not 1 - max kappa: features of length zero are no unit vectors.
     return float((orbit_distance(group, z, z).square().mean() / 2).sqrt())
 
 
-def pooled_spread(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> float:
+def pooled_spread(group: FiniteGroup, z: Features) -> float:
     """The spread of an invariant: of the features max-pooled over the group. 0 if all features lie in one orbit.
 
     Even random features have less than 1 here, since maxima have a mean.
     """
-    need_features(group, z)
+    need_pairs(group, 1, z=z)
     return spread(z.amax(dim=2))
 
 
@@ -135,10 +135,3 @@ def rank_me(z: Float[Tensor, "batch ..."]) -> float:
     if values.sum() == 0:
         return 0.0
     return float(torch.special.entr(values / values.sum()).sum().exp())
-
-
-def need_features(group: FiniteGroup, z: Tensor, least: int = 1) -> None:
-    """Raise unless z are regular features of at least ``least`` images."""
-    need_instance("group", group, FiniteGroup)
-    need_shape("z", z, "B", "C", group.order)
-    need_integer("len(z)", len(z), least)

@@ -5,24 +5,19 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
 from scipy.optimize import brentq
-from torch import Tensor
 
 from eqssl_edu.contrastive import SIMILARITIES, orbit_distance, orbit_similarity
-from eqssl_edu.contrastive.features import unit
+from eqssl_edu.contrastive.features import Features, need_pairs, unit
 from eqssl_edu.contrastive.pairs import pair_similarity
-from eqssl_edu.diagnostics.collapse import need_features
-from eqssl_edu.errors import need_choice, need_number, need_shape
+from eqssl_edu.errors import need_choice, need_number
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["alignment", "matched_temperature", "uniformity"]
 
 
 @torch.no_grad()
-def alignment(
-    group: FiniteGroup, z1: Float[Tensor, "batch channel group"], z2: Float[Tensor, "batch channel group"]
-) -> float:
+def alignment(group: FiniteGroup, z1: Features, z2: Features) -> float:
     r"""How far the two views of an image are apart: the mean of $d(z_i, z'_i)^2$ of the normalised features, with the
     distance of orbits $d$. 0 is perfect; an orbit collapse is.
 
@@ -30,22 +25,21 @@ def alignment(
         Wang and Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity on the
         Hypersphere (arXiv 2005.10242); there with the plain distance, which is this one for |G| = 1.
     """
-    need_features(group, z1)
-    need_shape("z2", z2, *z1.shape)
+    need_pairs(group, 1, z1=z1, z2=z2)
     first, second = unit(z1), unit(z2)
     lengths = sum(x.flatten(1).square().sum(dim=1) for x in (first, second))  # 2, or less at zero
     return float((lengths - 2 * pair_similarity(group, first, second, "max")).clamp_min(0).mean())
 
 
 @torch.no_grad()
-def uniformity(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> float:
+def uniformity(group: FiniteGroup, z: Features) -> float:
     r"""How evenly the images fill the space of orbits: $\log \mathrm{mean}_{i \neq j} \exp(-2\, d(z_i, z_j)^2)$ of the
     normalised features, with the distance of orbits $d$. Lower is better; 0 if all lie in one orbit.
 
     References:
         Wang and Isola (arXiv 2005.10242); there with the plain distance.
     """
-    need_features(group, z, least=2)
+    need_pairs(group, 2, z=z)
     z = unit(z)
     squares = orbit_distance(group, z, z).square()
     others = squares[~torch.eye(len(z), dtype=torch.bool, device=z.device)]
@@ -54,10 +48,7 @@ def uniformity(group: FiniteGroup, z: Float[Tensor, "batch channel group"]) -> f
 
 @torch.no_grad()
 def matched_temperature(
-    group: FiniteGroup,
-    z: Float[Tensor, "batch channel group"],
-    kind: str = "max",
-    temperature: float = 0.2,
+    group: FiniteGroup, z: Features, kind: str = "max", temperature: float = 0.2
 ) -> float:
     r"""The temperature that gives a similarity the contrast that the plain one has at ``temperature``.
 
@@ -79,7 +70,7 @@ def matched_temperature(
         >>> round(matched_temperature(cyclic(4), z, "max", 0.2), 2)  # random pairs have 0.18, not 0
         0.16
     """
-    need_features(group, z, least=2)
+    need_pairs(group, 2, z=z)
     need_choice("kind", kind, SIMILARITIES)
     need_number("temperature", temperature, above=0)
     z = unit(z.double())

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.contrastive import orbit_distance
 from eqssl_edu.contrastive.features import unit
-from eqssl_edu.data import Splits
+from eqssl_edu.data.sets import Images, Splits
 from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import eval_mode
@@ -35,9 +35,7 @@ __all__ = [
 ]
 
 
-def extract(
-    encoder: nn.Module, images: Float[Tensor, "count channel height width"], batch_size: int = 500
-) -> Float[Tensor, "count out group"]:
+def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[Tensor, "count out group"]:
     """The encoder's features of these images, in eval mode, in batches, on the CPU; its mode is restored."""
     need_instance("encoder", encoder, nn.Module)
     need_instance("images", images, Tensor)
@@ -47,7 +45,7 @@ def extract(
         return torch.cat([encoder(batch.to(like)).float().cpu() for batch in images.split(batch_size)])
 
 
-def recalibrated(encoder: nn.Module, images: Float[Tensor, "count channel height width"]) -> nn.Module:
+def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:
     """A copy of an encoder whose batch norms know the statistics of these images; no weight is learned.
 
     A *random* encoder is a fair control only so: as it is made, its batch norms assume mean 0 and variance 1. What is
@@ -129,9 +127,7 @@ def orbit_knn_accuracy(
     return right / len(others)
 
 
-def orientations(
-    group: FiniteGroup, images: Float[Tensor, "count channel height width"]
-) -> list[Float[Tensor, "count channel height width"]]:
+def orientations(group: FiniteGroup, images: Images) -> list[Images]:
     """The images turned by every element, upright first: to report upright, mean and worst accuracy."""
     need_instance("group", group, FiniteGroup)
     return [group.transform(images, g) for g in group.elements]

@@ -8,9 +8,10 @@ import logging
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
 from lightning.fabric import Fabric
 from torch import Tensor, nn
+
+from eqssl_edu.data.sets import Images
 
 __all__ = ["TrainingStep", "device_name", "launched"]
 
@@ -54,9 +55,7 @@ class TrainingStep(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def forward(self, images: Images, generator: torch.Generator) -> dict[str, Tensor]:
         return self.model.training_step(images, generator)
 
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from eqssl_edu.data.sets import Images
 from eqssl_edu.errors import got, need_integer, need_number, need_shape
 from eqssl_edu.training.devices import TrainingStep, device_name, launched
 
@@ -69,7 +70,7 @@ class Pretrainer:
     def __init__(
         self,
         model: nn.Module,
-        images: Float[Tensor, "n channel height width"],
+        images: Images,
         *,
         epochs: int,
         batch_size: int,
@@ -92,19 +93,15 @@ class Pretrainer:
         self.lr, self.weight_decay = lr, weight_decay
 
         self.fabric = launched(accelerator, precision, devices, strategy)
-        if batch_size % self.fabric.world_size:
-            raise ValueError(
-                f"batch_size must be a multiple of the {self.fabric.world_size} processes, {got(batch_size)}"
-            )
+        processes = self.fabric.world_size
+        if batch_size % processes:
+            raise ValueError(f"batch_size must be a multiple of the {processes} processes, {got(batch_size)}")
 
         self.model = self.fabric.to_device(model)
         weights = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
         vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-        self._optimizer = torch.optim.AdamW(
-            [{"params": weights, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-            lr=lr,
-            fused=True,
-        )
+        groups = [{"params": weights, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self._optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
         # Fabric wraps both: the wrapped pair handles precision and processes, the bare pair holds the state.
         self._fabric_step, self._fabric_optimizer = self.fabric.setup(TrainingStep(model), self._optimizer)
         self.images = self.fabric.to_device(images)
@@ -118,8 +115,8 @@ class Pretrainer:
         self._names: list[str] = []
         self._unread: list[Float[Tensor, " metric"]] = []
         self._generator = torch.Generator(self.fabric.device)
-        self._order: tuple[int, Int64[Tensor, " n"]] | None = None
-        self._good: dict | None = None
+        self._order: tuple[int, Int64[Tensor, " count"]] | None = None
+        self._good: dict | None = None  # the state at the last reading that was good
 
     @property
     def device(self) -> str:
@@ -134,11 +131,10 @@ class Pretrainer:
         the generator between two steps and the run can go on later.
 
         Raises:
-            FloatingPointError: when the loss or a weight is no finite number; says at which step. The model,
-                the optimiser and ``step`` are then as they were at the last reading that was good.
+            FloatingPointError: when the loss or a weight is no finite number; says at which step. The run is
+                then as it was at the last reading that was good.
         """
-        if self._good is None:
-            self._good = self._state()
+        self._good = self._good or self.state_dict()
         while self.step < self.total_steps:
             start = time.perf_counter()
             if not self.model.training:
@@ -148,11 +144,13 @@ class Pretrainer:
             due = self.step % self.interval == 0 or self.step in (1, self.total_steps)
             means = self._read() if due else {}
             self.seconds += time.perf_counter() - start
-            here = {"step": self.step, "epoch": self._epoch(), "seconds": self.seconds}
+            epoch = (self.step - 1) // self.steps_per_epoch + 1
+            here = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
             if due:
                 last = self.history[-1] if self.history else {"step": 0, "seconds": 0.0}
                 speed = (self.step - last["step"]) / (self.seconds - last["seconds"])
                 self.history.append({**here, "steps_per_second": speed, **means})
+                self._good = self.state_dict()
             yield {**self.history[-1], **here}
 
     def fit(self, stop: threading.Event | None = None) -> list[dict[str, float]]:
@@ -162,16 +160,13 @@ class Pretrainer:
         """
         from tqdm.auto import tqdm
 
-        bar = tqdm(
-            total=self.total_steps, initial=self.step, unit="step", disable=not self.fabric.is_global_zero
-        )
-        with bar:
-            if stop is None or not stop.is_set():
-                for record in self.steps():
-                    bar.update()
-                    bar.set_postfix_str(f"loss {record['loss']:.3f}", refresh=False)
-                    if stop is not None and stop.is_set():
-                        break
+        stop = stop or threading.Event()
+        quiet = not self.fabric.is_global_zero
+        with tqdm(total=self.total_steps, initial=self.step, unit="step", disable=quiet) as bar:
+            steps = self.steps()
+            while not stop.is_set() and (record := next(steps, None)):
+                bar.update()
+                bar.set_postfix_str(f"loss {record['loss']:.3f}", refresh=False)
         return self.history
 
     def state_dict(self) -> dict:
@@ -180,13 +175,14 @@ class Pretrainer:
         Take it between two steps. On the CPU a run that was cut at any step and resumed ends with the same
         parameters, bit for bit, as one that was not.
         """
-        unread = torch.stack(self._unread).cpu() if self._unread else None
         return {
-            **self._state(),
+            "model": _copied(self.model.state_dict()),
+            "optimizer": _copied(self._optimizer.state_dict()),
+            "step": self.step,
             "settings": self._settings(),
-            "history": [dict(record) for record in self.history],
-            "metrics": list(self._names),
-            "unread": unread,
+            "history": list(self.history),  # a record never changes
+            "metrics": self._names,
+            "unread": torch.stack(self._unread).cpu() if self._unread else None,
             "seconds": self.seconds,
         }
 
@@ -200,13 +196,13 @@ class Pretrainer:
         for name, value in mine.items():
             if theirs.get(name) != value:
                 raise ValueError(f"state has {name} = {theirs.get(name)}, this run has {name} = {value}")
-        self._restore(state)
-        self._names = list(state["metrics"])
-        if state["unread"] is not None:
-            self._unread = list(state["unread"].to(self.fabric.device))
-        self.history[:] = [dict(record) for record in state["history"]]
-        self.seconds = state["seconds"]
-        self._good = self._state()
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(_copied(state["optimizer"]))  # it keeps the tensors that it is given
+        self.step, self.seconds, self._names = state["step"], state["seconds"], state["metrics"]
+        unread = state["unread"]
+        self._unread = [] if unread is None else list(unread.to(self.fabric.device))
+        self.history[:] = state["history"]
+        self._good = self.state_dict()
 
     def _train_one_step(self) -> Float[Tensor, " metric"]:
         """One optimiser step; returns the detached metrics, still on the device."""
@@ -222,11 +218,7 @@ class Pretrainer:
         self._names = list(output)
         return torch.stack([value.detach().float() for value in output.values()])
 
-    def _epoch(self) -> int:
-        """The epoch, counted from 1, of the last step that was done."""
-        return (max(self.step, 1) - 1) // self.steps_per_epoch + 1
-
-    def _batch(self) -> Float[Tensor, "batch channel height width"]:
+    def _batch(self) -> Images:
         """This process's share of the images of the coming step."""
         epoch, position = divmod(self.step, self.steps_per_epoch)
         if self._order is None or self._order[0] != epoch:
@@ -247,34 +239,18 @@ class Pretrainer:
         bad = [first + i for i, loss in enumerate(columns["loss"]) if not math.isfinite(loss)]
         if bad or not math.isfinite(norm):
             what, when = ("loss", bad[0]) if bad else ("weights", self.step)
-            self._restore(self._good)
+            self.load_state_dict(self._good)
             raise FloatingPointError(
                 f"the {what} became infinite or nan at step {when}; model and optimiser were put back to "
                 f"their state after step {self.step}. A lower lr (it is {self.lr:g}) is the usual remedy."
             )
         self._unread = []
-        self._good = self._state()
         return {name: sum(column) / len(column) for name, column in columns.items()}
 
     def _settings(self) -> dict[str, float]:
         """The arguments that decide which run this is."""
         names = ("epochs", "batch_size", "lr", "weight_decay", "seed")
         return {"images": len(self.images), **{name: getattr(self, name) for name in names}}
-
-    def _state(self) -> dict:
-        """Model, optimiser and step, copied."""
-        return {
-            "model": _copied(self.model.state_dict()),
-            "optimizer": _copied(self._optimizer.state_dict()),
-            "step": self.step,
-        }
-
-    def _restore(self, state: dict) -> None:
-        # The optimiser keeps the tensors that it is given: give it copies.
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(_copied(state["optimizer"]))
-        self.step = state["step"]
-        self._unread = []
 
 
 def _hash(*numbers: int) -> int:
