@@ -50,15 +50,10 @@ class ByHand(Explorer):
         unknown = sorted((start or {}).keys() - state.keys())
         if unknown:
             raise ValueError(f"start must name arguments with choices, {', '.join(state)}, {got(unknown[0])}")
-        controls = [
-            {
-                "name": name,
-                "label": name.replace("_", " "),
-                "choices": list(values),
-                "slides": not isinstance(values, list),
-            }
-            for name, values in choices.items()
-        ]
+        controls = []
+        for name, values in choices.items():
+            kind = {"choices": list(values), "slides": not isinstance(values, list)}
+            controls.append({"name": name, "label": name.replace("_", " "), **kind})
         super().__init__({"controls": controls}, {**state, **self.check(start or {})})
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:

@@ -225,20 +225,19 @@ class LiveTraining(anywidget.AnyWidget):
         """``values``, ``measured`` and ``readout`` of the present state."""
         seconds = self._seconds - self._seconds_before
         speed = (self._steps - self._steps_before) / seconds if seconds else 0.0
+        runs = self.runs.values()
+        curves = [curve(run.history, run.total_steps // run.interval + 1) for run in runs]
         values = {
             "status": self._status,
             "seconds": round(self._seconds, 2),
             "steps_per_second": round(speed, 1),
-            "runs": [
-                {"step": run.step, "points": curve(run.history, run.total_steps // run.interval + 1)}
-                for run in self.runs.values()
-            ],
+            "runs": [{"step": run.step, "points": points} for run, points in zip(runs, curves, strict=True)],
             "error": self._words,
             "trace": self._trace,
         }
         taken = {name: list(readings) for name, readings in self.readings.items()}
-        kinds = list(dict.fromkeys(kind for readings in taken.values() for r in readings for kind in r))
-        kinds = [kind for kind in kinds if kind != "step"]
+        found = (kind for readings in taken.values() for reading in readings for kind in reading)
+        kinds = [kind for kind in dict.fromkeys(found) if kind != "step"]
         last = {name: readings[-1] if readings else {"step": 0} for name, readings in taken.items()}
         measured = {
             "step": max(reading["step"] for reading in last.values()),
@@ -249,15 +248,11 @@ class LiveTraining(anywidget.AnyWidget):
         sentences = [f"{self._status}, {self._seconds:.0f} s."]
         for (name, run), shown in zip(self.runs.items(), values["runs"], strict=True):
             sentence = f"{name}: step {run.step} of {run.total_steps}"
-            if shown["points"]:
-                _, loss, accuracy = shown["points"][-1]
+            for _, loss, accuracy in shown["points"][-1:]:
                 # What has an accuracy is a cross entropy. Other losses have no unit.
-                told = f"{loss:.3f}" if accuracy is None else f"{loss:.3f} nats, accuracy {accuracy:.1f} %"
-                sentence += f", loss {told}"
+                told = "" if accuracy is None else f" nats, accuracy {accuracy:.1f} %"
+                sentence += f", loss {loss:.3f}{told}"
             sentence += "".join(f", {kind} {figures(last[name].get(kind))}" for kind in kinds)
             sentences.append(sentence + ".")
-        return {
-            "values": values,
-            "measured": measured,
-            "readout": " ".join([*sentences, values["error"]]).strip(),
-        }
+        readout = " ".join([*sentences, self._words]).strip()
+        return {"values": values, "measured": measured, "readout": readout}

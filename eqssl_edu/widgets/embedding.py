@@ -14,7 +14,7 @@ from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import Images, extremes, shrink, to_bytes, to_screen
 
 __all__ = ["FEATURES", "EmbeddingExplorer", "Map", "compute", "map_of"]
 
@@ -23,6 +23,8 @@ MAX_IMAGES = 2000
 THUMBNAIL_BYTES = 110_000  # of all small pictures together; a page takes at most 200 KB to show
 SIDE = 64  # pixels of the chosen picture
 STILL = 1e-4  # of the typical distance between two images; below it a point stands still, up to rounding
+
+Vectors = Float[Tensor, "image feature"]
 
 
 class Map(NamedTuple):
@@ -37,14 +39,12 @@ class Map(NamedTuple):
     sides: Float[Tensor, " axis"]  # of that part; each axis has its own scale
 
 
-def vectors(features: Float[Tensor, "image channel group"], kind: str) -> Float[Tensor, "image feature"]:
+def vectors(features: Float[Tensor, "image channel group"], kind: str) -> Vectors:
     """Regular features as they are, or pooled: the mean over the group axis."""
     return features.flatten(1) if kind == "regular" else features.mean(dim=2)
 
 
-def map_of(
-    features: Float[Tensor, "image feature"], inside: Float[Tensor, "other feature"] | None = None
-) -> Map:
+def map_of(features: Vectors, inside: Float[Tensor, "other feature"] | None = None) -> Map:
     """The first two principal axes of the features; their signs are such that the largest entry is positive.
 
     Arguments:
@@ -69,8 +69,8 @@ def map_of(
 
 def compute(
     encoder: nn.Module,
-    images: Float[Tensor, "image channel height width"],
-    features: Float[Tensor, "image feature group"],
+    images: Images,
+    features: Float[Tensor, "batch feature group"],
     plane: Map,
     state: dict[str, Any],
 ) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def compute(
 
     Arguments:
         encoder: in eval mode.
-        images: the images.
+        images: all of them.
         features: what the encoder makes of them, upright.
         plane: the map of these features.
         state: see ``EmbeddingExplorer``.
@@ -142,18 +142,17 @@ class EmbeddingExplorer(Explorer):
     def __init__(
         self,
         encoder: nn.Module,
-        images: Float[Tensor, "image channel height width"],
-        labels: Int64[Tensor, " image"],
+        images: Images,
+        labels: Int64[Tensor, " batch"],
         names: Sequence[str] | None = None,
     ) -> None:
         self.encoder, self.group = encoder, need_encoder(encoder)
         self.images = need_square("images", images, "N", "C", "H", "W")
         self.labels = _checked_labels(labels, len(self.images))
         classes = int(labels.max()) + 1
-        names = [str(i) for i in range(classes)] if names is None else list(names)
-        if len(names) < classes:
-            raise ValueError(f"names must hold a name for each of {classes} classes, got {len(names)}")
-        self.names = [str(name) for name in names]
+        self.names = [str(name) for name in (range(classes) if names is None else names)]
+        if len(self.names) < classes:
+            raise ValueError(f"names must hold a name for each of {classes} classes, got {len(self.names)}")
         self._copy = EvalCopy(encoder)
         count = range(len(self.images))
         self.choices = {"features": FEATURES, "image": count, "element": self.group.elements}

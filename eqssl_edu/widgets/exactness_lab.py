@@ -36,9 +36,8 @@ def compute(state: dict[str, int], rule: bool = True) -> dict[str, Any]:
     size, kernel, stride, padding = (state[key] for key in LIMITS)
     side = size + 2 * padding
     starts = list(range(0, side - kernel + 1, stride))
-    stays = sum(
-        side - kernel - start in starts for start in starts
-    )  # a turn sends one axis to its mirror image
+    # A turn sends one axis to its mirror image.
+    stays = sum(side - kernel - start in starts for start in starts)
     error = measured_error(size, kernel, stride, padding)
     values = {
         "state": dict(state),

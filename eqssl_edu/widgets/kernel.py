@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_integer, need_number
-from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
@@ -144,26 +143,26 @@ class KernelExplorer(Explorer):
         self._first = weight.clone()
         self._reach = round_up(1.25 * float(weight.abs().max()))  # of the colours, and of the hand
         self.image = _checked_image(layer, default_image(layer) if image is None else image)
-        self._places = (self.image.shape[-1] + 2 * layer.padding - layer.kernel_size) // layer.stride
-        places = range(self._places + 1)
+        last = (self.image.shape[-1] + 2 * layer.padding - layer.kernel_size) // layer.stride
+        places = range(last + 1)
         channels = {"in_channel": layer.in_channels, "out_channel": layer.out_channels}
         self.choices = {"row": places, "column": places, **{key: range(n) for key, n in channels.items()}}
         group = layer.group
         facts = {
             "group": group.name,
             "names": [group.element_name(g) for g in group.elements],
-            "sources": _sources(group),
+            # [g][h] = g^-1 h: which plane of the base filter stands at plane h of copy g
+            "sources": group.product[group.inverse].tolist(),
             "lifting": isinstance(layer, LiftingConv2d),
             "channels": channels,
             "kernel_size": layer.kernel_size,
             "padding": layer.padding,
             "stride": layer.stride,
-            "places": self._places + 1,
+            "places": len(places),
             "table": _table(layer),
             "editable": True,
         }
-        middle = self._places // 2
-        state = {"out_channel": 0, "in_channel": 0, "kernel": [], "row": middle, "column": middle}
+        state = {"out_channel": 0, "in_channel": 0, "kernel": [], "row": last // 2, "column": last // 2}
         self._state = state  # check() reads the channels
         super().__init__(facts, {**state, **self.check({"out_channel": 0})})
 
@@ -180,15 +179,12 @@ class KernelExplorer(Explorer):
             kernel = self._first[out, into]
         if isinstance(kernel, Tensor):
             kernel = kernel.detach().flatten().tolist()
-        return {**changes, "kernel": self._checked_kernel(kernel)}
-
-    def _checked_kernel(self, kernel: object) -> list[float]:
-        size = self.layer.weight[0, 0].numel()
+        size = self._first[out, into].numel()
         if not isinstance(kernel, (list, tuple)) or len(kernel) != size:
             raise ValueError(f"kernel must be a list of {size} numbers or None, {got(kernel)}")
         for value in kernel:
             need_number("kernel", value)
-        return [float(value) for value in kernel]
+        return {**changes, "kernel": [float(value) for value in kernel]}
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Give the layer the kernel of the state; what it looks like then, and the sentence that says it."""
@@ -215,8 +211,7 @@ class KernelExplorer(Explorer):
 
     def frozen_states(self) -> list[dict[str, Any]]:
         """Every place of the window, for the filter that is shown now."""
-        places = range(self._places + 1)
-        return product_of(row=places, column=places)
+        return product_of(row=self.choices["row"], column=self.choices["column"])
 
     def frozen_facts(self, states: list[dict[str, Any]]) -> dict[str, Any]:
         """The facts of a page: one filter, that cannot be changed."""
@@ -231,17 +226,11 @@ def _table(layer: Layer) -> list[list[int]]:
     return [move(entries, g).flatten().tolist() for g in layer.group.elements]
 
 
-def _sources(group: FiniteGroup) -> list[list[int]]:
-    """[g][h] = g^-1 h: which plane of the base filter stands at plane h of copy g."""
-    return group.product[group.inverse].tolist()
-
-
 def _checked_image(layer: Layer, image: object) -> Tensor:
     planes = (layer.group.order,) if isinstance(layer, GroupConv2d) else ()
     image = need_square("image", image, layer.in_channels, *planes, "H", "W")
     side = image.shape[-1] + 2 * layer.padding
     if not layer.kernel_size <= side <= MAX_SIDE:
-        raise ValueError(
-            f"image must be {layer.kernel_size} .. {MAX_SIDE} pixels wide with its padding, got {side}"
-        )
+        wanted = f"{layer.kernel_size} .. {MAX_SIDE} pixels wide with its padding"
+        raise ValueError(f"image must be {wanted}, got {side}")
     return image.to(layer.weight.detach())

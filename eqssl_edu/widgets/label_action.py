@@ -19,7 +19,7 @@ from eqssl_edu.widgets.puzzles import Puzzle, puzzle_of
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import checked, need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import Image, extremes, to_bytes, to_screen
 
 __all__ = ["LabelActionExplorer", "compute", "default_image", "default_tasks"]
 
@@ -27,15 +27,8 @@ SIDE = 56  # pixels of a picture; four of them in colour take 38 KB
 Task = RotationTask | RelativeLocationTask | JigsawTask
 
 
-def compute(
-    puzzle: Puzzle, image: Float[Tensor, "channel height width"], state: dict[str, Any]
-) -> dict[str, Any]:
+def compute(puzzle: Puzzle, image: Image, state: dict[str, Any]) -> dict[str, Any]:
     """What the explorer shows in a state.
-
-    Arguments:
-        puzzle: the task.
-        image: square.
-        state: see ``LabelActionExplorer``.
 
     Returns:
         "pixels" of four pictures, with their "sides" and "channels": the image, the input, the turned input, and
@@ -57,7 +50,10 @@ def compute(
         right = torch.equal(puzzle.make(reference(g), predicted), puzzle.turn(made, g))
         return {"label": puzzle.name(predicted), "right": right}
 
-    rows = {by: [cell(by, g) for g in group.elements] for by in puzzle.actions}
+    actions = []
+    for by, (formula, words) in puzzle.actions.items():
+        cells = [cell(by, g) for g in group.elements]
+        actions.append({"name": by, "formula": formula, "words": words, "cells": cells})
     turned = puzzle.turn(made, element)
     pictures = [
         image,
@@ -65,18 +61,19 @@ def compute(
         puzzle.board(turned, puzzle.move(puzzle.true, element, label)),
         puzzle.undo(group.transform(image, element), turned, puzzle.move(action, element, label)),
     ]
+    small = [to_screen(picture, SIDE) for picture in pictures]
+    scale = extremes(image)  # of all pictures
     return {
         "state": dict(state),
         "kind": type(puzzle).__name__,
         "size": puzzle.size,
-        **_pixels(pictures),
+        "pixels": b"".join(to_bytes(picture, *scale) for picture in small),
+        "sides": [picture.shape[-1] for picture in small],
+        "channels": len(small[0]),
         "label": puzzle.name(label),
-        "actions": [
-            {"name": by, "formula": formula, "words": words, "cells": rows[by]}
-            for by, (formula, words) in puzzle.actions.items()
-        ],
+        "actions": actions,
         "truth": [puzzle.name(code) for code in puzzle.fitting(reference(element), turned)],
-        "orbit": len({cell["label"] for cell in rows[action]}),
+        "orbit": len({puzzle.move(action, g, label) for g in group.elements}),
     }
 
 
@@ -112,17 +109,6 @@ def _telling_label(puzzle: Puzzle) -> int:
     return orbit[min(1, len(orbit) - 1)]
 
 
-def _pixels(pictures: list[Tensor]) -> dict[str, Any]:
-    """All pictures as bytes on the scale of the first one, the image."""
-    low, high = extremes(pictures[0])
-    small = [to_screen(picture, SIDE) for picture in pictures]
-    return {
-        "pixels": b"".join(to_bytes(picture, low, high) for picture in small),
-        "sides": [picture.shape[-1] for picture in small],
-        "channels": len(small[0]),
-    }
-
-
 class LabelActionExplorer(Explorer):
     """Make a pretext task of an image, turn it, and see which action on the labels tells the truth.
 
@@ -146,11 +132,7 @@ class LabelActionExplorer(Explorer):
 
     _esm, _css = front_end("label_action")
 
-    def __init__(
-        self,
-        tasks: Task | Mapping[str, Task] | None = None,
-        image: Float[Tensor, "channel height width"] | None = None,
-    ) -> None:
+    def __init__(self, tasks: Task | Mapping[str, Task] | None = None, image: Image | None = None) -> None:
         self.image = default_image() if image is None else need_square("image", image, "C", "H", "W")
         self._factories = default_tasks(self.image.shape[-1]) if tasks is None else {}
         given = tasks if isinstance(tasks, Mapping) else {type(tasks).__name__: tasks}
@@ -212,9 +194,7 @@ class LabelActionExplorer(Explorer):
         states = []
         for name in self.names:
             puzzle = self.puzzle(name)
-            labels = [_telling_label(puzzle), 0, 3]
-            if name == self._state["task"]:
-                labels.append(self._state["label"])
+            labels = [_telling_label(puzzle), 0, 3] + [self._state["label"]] * (name == self._state["task"])
             few = dict.fromkeys(label for label in labels if label < puzzle.size)
             actions = dict.fromkeys([puzzle.true, *puzzle.actions])
             states += product_of(task=[name], label=few, element=self.group.elements, action=actions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.data.letters import letters
@@ -14,7 +13,7 @@ from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import Image, extremes, to_bytes, to_screen
 
 __all__ = ["OWN", "OrbitExplorer", "cayley_graph", "compute", "orbit_of"]
 
@@ -22,7 +21,7 @@ SIDE = 40  # pixels of a picture on the screen's side; eight of them in colour t
 OWN = "your image"  # the name of a picture that is no letter
 
 
-def orbit_of(group: FiniteGroup, image: Float[Tensor, "channel height width"]) -> list[list[int]]:
+def orbit_of(group: FiniteGroup, image: Image) -> list[list[int]]:
     """The different pictures that a group makes of an image: for each of them the elements that make it.
 
     The first list is the stabiliser; the others are its left cosets.
@@ -32,15 +31,9 @@ def orbit_of(group: FiniteGroup, image: Float[Tensor, "channel height width"]) -
         >>> orbit_of(dihedral(4), letters()["A"][None])
         [[0, 4], [1, 5], [2, 6], [3, 7]]
     """
-    found: list[tuple[Tensor, list[int]]] = []
-    for g in group.elements:
-        turned = group.transform(image, g)
-        makers = next((makers for picture, makers in found if torch.equal(picture, turned)), None)
-        if makers is None:
-            found.append((turned, [g]))
-        else:
-            makers.append(g)
-    return [makers for _, makers in found]
+    pictures = [group.transform(image, g) for g in group.elements]
+    makers = [[h for h in group.elements if torch.equal(pictures[g], pictures[h])] for g in group.elements]
+    return [same for g, same in enumerate(makers) if same[0] == g]
 
 
 def cayley_graph(group: FiniteGroup) -> list[dict[str, int]]:
@@ -58,9 +51,7 @@ def cayley_graph(group: FiniteGroup) -> list[dict[str, int]]:
     return steps
 
 
-def compute(
-    group: FiniteGroup, image: Float[Tensor, "channel height width"], state: dict[str, Any]
-) -> dict[str, Any]:
+def compute(group: FiniteGroup, image: Image, state: dict[str, Any]) -> dict[str, Any]:
     """What the explorer shows in a state.
 
     Returns:
@@ -115,9 +106,7 @@ class OrbitExplorer(Explorer):
 
     _esm, _css = front_end("orbit")
 
-    def __init__(
-        self, group: FiniteGroup, picture: str | Float[Tensor, "channel height width"] = "A"
-    ) -> None:
+    def __init__(self, group: FiniteGroup, picture: str | Image = "A") -> None:
         need_exact(group)
         self.group = group
         self.pictures = {name: drawing[None] for name, drawing in letters().items()}
@@ -159,9 +148,8 @@ class OrbitExplorer(Explorer):
         name = self.group.element_name
         number = next(i for i, makers in enumerate(values["makers"]) if state["element"] in makers)
         kept = ", ".join(name(g) for g in values["kept_by"])
-        step = (
-            f" {values['sentence']}." if state["element"] or state["applied"] else ""
-        )  # nothing was applied yet
+        begun = state["element"] or state["applied"]
+        step = f" {values['sentence']}." if begun else ""
         return values, (
             f"{state['picture']} under {self.group.name}, moved by {name(state['element'])}: picture {number + 1} "
             f"of {len(values['makers'])}.{step} This picture is kept by {kept}."

@@ -17,35 +17,33 @@ from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
-from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import Image, Images, extremes, to_bytes, to_screen
 
 __all__ = ["KINDS", "TOLERANCE", "OrbitCorrelationExplorer"]
 
 KINDS = ("plain", "mean", "max", "soft", "power2", "power3")  # the naive one first
 TOLERANCE = 1e-6  # nats; a smaller change of a loss is the rounding of a float32 encoder
 DEVIATION = 1e-4  # of kappa, from the rule; far above rounding, far below what a broken layer does
-VIEWS = ("first", "second")  # the entries of the state that turn the views
 
 # A move sends at most 60 KB: two views, the image, and about 2 KB of text.
 VIEW_SIDE = 80  # pixels; 19 KB with three colours
 IMAGE_SIDE = 48  # pixels
 PAGE_STATES = 512  # of a page without a kernel: a state takes about 10 ms to compute
 
+Features = Float[Tensor, "batch out group"]
+Views = Float[Tensor, "view=2 batch channel height width"]
+
 
 class Batch(NamedTuple):
     """What does not change while a view is turned: the upright views and what the encoder makes of them."""
 
-    images: Float[Tensor, "batch channel height width"]
-    views: Float[Tensor, "view=2 batch channel height width"]
+    images: Images
+    views: Views
     features: Float[Tensor, "view=2 batch out group"]
     losses: dict[str, float]  # of each kind, before any turn
 
 
-def embed(
-    encoder: nn.Module,
-    images: Float[Tensor, "batch channel height width"],
-    views: Float[Tensor, "view=2 batch channel height width"],
-) -> Batch:
+def embed(encoder: nn.Module, images: Images, views: Views) -> Batch:
     """Encode both views of every image, upright. The encoder is used as it is; it should be in eval mode."""
     features = torch.stack([regular_features(encoder, view) for view in views])
     return Batch(images, views, features, losses(encoder.group, *features))
@@ -70,7 +68,7 @@ def compute(encoder: nn.Module, batch: Batch, state: dict[str, Any]) -> dict[str
         sizes in "pictures".
     """
     group, index = encoder.group, state["image"]
-    elements = [state[key] for key in VIEWS]
+    elements = a, b = state["first"], state["second"]
     upright = batch.views[:, index]
     shown = torch.stack([group.transform(view, g) for view, g in zip(upright, elements, strict=True)])
     features = batch.features.clone()
@@ -79,12 +77,11 @@ def compute(encoder: nn.Module, batch: Batch, state: dict[str, Any]) -> dict[str
         features[turned, index] = regular_features(encoder, shown[turned])
     kappa = _kappa(group, features[:, index])
     before = _kappa(group, batch.features[:, index])
-    a, b = elements
     origins = group.product[group.product[group.inverse[a]], b]
     deviation = float((kappa - before[origins]).abs().max())
     return {
         "state": dict(state),
-        **_pictures(batch.images[index], shown),
+        **_pictures(batch.images[index], *shown),
         "kappa": kappa.tolist(),
         "kappa_before": before.tolist(),
         "origins": origins.tolist(),
@@ -96,9 +93,7 @@ def compute(encoder: nn.Module, batch: Batch, state: dict[str, Any]) -> dict[str
     }
 
 
-def losses(
-    group: FiniteGroup, z1: Float[Tensor, "batch out group"], z2: Float[Tensor, "batch out group"]
-) -> dict[str, float]:
+def losses(group: FiniteGroup, z1: Features, z2: Features) -> dict[str, float]:
     """InfoNCE over the batch with each kind of similarity, in nats."""
     return {kind: float(InfoNCE(group, kind)(z1, z2)) for kind in KINDS}
 
@@ -126,12 +121,9 @@ def _kappa(group: FiniteGroup, pair: Float[Tensor, "view=2 out group"]) -> Float
     return orbit_correlation(group, z, w)[0, 0]
 
 
-def _pictures(
-    image: Float[Tensor, "channel height width"], views: Float[Tensor, "view=2 channel height width"]
-) -> dict[str, Any]:
-    """Bytes for the front end; a turn changes no colour, because the scales belong to whole pictures."""
-    whole = [image, *views]
-    small = [to_screen(image, IMAGE_SIDE), *(to_screen(view, VIEW_SIDE) for view in views)]
+def _pictures(*whole: Image) -> dict[str, Any]:
+    """The image and its views for the front end; a turn changes no colour: the scales belong to whole pictures."""
+    small = [to_screen(x, side) for x, side in zip(whole, (IMAGE_SIDE, VIEW_SIDE, VIEW_SIDE), strict=True)]
     return {
         "pictures": [{"channels": len(picture), "side": picture.shape[-1]} for picture in small],
         "pixels": b"".join(to_bytes(s, *extremes(w)) for s, w in zip(small, whole, strict=True)),
@@ -145,8 +137,8 @@ def _compare(before: dict[str, float], now: dict[str, float], turned: bool) -> l
         moved = abs(change) > TOLERANCE
         status = ("moved" if moved else "still") if turned else "upright"
         text = f"{change:+.6f}".replace("-", "−") if moved else _small(change)
-        row = {"before": before[kind], "now": now[kind], "change": change, "status": status, "text": text}
-        rows.append({"kind": kind, **row})
+        row = {"kind": kind, "before": before[kind], "now": now[kind]}
+        rows.append({**row, "change": change, "status": status, "text": text})
     return rows
 
 
@@ -198,25 +190,23 @@ class OrbitCorrelationExplorer(Explorer):
     def __init__(
         self,
         encoder: nn.Module,
-        images: Float[Tensor, "batch channel height width"],
-        views: tuple[Float[Tensor, "batch channel height width"], Float[Tensor, "batch channel height width"]]
-        | None = None,
+        images: Images,
+        views: tuple[Images, Images] | None = None,
     ) -> None:
         self.encoder, self.group = encoder, need_encoder(encoder)
         self._images = need_square("images", images, "B", "C", "H", "W")
         if len(images) < 2:
-            raise ValueError(
-                f"images must hold at least two images (one has no negatives), got {len(images)}"
-            )
+            raise ValueError(f"images must hold at least two (one has no negatives), got {len(images)}")
         self._views = torch.stack([self._images] * 2 if views is None else _checked_views(views, images))
         self._copy = EvalCopy(encoder)
-        elements = self.group.elements
+        elements, rotations = self.group.elements, self.group.rotations
         self.choices = {"image": range(len(images)), "first": elements, "second": elements}
         facts = {
             "count": len(images),
-            "rotations": self.group.rotations,
+            "rotations": rotations,
             "reflections": self.group.reflections,
-            "labels": [_label(self.group, g) for g in elements],
+            # 90° for a rotation, m 90° for the flip and then the rotation
+            "labels": ["m " * (g >= rotations) + f"{self.group.degrees(g):g}°" for g in elements],
             "kinds": list(KINDS),
             "tolerance": f"{TOLERANCE:.6f}",
         }
@@ -236,13 +226,13 @@ class OrbitCorrelationExplorer(Explorer):
         values = compute(self._copy.module, self._batch, state)
         place = f"Image {state['image'] + 1} of {len(self._images)}. "
         first, second = values["views"]
-        if values["losses"][0]["status"] == "upright":
-            return values, f"{place}Both views upright: no loss has moved."
         rows = values["losses"]
-        moved = [f"{row['kind']} moved by {row['text']}" for row in rows if row["status"] == "moved"]
-        still = [row["kind"] for row in rows if row["status"] == "still"]
-        parts = [*moved, f"{', '.join(still)} stood still" if still else ""]
-        return values, f"{place}View 1 {first}, view 2 {second}. Losses: {'; '.join(filter(None, parts))}."
+        if rows[0]["status"] == "upright":
+            return values, f"{place}Both views upright: no loss has moved."
+        parts = [f"{row['kind']} moved by {row['text']}" for row in rows if row["status"] == "moved"]
+        still = ", ".join(row["kind"] for row in rows if row["status"] == "still")
+        parts += [f"{still} stood still"] * bool(still)
+        return values, f"{place}View 1 {first}, view 2 {second}. Losses: {'; '.join(parts)}."
 
     def frozen_states(self) -> list[dict[str, Any]]:
         """Both views by every element; of the images as many as a page can hold."""
@@ -258,11 +248,6 @@ class OrbitCorrelationExplorer(Explorer):
         """The facts, and between which images the page can choose."""
         images = [state["image"] for state in states]
         return {**self.facts, "images": [min(images), max(images)]}
-
-
-def _label(group: FiniteGroup, g: int) -> str:
-    """``90°`` for a rotation, ``m 90°`` for the flip and then the rotation."""
-    return "m " * (g >= group.rotations) + f"{group.degrees(g):g}°"
 
 
 def _checked_views(views: object, images: Tensor) -> list[Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -16,6 +15,7 @@ from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
 __all__ = ["JigsawPuzzle", "LocationPuzzle", "Puzzle", "RotationPuzzle", "puzzle_of"]
 
 Picture = Float[Tensor, "channel _ _"]
+Tiles = Float[Tensor, "tile channel _ _"]
 Code = tuple[int, ...]  # a label written out: (element,), (neighbour,), or the places that the tiles go to
 MOST = 3  # fitting labels are listed up to so many
 
@@ -89,9 +89,9 @@ class RotationPuzzle(Puzzle):
         super().__init__(task)
 
     def move(self, action: str, g: int, code: Code) -> Code:
-        product, inverse = self.group.product, self.group.inverse
         moved = super().move(action, g, code)
-        return (int(product[moved[0], inverse[g]]),) if action == "conjugation" else moved
+        back = self.group.inverse[g]
+        return (int(self.group.product[moved[0], back]),) if action == "conjugation" else moved
 
     def undo(self, image: Picture, made: Tensor, code: Code) -> Picture:
         return self.group.transform(made, int(self.group.inverse[code[0]]))
@@ -149,43 +149,29 @@ class JigsawPuzzle(Puzzle):
 
     def make(self, image: Picture, code: Code) -> Tensor:
         # Not task.apply: an action that is not the task's own may lead out of its set of permutations.
-        tiles = self._tiles(self._cut(image))
-        made = torch.empty_like(tiles)
-        made[list(code)] = tiles
-        return self._join(made)
+        return self._join(self._tiles(self.cut(image))[torch.tensor(code).argsort()])
 
     def undo(self, image: Picture, made: Tensor, code: Code) -> Picture:
         return self._join(self._tiles(made)[list(code)])
 
     def fitting(self, image: Picture, made: Tensor) -> list[Code]:
-        whole, parts = self._tiles(self._cut(image)), self._tiles(made)
-        same = [[q for q, part in enumerate(parts) if torch.equal(tile, part)] for tile in whole]
+        parts, codes = self._tiles(made), [()]
+        for tile in self._tiles(self.cut(image)):
+            places = [q for q, part in enumerate(parts) if torch.equal(tile, part)]
+            # The first beginnings are enough: equal tiles have the same places, so that all can be completed or none.
+            codes = [(*code, q) for code in codes for q in places if q not in code][:MOST]
+        return codes
 
-        def extend(code: Code) -> Iterator[Code]:
-            if len(code) == len(same):
-                yield code
-            else:
-                for q in same[len(code)]:
-                    if q not in code:
-                        yield from extend((*code, q))
+    def cut(self, image: Picture) -> Picture:
+        """The tiles of an image in their own places: what the task makes of it with label 0, put back."""
+        return self.undo(image, super().make(image, (0,)), self.code(0))
 
-        return [code for code, _ in zip(extend(()), range(MOST), strict=False)]
-
-    def _cut(self, image: Picture) -> Picture:
-        """The middle of an image that the tiles fill, without the gaps between them."""
-        made = self.task.apply(image[None], torch.zeros(1, dtype=torch.long))[0]
-        side, gap = made.shape[-1], self.task.gap
-        margin = (image.shape[-1] - side) // 2
-        inside = torch.arange(side) % (side // self.task.grid)
-        shown = (inside >= gap) & (inside < side // self.task.grid - gap)
-        return image[:, margin : margin + side, margin : margin + side] * (shown[:, None] & shown)
-
-    def _tiles(self, picture: Picture) -> Float[Tensor, "tile channel _ _"]:
+    def _tiles(self, picture: Picture) -> Tiles:
         n = self.task.grid
         tile = picture.shape[-1] // n
         return picture.unflatten(2, (n, tile)).unflatten(1, (n, tile)).permute(1, 3, 0, 2, 4).flatten(0, 1)
 
-    def _join(self, tiles: Float[Tensor, "tile channel _ _"]) -> Picture:
+    def _join(self, tiles: Tiles) -> Picture:
         n = self.task.grid
         return tiles.unflatten(0, (n, n)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
 

@@ -25,14 +25,10 @@ def curve(history: Sequence[Mapping[str, float]], expected: int) -> list[list[fl
     def mean(piece: Sequence[Mapping[str, float]], name: str) -> float:
         return float(f"{sum(record[name] for record in piece) / len(piece):.5g}")
 
-    return [
-        [
-            piece[-1]["step"],
-            mean(piece, "loss"),
-            round(100 * mean(piece, "accuracy"), 2) if "accuracy" in piece[0] else None,
-        ]
-        for piece in pieces
-    ]
+    def accuracy(piece: Sequence[Mapping[str, float]]) -> float | None:
+        return round(100 * mean(piece, "accuracy"), 2) if "accuracy" in piece[0] else None
+
+    return [[piece[-1]["step"], mean(piece, "loss"), accuracy(piece)] for piece in pieces]
 
 
 def trail(readings: Sequence[Mapping[str, float]], name: str) -> list[list[float]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import traitlets
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_integer, need_number
@@ -19,6 +18,7 @@ from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder, Layer
 from eqssl_edu.widgets.shared.picture_source import SOURCES, Sources, from_bytes
+from eqssl_edu.widgets.shared.pixels import Image
 
 __all__ = ["CURVE_ANGLES", "FieldExplorer"]
 
@@ -85,7 +85,7 @@ class FieldExplorer(FieldPage, Explorer):
     def __init__(
         self,
         model: nn.Module,
-        image: Float[Tensor, "channel height width"],
+        image: Image,
         compare: nn.Module | None = None,
         names: tuple[str, ...] | None = None,
     ) -> None:
@@ -93,25 +93,15 @@ class FieldExplorer(FieldPage, Explorer):
         self.sources = Sources(image)
         models = {"model": model} if compare is None else {"model": model, "compare": compare}
         recorders = [FeatureRecorder(module, image, argument) for argument, module in models.items()]
-        self.networks = [
-            Network(*pair) for pair in zip(_checked_names(names, recorders), recorders, strict=True)
-        ]
+        self.networks = list(map(Network, _checked_names(names, recorders), recorders))
         self.layers = [list(recorder.layers) for recorder in recorders]
         self.choices = dict.fromkeys(("mirror", "stabilised", "animate"), (False, True))
         self.choices |= {"source": list(SOURCES), **dict(zip(LAYERS, self.layers, strict=False))}
         self._curves: dict[tuple, Curve] = {}  # of the weights of _versions, by layers and mirror
         self._versions = [recorder.version for recorder in recorders]
         first = _default_layer(recorders[0], image.shape[-1])
-        state = {
-            "angle": 0.0,
-            "mirror": False,
-            "stabilised": False,
-            "animate": False,
-            "layer": first,
-            "channel": 0,
-            "source": "image",
-            "picture": 0,
-        }
+        state = {"angle": 0.0, "mirror": False, "stabilised": False, "animate": False}
+        state |= {"layer": first, "channel": 0, "source": "image", "picture": 0}
         if compare is not None:
             state |= {"compare_layer": self._same_depth(first), "compare_channel": 0}
         super().__init__(_facts(self.networks, image), state, unfinished=True)
@@ -143,19 +133,14 @@ class FieldExplorer(FieldPage, Explorer):
         """A picture that the front end sends becomes the one that is shown."""
         if "upload" not in changes:
             return changes
-        upload = changes["upload"]
+        changes = dict(changes)
+        upload = changes.pop("upload")
         image, source = from_bytes(buffers[0], upload["side"], upload["channels"]), upload["source"]
         text = describe(upload["name"], upload["size"], image) if source == "file" else "my drawing"
-        picture = self.sources.add(source, image, text)
-        changed = {key: value for key, value in changes.items() if key != "upload"}
-        return {"source": source, "picture": picture, **changed}
+        return {"source": source, "picture": self.sources.add(source, image, text), **changes}
 
-    def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        """What the state looks like, and the sentence that says it."""
-        return self.view(state)
-
-    def view(self, state: dict[str, Any], sizes: Sizes = Sizes()) -> tuple[dict[str, Any], str]:  # noqa: B008
-        """The same with pictures of other sizes."""
+    def show(self, state: dict[str, Any], sizes: Sizes = Sizes()) -> tuple[dict[str, Any], str]:  # noqa: B008
+        """What the state looks like, in pictures of these sizes, and the sentence that says it."""
         image, text = self.sources.get(state["source"], state["picture"])
         own = {source: self.sources.count(source) for source in ("file", "drawing")}
         picture = {"text": text, "count": self.sources.count(state["source"]), "own": own}
@@ -164,10 +149,8 @@ class FieldExplorer(FieldPage, Explorer):
         errors = [f"{n.name} {percent} ({db})" for n, (percent, db) in zip(self.networks, texts, strict=True)]
         mirrored = "mirrored and " if state["mirror"] else ""
         named = f"Picture: {text}. " if text else ""
-        return (
-            values,
-            f"{named}Image {mirrored}turned by {state['angle']:g}°. Equivariance error: {'; '.join(errors)}.",
-        )
+        turn = f"Image {mirrored}turned by {state['angle']:g}°."
+        return values, f"{named}{turn} Equivariance error: {'; '.join(errors)}."
 
     def changed(self) -> None:
         """Show what is known of the curve for these layers and these weights."""
@@ -208,7 +191,7 @@ class FieldExplorer(FieldPage, Explorer):
         return theirs[round(ours.index(layer) * (len(theirs) - 1) / max(1, len(ours) - 1))]
 
 
-def describe(name: str, size: Sequence[int], image: Float[Tensor, "channel side side"]) -> str:
+def describe(name: str, size: Sequence[int], image: Image) -> str:
     """What was done to a picture of a file.
 
     Example:
@@ -230,13 +213,10 @@ def _facts(networks: list[Network], image: Tensor) -> dict[str, Any]:
         {"label": element_label(group, g), "angle": group.degrees(g), "mirror": g >= group.rotations}
         for g in group.elements
     ]
-    described = [
-        {"name": network.name, "layers": [_layer_fact(layer) for layer in network.recorder.layers.values()]}
-        for network in networks
-    ]
+    layers = [[_layer_fact(layer) for layer in network.recorder.layers.values()] for network in networks]
     return {
         "elements": elements,
-        "networks": described,
+        "networks": [{"name": n.name, "layers": facts} for n, facts in zip(networks, layers, strict=True)],
         "angle_step": 1,
         "fixed_channels": False,
         "input": {"side": image.shape[-1], "channels": len(image)},
@@ -261,9 +241,8 @@ def _checked_names(names: tuple[str, ...] | None, recorders: list[FeatureRecorde
         names = [_default_name(recorder) for recorder in recorders]
         return names if len(set(names)) == len(names) else [f"{name} {i + 1}" for i, name in enumerate(names)]
     if len(names) != len(recorders) or len(set(names)) != len(names):
-        raise ValueError(
-            f"names must hold {len(recorders)} different names, one for each network, {got(names)}"
-        )
+        wanted = f"{len(recorders)} different names, one for each network"
+        raise ValueError(f"names must hold {wanted}, {got(names)}")
     return list(names)
 
 

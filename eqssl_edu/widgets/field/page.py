@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eqssl_edu.widgets.field.values import Sizes, errors_at
+from eqssl_edu.widgets.field.values import LAYERS, Sizes, errors_at
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
 
 __all__ = ["ANGLE_STEP", "FieldPage"]
@@ -13,6 +13,7 @@ ANGLE_STEP = 15  # degrees
 FEW, MANY = 3, 6  # layers: a reader of a page wants to compare some
 STATES = 600  # at most; a state takes 5 to 50 ms to compute
 FULL = 0.9 * MAX_BYTES  # the sizes of the states are estimates
+Pair = dict[str, str]  # the layer of each network, as entries of a state
 SIZES = [Sizes(), Sizes(56, 16_000), Sizes(40, 8_000), Sizes(32, 4_000), Sizes(24, 2_000)]
 
 
@@ -35,7 +36,7 @@ class FieldPage:
 
     def frozen(self, state: dict[str, Any]) -> dict[str, Any]:
         """What a state of the page looks like, with the curve every 15 degrees."""
-        values, readout = self.view(state, self._page_sizes)
+        values, readout = self.show(state, self._page_sizes)
         self.forget_old_weights()
         known = self.known_curve(state)
         image = self.sources.get(state["source"], state["picture"]).image
@@ -47,17 +48,14 @@ class FieldPage:
     def frozen_facts(self, states: list[dict[str, Any]]) -> dict[str, Any]:
         """The facts, without the choices that need a kernel: other layers, channels and pictures."""
         networks = []
-        for network, key in zip(self.facts["networks"], ("layer", "compare_layer"), strict=False):
+        for network, key in zip(self.facts["networks"], LAYERS, strict=False):
             held = {state[key] for state in states}
-            networks.append(
-                {**network, "layers": [fact for fact in network["layers"] if fact["name"] in held]}
-            )
+            layers = [fact for fact in network["layers"] if fact["name"] in held]
+            networks.append({**network, "layers": layers})
         frozen = {"networks": networks, "angle_step": ANGLE_STEP, "fixed_channels": True, "sources": []}
         return {**self.facts, **frozen}
 
-    def _fitting(
-        self, state: dict[str, Any], layers: list[dict[str, str]], turns: int
-    ) -> list[dict[str, str]]:
+    def _fitting(self, state: dict[str, Any], layers: list[Pair], turns: int) -> list[Pair]:
         """The first layers that fit with this many turns each, pictures in the present size."""
         chosen, size = [], 0
         for pair in layers:
@@ -67,12 +65,10 @@ class FieldPage:
                 size += more
         return chosen
 
-    def _layers_by_interest(self, state: dict[str, Any]) -> list[dict[str, str]]:
+    def _layers_by_interest(self, state: dict[str, Any]) -> list[Pair]:
         """The layers of both networks: those that are shown, those that convolve, the others."""
-        keys = [key for key in ("layer", "compare_layer") if key in state]
+        keys = [key for key in LAYERS if key in state]
         layers = sorted(self.networks[0].recorder.layers.values(), key=lambda layer: not layer.convolves)
         pairs = [{key: state[key] for key in keys}]
-        for layer in layers[: 2 * MANY]:
-            completed = self.check({"layer": layer.name})
-            pairs.append({key: completed[key] for key in keys})
+        pairs += [self.check({"layer": layer.name}) for layer in layers[: 2 * MANY]]
         return [pair for i, pair in enumerate(pairs) if pair not in pairs[:i]]

@@ -14,7 +14,7 @@ from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import rotate
 from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder, Layer
-from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import Image, extremes, shrink, to_bytes, to_screen
 
 __all__ = ["CHANNELS", "LAYERS", "Network", "Sizes", "compute", "element_label", "error_text", "errors_at"]
 
@@ -23,6 +23,9 @@ IMAGE_SIDE = 80  # pixels; 19 KB with three colours
 MAP_SIDE = 32  # pixels
 MAP_BYTES = 36_000  # the maps of all networks together
 ROWS = 4  # of maps, for each network
+
+
+State = dict[str, Any]  # see FieldExplorer
 
 
 class Sizes(NamedTuple):
@@ -43,13 +46,7 @@ class Network:
         self.name, self.recorder = name, recorder
         self._kept: tuple[Any, ...] = ()  # image, layer, version of the weights, maps
 
-    def observe(
-        self,
-        layer: Layer,
-        image: Float[Tensor, "channel height width"],
-        turned: Float[Tensor, "channel height width"],
-        state: dict[str, Any],
-    ) -> tuple[Tensor, Tensor]:
+    def observe(self, layer: Layer, image: Image, turned: Image, state: State) -> tuple[Tensor, Tensor]:
         """(the maps that the angle is to turn, the maps of the turned image), both with a batch axis."""
         key = (id(image), layer.name)
         known = self._kept[:2] == key
@@ -66,12 +63,7 @@ class Network:
         return (_mirror_maps(upright, layer.group) if state["mirror"] else upright), maps
 
 
-def compute(
-    networks: list[Network],
-    image: Float[Tensor, "channel height width"],
-    state: dict[str, Any],
-    sizes: Sizes = Sizes(),  # noqa: B008 (a tuple)
-) -> dict[str, Any]:
+def compute(networks: list[Network], image: Image, state: State, sizes: Sizes) -> dict[str, Any]:
     """What is shown in a state: the turned image, the maps of each network, the equivariance errors.
 
     Arguments:
@@ -107,9 +99,7 @@ def compute(
     return {"state": dict(state), "input": size, "panels": panels, "pixels": b"".join(pixels)}
 
 
-def errors_at(
-    networks: list[Network], image: Float[Tensor, "channel height width"], state: dict[str, Any], angle: float
-) -> list[float]:
+def errors_at(networks: list[Network], image: Image, state: State, angle: float) -> list[float]:
     """The relative equivariance error of each network at any angle; layers and mirror as in the state."""
     errors, state = [], {**state, "angle": angle}
     turned = _turn_image(image, angle, state["mirror"])
@@ -141,7 +131,7 @@ def _error(maps: Tensor, expected: Tensor, angle: float, group: FiniteGroup | No
     return rotation_error(maps, expected, angle, group)
 
 
-def _turn_image(image: Tensor, angle: float, mirror: bool) -> Tensor:
+def _turn_image(image: Image, angle: float, mirror: bool) -> Image:
     """First flip, then turn: element n + k of D_n."""
     return rotate(image.flip(-1) if mirror else image, angle)
 
@@ -151,7 +141,7 @@ def _mirror_maps(maps: Tensor, group: FiniteGroup | None) -> Tensor:
     return group.transform_maps(maps, group.rotations) if group and group.reflections else maps.flip(-1)
 
 
-def _element(layer: Layer, state: dict[str, Any]) -> int:
+def _element(layer: Layer, state: State) -> int:
     """The column to which the turn has moved the maps of column 0."""
     if not layer.group or state["stabilised"]:
         return 0
@@ -159,7 +149,7 @@ def _element(layer: Layer, state: dict[str, Any]) -> int:
     return nearest_element(layer.group, state["angle"]) + layer.group.rotations * flip
 
 
-def _layers(networks: list[Network], state: dict[str, Any]) -> list[Layer]:
+def _layers(networks: list[Network], state: State) -> list[Layer]:
     return [network.recorder.layers[state[key]] for network, key in zip(networks, LAYERS, strict=False)]
 
 
@@ -173,23 +163,17 @@ def _panel(
     rows = max(1, min(ROWS, budget // (width * side * side)))
     page = min(layer.channels, rows * width // order)
     first = min(first, layer.channels - page)
-    shown, reference = (
-        shrink(m[first : first + page].reshape(-1, *m.shape[-2:]), side) for m in (maps, upright)
-    )
+    chosen = (m[first : first + page].reshape(-1, *m.shape[-2:]) for m in (maps, upright))
+    shown, reference = (shrink(planes, side) for planes in chosen)
     low, limits = _row_scales(reference.flatten(1), width)
     step = 1 if layer.group else width
     starts = range(first, first + page, step)
     panel = {
         "rows": [str(c) if step == 1 else f"{c}–{min(c + step, first + page) - 1}" for c in starts],
         "columns": [element_label(layer.group, g) for g in layer.group.elements] if layer.group else [],
-        "width": width,
-        "count": len(shown),
-        "side": side,
-        "low": low,
-        "limits": limits,
-        "first": first,
-        "page": page,
     }
+    panel |= {"width": width, "count": len(shown), "side": side, "first": first, "page": page}
+    panel |= {"low": low, "limits": limits}  # of the scale of each row
     highest = torch.tensor(limits).repeat_interleave(width)[: len(shown), None, None]
     return panel, to_bytes(shown.cpu().float(), low * highest, highest)
 

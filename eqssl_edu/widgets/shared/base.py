@@ -100,9 +100,7 @@ class Explorer(anywidget.AnyWidget):
 
     def set_state(self, traits_from_front_end: dict[str, Any] | None = None, /, **changes: Any) -> None:
         """Change some entries of the state and show the result. If one is not allowed, nothing changes."""
-        if (
-            traits_from_front_end is not None
-        ):  # ipywidgets calls its own method of this name with one argument
+        if traits_from_front_end is not None:  # ipywidgets has a method of this name with one argument
             super().set_state(traits_from_front_end)
             return
         unknown = sorted(changes.keys() - self._state.keys())
@@ -130,8 +128,7 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"path must end in .html, {got(str(path))}")
         with self._lock:
             states = self.frozen_states()
-            full = [{**self._state, **self.check(changes)} for changes in states]
-            table = [(changes, self.frozen(state)) for changes, state in zip(states, full, strict=True)]
+            table = [(changes, self.frozen({**self._state, **self.check(changes)})) for changes in states]
             first, facts = self.state(), self.frozen_facts(states)
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
         text = frozen_page.page(table, first, facts, self.free, (self._esm, self._css), title or words)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.widgets.shared.pixels import Images
 
 __all__ = ["EvalCopy", "need_encoder", "regular_features", "tensors"]
 
@@ -75,9 +76,7 @@ def tensors(model: nn.Module) -> list[Tensor]:
 
 
 @torch.no_grad()
-def regular_features(
-    encoder: nn.Module, images: Float[Tensor, "image channel height width"]
-) -> Float[Tensor, "image feature group"]:
+def regular_features(encoder: nn.Module, images: Images) -> Float[Tensor, "batch feature group"]:
     """Regular features in float64 on the CPU: what is computed of them adds no rounding of its own."""
     like = next((tensor for tensor in tensors(encoder) if tensor.is_floating_point()), images)
     try:
@@ -86,9 +85,8 @@ def regular_features(
         raise ValueError(f"encoder must run on the images, {got(images)}; it says: {problem}") from problem
     order = encoder.group.order
     if not all(isinstance(part, Tensor) and part.ndim == 3 and part.shape[2] == order for part in parts):
-        raise ValueError(
-            f"encoder must give regular features (B, C, {order}) for {encoder.group.name}, {got(parts[0])}"
-        )
+        name = encoder.group.name
+        raise ValueError(f"encoder must give regular features (B, C, {order}) for {name}, {got(parts[0])}")
     features = torch.cat(parts)
     if not features.isfinite().all():
         raise ValueError("encoder must give finite numbers, got infinities or NaN")

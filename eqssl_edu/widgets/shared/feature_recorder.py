@@ -13,6 +13,7 @@ from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.widgets.shared.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy
+from eqssl_edu.widgets.shared.pixels import Image, Images
 
 __all__ = ["FeatureRecorder", "Layer"]
 
@@ -51,9 +52,7 @@ class FeatureRecorder:
         argument: how errors name the model.
     """
 
-    def __init__(
-        self, model: nn.Module, image: Float[Tensor, "channel height width"], argument: str = "model"
-    ) -> None:
+    def __init__(self, model: nn.Module, image: Image, argument: str = "model") -> None:
         need_instance(argument, model, nn.Module)
         self.model = model
         self._copy = EvalCopy(model, share=True)
@@ -77,9 +76,7 @@ class FeatureRecorder:
         """Changes when a weight has changed."""
         return self._copy.version
 
-    def maps(
-        self, images: Float[Tensor, "batch channel height width"], layer: str
-    ) -> Float[Tensor, "batch out *group out_height out_width"]:
+    def maps(self, images: Images, layer: str) -> Float[Tensor, "batch out *group out_height out_width"]:
         """The feature maps of one layer, on the network's device."""
         self._wanted = layer
         try:

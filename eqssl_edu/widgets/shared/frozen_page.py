@@ -15,6 +15,9 @@ __all__ = ["MAX_BYTES", "packed_size", "page", "product_of"]
 
 FOLDER = Path(__file__).parent
 MAX_BYTES = 2_000_000  # of what a page adds to the scripts and styles that all pages share
+States = list[
+    tuple[dict[str, Any], dict[str, Any]]
+]  # entries of the state, traits that the script reads in it
 
 
 def product_of(**axes: Iterable) -> list[dict[str, Any]]:
@@ -28,7 +31,7 @@ def product_of(**axes: Iterable) -> list[dict[str, Any]]:
 
 
 def page(
-    states: list[tuple[dict[str, Any], dict[str, Any]]],
+    states: States,
     first: dict[str, Any],
     facts: dict[str, Any],
     free: tuple[str, ...],
@@ -38,7 +41,7 @@ def page(
     """The page of an explorer.
 
     Arguments:
-        states: (entries of the state, traits that the script reads in it), in any order.
+        states: in any order.
         first: the state that the page shows first.
         facts: the explorer's facts.
         free: entries of the state that change nothing but themselves in ``values["state"]``.
@@ -50,10 +53,8 @@ def page(
     """
     packed, json_bytes = _pack({"facts": facts, "free": list(free), "first": first}, states)
     if len(packed) > MAX_BYTES:
-        raise ValueError(
-            f"a page holds at most {MAX_BYTES / 1e6:.0f} MB of precomputed states, got {len(packed) / 1e6:.1f} MB "
-            f"({len(states)} states)"
-        )
+        found = f"got {len(packed) / 1e6:.1f} MB ({len(states)} states)"
+        raise ValueError(f"a page holds at most {MAX_BYTES / 1e6:.0f} MB of precomputed states, {found}")
     script = files[0] + (FOLDER / "frozen_page.js").read_text("utf-8")
     count = f"{len(states)} states" if len(states) > 1 else "one state"
     template = (FOLDER / "frozen_page.html").read_text("utf-8")
@@ -74,7 +75,7 @@ def packed_size(traits: dict[str, Any]) -> int:
     return len(_pack({}, [({}, traits)])[0])
 
 
-def _pack(head: dict[str, Any], states: list[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[str, int]:
+def _pack(head: dict[str, Any], states: States) -> tuple[str, int]:
     """(base64 of the compressed table, how many of its bytes are JSON); equal pictures are stored once."""
     blobs: dict[bytes, int] = {}
     end = 0
@@ -92,10 +93,7 @@ def _pack(head: dict[str, Any], states: list[tuple[dict[str, Any], dict[str, Any
             return [plain(entry) for entry in value]
         return value
 
-    table = {
-        **plain(head),
-        "states": [{"state": state, "traits": plain(traits)} for state, traits in states],
-    }
+    table = {**plain(head), "states": [{"state": state, "traits": plain(traits)} for state, traits in states]}
     text = json.dumps(table, allow_nan=False, separators=(",", ":")).encode()
     packed = gzip.compress(text + b"".join(blobs), 9, mtime=0)
     return base64.b64encode(packed).decode(), len(text)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import got
+from eqssl_edu.widgets.shared.pixels import Image
 
 __all__ = ["SOURCES", "Picture", "Sources", "fit", "from_bytes"]
 
@@ -30,7 +31,7 @@ MAX_SIDE = 4096  # pixels of what the front end may send; it sends what the netw
 class Picture(NamedTuple):
     """A picture that fits, and a few words on what it is and what was done to make it fit."""
 
-    image: Float[Tensor, "channel side side"]
+    image: Image
     text: str
 
 
@@ -54,7 +55,7 @@ class Sources:
         """A picture by its number, 0 .. count - 1."""
         return self._of(source)[number]
 
-    def add(self, source: str, image: Float[Tensor, "channel height width"], text: str) -> int:
+    def add(self, source: str, image: Image, text: str) -> int:
         """Take a picture from a file, or put the drawing into the place of the last one; returns its number."""
         picture = Picture(fit(image, self._like), text)
         if source == "drawing":
@@ -66,15 +67,12 @@ class Sources:
 
     def _of(self, source: str) -> list[Picture]:
         if source not in self._pictures:
-            self._pictures[source] = [
-                Picture(fit(image, self._like), text) for image, text in MAKE[source](self._like.shape[-1])
-            ]
+            made = MAKE[source](self._like.shape[-1])
+            self._pictures[source] = [Picture(fit(image, self._like), text) for image, text in made]
         return self._pictures[source]
 
 
-def fit(
-    image: Float[Tensor, "channel height width"], like: Float[Tensor, "out side side"]
-) -> Float[Tensor, "out side side"]:
+def fit(image: Image, like: Float[Tensor, "out side side"]) -> Float[Tensor, "out side side"]:
     """The central square of a picture with values in [0, 1], with the size, channels, type and range of another.
 
     Grey is the luminance of the colours. The range is [0, 1], or that of ``like`` where that goes beyond.
@@ -100,9 +98,8 @@ def from_bytes(data: bytes | memoryview, side: int, channels: int) -> Float[Tens
         ValueError: if there are more or fewer bytes than that.
     """
     if not 1 <= side <= MAX_SIDE or channels not in (1, 3) or len(data) != channels * side**2:
-        raise ValueError(
-            f"picture must have 1 or 3 channels of side x side bytes, {got((channels, side, len(data)))}"
-        )
+        found = got((channels, side, len(data)))
+        raise ValueError(f"picture must have 1 or 3 channels of side x side bytes, {found}")
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).view(channels, side, side) / 255
 
 

@@ -7,10 +7,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["extremes", "shrink", "to_bytes", "to_screen"]
+__all__ = ["Image", "Images", "extremes", "shrink", "to_bytes", "to_screen"]
+
+Image = Float[Tensor, "channel height width"]
+Images = Float[Tensor, "batch channel height width"]
 
 
-def to_screen(image: Float[Tensor, "channel height width"], side: int) -> Float[Tensor, "shown small small"]:
+def to_screen(image: Image, side: int) -> Float[Tensor, "shown small small"]:
     """Three channels as colours, any others as their mean, a grey; at most ``side`` x ``side`` pixels."""
     return shrink(image if len(image) == 3 else image.mean(0, keepdim=True), side)
 
@@ -26,11 +29,7 @@ def extremes(planes: Float[Tensor, "*axes"]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def to_bytes(
-    planes: Float[Tensor, "*axes"],
-    low: float | Float[Tensor, "*scale"],
-    high: float | Float[Tensor, "*scale"],
-) -> bytes:
+def to_bytes(planes: Float[Tensor, "*axes"], low: float | Tensor, high: float | Tensor) -> bytes:
     """Numbers as bytes, ``low`` .. ``high`` as 0 .. 255; what lies outside is clipped.
 
     Tensors give a scale to each plane; then no ``high`` equals its ``low``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from eqssl_edu.errors import got
 from eqssl_edu.widgets.by_hand import ByHand
@@ -21,12 +21,11 @@ __all__ = ["Step", "scenario", "walk"]
 SMALL, LARGE = 1e-5, 0.05  # relative errors: rounding, and what one can see
 
 
-class Step(NamedTuple):
-    """A change of an explorer's state, what must then be seen, and whether it is."""
+class Step:
+    """What must be seen after some changes of an explorer's state, and whether it is."""
 
-    changes: dict[str, Any]
-    claim: str
-    holds: Callable[[], bool]
+    def __init__(self, claim: str, holds: Callable[[], bool], **changes: Any) -> None:
+        self.claim, self.holds, self.changes = claim, holds, changes
 
 
 def scenario(explorer: Explorer) -> list[Step]:
@@ -68,18 +67,20 @@ def _field(explorer: FieldExplorer) -> list[Step]:
     def errors() -> list[float]:
         return list(explorer.errors().values())
 
+    def none() -> bool:
+        return not any(errors())
+
     def follows() -> bool:
         first, *others = errors()
         return first < SMALL and all(error > LARGE for error in others)
 
     claim = "the first network follows a quarter turn, a second one does not"
-    quarters = [Step({"angle": angle, "mirror": False}, claim, follows) for angle in (90, 180, 270)]
     return [
-        Step({"angle": 0, "mirror": False}, "without a turn nothing is wrong", lambda: not any(errors())),
-        *quarters,
-        Step({"angle": 90, "stabilised": True}, "turning the maps back changes no error", follows),
-        Step({"angle": 45, "stabilised": False}, "45° promises nothing", lambda: min(errors()) > LARGE),
-        Step({"angle": 360}, "a whole turn is none", lambda: not any(errors())),
+        Step("without a turn nothing is wrong", none, angle=0, mirror=False),
+        *(Step(claim, follows, angle=angle) for angle in (90, 180, 270)),
+        Step("turning the maps back changes no error", follows, angle=90, stabilised=True),
+        Step("45° promises nothing", lambda: min(errors()) > LARGE, angle=45, stabilised=False),
+        Step("a whole turn is none", none, angle=360),
     ]
 
 
@@ -91,74 +92,63 @@ def _orbit(explorer: OrbitExplorer) -> list[Step]:
         return lambda: explorer.values["kept_by"] == list(elements)
 
     return [
-        Step({"picture": "F", "element": 0}, "F has eight pictures", sizes(8, 0)),
-        Step({"picture": "A"}, "A has four, and a mirror", sizes(4, 0, 4)),
-        Step({"element": 1}, "the mirror turns with the picture that it keeps", keeps(0, 6)),
-        Step({"picture": "N"}, "N has four, and stands on its head", sizes(4, 0, 2)),
-        Step({"picture": "O"}, "O has one, and all elements keep it", sizes(1, *range(8))),
+        Step("F has eight pictures", sizes(8, 0), picture="F", element=0),
+        Step("A has four, and a mirror", sizes(4, 0, 4), picture="A"),
+        Step("the mirror turns with the picture that it keeps", keeps(0, 6), element=1),
+        Step("N has four, and stands on its head", sizes(4, 0, 2), picture="N"),
+        Step("O has one, and all elements keep it", sizes(1, *range(8)), picture="O"),
     ]
 
 
 def _kernel(explorer: KernelExplorer) -> list[Step]:
     edge = [1.0, 2.0, 1.0, 0.0, 0.0, 0.0, -1.0, -2.0, -1.0]
-
-    def products() -> list[float]:
-        """The answers without the bias."""
-        return [answer - explorer.values["bias"] for answer in explorer.responses()]
+    others = explorer.layer.in_channels > 1  # they answer as well
 
     def computed() -> bool:
         pairs = zip(explorer.responses(), explorer.values["output"], strict=True)
         return all(abs(by_hand - layer) < SMALL for by_hand, layer in pairs)
 
     def opposite() -> bool:
-        return computed() and abs(products()[0] + products()[2]) < SMALL < max(map(abs, products()))
+        found = [answer - explorer.values["bias"] for answer in explorer.responses()]
+        return computed() and (others or abs(found[0] + found[2]) < SMALL < max(map(abs, found)))
 
-    filter_0 = {"in_channel": 0, "out_channel": 0}
-    others = explorer.layer.in_channels > 1  # they answer as well
+    def silent() -> bool:
+        return computed() if others else set(explorer.responses()) == {explorer.values["bias"]}
+
+    claim = "half a turn changes the sign of an edge filter"
     return [
-        Step({"row": 0, "column": 0}, "copy times window is the layer's own answer", computed),
-        Step({**filter_0, "kernel": edge, "row": 5, "column": 9}, "half a turn changes the sign of an edge filter",
-             computed if others else opposite),
-        Step({"kernel": [0.0] * 9}, "a filter of zeros answers the bias alone",
-             computed if others else lambda: not any(products())),
-        Step({"kernel": None}, "the filter is what it was", computed),
-    ]  # fmt: skip
+        Step("copy times window is the layer's own answer", computed, row=0, column=0),
+        Step(claim, opposite, in_channel=0, out_channel=0, kernel=edge, row=5, column=9),
+        Step("a filter of zeros answers the bias alone", silent, kernel=[0.0] * 9),
+        Step("the filter is what it was", computed, kernel=None),
+    ]
 
 
 def _exactness(lab: ExactnessLab) -> list[Step]:
-    def verdict(exact: bool) -> Callable[[], bool]:
-        return lambda: lab.values["exact"] is exact
+    def step(claim: str, **changes: int) -> Step:
+        return Step(claim, lambda: lab.values["exact"] is (claim == "exact"), **changes)
 
-    settings = [
-        (16, 3, 2, 1, False),
-        (17, 3, 2, 1, True),
-        (17, 3, 3, 1, False),
-        (17, 2, 3, 0, True),
-        (16, 3, 1, 1, True),
-    ]
-    names = ("size", "kernel_size", "stride", "padding")
     return [
-        Step(dict(zip(names, setting, strict=True)), "exact" if exact else "not exact", verdict(exact))
-        for *setting, exact in settings
+        step("not exact", size=16, kernel_size=3, stride=2, padding=1),
+        step("exact", size=17),
+        step("not exact", stride=3),
+        step("exact", kernel_size=2, padding=0),
+        step("exact", size=16, kernel_size=3, stride=1, padding=1),
     ]
 
 
 def _labels(explorer: LabelActionExplorer) -> list[Step]:
-    def verdicts(action: str) -> Callable[[], bool]:
-        def hold() -> bool:
-            found = explorer.verdicts()
-            return explorer.state()["action"] == action and found[action] and not found["trivial"]
-
-        return hold
+    def tells(action: str) -> Callable[[], bool]:
+        return lambda: explorer.verdicts()[action] and not explorer.verdicts()["trivial"]
 
     steps = []
     for name in explorer.names:
         true = explorer.puzzle(name).true
-        turn = {"task": name, "element": 1, "action": true}
-        steps += [
-            Step(turn, f"{true} tells the truth, trivial does not", verdicts(true)),
-            Step({"element": 0}, "without a turn all are right", lambda: all(explorer.verdicts().values())),
-        ]
+        claim = f"{true} tells the truth, trivial does not"
+        steps.append(Step(claim, tells(true), task=name, element=1, action=true))
+        steps.append(
+            Step("without a turn all are right", lambda: all(explorer.verdicts().values()), element=0)
+        )
     return steps
 
 
@@ -170,28 +160,23 @@ def _correlation(explorer: OrbitCorrelationExplorer) -> list[Step]:
     last = explorer.group.order - 1
     claim = "plain moves, the others stand still"
     return [
-        Step({"image": 0, "first": 0, "second": 0}, "no loss moves", lambda: not any(explorer.changes().values())),
-        Step({"first": 1}, claim, absorbed),
-        Step({"first": 0, "second": last}, claim, absorbed),
-        Step({"image": 1, "first": last, "second": 0}, claim, absorbed),
-    ]  # fmt: skip
+        Step("no loss moves", lambda: not any(explorer.changes().values()), image=0, first=0, second=0),
+        Step(claim, absorbed, first=1),
+        Step(claim, absorbed, first=0, second=last),
+        Step(claim, absorbed, image=1, first=last, second=0),
+    ]
 
 
 def _embedding(explorer: EmbeddingExplorer) -> list[Step]:
-    regular, pooled = {"features": "regular"}, {"features": "pooled"}
-
-    def still() -> bool:
-        return explorer.moved() <= STILL
-
-    def moves() -> bool:
-        return explorer.moved() > STILL
+    def step(claim: str, moves: bool, **changes: Any) -> Step:
+        return Step(claim, lambda: (explorer.moved() > STILL) is moves, **changes)
 
     return [
-        Step({**regular, "image": 0, "element": 0}, "it stands where it stood", still),
-        Step({**regular, "element": 1}, "with regular features the point moves", moves),
-        Step({**pooled, "element": 1}, "with pooled features it stands still", still),
-        Step({**pooled, "image": 2, "element": explorer.group.order - 1}, "as every other does", still),
-        Step({**regular}, "and moves with regular ones", moves),
+        step("it stands where it stood", False, features="regular", image=0, element=0),
+        step("with regular features the point moves", True, element=1),
+        step("with pooled features it stands still", False, features="pooled"),
+        step("as every other does", False, image=2, element=explorer.group.order - 1),
+        step("and moves with regular ones", True, features="regular"),
     ]
 
 
@@ -200,7 +185,7 @@ def _by_hand(explorer: ByHand) -> list[Step]:
         return explorer.values["html"] == explorer.draw(**explorer.state())
 
     ends = [(name, values[end]) for name, values in explorer.choices.items() for end in (-1, 0)]
-    return [Step({name: value}, f"{name} = {value} is drawn", drawn) for name, value in ends]
+    return [Step(f"{name} = {value} is drawn", drawn, **{name: value}) for name, value in ends]
 
 
 SCENARIOS: dict[type[Explorer], Callable[[Any], list[Step]]] = {
