@@ -24,9 +24,9 @@ __all__ = [
     "need_shape",
     "noise",
     "number",
-    "one_number",
     "pick",
     "same",
+    "scalar",
 ]
 
 
@@ -57,21 +57,32 @@ def judge(
     raise LookupError("hints must end with a hint for all other values")
 
 
-def pick(answer: Any, noun: str, choices: Mapping[str, tuple[bool, str, str]], how: str) -> None:
+def pick(
+    answer: Any,
+    noun: str,
+    errors: Mapping[str, float],
+    reasons: tuple[str, str],
+    why: Mapping[str, str],
+    how: str,
+    hint: str = "Think again: {}.",
+) -> None:
     """Are these the right names, in any order?
 
     Arguments:
         answer: names, in a list, a tuple or a set.
         noun: what is chosen from.
-        choices: name -> (belongs to the answer, the reason for whoever thinks otherwise, the hint).
+        errors: name -> how far it is from what was asked; those with 0 belong to the answer.
+        reasons: for whoever left a name out, and for whoever took a wrong one; {0} is the name, {1} its error.
+        why: name -> the thought for whoever thinks otherwise of it, which stands in the ``hint``.
         how: the hint for an answer of another type.
     """
     named = isinstance(answer, (list, tuple, set)) and all(isinstance(name, str) for name in answer)
     need(named, f"The answer must be a list of names, {got(answer)}.", how)
     for name in sorted(answer):
-        need(name in choices, f"There is no {noun} '{name}'.", f"The {noun}s are: {'; '.join(choices)}.")
-    for name, (belongs, reason, hint) in choices.items():
-        need((name in answer) == belongs, reason, hint)
+        need(name in errors, f"There is no {noun} '{name}'.", f"The {noun}s are: {'; '.join(errors)}.")
+    for name, error in errors.items():
+        taken = name in answer
+        need(taken == (error < 1e-9), reasons[taken].format(name, error), hint.format(why[name]))
 
 
 def need(fine: Any, reason: str, hint: str) -> None:
@@ -106,7 +117,7 @@ def need_shape(value: Any, shape: tuple[int, ...], axes: str) -> Tensor:
     return value
 
 
-def one_number(value: Any, reason: str, hint: str) -> Tensor:
+def scalar(value: Any, reason: str, hint: str) -> Tensor:
     """``value`` as a tensor without axes, if it is one number; {count}, {shape} and {got} may stand in the reason."""
     numbers = torch.as_tensor(value).detach()
     said = reason.format(count=numbers.numel(), shape=tuple(numbers.shape), got=got(value))

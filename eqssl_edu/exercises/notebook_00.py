@@ -18,21 +18,15 @@ def similarity(answer: object) -> str:
     need(finite, "It is not a finite number for every pair.", "kappa may be negative: no log or root of it.")
     z_turned = group.transform_features(z, torch.tensor([1, 0, 3]))
     w_turned = group.transform_features(w, torch.tensor([0, 2, 1, 3, 1]))
-    need(
-        same(ask(answer, orbit_correlation(group, z_turned, w_turned) / 6), value),
-        "It changed when each input was turned by its own element, which moves the values of kappa.",
-        "Use functions that treat all entries of the last axis alike: max, min, sums of powers, sort.",
-    )
-    varies, hint = (
-        value.std() > 1e-6 * value.abs().mean(),
-        "A similarity must tell similar pairs from others: use kappa.",
-    )
-    need(varies, "It is the same for every pair.", hint)
-    need(
-        same(ask(answer, kappa[:2, :2]), value[:2, :2]),
-        "The number of a pair changed when other pairs were left out.",
-        "Work along the last axis alone (dim=2): a pair's number comes from its own |G| values.",
-    )
+    turned = ask(answer, orbit_correlation(group, z_turned, w_turned) / 6)
+    reason = "It changed when each input was turned by its own element, which moves the values of kappa."
+    hint = "Use functions that treat all entries of the last axis alike: max, min, sums of powers, sort."
+    need(same(turned, value), reason, hint)
+    hint = "A similarity must tell similar pairs from others: use kappa."
+    need(value.std() > 1e-6 * value.abs().mean(), "It is the same for every pair.", hint)
+    reason = "The number of a pair changed when other pairs were left out."
+    hint = "Work along the last axis alone (dim=2): a pair's number comes from its own |G| values."
+    need(same(ask(answer, kappa[:2, :2]), value[:2, :2]), reason, hint)
     known = {"mean": kappa.mean(dim=2), "max": kappa.amax(dim=2)}
     for temperature in (0.05, 0.07, 0.1, 0.2, 0.5, 1.0):  # a list of customary ones
         known[f"soft, temperature {temperature}"] = torch.logsumexp(kappa / temperature, dim=2)

@@ -1,7 +1,5 @@
 """The exercises of notebook 01: ways from letter to letter, Burnside's count, equal G-sets."""
 
-from itertools import permutations
-
 import torch
 
 from eqssl_edu.data.letters import letters
@@ -28,12 +26,12 @@ def ways(answer: object) -> str:
             if torch.equal(group.transform(second, g), first):
                 hint = "It turns the second letter into the first. You want its inverse."
             need(g in right, f"{pair}: element {g} ({group.element_name(g)}) does not do it.", hint)
-        need(
-            named == right,
-            f"{pair}: what you named does it, but you named {len(named)} of {len(right)} elements.",
+        reason = f"{pair}: what you named does it, but you named {len(named)} of {len(right)} elements."
+        hint = (
             f"If s keeps the letter {pair[0]} as it is and g does it, then g after s does it too: "
-            "there are as many ways as the stabiliser has elements.",
+            "there are as many ways as the stabiliser has elements."
         )
+        need(named == right, reason, hint)
     return "All elements found: one coset of the stabiliser for each pair, 1, 2 and 4 of them."
 
 
@@ -60,11 +58,11 @@ def count_orbits(answer: object) -> str:
 def same_set(answer: object) -> str:
     """The subgroups H of D4 under which the four edges and the four corners are the same H-set."""
     group = dihedral(4)
-    need(
-        isinstance(answer, (list, tuple, set)) and all(isinstance(part, (tuple, list)) for part in answer),
-        f"The answer must be a list of subgroups, {got(answer)}.",
-        "Each is a tuple of elements: [(0, 4), (0, 2, 4, 6)]. One element alone needs a comma, as in (3,).",
+    listed = isinstance(answer, (list, tuple, set)) and all(
+        isinstance(part, (tuple, list)) for part in answer
     )
+    hint = "Each is a tuple of elements: [(0, 4), (0, 2, 4, 6)]. One element alone needs a comma, as in (3,)."
+    need(listed, f"The answer must be a list of subgroups, {got(answer)}.", hint)
     named = set()
     for part in answer:
         reason, hint = f"{part} is not a subgroup of D4.", "G.subgroups() lists the ten that there are."
@@ -73,33 +71,23 @@ def same_set(answer: object) -> str:
         named.add(subgroup)
     neighbours = GSet.neighbours(group)
     corners, edges = neighbours.orbits
+    still = neighbours.action == torch.arange(neighbours.size)
+    on_edges, on_corners = (still[:, list(four)].sum(dim=1).tolist() for four in (edges, corners))
     right = 0
     for subgroup in group.subgroups():
-        if _commuting_bijection(neighbours.action[list(subgroup)], edges, corners):
+        # For these two sets that is enough; in general each subgroup would have to keep as many labels of both.
+        g = next((g for g in subgroup if on_edges[g] != on_corners[g]), None)
+        if g is None:
             right += 1
             continue
-        still = neighbours.action == torch.arange(neighbours.size)
-        kept = {g: [int(still[g, list(four)].sum()) for four in (edges, corners)] for g in subgroup}
-        g = next(g for g, (on_edges, on_corners) in kept.items() if on_edges != on_corners)
-        need(
-            subgroup not in named,
-            f"Under {subgroup} the edges and the corners are not the same set.",
-            f"Its element {g} ({group.element_name(g)}) keeps {kept[g][0]} of the four edges in place, "
-            f"but {kept[g][1]} of the corners. A bijection that respects the action keeps that number.",
+        hint = (
+            f"Its element {g} ({group.element_name(g)}) keeps {on_edges[g]} of the four edges in place, "
+            f"but {on_corners[g]} of the corners. A bijection that respects the action keeps that number."
         )
-    need(
-        len(named) == right,
-        f"What you named is right, but that is {len(named)} of {right}.",
+        need(subgroup not in named, f"Under {subgroup} the edges and the corners are not the same set.", hint)
+    hint = (
         "Look for a subgroup of which no element but the identity keeps an edge or a corner in place: then "
-        "all orbits are copies of the subgroup itself.",
+        "all orbits are copies of the subgroup itself."
     )
+    need(len(named) == right, f"What you named is right, but that is {len(named)} of {right}.", hint)
     return "Exactly the three groups of rotations: a reflection always tells edges from corners."
-
-
-def _commuting_bijection(action: torch.Tensor, first: tuple[int, ...], second: tuple[int, ...]) -> bool:
-    """True if some bijection f from ``first`` to ``second`` has f(g.l) = g.f(l) for every row g."""
-    rows = action.tolist()
-    return any(
-        all(f[row[label]] == row[f[label]] for row in rows for label in first)
-        for f in (dict(zip(first, order, strict=True)) for order in permutations(second))
-    )

@@ -1,6 +1,6 @@
 """The exercises of notebook 02: the error of a layer, an exact size, another lifting, harmless steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import Calls, ask, judge, need, noise, number, one_number, pick
+from eqssl_edu.exercises.judging import Calls, ask, judge, need, noise, number, pick, scalar
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import LiftingConv2d, is_exact
 
@@ -27,7 +27,7 @@ def equivariance_error(answer: object) -> str:
         reason = f"The error must be a number, {got(value)}."
         need(hasattr(value, "__float__"), reason, "Return the quotient of the two norms.")
         hint = "One number for the whole batch: take each norm over all images and pixels together."
-        return one_number(value, "It gave {count} numbers; wanted was one.", hint)
+        return scalar(value, "It gave {count} numbers; wanted was one.", hint)
 
     for g in (1, 5):
         value = error(convolution, g)
@@ -88,9 +88,10 @@ def lifting(answer: object) -> str:
             expected = layer(x)
         with Calls() as calls:
             value = ask(answer, x, kernel, group)
-        none, back = [0] * group.order, [int(h) for h in group.inverse]
+        back, still = group.inverse.tolist(), [0] * group.order
         not_back, swapped, never = (
-            _lift(x, kernel, group, *turns) for turns in ((back, none), (group.elements, back), (none, none))
+            _lift(x, kernel, group, *turns)
+            for turns in ((back, still), (group.elements, back), (still, still))
         )
         hints = {
             "You turned the image and forgot to turn the result back: map g must lie on the grid of x.": not_back,
@@ -100,22 +101,16 @@ def lifting(answer: object) -> str:
         }
         reason = f"Under {group.name} the maps differ from the library's LiftingConv2d."
         judge(value, expected, reason, hints, "(B, C', |G|, H', W'), the group third")
-        used = [
-            named["weight"] if "weight" in named else given[1]
-            for f, given, named in calls.seen
-            if f is torch.conv2d
-        ]
-        need(
-            all(torch.equal(weight, kernel) for weight in used),
-            "The maps are right, but a convolution saw another kernel than the one that was given.",
-            "That is the first way to lift. Here the kernel stays as it is, and only images are turned.",
-        )
+        reason = "The maps are right, but a convolution saw another kernel than the one that was given."
+        hint = "That is the first way to lift. Here the kernel stays as it is, and only images are turned."
+        for function, given, named in calls.seen:
+            if function is torch.conv2d:
+                weight = named["weight"] if "weight" in named else given[1]
+                need(torch.equal(weight, kernel), reason, hint)
     return "The same maps as the library's for C4 and D4, and no convolution saw a turned kernel."
 
 
-def _lift(
-    x: Tensor, kernel: Tensor, group: FiniteGroup, before: Sequence[int], after: Sequence[int]
-) -> Tensor:
+def _lift(x: Tensor, kernel: Tensor, group: FiniteGroup, before: list[int], after: list[int]) -> Tensor:
     """Map g: the images turned by before[g], convolved, and turned by after[g]."""
     turns = zip(before, after, strict=True)
     return torch.stack([group.transform(F.conv2d(group.transform(x, a), kernel), b) for a, b in turns], dim=2)
@@ -125,10 +120,8 @@ def _lift(
 STEPS: dict[str, Callable[[Tensor], Tensor]] = {
     "ReLU": torch.relu,
     "softmax over the group axis": lambda maps: maps.softmax(dim=2),
-    "one bias for each channel": lambda maps: maps + noise(maps.shape[1], seed=2)[:, None, None, None],
-    "one bias for each channel and element": lambda maps: (
-        maps + noise(*maps.shape[1:3], seed=2)[:, :, None, None]
-    ),
+    "one bias for each channel": lambda maps: maps + noise(maps.shape[1], 1, 1, 1, seed=2),
+    "one bias for each channel and element": lambda maps: maps + noise(*maps.shape[1:3], 1, 1, seed=2),
     "sort along the group axis": lambda maps: maps.sort(dim=2).values,
     "max-pool 2 x 2, stride 2": lambda maps: F.max_pool3d(maps, (1, 2, 2)),
     "max-pool 3 x 3, stride 2": lambda maps: F.max_pool3d(maps, (1, 3, 3), (1, 2, 2)),
@@ -149,13 +142,10 @@ WHY = {
 
 def harmless(answer: object) -> str:
     """The set of the steps in ``STEPS`` that commute with the action on regular maps."""
-    group, choices = dihedral(4), {}
-    maps = noise(2, 3, group.order, 16, 16)
-    for name, step in STEPS.items():
-        error = float(library_error(step, maps, group, group.transform_maps, group.transform_maps).max())
-        reason = f"'{name}' is not harmless: its equivariance error is {error:.2f}."
-        if error < 1e-9:
-            reason = f"'{name}' is harmless, and you left it out."
-        choices[name] = (error < 1e-9, reason, f"Think again: {WHY[name]}.")
-    pick(answer, "step", choices, "Write a list of names, as the cell prints them.")
+    group = dihedral(4)
+    maps, turn = noise(2, 3, group.order, 16, 16), group.transform_maps
+    errors = {name: float(library_error(step, maps, group, turn, turn).max()) for name, step in STEPS.items()}
+    missed = "'{0}' is harmless, and you left it out."
+    taken = "'{0}' is not harmless: its equivariance error is {1:.2f}."
+    pick(answer, "step", errors, (missed, taken), WHY, "Write a list of names, as the cell prints them.")
     return "Each of the eight was measured on noise under D4: five pass, three do not."

@@ -1,14 +1,12 @@
 """The exercises of notebook 03: the masked error, a blur that is enough, turning maps back, exact angles."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
-from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, noise, number, one_number
+from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, noise, number, scalar
 from eqssl_edu.exercises.verdict import Wrong
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.rotate import disc_mask, rotate
@@ -27,16 +25,20 @@ def masked_error(answer: object) -> str:
     mask = disc_mask(y.shape[-1])
     for degrees in (30.0, 90.0, 225.0):
         hint = "Give one number for the whole batch: .norm() without arguments takes all axes together."
-        answered = _ask_with_map_size(answer, convolution, x, degrees)
-        value = one_number(answered, "The result has the shape {shape}.", hint)
+        try:
+            answered = ask(answer, convolution, x, degrees)
+        except RuntimeError as problem:  # about a mask of the wrong size?
+            if not {"7", "9"} <= set(re.findall(r"\d+", str(problem))):
+                raise
+            reason = "The images have 9 x 9 pixels, the maps 7 x 7."
+            hint = "f may change the size: make the mask for f(x), disc_mask(f(x).shape[-1])."
+            raise Wrong(reason, hint) from problem
+        value = scalar(answered, "The result has the shape {shape}.", hint)
         y_turned, expected = convolution(rotate(x, degrees)), rotate(y, degrees)
         wanted, difference = rotation_error(y_turned, y, degrees), y_turned - expected
         inside, size = (difference * mask).norm(), (y * mask).norm()
-        unmasked, half_masked = (
-            difference.norm() / expected.norm(),
-            [inside / expected.norm(), inside / y.norm()],
-        )
-        unturned = ((y_turned - y) * mask).norm() / size
+        half_masked = [inside / expected.norm(), inside / y.norm()]
+        unturned, unmasked = ((y_turned - y) * mask).norm() / size, difference.norm() / expected.norm()
         hints = {
             "Without the mask the corners count. Multiply both sides by disc_mask(size).": unmasked,
             "The mask has to stand in the denominator as well as in the numerator.": half_masked,
@@ -48,20 +50,6 @@ def masked_error(answer: object) -> str:
         reason = f"For a random convolution and a turn by {degrees:g} degrees it gave {value:.4f}; it is {wanted:.4f}."
         judge(value, wanted, reason, hints)
     return "Right at three angles, on and off the grid."
-
-
-def _ask_with_map_size(answer: object, f: Callable[[Tensor], Tensor], x: Tensor, degrees: float) -> Any:
-    """What the answer gives; a mask of the wrong size gets its own hint."""
-    try:
-        return ask(answer, f, x, degrees)
-    except RuntimeError as problem:
-        images, maps = x.shape[-1], f(x).shape[-1]
-        if not {str(images), str(maps)} <= set(re.findall(r"\d+", str(problem))):
-            raise
-        raise Wrong(
-            f"The images have {images} x {images} pixels, the maps {maps} x {maps}.",
-            "f may change the size: make the mask for f(x), disc_mask(f(x).shape[-1]).",
-        ) from problem
 
 
 def smooth_enough(answer: object) -> str:
@@ -84,10 +72,9 @@ def stabilised(answer: object) -> str:
     for group, degrees in ((cyclic(4), 90.0), (cyclic(8), 130.0), (dihedral(4), 270.0)):
         maps = noise(2, 3, group.order, 9, 9)
         forth, grid = turn_maps(group, maps, degrees), rotate(maps, -degrees)
-        axis_on, axis_back = (
-            group.transform_features(maps.movedim(2, -1), nearest_element(group, angle)).movedim(-1, 2)
-            for angle in (degrees, -degrees)
-        )
+        features = maps.movedim(2, -1)
+        axis_on = group.transform_features(features, nearest_element(group, degrees)).movedim(-1, 2)
+        axis_back = group.transform_features(features, nearest_element(group, -degrees)).movedim(-1, 2)
         mixed = rotate(axis_on, -degrees)
         hints = {
             "You turned on instead of back: the angle needs a minus sign, in both places.": forth,

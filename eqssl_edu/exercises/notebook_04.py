@@ -1,11 +1,14 @@
 """The exercises of notebook 04: steering a kernel, aliases, shifting a function, kernels within the band limit."""
 
+import cmath
 import math
 
 import torch
 from torch import Tensor
 
-from eqssl_edu.exercises.judging import ask, judge, need, need_shape, number, pick
+from eqssl_edu.diagnostics import turn_features
+from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, number, pick
+from eqssl_edu.groups import cyclic
 
 __all__ = ["alias", "shift", "steer", "within_reach"]
 
@@ -23,13 +26,11 @@ def steer(answer: object) -> str:
     angles = torch.linspace(0, 2 * math.pi, 26, dtype=torch.float64)[:25].reshape(5, 5)
     for m, degrees in ((1, 30.0), (3, 30.0), (2, 100.0)):
         cosine, sine, turn = torch.cos(m * angles), torch.sin(m * angles), math.radians(degrees)
-        back, slow, in_degrees = (
-            torch.cos(phase) for phase in (m * (angles + turn), m * angles - turn, m * (angles - degrees))
-        )
+        slow = torch.cos(m * angles - turn)
         hints = {
-            "It is turned the other way: look at the sign of the sine.": back,
+            "It is turned the other way: look at the sign of the sine.": torch.cos(m * (angles + turn)),
             "The weights are cos(m angle) and sin(m angle): a wave of frequency m turns m-fold.": slow,
-            "torch.cos and math.cos want radians: math.radians(degrees).": in_degrees,
+            "torch.cos and math.cos want radians: math.radians(degrees).": torch.cos(m * (angles - degrees)),
             "Mix the two kernels with the weights of the addition theorem above.": True,
         }
         value, expected = ask(answer, cosine, sine, m, degrees), torch.cos(m * (angles - turn))
@@ -55,58 +56,44 @@ def alias(answer: object) -> str:
 def shift(answer: object) -> str:
     """A function (samples (..., n) of a function on the circle, degrees) -> the samples of the shifted function."""
     for n, degrees in ((8, 45.0), (8, 10.0), (7, 100.0)):
-        m = torch.arange((n + 1) // 2, dtype=torch.float64)  # below n/2: the samples determine them
-        generator = torch.Generator().manual_seed(n)
-        heights, phases = torch.randn(2, 3, 1, len(m), dtype=torch.float64, generator=generator)
-        theta = 2 * math.pi * torch.arange(n, dtype=torch.float64)[:, None] / n
-
-        def samples(turns: Tensor, heights=heights, waves=m * theta + phases) -> Tensor:
-            return (heights * torch.cos(waves - turns)).sum(dim=-1)
-
-        z, angle = samples(torch.zeros(1)), math.radians(degrees)
+        group, kept = cyclic(n), (n + 1) // 2  # frequencies below n/2: the samples determine them
+        z = torch.fft.irfft(torch.fft.rfft(noise(3, n, seed=n))[:, :kept], n=n)
         value = ask(answer, z, degrees)
         complete = not isinstance(value, Tensor) or n % 2 == 0 or value.shape != (3, n - 1)
         hint = "Without n=... irfft takes the number for even."
         need(complete, f"{n} samples went in, {n - 1} came out.", hint)
         value = need_shape(value, (3, n), "channel and sample")
-        one_factor = torch.fft.rfft(z) * complex(math.cos(angle), -math.sin(angle))  # the mean's too
-        same_factor = [samples(angle * (m > 0)), torch.fft.irfft(one_factor, n=n)]
+        factor, mean = cmath.exp(-1j * math.radians(degrees)), z.mean(dim=-1, keepdim=True)
+        same_factor = [torch.fft.irfft(torch.fft.rfft(z - m) * factor, n=n) + m for m in (mean, 0)]
         whole_places = z.roll(round(degrees * n / 360), dims=-1)
         hints = {
             "The result is complex.\nThe way back from the coefficients is torch.fft.irfft.": value.is_complex(),
-            "It is shifted the other way: the exponent has a minus sign.": samples(-m * angle),
+            "It is shifted the other way: the exponent has a minus sign.": turn_features(group, z, -degrees),
             "Every frequency has its own factor: the exponent holds m = 0, 1, 2, ..., too.": same_factor,
-            "The angle must be in radians: math.radians(degrees).": samples(m * degrees),
+            "The angle must be in radians: math.radians(degrees).": turn_features(
+                group, z, math.degrees(degrees)
+            ),
             "That moves whole places only. Between them the Fourier coefficients know the values.": whole_places,
             "rfft, each coefficient times exp(-i m angle), irfft.": True,
         }
         reason = f"For {n} samples and {degrees:g} degrees the result is not the shifted function."
-        judge(value, samples(m * angle), reason, hints)
+        judge(value, turn_features(group, z, degrees), reason, hints)
     return "Right on the samples' own angles and between them."
 
 
-REACH = {  # kernel -> what it is around the centre; escnn's six 3 x 3 waves lose less than a fifth of it
-    "blur": "frequency 0",
-    "edge": "frequency 1",
-    "saddle": "frequency 2",
-}
-BEYOND = {
-    "one corner": "a single pixel off the centre needs fast waves too, to be zero at its neighbours",
-    "four corners": "around the centre it goes up and down four times: frequency 4, beside its mean",
+REACH = ("blur", "edge", "saddle")  # escnn's six 3 x 3 waves lose less than a fifth of these
+WHY = {
+    "blur": "Around the centre it is (almost) frequency 0",
+    "edge": "Around the centre it is (almost) frequency 1",
+    "saddle": "Around the centre it is (almost) frequency 2",
+    "one corner": "Think again: a single pixel off the centre needs fast waves too, to be zero at its neighbours",
+    "four corners": "Think again: around the centre it goes up and down four times: frequency 4, beside its mean",
 }
 
 
 def within_reach(answer: object) -> str:
     """The names of the kernels of which escnn's six 3 x 3 waves lose less than a fifth."""
-    choices = {
-        name: (
-            True,
-            f"'{name}' is within reach, and you left it out.",
-            f"Around the centre it is (almost) {wave}.",
-        )
-        for name, wave in REACH.items()
-    }
-    for name, why in BEYOND.items():
-        choices[name] = (False, f"'{name}' is out of reach.", f"Think again: {why}.")
-    pick(answer, "kernel", choices, 'Write the names in brackets: ["blur", ...].')
+    errors = {name: name not in REACH for name in WHY}
+    reasons = ("'{0}' is within reach, and you left it out.", "'{0}' is out of reach.")
+    pick(answer, "kernel", errors, reasons, WHY, 'Write the names in brackets: ["blur", ...].', hint="{}.")
     return "Frequencies 0, 1 and 2 are there, faster waves are not."

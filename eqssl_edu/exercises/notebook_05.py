@@ -3,17 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from eqssl_edu.exercises.judging import (
-    ask,
-    integers,
-    judge,
-    keyed,
-    need,
-    need_shape,
-    noise,
-    number,
-    one_number,
-)
+from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, need_shape, noise, number, scalar
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.permutations import move
@@ -39,7 +29,7 @@ def image_cap(answer: object) -> str:
             image = torch.stack([group.transform(x, h) for h in subgroup]).round(decimals=3).sum(dim=0)
             image = image.round(decimals=3)  # sums in another order differ in the last bit
             hint = "All pixels must be equal: torch.equal."
-            value = one_number(ask(answer, image, group), "It gave {count} numbers; wanted was one.", hint)
+            value = scalar(ask(answer, image, group), "It gave {count} numbers; wanted was one.", hint)
             share, invariant = order / group.order, 1 / group.order
             hints = {
                 "That is the number of labels that look alike. The cap is one over it.": order,
@@ -60,10 +50,8 @@ def universal_logits(answer: object) -> str:
     group = dihedral(4)
     for labels in (GSet.regular(group), GSet.neighbours(group), GSet.quotient(group, (0, 4))):
         features, weight = noise(3, 2, group.order), noise(2, labels.size, seed=1)
-        expected, forth = (
-            torch.einsum("bch,chl->bl", features, weight[:, index])
-            for index in (labels.action[group.inverse], labels.action)
-        )
+        expected = torch.einsum("bch,chl->bl", features, weight[:, labels.action[group.inverse]])
+        forth = torch.einsum("bch,chl->bl", features, weight[:, labels.action])
         pooled, first = features.sum(dim=2) @ weight, features[:, :, 0] @ weight
         hints = {
             "The weight at (l, h) is W[c, h^-1 . l]. You used h . l: take the inverse of h.": forth,
@@ -136,10 +124,8 @@ def calculator(answer: object) -> str:
     """The floor of the trivial jigsaw action for the smallest symmetry of data that costs 1.0 nats or more."""
     nats = number(answer, "The answer must be a number", "It is the bold number of nats.")
     true, trivial, left = (GSet.jigsaw(dihedral(4), 2, way) for way in ("conjugation", "trivial", "left"))
-    wanted, for_all, for_left = (
-        inconsistency_floor(true, assumed, symmetry).nats
-        for assumed, symmetry in ((trivial, range(4)), (trivial, range(8)), (left, range(4)))
-    )
+    wanted, for_all = (inconsistency_floor(true, trivial, range(turns)).nats for turns in (4, 8))
+    for_left = inconsistency_floor(true, left, range(4)).nats
     hints = {
         f"{nats} is the floor for all eight elements.\nFour elements are enough: which four?": for_all,
         f"{nats} is the price of the left action.\nSet the first slider to `jigsaw 2x2, trivial`.": for_left,

@@ -9,8 +9,6 @@ from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
 __all__ = ["all_copies", "satellite", "symmetrised", "turned_accuracy"]
 
-TRANSFORM = "Use group.transform(images, g) for each g."
-
 
 def all_copies(answer: object) -> str:
     """A function (images (B, C, H, W), group) -> (inputs (|G| B, C, H, W), labels (|G| B,)), in any order."""
@@ -21,16 +19,15 @@ def all_copies(answer: object) -> str:
         need(two, f"Two tensors are wanted, {got(value)}.", "End with: return inputs, labels")
         inputs = need_shape(value[0], (count, 1, 6, 6), "copy, channel, height, width")
         labels = need_shape(value[1], (count,), "copy")
-        found = [_which(picture, images, group) for picture in inputs]
-        need(None not in found, "One of the inputs is no turned image.", TRANSFORM)
+        found = _places(inputs, images, group, "One of the inputs is no turned image.")
         hint = "Each of the images has to be turned by each of the elements."
         reason = f"Only {len(set(found))} of the {count} copies are there; others come twice."
         need(len(set(found)) == count, reason, hint)
-        need(
-            not labels.is_floating_point(),
-            f"The labels have the dtype {labels.dtype}.",
-            "cross_entropy reads such labels as something else: they have to be whole numbers. Add .long().",
+        reason = f"The labels have the dtype {labels.dtype}."
+        hint = (
+            "cross_entropy reads such labels as something else: they have to be whole numbers. Add .long()."
         )
+        need(not labels.is_floating_point(), reason, hint)
         truth = torch.tensor([g for _, g in found])
         shuffled = torch.equal(labels.long().sort().values, truth.sort().values)
         hints = {
@@ -46,13 +43,14 @@ def all_copies(answer: object) -> str:
     return "All copies of all images, each with its own label."
 
 
-def _which(picture: Tensor, images: Tensor, group: FiniteGroup) -> tuple[int, int] | None:
-    """Number of the image and the element that turned it; None if the picture is no such copy."""
-    for g in group.elements:
-        for which, copy in enumerate(group.transform(images, g)):
-            if torch.equal(picture, copy):
-                return which, g
-    return None
+def _places(pictures: Tensor, images: Tensor, group: FiniteGroup, reason: str) -> list[tuple[int, int]]:
+    """For each picture the number of its image and the element that turned it; wrong if it is no such copy."""
+    copies = {
+        (which, g): group.transform(images[which], g) for g in group.elements for which in range(len(images))
+    }
+    found = [[place for place, copy in copies.items() if torch.equal(copy, picture)] for picture in pictures]
+    need(all(found), reason, "Use group.transform(images, g) for each g.")
+    return [places[0] for places in found]
 
 
 def symmetrised(answer: object) -> str:
@@ -86,8 +84,7 @@ class _Model:
         if turned:  # labels moved by the head's own action: as if every image had been upright
             self.labels_moved = True
             return self.table[0]
-        places = [_which(image, self.images, self.group) for image in images]
-        need(None not in places, "One of the images is no turned copy.", TRANSFORM)
+        places = _places(images, self.images, self.group, "One of the images is no turned copy.")
         losses, accuracies = zip(*[self.table[g] for _, g in places], strict=True)
         return sum(losses) / len(places), sum(accuracies) / len(places)
 
@@ -117,18 +114,20 @@ def turned_accuracy(answer: object) -> str:
 
 # task and head -> cap on pictures from all directions; and a thought for whoever has another one
 CAPS = {
-    "rotation, equivariant head": 1 / 4,
-    "location, invariant head": 1 / 4,
-    "location, equivariant head": 1,
-    "jigsaw, conjugation": 1,
-    "jigsaw, left": 1 / 4,
-}
-THOUGHTS = {
-    "rotation, equivariant head": "each picture comes in all four orientations anyway: what is there to tell?",
-    "location, invariant head": "it can tell edges from corners, and no more: one of four",
-    "location, equivariant head": "north of the middle turns into west of the middle, and so does the label",
-    "jigsaw, conjugation": "it is the true action, whatever the pictures are",
-    "jigsaw, left": "it names places in an upright picture, and nobody knows which of four is upright",
+    "rotation, equivariant head": (
+        1 / 4,
+        "each picture comes in all four orientations anyway: what is there to tell?",
+    ),
+    "location, invariant head": (1 / 4, "it can tell edges from corners, and no more: one of four"),
+    "location, equivariant head": (
+        1,
+        "north of the middle turns into west of the middle, and so does the label",
+    ),
+    "jigsaw, conjugation": (1, "it is the true action, whatever the pictures are"),
+    "jigsaw, left": (
+        1 / 4,
+        "it names places in an upright picture, and nobody knows which of four is upright",
+    ),
 }
 
 
@@ -139,5 +138,6 @@ def satellite(answer: object) -> str:
         hint = "A floor has two: take its .accuracy." if floor else "An accuracy between 0 and 1."
         cap = number(said, f"{case}: a number is wanted", hint)
         need(0 <= cap <= 1, f"{case}: {cap} is no accuracy.", "Between 0 and 1, such as 1 / 4.")
-        judge(cap, CAPS[case], f"{case}: {cap:g} is not its cap.", {f"Think again: {THOUGHTS[case]}.": True})
+        right, thought = CAPS[case]
+        judge(cap, right, f"{case}: {cap:g} is not its cap.", {f"Think again: {thought}.": True})
     return "So two of the five are worth training on such pictures."

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import Calls, ask, integers, judge, need, noise, one_number, pick
+from eqssl_edu.exercises.judging import Calls, ask, integers, judge, need, noise, pick, scalar
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
 __all__ = ["absorbing", "all_at_home", "kappa", "monitor", "origin", "power2"]
@@ -21,11 +21,9 @@ def kappa(answer: object) -> str:
         z, w = noise(2, 3, group.order), noise(5, 3, group.order, seed=1)  # no two axes are equally long
         expected, value = orbit_correlation(group, z, w), ask(answer, group, z, w)
         shape = tuple(getattr(value, "shape", ()))
-        need(
-            shape != (5, 2, group.order),
-            f"The result has the shape {shape}; wanted was {tuple(expected.shape)}.",
-            "The batch of z comes first: after the arrow write the letter of z's batch before that of w's.",
-        )
+        reason = f"The result has the shape {shape}; wanted was {tuple(expected.shape)}."
+        hint = "The batch of z comes first: after the arrow write the letter of z's batch before that of w's."
+        need(shape != (5, 2, group.order), reason, hint)
         lengths = z.flatten(1).norm(dim=1)[:, None, None] * w.flatten(1).norm(dim=1)[:, None]
         inverted, unturned = expected[..., group.inverse], expected[..., :1].expand_as(expected)
         hints = {
@@ -80,7 +78,7 @@ def monitor(answer: object) -> str:
 
     def spread(z: Tensor) -> float:
         hint = "Sum or average what is left over."
-        return float(one_number(ask(answer, z), "It must return one number, {got}.", hint))
+        return float(scalar(ask(answer, z), "It must return one number, {got}.", hint))
 
     healthy, v = noise(count, 6, 4), noise(6, 4, seed=1).expand(count, 6, 4)
     good = spread(healthy)
@@ -104,11 +102,9 @@ def monitor(answer: object) -> str:
         reason = f"Orbit collapse of {name}: it gave {value:.3f}, against {good:.3f} for random features."
         need(abs(value) < 0.1 * good, reason, hint)
     value = spread(healthy - healthy.mean(dim=2, keepdim=True))
-    need(
-        value > 0.3 * good,
-        f"Random features whose channels have mean 0 over the group: it gave {value:.3f}.",
-        "The mean over the group is an invariant, but a poor one: it can be 0 for all images. Take the maximum.",
-    )
+    reason = f"Random features whose channels have mean 0 over the group: it gave {value:.3f}."
+    hint = "The mean over the group is an invariant, but a poor one: it can be 0 for all images. Take the maximum."
+    need(value > 0.3 * good, reason, hint)
     return "0 for both collapses, large for random features, and independent of their length."
 
 
@@ -120,7 +116,7 @@ def power2(answer: object) -> str:
         with Calls() as calls:
             answered = ask(answer, z, w)
         hint = "Sum over the channels and frequencies."
-        value = one_number(answered, "It must return one number, {got}.", hint)
+        value = scalar(answered, "It must return one number, {got}.", hint)
         z_hat, w_hat = torch.fft.fft(z), torch.fft.fft(w)
         undivided, squares = n * n * expected, (z_hat * w_hat.conj()).abs().square().sum() / n**2
         unconjugated = (z_hat * w_hat).sum(dim=0).abs().square().sum() / n**2
@@ -134,11 +130,9 @@ def power2(answer: object) -> str:
         }
         reason = f"For ({channels}, {n}) it gave {value:.4f}; the mean of kappa squared is {expected:.4f}."
         judge(value, expected, reason, hints)
-        need(
-            any("fft" in getattr(function, "__name__", "") for function, _, _ in calls.seen),
-            "The number is right, but torch.fft was not called.",
-            "The point is to turn nothing: find it from torch.fft.fft(z) and torch.fft.fft(w).",
-        )
+        reason = "The number is right, but torch.fft was not called."
+        hint = "The point is to turn nothing: find it from torch.fft.fft(z) and torch.fft.fft(w)."
+        need(any("fft" in getattr(function, "__name__", "") for function, _, _ in calls.seen), reason, hint)
     return "The same numbers as from kappa, by Fourier transforms."
 
 
@@ -193,14 +187,9 @@ WHY = {
 
 def absorbing(answer: object) -> str:
     """The names of the ``MEASURES`` that no independent turns change, under C4 and under D4."""
-    choices = {}
-    for name in MEASURES:
-        change = max(_change(name, group) for group in (cyclic(4), dihedral(4)))
-        reason = f"'{name}' changes, by up to {change:.2f}."
-        if change < 1e-9:
-            reason = f"'{name}' never changes, and you left it out."
-        choices[name] = (change < 1e-9, reason, f"Think again: {WHY[name]}.")
-    pick(answer, "measure", choices, "Copy the names that the cell prints.")
+    errors = {name: max(_change(name, group) for group in (cyclic(4), dihedral(4))) for name in MEASURES}
+    reasons = ("'{0}' never changes, and you left it out.", "'{0}' changes, by up to {1:.2f}.")
+    pick(answer, "measure", errors, reasons, WHY, "Copy the names that the cell prints.")
     return "Each of the eight was measured under all pairs of turns: four absorb them, four do not."
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive import InfoNCE, canonicalize, orbit_correlation
 from eqssl_edu.diagnostics import irrep_energy, matched_temperature
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, number, one_number, pick
+from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, number, pick, scalar
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
 __all__ = ["change_under_turns", "harmless", "matched", "predictor", "relative_turn"]
@@ -54,7 +54,7 @@ def _change_under_turns(answer: object, group: FiniteGroup) -> None:
     def change(loss: Callable[[Tensor, Tensor], Tensor]) -> float:
         value = ask(answer, loss, group, z1, z2, torch.Generator().manual_seed(2))
         hint = "Compare two losses, not two sets of features."
-        return float(one_number(value, "It must return one number, {got}.", hint))
+        return float(scalar(value, "It must return one number, {got}.", hint))
 
     def one_turn_for_all(z1: Tensor, z2: Tensor) -> Tensor:
         """The best common turn of the whole batch: not enough if each sample has its own."""
@@ -129,16 +129,12 @@ def predictor(answer: object) -> str:
         fixed = copy.deepcopy(head.double()).eval()
         with torch.no_grad():
             value = need_shape(head.train()(z.clone()), tuple(z.shape), "(B, channels, |G|), as they came in")
-            need(
-                _turned(fixed, group, z) < 1e-9,
-                f"Under {group.name} the output does not turn with the features, even in eval mode.",
-                "All elements must be treated alike: nn.Conv1d(a, b, 1) is, nn.Linear of flattened features not.",
-            )
-            need(
-                _turned(head, group, z) < 1e-9,
-                f"Under {group.name} it is equivariant in eval mode, but not in training mode.",
-                "The batch statistics: nn.BatchNorm1d(b) on (B, b, |G|) has one mean for each channel.",
-            )
+            reason = f"Under {group.name} the output does not turn with the features, even in eval mode."
+            hint = "All elements must be treated alike: nn.Conv1d(a, b, 1) is, nn.Linear of flattened features not."
+            need(_turned(fixed, group, z) < 1e-9, reason, hint)
+            reason = f"Under {group.name} it is equivariant in eval mode, but not in training mode."
+            hint = "The batch statistics: nn.BatchNorm1d(b) on (B, b, |G|) has one mean for each channel."
+            need(_turned(head, group, z) < 1e-9, reason, hint)
             energy = irrep_energy(group, value)
             turns = energy["trivial"] <= 0.999 * sum(energy.values())
             hint = "Do not pool over the group: the prediction has to turn with the view."
@@ -161,21 +157,16 @@ def _turned(head: nn.Module, group: FiniteGroup, z: Tensor) -> float:
     return float(difference.abs().max())
 
 
-def _flat_batch_norm(z: Tensor) -> Tensor:
-    """Batch norm over the flattened features: one mean and one variance for each entry (c, g)."""
-    return nn.BatchNorm1d(z[0].numel()).double()(z.flatten(1)).view_as(z)
-
-
 # What may stand between the encoder and the loss, on features (B, C, |G|)?
 HEADS: dict[str, Callable[[Tensor], Tensor]] = {
-    "a linear map of the channels, the same for each element": lambda z: torch.einsum(
-        "bcg,dc->bdg", z, noise(5, z.shape[1], seed=3)
-    ),
+    "a linear map of the channels, the same for each element": lambda z: noise(5, z.shape[1], seed=3) @ z,
     "flatten, then a linear map": lambda z: (
         z.flatten(1) @ noise(z[0].numel(), 5 * z.shape[2], seed=3)
     ).unflatten(1, (5, -1)),
     "batch norm per channel, over batch and group": lambda z: nn.BatchNorm1d(z.shape[1]).double()(z),
-    "batch norm over the flattened features": _flat_batch_norm,
+    "batch norm over the flattened features": lambda z: (  # one mean and one variance for each entry (c, g)
+        nn.BatchNorm1d(z[0].numel()).double()(z.flatten(1)).view_as(z)
+    ),
     "ReLU": torch.relu,
     "a learned table (C, |G|), added to every sample": lambda z: z + noise(*z.shape[1:], seed=3),
     "softmax over the group axis": lambda z: z.softmax(dim=2),
@@ -198,14 +189,9 @@ WHY = {
 
 def harmless(answer: object) -> str:
     """The names of the ``HEADS`` behind which InfoNCE with "max" absorbs independent turns."""
-    choices = {}
-    for name in HEADS:
-        change = max(_change(name, group) for group in (cyclic(4), dihedral(4)))
-        reason = f"Behind '{name}' the loss changes by {change:.2f} nats."
-        if change < 1e-9:
-            reason = f"Behind '{name}' the loss does not change."
-        choices[name] = (change < 1e-9, reason, f"Think again: {WHY[name]}.")
-    pick(answer, "head", choices, "Copy the names that the cell prints.")
+    errors = {name: max(_change(name, group) for group in (cyclic(4), dihedral(4))) for name in HEADS}
+    reasons = ("Behind '{0}' the loss does not change.", "Behind '{0}' the loss changes by {1:.2f} nats.")
+    pick(answer, "head", errors, reasons, WHY, "Copy the names that the cell prints.")
     return "Each of the eight was measured under independent turns: five absorb them, three do not."
 
 

@@ -12,24 +12,19 @@ from eqssl_edu.gsets import GSet
 
 __all__ = ["is_action", "strangers", "what_to_repeat"]
 
-# table -> (what is wrong with it, a hint); made of a table that is right.
-BROKEN: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "moves labels under the identity": (
-        lambda table: table.roll(1, dims=1),
-        "Row 0 must be torch.arange(n): the identity moves nothing.",
-    ),
-    "has two rows exchanged": (
-        lambda table: table[[0, 2, 1, *range(3, len(table))]],
-        "Compare table[product[g, h]] with table[g][table[h]] for all g and h.",
-    ),
-    "has its last two rows exchanged": (
-        lambda table: torch.cat([table[:-2], table[[-1, -2]]]),
-        "Not only for h = g, and not only for h the inverse of g: try all pairs of elements.",
-    ),
-    "sends all labels to one": (
-        lambda table: torch.cat([table[:1], table[1:] * 0]),
-        "Here (gh).l is g.(h.l) wherever gh is not the identity. Compare for gh = e as well.",
-    ),
+# What is wrong with a table -> how it is made of one that is right, and the hint.
+BROKEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "moves labels under the identity": lambda table: table.roll(1, dims=1),
+    "has two rows exchanged": lambda table: table[[0, 2, 1, *range(3, len(table))]],
+    "has its last two rows exchanged": lambda table: torch.cat([table[:-2], table[[-1, -2]]]),
+    "sends all labels to one": lambda table: torch.cat([table[:1], table[1:] * 0]),
+}
+HINTS = {
+    "moves labels under the identity": "Row 0 must be torch.arange(n): the identity moves nothing.",
+    "has two rows exchanged": "Compare table[product[g, h]] with table[g][table[h]] for all g and h.",
+    "has its last two rows exchanged": "Not only for h = g, and not only for h the inverse of g: "
+    "try all pairs of elements.",
+    "sends all labels to one": "Here (gh).l is g.(h.l) wherever gh is not the identity. Compare for gh = e as well.",
 }
 
 
@@ -42,9 +37,9 @@ def is_action(answer: object) -> str:
                 hint = "For C4 even the order does not matter. Compare for *all* l, and use torch.equal."
             passes = ask(answer, labels.action, group)
             need(passes, f"It turned down a table that is an action: {labels!r}.", hint)
-            for problem, (spoil, hint) in BROKEN.items():
+            for problem, spoil in BROKEN.items():
                 stopped = not ask(answer, spoil(labels.action), group)
-                need(stopped, f"It let a table of {group.name} pass that {problem}.", hint)
+                need(stopped, f"It let a table of {group.name} pass that {problem}.", HINTS[problem])
     return "It passes six actions and stops 24 tables that are none."
 
 
@@ -72,11 +67,9 @@ ABOUT = {
 
 def strangers(answer: object) -> str:
     """The names of the layers in ``LAYERS`` that are equivariant and have full rank."""
-    choices = {}
-    for name, about in ABOUT.items():
-        right = name in ("Ada", "Cleo")
-        choices[name] = (right, f"{name} is {'right' if right else 'wrong'}.", f"Measure it: {about}.")
-    pick(answer, "layer", choices, f"The names are {', '.join(LAYERS)}.")
+    errors = {name: name not in ("Ada", "Cleo") for name in ABOUT}
+    how, reasons = f"The names are {', '.join(LAYERS)}.", ("{0} is right.", "{0} is wrong.")
+    pick(answer, "layer", errors, reasons, ABOUT, how, hint="Measure it: {}.")
     return "Two tests, and both are needed: one stranger fails the rank, another one the equivariance."
 
 

@@ -19,7 +19,7 @@ from eqssl_edu.errors import got, need_choice
 
 __all__ = ["NotDone", "Verdict", "Wrong", "check", "filled_in"]
 
-PACKAGE = Path(__file__).parents[1]
+FOREIGN = ("site-packages", str(Path(__file__).parents[1]))  # where code is not the student's
 LOOK = {  # colour (Okabe and Ito), mark and words: never the colour alone
     True: ("#009E73", "✓", "right"),
     False: ("#D55E00", "✗", "not yet right"),
@@ -126,11 +126,7 @@ def _find(exercise: str) -> Callable[[Any], str]:
 def _where(problem: Exception) -> str:
     """The line of the student's own code that raised."""
     frames = traceback.extract_tb(problem.__traceback__)
-    own = [
-        frame
-        for frame in frames
-        if "site-packages" not in frame.filename and not Path(frame.filename).is_relative_to(PACKAGE)
-    ]
+    own = [frame for frame in frames if not any(place in frame.filename for place in FOREIGN)]
     if own and own[-1].line:
         return f"It happened in your line: {own[-1].line}"
     return "Compare the type and the shape of the answer with what the exercise asks for."

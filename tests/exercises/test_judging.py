@@ -75,14 +75,20 @@ def test_whole_numbers():
         assert wrong(number, value, "A number", "hint", whole=True)[0].startswith("A number, got ")
 
 
-CHOICES = {"a": (True, "a is in.", "because a"), "b": (False, "b is out.", "because b")}
+CHOICE = (
+    "letter",
+    {"a": 0.0, "b": 0.25},
+    ("{0} is in.", "{0} is {1:.1f} out."),
+    {"a": "so a", "b": "so b"},
+    "how",
+)
 
 
 @pytest.mark.parametrize(
     ("answer", "reason", "hint"),
     [
-        (["a", "b"], "b is out.", "because b"),
-        ([], "a is in.", "because a"),
+        (["a", "b"], "b is 0.2 out.", "Think again: so b."),
+        ([], "a is in.", "Think again: so a."),
         (["a", "c"], "There is no letter 'c'.", "The letters are: a; b."),
         ("a", "The answer must be a list of names, got 'a'.", "how"),
         ([1], "The answer must be a list of names, got [1].", "how"),
@@ -90,8 +96,8 @@ CHOICES = {"a": (True, "a is in.", "because a"), "b": (False, "b is out.", "beca
 )
 def test_a_choice(answer, reason, hint):
     for right in (["a"], ("a",), {"a"}):
-        pick(right, "letter", CHOICES, "how")
-    assert wrong(pick, answer, "letter", CHOICES, "how") == (reason, hint)
+        pick(right, *CHOICE)
+    assert wrong(pick, answer, *CHOICE) == (reason, hint)
 
 
 @pytest.mark.parametrize("gap", [None, ..., [1, ...], {"a": None}, {"a": (..., 1)}, [[1], [..., 2]]])
