@@ -96,9 +96,8 @@ def same(value: Any, expected: Any, within: float = 1e-6) -> bool:
     if isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex()):
         return False
     value, expected = (torch.as_tensor(each, dtype=torch.float64) for each in (value, expected))
-    return value.shape == expected.shape and bool(
-        (value - expected).norm() <= within * expected.norm() + 1e-12
-    )
+    near = within * expected.norm() + 1e-12
+    return value.shape == expected.shape and bool((value - expected).norm() <= near)
 
 
 def ask(function: Any, *arguments: Any) -> Any:

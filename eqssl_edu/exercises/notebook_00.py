@@ -28,8 +28,8 @@ def similarity(answer: object) -> str:
     hint = "Work along the last axis alone (dim=2): a pair's number comes from its own |G| values."
     need(same(ask(answer, kappa[:2, :2]), value[:2, :2]), reason, hint)
     known = {"mean": kappa.mean(dim=2), "max": kappa.amax(dim=2)}
-    for temperature in (0.05, 0.07, 0.1, 0.2, 0.5, 1.0):  # a list of customary ones
-        known[f"soft, temperature {temperature}"] = torch.logsumexp(kappa / temperature, dim=2)
+    customary = (0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
+    known |= {f"soft, temperature {t}": torch.logsumexp(kappa / t, dim=2) for t in customary}
     for name, expected in known.items():
         alike = torch.corrcoef(torch.stack([value, expected]).flatten(1))[0, 1]
         reason = f"It absorbs the turns, but up to a factor and a constant it is the tour's '{name}'."

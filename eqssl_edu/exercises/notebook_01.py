@@ -10,13 +10,11 @@ from eqssl_edu.gsets import GSet
 
 __all__ = ["count_orbits", "same_set", "ways"]
 
-PAIRS = ("b to q", "M to W", "H to I")
-
 
 def ways(answer: object) -> str:
     """A dictionary: for each pair of letters all elements of D4 that turn the first into the second."""
-    group, pictures = dihedral(4), letters()
-    for pair, said in keyed(answer, PAIRS, f"with the keys {', '.join(PAIRS)}").items():
+    group, pictures, pairs = dihedral(4), letters(), ("b to q", "M to W", "H to I")
+    for pair, said in keyed(answer, pairs, f"with the keys {', '.join(pairs)}").items():
         first, second = (pictures[name] for name in pair.split(" to "))
         hint = "Elements of D4 are the integers 0 .. 7, the numbers on the slider."
         named = set(integers(said, group.elements, f"{pair}: got {said}.", hint))
@@ -43,8 +41,7 @@ def count_orbits(answer: object) -> str:
         wanted, value, n = len(labels.orbits), ask(answer, labels.action), labels.size
         fixed = labels.action == torch.arange(n)
         hints = {
-            "That is the sum over the group. Burnside takes the mean: divide by the number of "
-            "elements.": fixed.sum(),
+            "That is the sum over the group. Burnside takes the mean: divide by the number of elements.": fixed.sum(),
             "You counted the labels that every element fixes. Count the fixed labels of each element "
             "by itself, and take the mean of the counts.": fixed.all(dim=0).sum(),
             "That is the number of labels: only the identity fixes them all. Use every row of the table.": n,
@@ -58,11 +55,9 @@ def count_orbits(answer: object) -> str:
 def same_set(answer: object) -> str:
     """The subgroups H of D4 under which the four edges and the four corners are the same H-set."""
     group = dihedral(4)
-    listed = isinstance(answer, (list, tuple, set)) and all(
-        isinstance(part, (tuple, list)) for part in answer
-    )
+    fine = isinstance(answer, (list, tuple, set)) and all(isinstance(part, (list, tuple)) for part in answer)
     hint = "Each is a tuple of elements: [(0, 4), (0, 2, 4, 6)]. One element alone needs a comma, as in (3,)."
-    need(listed, f"The answer must be a list of subgroups, {got(answer)}.", hint)
+    need(fine, f"The answer must be a list of subgroups, {got(answer)}.", hint)
     named = set()
     for part in answer:
         reason, hint = f"{part} is not a subgroup of D4.", "G.subgroups() lists the ten that there are."
@@ -70,9 +65,8 @@ def same_set(answer: object) -> str:
         need(subgroup in group.subgroups(), reason, hint)
         named.add(subgroup)
     neighbours = GSet.neighbours(group)
-    corners, edges = neighbours.orbits
     still = neighbours.action == torch.arange(neighbours.size)
-    on_edges, on_corners = (still[:, list(four)].sum(dim=1).tolist() for four in (edges, corners))
+    on_corners, on_edges = (still[:, list(four)].sum(dim=1).tolist() for four in neighbours.orbits)
     right = 0
     for subgroup in group.subgroups():
         # For these two sets that is enough; in general each subgroup would have to keep as many labels of both.

@@ -1,6 +1,7 @@
 """The exercises of notebook 02: the error of a layer, an exact size, another lifting, harmless steps."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import Tensor
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
 from eqssl_edu.exercises.judging import Calls, ask, judge, need, noise, number, pick, scalar
-from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import LiftingConv2d, is_exact
 
 __all__ = ["equivariance_error", "exact_size", "harmless", "lifting"]
@@ -18,9 +19,7 @@ __all__ = ["equivariance_error", "exact_size", "harmless", "lifting"]
 def equivariance_error(answer: object) -> str:
     """A function (f, images, group, g) -> relative error of f(g x) against g f(x)."""
     group, x, kernel = dihedral(4), noise(2, 1, 6, 6), noise(3, 1, 3, 3, seed=1)
-
-    def convolution(images: Tensor) -> Tensor:
-        return F.conv2d(images, kernel, padding=1)
+    convolution = partial(F.conv2d, weight=kernel, padding=1)
 
     def error(f: Callable[[Tensor], Tensor], g: int) -> Tensor:
         value = ask(answer, f, x, group, g)
@@ -82,17 +81,13 @@ def lifting(answer: object) -> str:
     """A function (images, kernel, group) -> lifted maps, by turning the images and never the kernel."""
     for group in (cyclic(4), dihedral(4)):
         x, kernel = noise(2, 3, 7, 7), noise(5, 3, 3, 3, seed=1)
-        layer = LiftingConv2d(group, 3, 5, 3, bias=False).double()  # 5: no axis is as long as another
-        with torch.no_grad():
-            layer.weight.copy_(kernel)
-            expected = layer(x)
+        layer = LiftingConv2d(group, 3, 5, 3, bias=False)  # 5: no axis is as long as another
+        layer.weight = torch.nn.Parameter(kernel)
+        expected = layer(x).detach()
         with Calls() as calls:
             value = ask(answer, x, kernel, group)
-        back, still = group.inverse.tolist(), [0] * group.order
-        not_back, swapped, never = (
-            _lift(x, kernel, group, *turns)
-            for turns in ((back, still), (group.elements, back), (still, still))
-        )
+        not_back = torch.stack([F.conv2d(group.transform(x, int(h)), kernel) for h in group.inverse], dim=2)
+        swapped, never = expected[:, :, group.inverse], F.conv2d(x, kernel)[:, :, None].expand_as(expected)
         hints = {
             "You turned the image and forgot to turn the result back: map g must lie on the grid of x.": not_back,
             "The two turns are swapped. Undo g on the image (its inverse), convolve, then do g.": swapped,
@@ -110,12 +105,6 @@ def lifting(answer: object) -> str:
     return "The same maps as the library's for C4 and D4, and no convolution saw a turned kernel."
 
 
-def _lift(x: Tensor, kernel: Tensor, group: FiniteGroup, before: list[int], after: list[int]) -> Tensor:
-    """Map g: the images turned by before[g], convolved, and turned by after[g]."""
-    turns = zip(before, after, strict=True)
-    return torch.stack([group.transform(F.conv2d(group.transform(x, a), kernel), b) for a, b in turns], dim=2)
-
-
 # What may stand between two group convolutions on maps (B, C, |G|, 16, 16)?
 STEPS: dict[str, Callable[[Tensor], Tensor]] = {
     "ReLU": torch.relu,
@@ -127,7 +116,6 @@ STEPS: dict[str, Callable[[Tensor], Tensor]] = {
     "max-pool 3 x 3, stride 2": lambda maps: F.max_pool3d(maps, (1, 3, 3), (1, 2, 2)),
     "subtract the mean of each map": lambda maps: maps - maps.mean(dim=(-2, -1), keepdim=True),
 }
-
 WHY = {
     "softmax over the group axis": "it treats all elements alike, so a permutation of them passes through",
     "one bias for each channel": "the same number is added to all elements and all pixels of a channel",

@@ -1,9 +1,9 @@
 """The exercises of notebook 03: the masked error, a blur that is enough, turning maps back, exact angles."""
 
 import re
+from functools import partial
 
 import torch.nn.functional as F
-from torch import Tensor
 
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, noise, number, scalar
@@ -17,10 +17,7 @@ __all__ = ["exact_angles", "masked_error", "smooth_enough", "stabilised"]
 def masked_error(answer: object) -> str:
     """A function (f, images, degrees) -> relative error of f(R x) against R f(x) inside the disc."""
     x, kernel = noise(2, 1, 9, 9), noise(3, 1, 3, 3, seed=1)
-
-    def convolution(images: Tensor) -> Tensor:
-        return F.conv2d(images, kernel)  # without padding: the maps are smaller than the images
-
+    convolution = partial(F.conv2d, weight=kernel)  # without padding: the maps are smaller than the images
     y = convolution(x)
     mask = disc_mask(y.shape[-1])
     for degrees in (30.0, 90.0, 225.0):
@@ -89,17 +86,15 @@ def stabilised(answer: object) -> str:
     return "Right for C4, C8 and D4, on the group's angles and between them."
 
 
-QUARTER_TURNS = (0, 90, 180, 270)
-EXACT = {"C1": (0,), "D1": (0,), "C2": (0, 180), "D2": (0, 180), "D4": QUARTER_TURNS, "C8": QUARTER_TURNS}
-
-
 def exact_angles(answer: object) -> str:
     """For each group the multiples of 45 degrees at which its network is exact: its rotations that fit the grid."""
-    for name, said in keyed(answer, EXACT, f"with the keys {', '.join(EXACT)}").items():
+    half, quarters = (0, 180), (0, 90, 180, 270)
+    fitting = {"C1": (0,), "D1": (0,), "C2": half, "D2": half, "D4": quarters, "C8": quarters}
+    for name, said in keyed(answer, fitting, f"with the keys {', '.join(fitting)}").items():
         hint = "The angles are 0, 45, 90, ..., 315."
-        named, exact = set(integers(said, range(0, 360, 45), f"{name}: got {said}.", hint)), set(EXACT[name])
+        named = set(integers(said, range(0, 360, 45), f"{name}: got {said}.", hint))
+        extra, missing = sorted(named - set(fitting[name])), sorted(set(fitting[name]) - named)
         need(0 in named, f"{name}: 0 is missing.", "Not to turn at all is an element of every group.")
-        extra, missing = sorted(named - exact), sorted(exact - named)
         reason = f"{name}: at {extra[0]} degrees nothing is promised." if extra else ""
         hint = f"{name} has {name[1]} rotation{'s' if name[1] != '1' else ''}. Which angles are they?"
         if extra and name == "C8":

@@ -1,6 +1,5 @@
 """The exercises of notebook 04: steering a kernel, aliases, shifting a function, kernels within the band limit."""
 
-import cmath
 import math
 
 import torch
@@ -63,16 +62,15 @@ def shift(answer: object) -> str:
         hint = "Without n=... irfft takes the number for even."
         need(complete, f"{n} samples went in, {n - 1} came out.", hint)
         value = need_shape(value, (3, n), "channel and sample")
-        factor, mean = cmath.exp(-1j * math.radians(degrees)), z.mean(dim=-1, keepdim=True)
+        factor, mean = math.e ** (-1j * math.radians(degrees)), z.mean(dim=-1, keepdim=True)
         same_factor = [torch.fft.irfft(torch.fft.rfft(z - m) * factor, n=n) + m for m in (mean, 0)]
+        in_degrees = turn_features(group, z, math.degrees(degrees))
         whole_places = z.roll(round(degrees * n / 360), dims=-1)
         hints = {
             "The result is complex.\nThe way back from the coefficients is torch.fft.irfft.": value.is_complex(),
             "It is shifted the other way: the exponent has a minus sign.": turn_features(group, z, -degrees),
             "Every frequency has its own factor: the exponent holds m = 0, 1, 2, ..., too.": same_factor,
-            "The angle must be in radians: math.radians(degrees).": turn_features(
-                group, z, math.degrees(degrees)
-            ),
+            "The angle must be in radians: math.radians(degrees).": in_degrees,
             "That moves whole places only. Between them the Fourier coefficients know the values.": whole_places,
             "rfft, each coefficient times exp(-i m angle), irfft.": True,
         }

@@ -154,19 +154,15 @@ def count_orbits(answer: object) -> str:
     return "Right for grids, neighbours and jigsaws under three groups."
 
 
-LINES = ("upright", "lying", "rising", "falling")
-
-
 def action_table(answer: object) -> str:
     """The action of C4 on four lines through the middle: upright, lying, rising, falling."""
     table = torch.as_tensor(answer) if not isinstance(answer, str) else answer
     table, row = need_shape(table, (4, 4), "the element g and the label l"), torch.arange(4)
     reason = "Each row must hold each of the labels 0, 1, 2, 3 once."
     need((table.sort(dim=1).values == row).all(), reason, "A turn makes different lines different.")
-    still = torch.equal(table[0].long(), row)
-    need(still, "Row 0 moves labels.", "Row 0 belongs to the identity: nothing moves.")
-    moves = (table != row).any()
-    need(moves, "No label moves.", "Turn an upright line by 90 degrees: it lies.")
+    need((table[0] == row).all(), "Row 0 moves labels.", "Row 0 belongs to the identity: nothing moves.")
+    need((table != row).any(), "No label moves.", "Turn an upright line by 90 degrees: it lies.")
+    lines = ("upright", "lying", "rising", "falling")
     diagonal, middle = torch.eye(5), F.pad(torch.ones(5, 1), (2, 2))
     drawings = torch.stack([middle, middle.T, diagonal.flip(1), diagonal])
     for g in range(1, 4):
@@ -178,6 +174,6 @@ def action_table(answer: object) -> str:
                 "A rising line that is turned by 90 degrees falls.": label > 1,
                 "Draw it and turn the page.": True,
             }
-            seen = f"the {LINES[label]} line is {LINES[found]}, not {LINES[said]}."
+            seen = f"the {lines[label]} line is {lines[found]}, not {lines[said]}."
             judge(said, found, f"Turned by {90 * g} degrees, {seen}", hints)
     return "Two orbits, {0, 1} and {2, 3}; a half turn leaves every line in place."

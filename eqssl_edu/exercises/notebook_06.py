@@ -23,19 +23,19 @@ def all_copies(answer: object) -> str:
         hint = "Each of the images has to be turned by each of the elements."
         reason = f"Only {len(set(found))} of the {count} copies are there; others come twice."
         need(len(set(found)) == count, reason, hint)
-        reason = f"The labels have the dtype {labels.dtype}."
-        hint = (
-            "cross_entropy reads such labels as something else: they have to be whole numbers. Add .long()."
+        need(
+            not labels.is_floating_point(),
+            f"The labels have the dtype {labels.dtype}.",
+            "cross_entropy reads such labels as something else: they have to be whole numbers. Add .long().",
         )
-        need(not labels.is_floating_point(), reason, hint)
         truth = torch.tensor([g for _, g in found])
         shuffled = torch.equal(labels.long().sort().values, truth.sort().values)
         hints = {
-            "The labels are those of the way back.\n"
-            "The label is the element that was applied.": group.inverse[truth],
+            "The labels are those of the way back.\nThe label is the element that was applied.": group.inverse[
+                truth
+            ],
             "The right labels, in another order than the inputs.\n"
-            "torch.cat puts all copies by element 0 first, then those by 1: repeat_interleave, or "
-            "repeat?": shuffled,
+            "torch.cat puts all copies by element 0 first, then those by 1: repeat_interleave, or repeat?": shuffled,
             f"The labels are {sorted(set(labels.tolist()))}.\n"
             f"They are the elements 0 to {group.order - 1}, each as often as there are images.": True,
         }
@@ -45,9 +45,7 @@ def all_copies(answer: object) -> str:
 
 def _places(pictures: Tensor, images: Tensor, group: FiniteGroup, reason: str) -> list[tuple[int, int]]:
     """For each picture the number of its image and the element that turned it; wrong if it is no such copy."""
-    copies = {
-        (which, g): group.transform(images[which], g) for g in group.elements for which in range(len(images))
-    }
+    copies = {(n, g): group.transform(image, g) for n, image in enumerate(images) for g in group.elements}
     found = [[place for place, copy in copies.items() if torch.equal(copy, picture)] for picture in pictures]
     need(all(found), reason, "Use group.transform(images, g) for each g.")
     return [places[0] for places in found]
@@ -112,23 +110,15 @@ def turned_accuracy(answer: object) -> str:
     return "The images are turned, and the labels say what was done to them."
 
 
-# task and head -> cap on pictures from all directions; and a thought for whoever has another one
-CAPS = {
-    "rotation, equivariant head": (
-        1 / 4,
-        "each picture comes in all four orientations anyway: what is there to tell?",
-    ),
-    "location, invariant head": (1 / 4, "it can tell edges from corners, and no more: one of four"),
-    "location, equivariant head": (
-        1,
-        "north of the middle turns into west of the middle, and so does the label",
-    ),
-    "jigsaw, conjugation": (1, "it is the true action, whatever the pictures are"),
-    "jigsaw, left": (
-        1 / 4,
-        "it names places in an upright picture, and nobody knows which of four is upright",
-    ),
+# task and head -> a thought for whoever has another cap on pictures from all directions
+THOUGHTS = {
+    "rotation, equivariant head": "each picture comes in all four orientations anyway: what is there to tell?",
+    "location, invariant head": "it can tell edges from corners, and no more: one of four",
+    "location, equivariant head": "north of the middle turns into west of the middle, and so does the label",
+    "jigsaw, conjugation": "it is the true action, whatever the pictures are",
+    "jigsaw, left": "it names places in an upright picture, and nobody knows which of four is upright",
 }
+CAPS = dict.fromkeys(THOUGHTS, 1 / 4) | {"location, equivariant head": 1, "jigsaw, conjugation": 1}
 
 
 def satellite(answer: object) -> str:
@@ -138,6 +128,5 @@ def satellite(answer: object) -> str:
         hint = "A floor has two: take its .accuracy." if floor else "An accuracy between 0 and 1."
         cap = number(said, f"{case}: a number is wanted", hint)
         need(0 <= cap <= 1, f"{case}: {cap} is no accuracy.", "Between 0 and 1, such as 1 / 4.")
-        right, thought = CAPS[case]
-        judge(cap, right, f"{case}: {cap:g} is not its cap.", {f"Think again: {thought}.": True})
+        judge(cap, CAPS[case], f"{case}: {cap:g} is not its cap.", {f"Think again: {THOUGHTS[case]}.": True})
     return "So two of the five are worth training on such pictures."

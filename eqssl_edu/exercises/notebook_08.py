@@ -19,8 +19,8 @@ __all__ = ["change_under_turns", "harmless", "matched", "predictor", "relative_t
 def relative_turn(answer: object) -> str:
     """A function (group, z1, z2) -> for each pair the element at which its kappa is largest."""
     for group in (cyclic(4), dihedral(4)):
-        z, draws = noise(40, 3, group.order), torch.Generator().manual_seed(1)
-        a, b = (torch.randint(group.order, (40,), generator=draws) for _ in range(2))
+        z = noise(40, 3, group.order)
+        a, b = torch.randint(group.order, (2, 40), generator=torch.Generator().manual_seed(1))
         z1, z2 = group.transform_features(z, a), group.transform_features(z, b)
         expected = group.product[a, group.inverse[b]]
         value = ask(answer, group, z1, z2)
@@ -56,10 +56,6 @@ def _change_under_turns(answer: object, group: FiniteGroup) -> None:
         hint = "Compare two losses, not two sets of features."
         return float(scalar(value, "It must return one number, {got}.", hint))
 
-    def one_turn_for_all(z1: Tensor, z2: Tensor) -> Tensor:
-        """The best common turn of the whole batch: not enough if each sample has its own."""
-        return -orbit_correlation(group, z1, z2).diagonal().mean(dim=1).max()
-
     def first_only(z1: Tensor, z2: Tensor) -> Tensor:
         """Absorbs the turns of the first view alone."""
         return -(canonicalize(group, z1) * z2).mean()
@@ -67,11 +63,6 @@ def _change_under_turns(answer: object, group: FiniteGroup) -> None:
     def partners_only(z1: Tensor, z2: Tensor) -> Tensor:
         """Absorbs the turns that both views of a sample have in common."""
         return -(z1 * z2).mean()
-
-    def turned_by(element: int) -> Callable[[Tensor, Tensor], Tensor]:
-        """Absorbs the turns by all elements but one: the share of first views that this one has turned."""
-        target = group.transform_features(z1, element)
-        return lambda z1, z2: (z1 == target).flatten(1).all(dim=1).double().mean()
 
     invariant = change(InfoNCE(group, "max"))
     reason = f"For InfoNCE with max, which absorbs all turns, it gave {invariant:.1e}."
@@ -81,7 +72,7 @@ def _change_under_turns(answer: object, group: FiniteGroup) -> None:
         "A loss that absorbs the turns of z1 alone": (first_only, "Turn z2 as well."),
         "A loss that absorbs the turns of z2 alone": (lambda z1, z2: first_only(z2, z1), "Turn z1 as well."),
         "A loss that absorbs one turn of the whole batch": (
-            one_turn_for_all,
+            lambda z1, z2: -orbit_correlation(group, z1, z2).diagonal().mean(dim=1).max(),
             "Each sample needs an element of its own: draw len(z1) of them.",
         ),
     }
@@ -96,19 +87,21 @@ def _change_under_turns(answer: object, group: FiniteGroup) -> None:
     need(least > 0, f"For one of the losses it gave {least:.2g}.", hint)
     hint = "Draw from all elements: torch.randint(group.order, ...), whatever the group."
     for element in group.elements[1:]:
+        target = group.transform_features(z1, element)
+        # The share of first views that this element has turned absorbs the turns by all the others.
+        share = change(lambda z1, z2, target=target: (z1 == target).flatten(1).all(dim=1).double().mean())
         reason = f"Under {group.name} no sample was turned by element {element}."
-        need(change(turned_by(element)) >= 1e-9, reason, hint)
+        need(share >= 1e-9, reason, hint)
 
 
 def matched(answer: object) -> str:
     """The temperature, in hundredths, at which max has the gap of plain at 0.20 on random features of C4."""
     wanted, hint = "The answer must be a whole number from 5 to 40", "Read it at the slider."
     t = number(answer, wanted, hint)
-    in_hundredths = "Give it in hundredths, as the slider does: a whole number."
-    need(not 0 < t < 1, f"{t:g} is a temperature.", in_hundredths)
-    need(5 <= t <= 40 and t % 1 == 0, f"{wanted}, {got(answer)}.", hint)
     exact = 100 * matched_temperature(cyclic(4), noise(300, 8, 4), "max", 0.2)
     hints = {
+        f"{t:g} is a temperature.\nGive it in hundredths, as the slider does: a whole number.": 0 < t < 1,
+        f"{wanted}, {got(answer)}.\n{hint}": not (5 <= t <= 40 and t % 1 == 0),
         "At 0.20 max has a smaller gap than plain.\nMove the slider until the two bold numbers agree.": 20,
         f"{t:g} hundredths are too large.\n"
         "The gap / t of max is still below that of plain: a smaller t makes it larger.": t > exact,
@@ -160,9 +153,7 @@ def _turned(head: nn.Module, group: FiniteGroup, z: Tensor) -> float:
 # What may stand between the encoder and the loss, on features (B, C, |G|)?
 HEADS: dict[str, Callable[[Tensor], Tensor]] = {
     "a linear map of the channels, the same for each element": lambda z: noise(5, z.shape[1], seed=3) @ z,
-    "flatten, then a linear map": lambda z: (
-        z.flatten(1) @ noise(z[0].numel(), 5 * z.shape[2], seed=3)
-    ).unflatten(1, (5, -1)),
+    "flatten, then a linear map": lambda z: torch.tensordot(z, noise(*z.shape[1:], 5, z.shape[2], seed=3)),
     "batch norm per channel, over batch and group": lambda z: nn.BatchNorm1d(z.shape[1]).double()(z),
     "batch norm over the flattened features": lambda z: (  # one mean and one variance for each entry (c, g)
         nn.BatchNorm1d(z[0].numel()).double()(z.flatten(1)).view_as(z)
@@ -172,7 +163,6 @@ HEADS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax over the group axis": lambda z: z.softmax(dim=2),
     "sort each channel along the group axis": lambda z: z.sort(dim=2).values,
 }
-
 WHY = {
     "a linear map of the channels, the same for each element": "it never looks along the group axis",
     "flatten, then a linear map": "each element has weights of its own, which do not move with the turn",
@@ -199,8 +189,7 @@ def harmless(answer: object) -> str:
 def _change(name: str, group: FiniteGroup) -> float:
     """How far InfoNCE with "max" behind a head moves when each sample of both views is turned on its own."""
     z1, z2 = noise(12, 3, group.order), noise(12, 3, group.order, seed=1)
-    draws = torch.Generator().manual_seed(2)
-    a, b = (torch.randint(group.order, (12,), generator=draws) for _ in range(2))
+    a, b = torch.randint(group.order, (2, 12), generator=torch.Generator().manual_seed(2))
     loss, head = InfoNCE(group, "max"), HEADS[name]
     upright = loss(head(z1), head(z2))
     turned = loss(head(group.transform_features(z1, a)), head(group.transform_features(z2, b)))

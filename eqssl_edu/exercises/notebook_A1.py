@@ -12,7 +12,7 @@ from eqssl_edu.gsets import GSet
 
 __all__ = ["is_action", "strangers", "what_to_repeat"]
 
-# What is wrong with a table -> how it is made of one that is right, and the hint.
+# What is wrong with a table -> how it is made of one that is right; and a hint for whoever lets it pass.
 BROKEN: dict[str, Callable[[Tensor], Tensor]] = {
     "moves labels under the identity": lambda table: table.roll(1, dims=1),
     "has two rows exchanged": lambda table: table[[0, 2, 1, *range(3, len(table))]],

@@ -28,11 +28,7 @@ LOOK = {  # colour (Okabe and Ito), mark and words: never the colour alone
 
 
 class Wrong(Exception):
-    """The answer is wrong: why, and what to try."""
-
-    def __init__(self, reason: str, hint: str) -> None:
-        super().__init__(reason)
-        self.reason, self.hint = reason, hint
+    """The answer is wrong: ``Wrong(reason, hint)`` says why, and what to try."""
 
 
 class NotDone(Exception):
@@ -95,7 +91,8 @@ def check(exercise: str, answer: Any) -> Verdict:
         hint = "Replace the three dots by your answer and run the cell again."
         return Verdict(exercise, ok=False, done=False, reason="The gap is still open.", hint=hint)
     except Wrong as wrong:
-        return Verdict(exercise, ok=False, done=True, reason=wrong.reason, hint=wrong.hint)
+        reason, hint = wrong.args
+        return Verdict(exercise, ok=False, done=True, reason=reason, hint=hint)
     except Exception as problem:
         reason = f"Your answer raised {type(problem).__name__}: {problem}"
         return Verdict(exercise, ok=False, done=True, reason=reason, hint=_where(problem))

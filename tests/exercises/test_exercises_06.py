@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from exercise_checks import ExerciseChecks
 
-from eqssl_edu.exercises import notebook_06
+from eqssl_edu.exercises.notebook_06 import CAPS
 from eqssl_edu.groups import cyclic
 from eqssl_edu.gsets import GSet
 from eqssl_edu.theory import label_cap
@@ -50,7 +50,6 @@ def mean(values):
     return sum(values) / len(values)
 
 
-CAPS = {case: cap for case, (cap, _) in notebook_06.CAPS.items()}
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
     "06.all_copies": {

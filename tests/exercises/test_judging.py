@@ -15,7 +15,7 @@ def wrong(judged, *arguments, **named):
     """The reason and the hint with which something is turned down."""
     with pytest.raises(Wrong) as caught:
         judged(*arguments, **named)
-    return caught.value.reason, caught.value.hint
+    return caught.value.args
 
 
 def test_a_verdict_is_true_only_for_a_right_answer():
