@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -9,23 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from eqssl_edu.errors import (
-    got,
-    need_choice,
-    need_exact,
-    need_instance,
-    need_positive,
-    need_shape,
-    need_widths,
-)
+from eqssl_edu.errors import need_choice, need_exact, need_instance, need_positive, need_shape, need_widths
 from eqssl_edu.groups import FiniteGroup, cyclic
-from eqssl_edu.layers import (
-    GroupBatchNorm2d,
-    GroupConv2d,
-    HalvingPool2d,
-    LiftingConv2d,
-    eval_mode,
-)
+from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, HalvingPool2d, LiftingConv2d, eval_mode
+from eqssl_edu.shapes import Images, Maps
 
 __all__ = [
     "Encoder",
@@ -45,15 +33,11 @@ class Encoder(nn.Module):
     in_channels: int
     out_channels: int
 
-    def feature_maps(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
+    def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         """The last regular feature maps; they turn with the image."""
         raise NotImplementedError
 
-    def forward(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group"]:
+    def forward(self, images: Images) -> Float[Tensor, "batch out group"]:
         """Regular features: the mean of the last feature maps over the grid."""
         need_shape("images", images, "B", self.in_channels, "H", "W")
         return self.feature_maps(images).mean(dim=(-2, -1))
@@ -87,25 +71,12 @@ class GroupCNN(Encoder):
         need_stages(in_channels, channels, kernel_size)
         self.group, self.in_channels, self.out_channels = group, in_channels, channels[-1]
         self.channels, self.kernel_size = tuple(channels), kernel_size
-        stages: list[nn.Module] = []
-        width = in_channels
-        for stage, out_width in enumerate(self.channels):
-            convolution = GroupConv2d if stage else LiftingConv2d
-            if stage:
-                stages.append(HalvingPool2d())
-            # No bias: the batch norm behind it has one.
-            stages.append(
-                convolution(group, width, out_width, kernel_size, padding=kernel_size // 2, bias=False)
-            )
-            stages.append(GroupBatchNorm2d(group, out_width))
-            stages.append(nn.ReLU())
-            width = out_width
+        stages = [*normed(LiftingConv2d, group, in_channels, channels[0], kernel_size), nn.ReLU()]
+        for width, out_width in itertools.pairwise(channels):
+            stages += [HalvingPool2d(), *normed(GroupConv2d, group, width, out_width, kernel_size), nn.ReLU()]
         self.stages = nn.Sequential(*stages)
 
-    def feature_maps(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
-        """The last regular feature maps; they turn with the image."""
+    def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         return self.stages(images)
 
     def scaled(self, group: FiniteGroup, factor: float) -> GroupCNN:
@@ -124,21 +95,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, group: FiniteGroup, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            GroupConv2d(group, in_channels, out_channels, 3, padding=1, bias=False),
-            GroupBatchNorm2d(group, out_channels),
-            nn.ReLU(),
-            GroupConv2d(group, out_channels, out_channels, 3, padding=1, bias=False),
-            GroupBatchNorm2d(group, out_channels),
-        )
+        first = normed(GroupConv2d, group, in_channels, out_channels, 3)
+        second = normed(GroupConv2d, group, out_channels, out_channels, 3)
+        self.body = nn.Sequential(*first, nn.ReLU(), *second)
         self.shortcut = nn.Sequential()
         if in_channels != out_channels:
-            self.shortcut.append(GroupConv2d(group, in_channels, out_channels, 1, bias=False))
-            self.shortcut.append(GroupBatchNorm2d(group, out_channels))
+            self.shortcut.extend(normed(GroupConv2d, group, in_channels, out_channels, 1))
 
-    def forward(
-        self, maps: Float[Tensor, "batch channel group height width"]
-    ) -> Float[Tensor, "batch out group height width"]:
+    def forward(self, maps: Maps) -> Float[Tensor, "batch out group height width"]:
         return torch.relu(self.body(maps) + self.shortcut(maps))
 
 
@@ -161,27 +125,19 @@ class GroupResNet(Encoder):
     def __init__(self, group: FiniteGroup, in_channels: int = 3, width: int = 32) -> None:
         super().__init__()
         need_positive(in_channels=in_channels, width=width)
-        self.group, self.in_channels, self.out_channels = group, in_channels, 8 * width
-        self.width = width
-        self.stem = nn.Sequential(
-            LiftingConv2d(group, in_channels, width, 3, padding=1, bias=False),
-            GroupBatchNorm2d(group, width),
-            nn.ReLU(),
-        )
+        self.group, self.in_channels, self.width, self.out_channels = group, in_channels, width, 8 * width
+        self.stem = nn.Sequential(*normed(LiftingConv2d, group, in_channels, width, 3), nn.ReLU())
         self.blocks = nn.Sequential(ResidualBlock(group, width, width), ResidualBlock(group, width, width))
         for channels in (width, 2 * width, 4 * width):
             self.blocks.append(HalvingPool2d())
             self.blocks.append(ResidualBlock(group, channels, 2 * channels))
             self.blocks.append(ResidualBlock(group, 2 * channels, 2 * channels))
 
-    def feature_maps(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
-        """The last regular feature maps; they turn with the image."""
+    def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         return self.blocks(self.stem(images))
 
     def scaled(self, group: FiniteGroup, factor: float) -> GroupResNet:
-        """The same network over another group, its widths multiplied by ``factor``."""
+        """As ``GroupCNN.scaled``."""
         return GroupResNet(group, self.in_channels, max(1, round(factor * self.width)))
 
 
@@ -205,20 +161,19 @@ class SymmetrizedEncoder(nn.Module):
         super().__init__()
         need_exact(group)
         need_instance("module", module, nn.Module)
-        widths = [
-            getattr(layer, "out_features", getattr(layer, "out_channels", None)) for layer in module.modules()
-        ]
+        widths = [getattr(m, "out_features", getattr(m, "out_channels", None)) for m in module.modules()]
         widths = [width for width in widths if isinstance(width, int)]
         if not widths:
             raise ValueError("module must hold a layer with out_features or out_channels, got none")
-        self.group, self.module = group, module
         # A module that names its own width is believed; else the last layer's width counts.
         own = getattr(module, "out_channels", None)
-        self.out_channels = own if isinstance(own, int) else widths[-1]
+        self.group, self.module, self.out_channels = (
+            group,
+            module,
+            own if isinstance(own, int) else widths[-1],
+        )
 
-    def forward(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group"]:
+    def forward(self, images: Images) -> Float[Tensor, "batch out group"]:
         need_shape("images", images, "B", "C", "H", "W")
         turned_back = [self.group.transform(images, int(self.group.inverse[g])) for g in self.group.elements]
         # One batch, so that a batch norm inside sees all copies and shares its statistics over the group.
@@ -266,7 +221,7 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def count_multiplications(module: nn.Module, images: Float[Tensor, "batch channel height width"]) -> int:
+def count_multiplications(module: nn.Module, images: Images) -> int:
     """Multiply-adds of one forward pass in eval mode over these images (convolutions, matrix products)."""
     need_instance("module", module, nn.Module)
     with eval_mode(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -279,4 +234,10 @@ def need_stages(in_channels: int, channels: Sequence[int], kernel_size: int) -> 
     need_positive(in_channels=in_channels, kernel_size=kernel_size)
     need_widths("channels", channels)
     if kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be odd, so that the padding keeps the size, {got(kernel_size)}")
+        raise ValueError(f"kernel_size must be odd, so that the padding keeps the size, got {kernel_size}")
+
+
+def normed(convolution: type, group: FiniteGroup, width: int, out_width: int, side: int) -> list[nn.Module]:
+    """A convolution that keeps the size of odd kernels, without a bias: the batch norm behind it has one."""
+    layer = convolution(group, width, out_width, side, padding=side // 2, bias=False)
+    return [layer, GroupBatchNorm2d(group, out_width)]

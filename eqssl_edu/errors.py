@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
+from math import inf, isfinite
 from numbers import Real
 from typing import Any
 
@@ -53,9 +53,8 @@ def need_choice(name: str, value: object, choices: Sequence[object]) -> None:
 def need_integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
     """``value`` as an int, also numpy's or a tensor of no axes. TypeError if it is none, ValueError out of bounds."""
     try:
-        if isinstance(value, bool) or (
-            isinstance(value, Tensor) and (value.ndim or value.dtype == torch.bool)
-        ):
+        is_tensor = isinstance(value, Tensor)
+        if isinstance(value, bool) or (is_tensor and (value.ndim or value.dtype == torch.bool)):
             raise TypeError
         number = operator.index(value)
     except TypeError:
@@ -73,19 +72,14 @@ def need_positive(**sizes: object) -> None:
 
 
 def need_number(
-    name: str,
-    value: object,
-    least: float = -math.inf,
-    most: float = math.inf,
-    above: float = -math.inf,
-    below: float = math.inf,
+    name: str, value: object, least: float = -inf, most: float = inf, above: float = -inf, below: float = inf
 ) -> None:
     """Raise TypeError unless ``value`` is a real number, ValueError unless it is finite and within the bounds."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, {got(value)}")
-    if not (math.isfinite(value) and least <= value <= most and above < value < below):
+    if not (isfinite(value) and least <= value <= most and above < value < below):
         words = {"at least": least, "at most": most, "above": above, "below": below}
-        bounds = [f"{word} {bound:g}" for word, bound in words.items() if math.isfinite(bound)]
+        bounds = [f"{word} {bound:g}" for word, bound in words.items() if isfinite(bound)]
         raise ValueError(f"{name} must be {' and '.join(bounds) or 'finite'}, {got(value)}")
 
 

@@ -9,10 +9,11 @@ from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_elements, need_grid, need_instance, need_integer, need_shape
+from eqssl_edu.shapes import Elements, Images
 from eqssl_edu.tables import table
 
 __all__ = [
@@ -68,24 +69,18 @@ class FiniteGroup:
 
     def _repr_html_(self) -> str:
         """The Cayley table, as JupyterLab shows a group: row g, column h, entry gh."""
-        names = [self.element_name(g) for g in self.elements]
-        hues = [f"hsl({360 * (g % self.rotations) / self.rotations:.0f} 60% 85%)" for g in self.elements]
-        edge = ["2px dashed #444" if g >= self.rotations else "1px solid #fff" for g in self.elements]
-
-        def cell(g: int) -> str:
-            style = f"background:{hues[g]};border:{edge[g]};color:#111;text-align:center"
-            return f'<td style="{style}">{names[g]}</td>'
-
-        head = "".join(f'<th scope="col">{name}</th>' for name in names)
-        rows = "".join(
-            f'<tr><th scope="row">{names[g]}</th>{"".join(map(cell, self.product[g].tolist()))}</tr>'
-            for g in self.elements
-        )
-        caption = (
-            f"<caption>{self.name}: row g, column h, entry gh. A colour for each rotation part; reflections have "
-            "a dashed edge.</caption>"
-        )
-        return f"<table>{caption}<tr><th></th>{head}</tr>{rows}</table>"
+        names, cells = [self.element_name(g) for g in self.elements], []
+        for g, name in enumerate(names):
+            edge = "2px dashed #444" if g >= self.rotations else "1px solid #fff"
+            hue = f"hsl({self.degrees(g):.0f} 60% 85%)"
+            style = f"background:{hue};border:{edge};color:#111;text-align:center"
+            cells.append(f'<td style="{style}">{name}</td>')
+        table = f"<caption>{self.name}: row g, column h, entry gh. A colour for each rotation part; "
+        table += "reflections have a dashed edge.</caption><tr><th></th>"
+        table += "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>"
+        for name, row in zip(names, self._rows, strict=True):
+            table += f'<tr><th scope="row">{name}</th>{"".join(cells[g] for g in row)}</tr>'
+        return f"<table>{table}</table>"
 
     # -- the tables ---------------------------------------------------------------------------------------
 
@@ -158,9 +153,8 @@ class FiniteGroup:
 
     def left_cosets(self, subgroup: Sequence[int]) -> list[tuple[int, ...]]:
         """The left cosets gH of a subgroup H, each as a sorted tuple, H itself first."""
-        subgroup = self.subgroup(subgroup)
-        cosets = {tuple(sorted(self.product[g, list(subgroup)].tolist())) for g in self.elements}
-        return sorted(cosets)
+        subgroup = list(self.subgroup(subgroup))
+        return sorted({tuple(sorted(coset)) for coset in self.product[:, subgroup].tolist()})
 
     def conjugacy_classes(self) -> list[tuple[int, ...]]:
         """The classes {g h g^-1 : g in G}, each as a sorted tuple."""
@@ -175,7 +169,7 @@ class FiniteGroup:
         return 4 % self.rotations == 0
 
     def transform(
-        self, images: Shaped[Tensor, "*batch height width"], g: int | Int64[Tensor, " samples"]
+        self, images: Shaped[Tensor, "*batch height width"], g: Elements
     ) -> Shaped[Tensor, "*batch height width"]:
         """Act on images exactly: a permutation of the pixels.
 
@@ -187,7 +181,7 @@ class FiniteGroup:
         return self._turned(images, need_grid(self, g, images, "images", own_axes=2))
 
     def transform_features(
-        self, z: Shaped[Tensor, "*batch group"], g: int | Int64[Tensor, " samples"]
+        self, z: Shaped[Tensor, "*batch group"], g: Elements
     ) -> Shaped[Tensor, "*batch group"]:
         r"""The regular action: $(\rho(g) z)[h] = z[g^{-1} h]$ along the last axis.
 
@@ -199,7 +193,7 @@ class FiniteGroup:
         return self._shifted(z, need_elements(self, g, z, "z", own_axes=1), -1)
 
     def transform_maps(
-        self, maps: Shaped[Tensor, "*batch group height width"], g: int | Int64[Tensor, " samples"]
+        self, maps: Shaped[Tensor, "*batch group height width"], g: Elements
     ) -> Shaped[Tensor, "*batch group height width"]:
         """Act on regular feature maps: the group axis by the regular action, and the grid turns as well.
 
@@ -266,16 +260,14 @@ def tables_on(group: FiniteGroup, device: torch.device) -> GroupTables:
     return GroupTables(*(each.to(device) for each in tables))
 
 
-def random_integers(
-    size: int, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
-) -> Int64[Tensor, " batch"]:
+def random_integers(size: int, images: Images, generator: torch.Generator | None) -> Int64[Tensor, " batch"]:
     """One of 0 .. size-1 per image, uniform, on the images' device (drawn where the generator lives)."""
     device = generator.device if generator is not None else images.device
     return torch.randint(size, (len(images),), generator=generator, device=device).to(images.device)
 
 
 def random_elements(
-    group: FiniteGroup, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None
+    group: FiniteGroup, images: Images, generator: torch.Generator | None
 ) -> Int64[Tensor, " batch"]:
     """One element per image, uniform, on the images' device (drawn where the generator lives)."""
     return random_integers(group.order, images, generator)

@@ -21,6 +21,7 @@ from eqssl_edu.errors import (
 )
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.permutations import action_table, choose, positions_on_grid
+from eqssl_edu.shapes import Elements
 from eqssl_edu.tables import table
 
 __all__ = ["GSet"]
@@ -81,11 +82,8 @@ class GSet:
     @cached_property
     def orbits(self) -> list[tuple[int, ...]]:
         """The orbits as sorted tuples of labels, in the order of their smallest label."""
-        smallest = self.action.amin(dim=0)
-        members: dict[int, list[int]] = {}
-        for label, root in enumerate(smallest.tolist()):
-            members.setdefault(root, []).append(label)
-        return [tuple(members[root]) for root in sorted(members)]
+        sizes = self.orbit_index.bincount().tolist()
+        return [tuple(orbit.tolist()) for orbit in self.orbit_index.argsort(stable=True).split(sizes)]
 
     @cached_property
     def orbit_index(self) -> Int64[Tensor, " size"]:
@@ -105,18 +103,13 @@ class GSet:
 
     def isomorphic(self, label: int, other: int) -> bool:
         """True if the orbits of two labels are isomorphic G-sets: their stabilisers are conjugate."""
-        group, wanted = self.group, set(self.stabilizer(other))
-        return any(
-            {int(group.product[group.product[g, h], group.inverse[g]]) for h in self.stabilizer(label)}
-            == wanted
-            for g in group.elements
-        )
+        orbit = self.action[:, need_integer("label", label, 0, self.size - 1)].tolist()
+        wanted = self.stabilizer(other)
+        return any(self.stabilizer(moved) == wanted for moved in orbit)  # that of g.l is g H g^-1
 
     # -- actions ------------------------------------------------------------------------------------------
 
-    def act(
-        self, g: int | Int64[Tensor, " samples"], labels: Int64[Tensor, " samples"]
-    ) -> Int64[Tensor, " samples"]:
+    def act(self, g: Elements, labels: Int64[Tensor, " samples"]) -> Int64[Tensor, " samples"]:
         """g.l for each label; g is one element, or one element per label."""
         need_shape("labels", labels, "B")
         need_integers("labels", labels, below=self.size)
@@ -151,13 +144,10 @@ class GSet:
     def quotient(cls, group: FiniteGroup, subgroup: Sequence[int]) -> GSet:
         """The left cosets G/H: label i is ``group.left_cosets(subgroup)[i]``; g.(tH) = (gt)H."""
         need_instance("group", group, FiniteGroup)
-        cosets = group.left_cosets(subgroup)
-        coset_of = torch.empty(group.order, dtype=torch.long)
-        for label, coset in enumerate(cosets):
-            coset_of[list(coset)] = label
-        representatives = torch.tensor([coset[0] for coset in cosets])
-        names = ["{" + ", ".join(group.element_name(g) for g in coset) + "}" for coset in cosets]
-        return cls(group, coset_of[group.product[:, representatives]], names)
+        cosets = torch.tensor(group.left_cosets(subgroup))
+        coset_of = cosets.flatten().argsort() // cosets.shape[1]
+        names = ["{" + ", ".join(map(group.element_name, coset)) + "}" for coset in cosets.tolist()]
+        return cls(group, coset_of[group.product[:, cosets[:, 0]]], names)
 
     @classmethod
     @table

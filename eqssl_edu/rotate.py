@@ -40,24 +40,22 @@ def rotate(
         if images.ndim < 3 or degrees.shape != images.shape[:1] or not degrees.isfinite().all():
             raise ValueError(f"degrees must hold one finite angle per sample of the images, {got(degrees)}")
         degrees = degrees.to(images.device, precision) % 360
-        flat = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
+        planes = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
+        grid = _grid(degrees.deg2rad(), height, width)
     else:
         need_number("degrees", degrees)
         turns, rest = divmod(degrees, 90)
         if rest == 0 and (turns % 2 == 0 or height == width):
             return torch.rot90(images, int(turns) % 4, dims=(-2, -1))
-        planes = images.reshape(1, math.prod(images.shape[:-2]), height, width).to(precision)
+        planes = images.reshape(1, math.prod(images.shape[:-2]), height, width)
         grid = _grid_of_one(float(degrees), height, width, precision, images.device)
-        turned = F.grid_sample(planes, grid, mode="bilinear", align_corners=False)
-        return turned.to(images.dtype).reshape(images.shape)
-    grid = _grid(degrees.deg2rad(), height, width)
-    turned = F.grid_sample(flat.to(precision), grid, mode="bilinear", align_corners=False).to(images.dtype)
-    exact = degrees % (90 if height == width else 180) == 0
-    if exact.any():
+    turned = F.grid_sample(planes.to(precision), grid, mode="bilinear", align_corners=False).to(images.dtype)
+    if isinstance(degrees, Tensor):
+        exact = degrees % (90 if height == width else 180) == 0
         quarters = (degrees / 90).long() % 4
         for turns in set(quarters[exact].tolist()):
             chosen = exact & (quarters == turns)
-            turned[chosen] = torch.rot90(flat[chosen], turns, dims=(-2, -1))
+            turned[chosen] = torch.rot90(planes[chosen], turns, dims=(-2, -1))
     return turned.reshape(images.shape)
 
 

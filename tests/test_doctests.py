@@ -41,7 +41,7 @@ def test_examples_are_found():
         "rotate": 1,
         "gsets": 1,
         "layers.convolutions": 2,
-        "layers.exactness": 2,
+        "layers.exactness": 3,
         "encoders": 2,
     }
     assert all(len(examples(f"eqssl_edu.{name}")) >= number for name, number in least.items())

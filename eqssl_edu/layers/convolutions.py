@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from eqssl_edu.errors import need_exact, need_instance, need_integer, need_positive, need_regular, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
+from eqssl_edu.shapes import Images, Maps
 
 __all__ = ["GroupConv2d", "LiftingConv2d"]
 
@@ -59,21 +60,18 @@ class _ExpandedConv2d(nn.Module):
 
     def expanded_weight(self) -> Float[Tensor, "out_planes in_planes k k"]:
         """The kernel of the plain convolution that this layer is: (C'|G|, C, k, k), or (C'|G|, C|G|, k, k) on maps."""
-        return self._kernel(channels_last=False)
-
-    def _kernel(self, channels_last: bool) -> Tensor:
-        """(C'|G|, planes, k, k): the base kernels, each turned by every element."""
-        planes, k = self.out_channels * self.group.order, self.kernel_size
-        if not channels_last:
-            return transformed_copies(self.weight, self.table, self.places, planes, -1, k, k)
-        tables = self.table_channels_last, self.places_channels_last
-        return transformed_copies(self.weight, *tables, planes, k, k, -1).permute(0, 3, 1, 2)
+        out_planes, k = self.out_channels * self.group.order, self.kernel_size
+        return transformed_copies(self.weight, self.table, self.places, out_planes, -1, k, k)
 
     def _convolve(self, planes: Tensor) -> Tensor:
-        # A convolution copies a kernel that lies in memory otherwise than its input, and so does its gradient.
-        last = planes.stride(1) == 1 and planes.stride(3) == planes.shape[1]
+        if planes.stride(1) == 1 and planes.stride(3) == planes.shape[1]:
+            # A convolution copies a kernel that lies in memory otherwise than its input, and so does its gradient.
+            tables, k = (self.table_channels_last, self.places_channels_last), self.kernel_size
+            kernel = transformed_copies(self.weight, *tables, -1, k, k, planes.shape[1]).permute(0, 3, 1, 2)
+        else:
+            kernel = self.expanded_weight()
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)
-        out = F.conv2d(planes, self._kernel(channels_last=last), bias, self.stride, self.padding)
+        out = F.conv2d(planes, kernel, bias, self.stride, self.padding)
         return out.unflatten(1, (self.out_channels, self.group.order))
 
 
@@ -106,9 +104,7 @@ class LiftingConv2d(_ExpandedConv2d):
 
     on_group = False
 
-    def forward(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
+    def forward(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         need_shape("images", images, "B", self.in_channels, "H", "W")
         return self._convolve(images)
 
@@ -122,11 +118,7 @@ class GroupConv2d(_ExpandedConv2d):
     shift"). Exact if the layer keeps rule E1 (``exactness_violations``).
 
     Arguments:
-        group: C1, C2, C4, D1, D2 or D4.
-        in_channels: C of the input (B, C, |G|, H, W).
-        out_channels: C' of the output (B, C', |G|, H', W').
-        kernel_size, stride, padding: in pixels, the same for both axes; zeros are padded.
-        bias: one number per output channel, shared along the group axis.
+        those of ``LiftingConv2d``; the input is (B, C, |G|, H, W), the output (B, C', |G|, H', W').
 
     References:
         Cohen and Welling, Group Equivariant Convolutional Networks (arXiv 1602.07576), section 6.
@@ -140,8 +132,6 @@ class GroupConv2d(_ExpandedConv2d):
 
     on_group = True
 
-    def forward(
-        self, maps: Float[Tensor, "batch channel group height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
+    def forward(self, maps: Maps) -> Float[Tensor, "batch out group out_height out_width"]:
         need_regular(maps, self.group, self.in_channels, grid=True)
         return self._convolve(maps.flatten(1, 2))

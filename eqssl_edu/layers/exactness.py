@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from eqssl_edu.errors import need_instance, need_integer, need_positive
 
-__all__ = ["eval_mode", "exactness_violations", "is_exact"]
+__all__ = ["eval_mode", "exactness_violations", "is_exact", "nearest_sizes"]
 
 # Left, right, top and bottom each have a padding of their own.
 PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
@@ -36,6 +37,20 @@ def is_exact(size: int, kernel_size: int, stride: int, padding: int) -> bool:
     need_integer("padding", padding, least=0)
     need_integer("kernel_size", kernel_size, 1, size + 2 * padding)
     return (size + 2 * padding - kernel_size) % stride == 0
+
+
+def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> list[int]:
+    """The sizes nearest to this one that keep rule E1: itself, or one below (if the window fits) and one above.
+
+    Example:
+        >>> nearest_sizes(16, kernel_size=3, stride=2, padding=1)
+        [15, 17]
+    """
+    if is_exact(size, kernel_size, stride, padding):
+        return [size]
+    rest = (size + 2 * padding - kernel_size) % stride
+    below, above = size - rest, size + stride - rest
+    return [below, above] if below >= max(1, kernel_size - 2 * padding) else [above]
 
 
 @contextmanager
@@ -83,25 +98,21 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
     channels = next((width for width in widths if isinstance(width, int)), 1)
     found: dict[str, tuple[int, ...]] = {}
 
-    def watch(name: str):
-        def look(layer: nn.Module, inputs: tuple, named_inputs: dict, output: object) -> None:
-            features = next(iter((*inputs, *named_inputs.values())), None)
-            sizes = _nearest_sizes(layer, getattr(features, "tensor", features))  # escnn wraps its tensors
-            if sizes is not None:
-                found[name] = sizes
-
-        return look
+    def look(name: str, layer: nn.Module, inputs: tuple, named_inputs: dict, output: object) -> None:
+        features = next(iter((*inputs, *named_inputs.values())), None)
+        sizes = _mending_sizes(layer, getattr(features, "tensor", features))  # escnn wraps its tensors
+        if sizes is not None:
+            found[name] = sizes
 
     windows = [(name, layer) for name, layer in model.named_modules() if _is_window(layer)]
     if not windows:
         return {}
-    handles = [layer.register_forward_hook(watch(name), with_kwargs=True) for name, layer in windows]
-    parameter = next(model.parameters(), torch.zeros(()))
+    handles = [layer.register_forward_hook(partial(look, name), with_kwargs=True) for name, layer in windows]
+    parameter, shape = next(model.parameters(), torch.zeros(())), (1, channels, input_size, input_size)
     try:
         with eval_mode(model), torch.no_grad():  # batch norm must not learn from zeros
-            model(parameter.new_zeros(1, channels, input_size, input_size))
+            model(parameter.new_zeros(shape))
     except Exception as problem:
-        shape = (1, channels, input_size, input_size)
         raise ValueError(f"model must run on images of shape {shape}, got {problem}") from problem
     finally:
         for handle in handles:
@@ -113,22 +124,24 @@ def _is_window(layer: nn.Module) -> bool:
     """True for a layer that moves a window or pads; a network that remembers its layers' settings is none."""
     if isinstance(layer, PADS):
         return True
-    children = any(_is_window(child) for child in layer.children())
-    return hasattr(layer, "kernel_size") and hasattr(layer, "stride") and not children
+    return (
+        hasattr(layer, "kernel_size")
+        and hasattr(layer, "stride")
+        and not any(map(_is_window, layer.children()))
+    )
 
 
-def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None:
+def _mending_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None:
     """None if the layer keeps the rule at this input, else the sizes nearest to it that do."""
     if isinstance(layer, PADS):
         return None if len(set(layer.padding)) == 1 else ()
     if not isinstance(features, Tensor) or features.ndim < 4:
         return None
-    windows = [
-        _two_axes(getattr(layer, key, default))
-        for key, default in [("kernel_size", 1), ("stride", None), ("padding", 0), ("dilation", 1)]
-    ]
-    if windows[1] == (None, None):  # a pooling layer's stride is its window by default
-        windows[1] = windows[0]
+    stride = (
+        layer.kernel_size if layer.stride is None else layer.stride
+    )  # a pool's stride is its window by default
+    settings = layer.kernel_size, stride, getattr(layer, "padding", 0), getattr(layer, "dilation", 1)
+    windows = [_two_axes(setting) for setting in settings]
     if any(a != b for a, b in windows) or features.shape[-2] != features.shape[-1]:
         return ()
     kernel, stride, padding, dilation = (a for a, _ in windows)
@@ -139,16 +152,8 @@ def _nearest_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None
     window = dilation * (kernel - 1) + 1
     if padding == "same":  # torch pads an even window by one more on one side
         return None if window % 2 else ()
-    if padding == "valid":
-        padding = 0
-    size = features.shape[-1]
-    if is_exact(size, window, stride, padding):
-        return None
-    reach = range(1, stride)
-    smallest = max(1, window - 2 * padding)
-    below = [size - d for d in reach if size - d >= smallest and is_exact(size - d, window, stride, padding)]
-    above = [size + d for d in reach if is_exact(size + d, window, stride, padding)]
-    return tuple(below[:1] + above[:1])
+    sizes = nearest_sizes(features.shape[-1], window, stride, 0 if padding == "valid" else padding)
+    return None if sizes == [features.shape[-1]] else tuple(sizes)
 
 
 def _two_axes(value: object) -> tuple:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from eqssl_edu.errors import need_instance, need_positive, need_regular
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers.norm_pooling import GroupPool
+from eqssl_edu.shapes import Features
 
 __all__ = ["FreeHead", "GSetHead", "InvariantHead"]
 
@@ -39,8 +40,7 @@ class GSetHead(nn.Module):
         super().__init__()
         need_instance("labels", labels, GSet)
         need_positive(in_channels=in_channels)
-        self.labels = labels
-        self.in_channels = in_channels
+        self.labels, self.in_channels = labels, in_channels
         fan_in = in_channels * labels.group.order
         self.weight = nn.Parameter(torch.randn(in_channels, labels.size) / math.sqrt(fan_in))
         self.bias = nn.Parameter(torch.zeros(len(labels.orbits)))
@@ -50,7 +50,7 @@ class GSetHead(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.labels!r}, in_channels={self.in_channels}"
 
-    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
+    def forward(self, features: Features) -> Float[Tensor, "batch label"]:
         need_regular(features, self.labels.group, self.in_channels, grid=False)
         return torch.einsum("bcg,cgl->bl", features, self.weight[:, self.index]) + self.bias[self.orbit]
 
@@ -71,7 +71,7 @@ class InvariantHead(nn.Module):
         self.pool = GroupPool(labels.group)
         self.linear = nn.Linear(in_channels, labels.size)
 
-    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
+    def forward(self, features: Features) -> Float[Tensor, "batch label"]:
         return self.linear(self.pool(features))
 
 
@@ -89,8 +89,7 @@ class FreeHead(nn.Linear):
         need_instance("labels", labels, GSet)
         need_positive(in_channels=in_channels, order=order)
         super().__init__(in_channels * order, labels.size)
-        self.labels = labels
-        self.in_channels, self.order = in_channels, order
+        self.labels, self.in_channels, self.order = labels, in_channels, order
 
-    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch label"]:
+    def forward(self, features: Features) -> Float[Tensor, "batch label"]:
         return super().forward(features.flatten(1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from eqssl_edu.errors import need_instance, need_positive, need_widths
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
+from eqssl_edu.shapes import Features
 
 __all__ = ["FlatMLP", "GroupLinear", "GroupMLP"]
 
@@ -63,7 +65,7 @@ class GroupLinear(nn.Module):
         width = self.out_channels * self.group.order
         return transformed_copies(self.weight, self.table, self.places, width, -1)
 
-    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch out group"]:
+    def forward(self, features: Features) -> Float[Tensor, "batch out group"]:
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)
         flat = F.linear(features.flatten(1), self.expanded_weight(), bias)
         return flat.unflatten(1, (self.out_channels, self.group.order))
@@ -90,18 +92,9 @@ class GroupMLP(nn.Sequential):
     def __init__(self, group: FiniteGroup, channels: Sequence[int], norm_output: bool = False) -> None:
         need_widths("channels", channels, least=2)
         need_instance("norm_output", norm_output, bool)
-        layers: list[nn.Module] = []
-        for width, next_width in itertools.pairwise(channels[:-1]):
-            # No bias: the batch norm behind it has one.
-            layers += [
-                GroupLinear(group, width, next_width, bias=False),
-                nn.BatchNorm1d(next_width),
-                nn.ReLU(),
-            ]
-        layers.append(GroupLinear(group, *channels[-2:], bias=not norm_output))
+        super().__init__(*_perceptron(partial(GroupLinear, group), channels, bias=not norm_output))
         if norm_output:
-            layers.append(nn.BatchNorm1d(channels[-1], affine=False))
-        super().__init__(*layers)
+            self.append(nn.BatchNorm1d(channels[-1], affine=False))
         self.group, self.channels, self.out_channels = group, tuple(channels), channels[-1]
 
 
@@ -122,10 +115,18 @@ class FlatMLP(nn.Module):
         need_widths("channels", channels, least=2)
         self.group, self.channels, self.out_channels = group, tuple(channels), channels[-1]
         widths = [width * group.order for width in channels]
-        layers: list[nn.Module] = []
-        for width, next_width in itertools.pairwise(widths[:-1]):
-            layers += [nn.Linear(width, next_width, bias=False), nn.BatchNorm1d(next_width), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+        self.layers = nn.Sequential(*_perceptron(nn.Linear, widths))
 
-    def forward(self, features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "batch out group"]:
+    def forward(self, features: Features) -> Float[Tensor, "batch out group"]:
         return self.layers(features.flatten(1)).unflatten(1, (self.out_channels, self.group.order))
+
+
+def _perceptron(
+    linear: Callable[..., nn.Module], widths: Sequence[int], bias: bool = True
+) -> list[nn.Module]:
+    """Linear maps through these widths, with batch norm and ReLU in between; has the last one a bias?"""
+    layers: list[nn.Module] = []
+    for width, next_width in itertools.pairwise(widths[:-1]):
+        # No bias: the batch norm behind it has one.
+        layers += [linear(width, next_width, bias=False), nn.BatchNorm1d(next_width), nn.ReLU()]
+    return [*layers, linear(*widths[-2:], bias=bias)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import need_choice, need_instance, need_positive, need_regular
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.shapes import Maps
 
 __all__ = ["GroupBatchNorm2d", "GroupPool", "HalvingPool2d"]
 
@@ -59,9 +60,7 @@ class HalvingPool2d(nn.Module):
     (B, C, |G|, H, W) -> (B, C, |G|, ceil(H/2), ceil(W/2)).
     """
 
-    def forward(
-        self, maps: Float[Tensor, "batch channel group height width"]
-    ) -> Float[Tensor, "batch channel group half_height half_width"]:
+    def forward(self, maps: Maps) -> Float[Tensor, "batch channel group half_height half_width"]:
         odd = [size % 2 for size in maps.shape[-2:]]
         window, padding = [2 + o for o in odd], odd
         planes = F.avg_pool2d(maps.flatten(1, 2), window, 2, padding, count_include_pad=False)

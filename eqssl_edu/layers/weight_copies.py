@@ -23,16 +23,16 @@ __all__ = [
     "within_torch_func",
 ]
 
+# [g, j] says something about entry j of copy g.
+Table = Int64[Tensor, "group all_entries"]
+
 # PyTorch's own question in ``autograd.Function.apply``, without a public name. A Function that torch.func can transform
 # is bound to its signature anew in every call, which takes longer than a small convolution.
 within_torch_func = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 
 
 def transformed_copies(
-    weight: Float[Tensor, "out channel *entries"],
-    table: Int64[Tensor, "group all_entries"],
-    places: Int64[Tensor, "group all_entries"],
-    *shape: int,
+    weight: Float[Tensor, "out channel *entries"], table: Table, places: Table, *shape: int
 ) -> Float[Tensor, "*shape"]:
     """Each of the C' parts of ``weight`` as every element of the group moves it, in the precision of autocast.
 
@@ -57,16 +57,14 @@ def autocast_dtype(tensor: Tensor) -> torch.dtype:
 
 
 @table
-def moved_entries(
-    move: Callable[[Tensor, int], Tensor], group: FiniteGroup, shape: tuple[int, ...]
-) -> Int64[Tensor, "group entries"]:
+def moved_entries(move: Callable[[Tensor, int], Tensor], group: FiniteGroup, shape: tuple[int, ...]) -> Table:
     """The table of ``transformed_copies``: ``move(weight, g)`` for a weight of this shape that holds its own places."""
     entries = torch.arange(math.prod(shape)).reshape(shape)
     return torch.stack([move(entries, g).flatten() for g in group.elements])
 
 
 @table
-def places_of(table: Int64[Tensor, "group entries"]) -> Int64[Tensor, "group entries"]:
+def places_of(table: Table) -> Table:
     """``places_of(table)[g, j]``: where entry j is found in copy g, among all copies laid end to end."""
     starts = table.shape[1] * torch.arange(len(table))
     return table.argsort(dim=1) + starts[:, None]
@@ -76,7 +74,7 @@ def places_of(table: Int64[Tensor, "group entries"]) -> Int64[Tensor, "group ent
 @table
 def copied_entries(
     group: FiniteGroup, channels: int, back: bool, device: torch.device
-) -> tuple[Int64[Tensor, "group entries"], Int64[Tensor, "group entries"]]:
+) -> tuple[Table, Table]:
     r"""The two tables of ``transformed_copies`` for all $\rho(g) z$, or, turned back, all $\rho(g^{-1}) z$."""
     moved = moved_entries(group.transform_features, group, (channels, group.order))
     moved = moved[group.inverse] if back else moved
@@ -86,8 +84,8 @@ def copied_entries(
 def products_with_copies(
     few: Float[Tensor, "few channel group"],
     many: Float[Tensor, "many channel group"],
-    table: Int64[Tensor, "group entries"],
-    places: Int64[Tensor, "group entries"],
+    table: Table,
+    places: Table,
 ) -> Float[Tensor, "few group many"]:
     """Inner products of all copies of the few with the many; tables as in ``transformed_copies``."""
     copies = transformed_copies(few, table, places, -1, table.shape[1])

@@ -11,9 +11,7 @@ from eqssl_edu.steerable.escnn_import import enn, escnn, gspaces
 
 __all__ = ["FixedEscnn"]
 
-BasisManager = (
-    enn.modules.basismanager.BasisManager
-)  # escnn.nn exports what is made of it, and not this class
+BasisManager = enn.modules.basismanager.BasisManager  # escnn.nn exports its children, and not this class
 
 # escnn's groups and representations are singletons full of local functions, which pickle refuses. They are known by
 # a few plain values, so a copy or a pickle needs those alone. (copy.deepcopy asks copyreg as well.)
@@ -23,33 +21,29 @@ def _irrep(group, name: tuple):
     return group.irrep(*name)
 
 
-def _representation(group, name, irreps, basis, nonlinearities, attributes):
+def _representation(group, name, attributes, *rest):
     known = group.representations.get(name)
-    return known or escnn.group.Representation(group, name, irreps, basis, nonlinearities, **attributes)
+    return known or escnn.group.Representation(group, name, *rest, **attributes)
 
 
-def _register_reducers() -> None:
-    copyreg.pickle(escnn.group.CyclicGroup, lambda group: (escnn.group.cyclic_group, (group.N,)))
-    copyreg.pickle(
-        escnn.group.DihedralGroup, lambda group: (escnn.group.dihedral_group, (group.rotation_order,))
-    )
-    copyreg.pickle(escnn.group.SO2, lambda group: (escnn.group.so2_group, ()))
-    copyreg.pickle(escnn.group.O2, lambda group: (escnn.group.o2_group, ()))
-    copyreg.pickle(escnn.group.IrreducibleRepresentation, lambda irrep: (_irrep, (irrep.group, irrep.id)))
-    copyreg.pickle(
-        escnn.group.Representation,
-        lambda r: (
-            _representation,
-            (r.group, r.name, r.irreps, r.change_of_basis, r.supported_nonlinearities, r.attributes),
-        ),
-    )
+def _parts_of_representation(r: escnn.group.Representation) -> tuple:
+    return r.group, r.name, r.attributes, r.irreps, r.change_of_basis, r.supported_nonlinearities
+
+
+KNOWN_BY = {
+    escnn.group.CyclicGroup: lambda group: (escnn.group.cyclic_group, (group.N,)),
+    escnn.group.DihedralGroup: lambda group: (escnn.group.dihedral_group, (group.rotation_order,)),
+    escnn.group.SO2: lambda group: (escnn.group.so2_group, ()),
+    escnn.group.O2: lambda group: (escnn.group.o2_group, ()),
+    escnn.group.IrreducibleRepresentation: lambda irrep: (_irrep, (irrep.group, irrep.id)),
+    escnn.group.Representation: lambda r: (_representation, _parts_of_representation(r)),
     # Its argument ``sg_id`` is kept without a public name; ``rotations_order`` and ``flips_order`` lose the axis.
-    copyreg.pickle(gspaces.GSpace2D, lambda space: (gspaces.GSpace2D, (space._sg_id,)))
+    gspaces.GSpace2D: lambda space: (gspaces.GSpace2D, (space._sg_id,)),
     # It keeps the hash of a string, which is another one in every process.
-    copyreg.pickle(enn.FieldType, lambda fields: (enn.FieldType, (fields.gspace, fields.representations)))
-
-
-_register_reducers()
+    enn.FieldType: lambda fields: (enn.FieldType, (fields.gspace, fields.representations)),
+}
+for kind, reducer in KNOWN_BY.items():
+    copyreg.pickle(kind, reducer)
 
 
 class FixedEscnn(nn.Module):

@@ -29,36 +29,24 @@ def _imports(name: str) -> bool:
     return True
 
 
-def _import_escnn() -> tuple[bool, bool]:
-    """Import escnn with what is there; returns whether lie_learn and py3nj are the real ones."""
-    real = _imports(WIGNER), _imports("py3nj")
-    stand_ins = {}
-    if not real[0]:
-        stand_ins[WIGNER] = types.ModuleType(WIGNER)
-        stand_ins[WIGNER].wigner_D_matrix = _no_so3
-    if not real[1]:
-        stand_ins["py3nj"] = None  # to Python: cannot be imported. escnn knows how to do without it
-    sys.modules.update(stand_ins)
-    try:
-        with warnings.catch_warnings():
-            # of py3nj that is not there, and of escapes in escnn's own strings
-            warnings.simplefilter("ignore")
-            import escnn.nn  # noqa: F401
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(
-            f"eqssl_edu.steerable needs escnn: pip install --no-deps escnn==1.0.11 (and scipy and joblib); {missing}"
-        ) from missing
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]  # nobody else shall meet them
-    return real
-
-
-_real = _import_escnn()
-
-import escnn.group  # noqa: E402
-import escnn.nn as enn  # noqa: E402
-from escnn import gspaces  # noqa: E402
+_no_wigner = types.ModuleType(WIGNER)
+_no_wigner.wigner_D_matrix = _no_so3
+# None says to Python: cannot be imported. escnn knows how to do without py3nj.
+_stand_ins = {name: put for name, put in ((WIGNER, _no_wigner), ("py3nj", None)) if not _imports(name)}
+sys.modules.update(_stand_ins)
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of py3nj that is not there, and of escapes in escnn's own strings
+        import escnn.group
+        import escnn.nn as enn
+        from escnn import gspaces
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        f"eqssl_edu.steerable needs escnn: pip install --no-deps escnn==1.0.11 (and scipy and joblib); {missing}"
+    ) from missing
+finally:
+    for name in _stand_ins:
+        del sys.modules[name]  # nobody else shall meet them
 
 # escnn computes the Clebsch-Gordan coefficients of D_n and O(2) with scikit-learn's randomized_svd where it finds
 # that, and scikit-learn refuses the np.matrix that it hands over. Its other way, scipy's exact SVD, is taken instead.
@@ -73,7 +61,7 @@ def escnn_route() -> str:
         >>> escnn_route().startswith("escnn")
         True
     """
-    names = zip(("lie_learn", "py3nj"), _real, strict=True)
-    found = ", ".join(f"{name}: {'the real one' if real else 'a stand-in'}" for name, real in names)
-    rest = "" if all(_real) else "; every group of the plane works, SO(3) does not"
-    return f"escnn {escnn.__version__} ({found}{rest})"
+    modules = {"lie_learn": WIGNER, "py3nj": "py3nj"}
+    found = [f"{name}: {'a stand-in' if modules[name] in _stand_ins else 'the real one'}" for name in modules]
+    rest = "; every group of the plane works, SO(3) does not" if _stand_ins else ""
+    return f"escnn {escnn.__version__} ({', '.join(found)}{rest})"

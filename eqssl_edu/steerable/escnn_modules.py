@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.encoders import Encoder
 from eqssl_edu.errors import got, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.shapes import Images
 from eqssl_edu.steerable.escnn_fixes import FixedEscnn
 from eqssl_edu.steerable.escnn_import import enn, gspaces
 
-__all__ = ["EscnnMaps", "from_escnn", "group_of", "lifting_tables"]
+__all__ = ["EscnnMaps", "from_escnn", "group_of", "lifting_table"]
 
 
 class EscnnMaps(FixedEscnn):
@@ -31,7 +32,7 @@ class EscnnMaps(FixedEscnn):
         if not isinstance(module, enn.EquivariantModule) or not isinstance(module.out_type, enn.FieldType):
             raise TypeError(f"module must be an escnn module with an in_type and an out_type, {got(module)}")
         group = group_of(module.in_type.gspace)
-        index = torch.cat(lifting_tables(module.out_type))
+        index = lifting_table(module.out_type)
         super().__init__(module)
         self.group, self.out_channels = group, len(index)
         self.register_buffer("index", index.flatten(), persistent=False)
@@ -58,10 +59,7 @@ class _EscnnEncoder(Encoder):
         self.group, self.in_channels = self.maps.group, module.in_type.size
         self.out_channels = self.maps.out_channels
 
-    def feature_maps(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
-        """The module's output as regular feature maps; they turn with the image."""
+    def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         return self.maps(images)
 
 
@@ -93,19 +91,18 @@ def group_of(plane: gspaces.GSpace) -> FiniteGroup:
     reflections = np.linalg.det(matrices) < 0
     group = (dihedral if reflections.any() else cyclic)(int((~reflections).sum()))
     angles = np.radians([group.degrees(g) for g in group.elements])
-    ours = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]]).transpose(2, 0, 1)
-    flip = np.diag([-1.0, 1.0])  # of the x axis, the last one of an image
-    ours = np.stack([turn @ flip if g >= group.rotations else turn for g, turn in enumerate(ours)])
-    if not np.allclose(matrices, ours, atol=1e-6):
+    cos, sin = np.cos(angles), np.sin(angles)
+    x = np.where(np.arange(group.order) < group.rotations, 1, -1)  # a flip of the last axis of an image
+    if not np.allclose(matrices, np.array([[cos * x, -sin], [sin * x, cos]]).transpose(2, 0, 1), atol=1e-6):
         raise ValueError(
             f"module must reflect the last axis of the image first (axis pi/2, escnn's own), got {plane}"
         )
     return group
 
 
-def lifting_tables(fields: enn.FieldType) -> list[Tensor]:
-    """For each orbit of the fields' points a table (1, |G|): [h] = the plane to which h moves the first point."""
-    tables, start = [], 0
+def lifting_table(fields: enn.FieldType) -> Int64[Tensor, "orbit group"]:
+    """For each orbit of the fields' points a row: [h] = the plane to which h moves the orbit's first point."""
+    rows, start = [], 0
     for field in fields:
         matrices = np.stack([field(element) for element in fields.fibergroup.elements])
         moved = matrices.argmax(axis=1)  # [h, p] = h.p
@@ -113,7 +110,7 @@ def lifting_tables(fields: enn.FieldType) -> list[Tensor]:
             raise ValueError(
                 f"module must have regular or quotient fields alone in its out_type (permutations), got {field.name}"
             )
-        first = sorted({int(point) for point in moved.min(axis=0)})  # of each orbit
-        tables += [torch.from_numpy(start + moved[:, point]).long()[None] for point in first]
+        first = np.unique(moved.min(axis=0))  # of each orbit
+        rows.append(start + moved[:, first].T)
         start += field.size
-    return tables
+    return torch.from_numpy(np.concatenate(rows)).long()

@@ -10,6 +10,7 @@ from eqssl_edu.encoders import Encoder, need_stages
 from eqssl_edu.errors import got, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import HalvingPool2d
+from eqssl_edu.shapes import Images
 from eqssl_edu.steerable.escnn_fixes import FixedEscnn
 from eqssl_edu.steerable.escnn_import import enn, gspaces
 from eqssl_edu.steerable.escnn_modules import EscnnMaps
@@ -33,7 +34,7 @@ class _BandLimitedStage(FixedEscnn):
         fields = activation.in_type
         convolution = enn.R2Conv(inputs, fields, kernel_size, padding=kernel_size // 2, bias=False)
         super().__init__(enn.SequentialModule(convolution, enn.IIDBatchNorm2d(fields), activation))
-        self.group, self.lifts = group, all(field.is_trivial() for field in inputs)
+        self.group = group
         samples = activation.A[::2]  # [h, frequency]: value at element h of each basis function
         self.register_buffer("samples", samples.clone(), persistent=False)
         self.register_buffer("coefficients", torch.linalg.pinv(samples.double()).float(), persistent=False)
@@ -41,10 +42,9 @@ class _BandLimitedStage(FixedEscnn):
     def forward(
         self, maps: Float[Tensor, "batch channel *group height width"]
     ) -> Float[Tensor, "batch out order height width"]:
-        planes = (
-            maps if self.lifts else torch.einsum("fg,bcghw->bcfhw", self.coefficients, maps).flatten(1, 2)
-        )
-        fields = self.module(self.module.in_type(planes)).tensor.unflatten(1, (-1, self.samples.shape[1]))
+        if maps.ndim == 5:  # on the group, by samples
+            maps = torch.einsum("fg,bcghw->bcfhw", self.coefficients, maps).flatten(1, 2)
+        fields = self.module(self.module.in_type(maps)).tensor.unflatten(1, (-1, self.samples.shape[1]))
         return torch.einsum("gf,bcfhw->bcghw", self.samples, fields)
 
 
@@ -97,7 +97,7 @@ class SteerableCNN(Encoder):
         self.in_channels, self.out_channels = in_channels, channels[-1]
         plane = (gspaces.flipRot2dOnR2 if self.group.reflections else gspaces.rot2dOnR2)(order)
         inputs = enn.FieldType(plane, in_channels * [plane.trivial_repr])
-        self.stages = nn.ModuleList()
+        self.stages = nn.Sequential()
         for width in channels:
             if self.stages:
                 self.stages.append(HalvingPool2d())
@@ -110,18 +110,10 @@ class SteerableCNN(Encoder):
                 self.stages.append(_BandLimitedStage(plane, self.group, inputs, width, kernel_size))
             inputs = self.stages[-1].module.out_type
 
-    def feature_maps(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group out_height out_width"]:
-        """The last regular feature maps; they turn with the image."""
-        maps = images
-        for stage in self.stages:
-            maps = stage(maps)
-        return maps
+    def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
+        return self.stages(images)
 
-    def forward(
-        self, images: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch out group"]:
+    def forward(self, images: Images) -> Float[Tensor, "batch out group"]:
         """Regular features: the mean of the last feature maps over the inscribed disc."""
         need_shape("images", images, "B", self.in_channels, "H", "W")
         maps = self.feature_maps(images)

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 
 from eqssl_edu.errors import need_instance
 from eqssl_edu.groups import cyclic
-from eqssl_edu.layers import is_exact
+from eqssl_edu.layers import nearest_sizes
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.frozen_page import product_of
 
-__all__ = ["LIMITS", "ExactnessLab", "compute", "measured_error", "nearest_sizes"]
+__all__ = ["LIMITS", "ExactnessLab", "compute", "measured_error"]
 
 # What the sliders offer: the smallest size holds the largest window.
 LIMITS = {"size": (7, 40), "kernel_size": (1, 7), "stride": (1, 4), "padding": (0, 3)}
@@ -65,20 +65,6 @@ def measured_error(size: int, kernel_size: int, stride: int, padding: int) -> fl
         F.conv2d(x, copies, stride=stride, padding=padding) for x in (image, torch.rot90(image, 1, (1, 2)))
     )
     return float((turned - group.transform_maps(upright, 1)).norm() / upright.norm())
-
-
-def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> list[int]:
-    """The sizes nearest to this one that keep rule E1: itself, or one below (if the window fits) and one above.
-
-    Example:
-        >>> nearest_sizes(16, kernel_size=3, stride=2, padding=1)
-        [15, 17]
-    """
-    if is_exact(size, kernel_size, stride, padding):
-        return [size]
-    rest = (size + 2 * padding - kernel_size) % stride
-    below, above = size - rest, size + stride - rest
-    return [below, above] if below >= max(1, kernel_size - 2 * padding) else [above]
 
 
 def _said(error: float) -> str:

@@ -5,9 +5,9 @@ import torch
 
 from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.groups import cyclic
-from eqssl_edu.layers import LiftingConv2d, is_exact
+from eqssl_edu.layers import LiftingConv2d, is_exact, nearest_sizes
 from eqssl_edu.widgets import ExactnessLab
-from eqssl_edu.widgets.exactness_lab import LIMITS, TOLERANCE, compute, measured_error, nearest_sizes
+from eqssl_edu.widgets.exactness_lab import LIMITS, TOLERANCE, compute, measured_error
 
 START = {"size": 16, "kernel_size": 3, "stride": 2, "padding": 1}
 

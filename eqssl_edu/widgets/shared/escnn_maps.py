@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from eqssl_edu.groups import FiniteGroup
@@ -65,7 +64,7 @@ class EscnnFields:
 
     def _table(self, fields: object) -> tuple[FiniteGroup, Tensor] | None:
         try:
-            tables = self._modules.lifting_tables(fields)
-            return self._modules.group_of(fields.gspace), torch.cat(tables)
+            index = self._modules.lifting_table(fields)
+            return self._modules.group_of(fields.gspace), index
         except ValueError:  # a group or a field of another kind
             return None
