@@ -75,12 +75,12 @@ class FiniteGroup:
             hue = f"hsl({self.degrees(g):.0f} 60% 85%)"
             style = f"background:{hue};border:{edge};color:#111;text-align:center"
             cells.append(f'<td style="{style}">{name}</td>')
-        table = f"<caption>{self.name}: row g, column h, entry gh. A colour for each rotation part; "
-        table += "reflections have a dashed edge.</caption><tr><th></th>"
-        table += "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>"
+        html = f"<caption>{self.name}: row g, column h, entry gh. A colour for each rotation part; "
+        html += "reflections have a dashed edge.</caption><tr><th></th>"
+        html += "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>"
         for name, row in zip(names, self._rows, strict=True):
-            table += f'<tr><th scope="row">{name}</th>{"".join(cells[g] for g in row)}</tr>'
-        return f"<table>{table}</table>"
+            html += f'<tr><th scope="row">{name}</th>{"".join(cells[g] for g in row)}</tr>'
+        return f"<table>{html}</table>"
 
     # -- the tables ---------------------------------------------------------------------------------------
 

@@ -74,8 +74,7 @@ class GSet:
             raise ValueError(f"names must hold {size} names, {got(names)}")
 
     def __repr__(self) -> str:
-        sizes = [len(orbit) for orbit in self.orbits]
-        return f"GSet({self.group.name}, size={self.size}, orbits of sizes {sizes})"
+        return f"GSet({self.group.name}, size={self.size}, orbits of sizes {list(map(len, self.orbits))})"
 
     # -- structure ----------------------------------------------------------------------------------------
 

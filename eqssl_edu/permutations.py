@@ -16,6 +16,7 @@ from eqssl_edu.tables import table
 __all__ = ["ACTIONS", "action_table", "choose", "move", "positions_on_grid"]
 
 ACTIONS = ("conjugation", "left", "trivial")
+Orders = Int64[Tensor, "count tiles"]
 
 
 @lru_cache(maxsize=16)
@@ -28,16 +29,14 @@ def positions_on_grid(group: FiniteGroup, n: int) -> Int64[Tensor, "group tiles"
     return arrives.argsort(dim=1)
 
 
-def move(
-    group: FiniteGroup, n: int, action: str, g: int, permutations: Int64[Tensor, "count tiles"]
-) -> Int64[Tensor, "count tiles"]:
+def move(group: FiniteGroup, n: int, action: str, g: int, permutations: Orders) -> Orders:
     r"""g.s for each permutation s: $\pi_g s \pi_g^{-1}$ (conjugation), $\pi_g s$ (left) or $s$ (trivial)."""
     _need_action(group, n, action, permutations)
     return _moved(group, n, action, need_integer("g", g, 0, group.order - 1), permutations)
 
 
 def action_table(
-    group: FiniteGroup, n: int, action: str, permutations: Int64[Tensor, "count tiles"]
+    group: FiniteGroup, n: int, action: str, permutations: Orders
 ) -> Int64[Tensor, "group count"]:
     """The action on a set of permutations by their row numbers; ValueError if the set is not closed."""
     _need_action(group, n, action, permutations)

@@ -15,6 +15,8 @@ from eqssl_edu.tables import table
 
 __all__ = ["disc_mask", "rotate"]
 
+Grid = Float[Tensor, "samples height width 2"]
+
 
 def rotate(
     images: Float[Tensor, "*batch height width"], degrees: float | Float[Tensor, " samples"]
@@ -59,9 +61,7 @@ def rotate(
     return turned.reshape(images.shape)
 
 
-def _grid(
-    angle: Float[Tensor, " samples"], height: int, width: int
-) -> Float[Tensor, "samples height width 2"]:
+def _grid(angle: Float[Tensor, " samples"], height: int, width: int) -> Grid:
     """Where each pixel of the turned images reads, for angles in radians."""
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     # Output pixel (x, y), y pointing down, reads the input at the point turned back; the two ratios undo the
@@ -75,9 +75,7 @@ def _grid(
 
 @lru_cache(maxsize=16)
 @table
-def _grid_of_one(
-    degrees: float, height: int, width: int, dtype: torch.dtype, device: torch.device
-) -> Float[Tensor, "1 height width 2"]:
+def _grid_of_one(degrees: float, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Grid:
     """The same for one angle. An explorer turns several stacks of maps by the angle under the hand."""
     angle = torch.tensor([degrees % 360], dtype=dtype, device=device).deg2rad()
     return _grid(angle, height, width)

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_choice, need_instance, need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.shapes import Features
 
 __all__ = ["Features", "Others", "need_pairs", "precise", "unit"]
 
-Features = Float[Tensor, "batch channel group"]
 Others = Float[Tensor, "other channel group"]  # that meet each of the features
 
 

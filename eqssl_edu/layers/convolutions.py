@@ -36,8 +36,7 @@ class _ExpandedConv2d(nn.Module):
         need_integer("padding", padding, least=0)
         need_instance("bias", bias, bool)
         need_exact(group)
-        self.group = group
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.group, self.in_channels, self.out_channels = group, in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         shape = (*[group.order] * self.on_group, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *shape))

@@ -122,13 +122,8 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
 
 def _is_window(layer: nn.Module) -> bool:
     """True for a layer that moves a window or pads; a network that remembers its layers' settings is none."""
-    if isinstance(layer, PADS):
-        return True
-    return (
-        hasattr(layer, "kernel_size")
-        and hasattr(layer, "stride")
-        and not any(map(_is_window, layer.children()))
-    )
+    moves = hasattr(layer, "kernel_size") and hasattr(layer, "stride")
+    return isinstance(layer, PADS) or (moves and not any(map(_is_window, layer.children())))
 
 
 def _mending_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None:
@@ -137,9 +132,8 @@ def _mending_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None
         return None if len(set(layer.padding)) == 1 else ()
     if not isinstance(features, Tensor) or features.ndim < 4:
         return None
-    stride = (
-        layer.kernel_size if layer.stride is None else layer.stride
-    )  # a pool's stride is its window by default
+    # A pooling layer's stride is its window by default.
+    stride = layer.kernel_size if layer.stride is None else layer.stride
     settings = layer.kernel_size, stride, getattr(layer, "padding", 0), getattr(layer, "dilation", 1)
     windows = [_two_axes(setting) for setting in settings]
     if any(a != b for a, b in windows) or features.shape[-2] != features.shape[-1]:

@@ -11,11 +11,11 @@ from torch import Tensor
 from eqssl_edu.errors import need_choice, need_exact, need_instance, need_shape
 from eqssl_edu.groups import random_integers
 from eqssl_edu.gsets import GSet
+from eqssl_edu.shapes import Images
 
 __all__ = ["Images", "Inputs", "Labels", "Task"]
 
 # Images are (B, C, H, W). Inputs are images as well, or several pictures for each image: (B, parts, C, h, w).
-Images = Float[Tensor, "batch channel height width"]
 Inputs = Float[Tensor, "batch *input"]
 Labels = Int64[Tensor, " batch"]
 

@@ -8,7 +8,7 @@ Shapes: an escnn field of regular type is our regular axis. The channel c*|G| + 
 element h of its C_n and D_n is element h of ours.
 """
 
-from eqssl_edu.steerable.escnn_import import enn, escnn_route, gspaces
+from eqssl_edu.steerable.escnn_fixes import enn, escnn_route, gspaces
 from eqssl_edu.steerable.escnn_modules import EscnnMaps, from_escnn
 from eqssl_edu.steerable.network import SteerableCNN
 from eqssl_edu.steerable.weights import load_r2conv

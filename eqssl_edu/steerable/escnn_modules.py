@@ -11,10 +11,11 @@ from eqssl_edu.encoders import Encoder
 from eqssl_edu.errors import got, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.shapes import Images
-from eqssl_edu.steerable.escnn_fixes import FixedEscnn
-from eqssl_edu.steerable.escnn_import import enn, gspaces
+from eqssl_edu.steerable.escnn_fixes import FixedEscnn, enn, gspaces
 
-__all__ = ["EscnnMaps", "from_escnn", "group_of", "lifting_table"]
+__all__ = ["EscnnMaps", "ImagesOrMaps", "from_escnn", "group_of", "lifting_table"]
+
+ImagesOrMaps = Float[Tensor, "batch channel *group height width"]
 
 
 class EscnnMaps(FixedEscnn):
@@ -37,9 +38,7 @@ class EscnnMaps(FixedEscnn):
         self.group, self.out_channels = group, len(index)
         self.register_buffer("index", index.flatten(), persistent=False)
 
-    def forward(
-        self, maps: Float[Tensor, "batch channel *group height width"]
-    ) -> Float[Tensor, "batch out order out_height out_width"]:
+    def forward(self, maps: ImagesOrMaps) -> Float[Tensor, "batch out order out_height out_width"]:
         fields = self.module(self.module.in_type(maps.flatten(1, -3))).tensor
         need_shape("the module's output", fields, "B", "planes", "H", "W")
         return fields[:, self.index].unflatten(1, (self.out_channels, self.group.order))
@@ -56,8 +55,8 @@ class _EscnnEncoder(Encoder):
             raise ValueError(
                 f"module must take images: trivial fields alone in its in_type, got {strange[0]}"
             )
-        self.group, self.in_channels = self.maps.group, module.in_type.size
-        self.out_channels = self.maps.out_channels
+        self.group, self.out_channels = self.maps.group, self.maps.out_channels
+        self.in_channels = module.in_type.size
 
     def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         return self.maps(images)

@@ -11,9 +11,8 @@ from eqssl_edu.errors import got, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import HalvingPool2d
 from eqssl_edu.shapes import Images
-from eqssl_edu.steerable.escnn_fixes import FixedEscnn
-from eqssl_edu.steerable.escnn_import import enn, gspaces
-from eqssl_edu.steerable.escnn_modules import EscnnMaps
+from eqssl_edu.steerable.escnn_fixes import FixedEscnn, enn, gspaces
+from eqssl_edu.steerable.escnn_modules import EscnnMaps, ImagesOrMaps
 
 __all__ = ["SteerableCNN"]
 
@@ -26,9 +25,7 @@ class _BandLimitedStage(FixedEscnn):
     new frequencies; those above L are cut.
     """
 
-    def __init__(
-        self, plane, group: FiniteGroup, inputs: enn.FieldType | None, out_channels: int, kernel_size: int
-    ):
+    def __init__(self, plane, group: FiniteGroup, inputs: enn.FieldType, out_channels: int, kernel_size: int):
         irreps = plane.fibergroup.bl_irreps(group.rotations // 2 - 1)
         activation = enn.FourierELU(plane, out_channels, irreps, type="regular", N=2 * group.rotations)
         fields = activation.in_type
@@ -39,9 +36,7 @@ class _BandLimitedStage(FixedEscnn):
         self.register_buffer("samples", samples.clone(), persistent=False)
         self.register_buffer("coefficients", torch.linalg.pinv(samples.double()).float(), persistent=False)
 
-    def forward(
-        self, maps: Float[Tensor, "batch channel *group height width"]
-    ) -> Float[Tensor, "batch out order height width"]:
+    def forward(self, maps: ImagesOrMaps) -> Float[Tensor, "batch out order height width"]:
         if maps.ndim == 5:  # on the group, by samples
             maps = torch.einsum("fg,bcghw->bcfhw", self.coefficients, maps).flatten(1, 2)
         fields = self.module(self.module.in_type(maps)).tensor.unflatten(1, (-1, self.samples.shape[1]))

@@ -6,7 +6,7 @@ import torch
 
 from eqssl_edu.errors import need_instance
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
-from eqssl_edu.steerable.escnn_import import enn
+from eqssl_edu.steerable.escnn_fixes import enn
 from eqssl_edu.steerable.escnn_modules import group_of
 
 __all__ = ["load_r2conv"]
@@ -49,20 +49,18 @@ def load_r2conv(layer: LiftingConv2d | GroupConv2d, r2conv: enn.R2Conv) -> None:
         # In eval mode too: what escnn keeps expanded there may be older than the weights.
         kernel, bias = r2conv.expand_parameters()
         bias = torch.zeros(len(kernel)) if bias is None else bias
-        lifts = isinstance(layer, LiftingConv2d)
-        planes = layer.in_channels * (1 if lifts else group.order)
-        wanted = (layer.out_channels * group.order, planes)
+        wanted = layer.expanded_weight().shape[:2]
         if kernel.shape[:2] != wanted:
             raise ValueError(f"r2conv must lead from and to {wanted[::-1]} planes, got {kernel.shape[1::-1]}")
         if layer.bias is None and bias.any():
             raise ValueError("layer must have a bias, since r2conv has one that is not zero")
         before = layer.weight.clone()
         layer.weight.copy_(kernel[:: group.order].reshape(layer.weight.shape))
-        if not torch.allclose(
-            layer.expanded_weight(), kernel.to(layer.weight), atol=1e-4 * float(kernel.abs().max())
-        ):
+        rounding = 1e-4 * float(kernel.abs().max())
+        if not torch.allclose(layer.expanded_weight(), kernel.to(layer.weight), atol=rounding):
             layer.weight.copy_(before)
-            wanted = f"{'trivial' if lifts else 'regular'} fields to regular fields"
+            fields = "trivial" if isinstance(layer, LiftingConv2d) else "regular"
+            wanted = f"{fields} fields to regular fields"
             raise ValueError(f"r2conv must lead from {wanted}, got {r2conv.in_type} to {r2conv.out_type}")
         if layer.bias is not None:
             layer.bias.copy_(bias[:: group.order])
