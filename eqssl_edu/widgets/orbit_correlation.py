@@ -188,10 +188,7 @@ class OrbitCorrelationExplorer(Explorer):
     _esm, _css = front_end("orbit_correlation")
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        images: Images,
-        views: tuple[Images, Images] | None = None,
+        self, encoder: nn.Module, images: Images, views: tuple[Images, Images] | None = None
     ) -> None:
         self.encoder, self.group = encoder, need_encoder(encoder)
         self._images = need_square("images", images, "B", "C", "H", "W")

@@ -129,9 +129,9 @@ class Explorer(anywidget.AnyWidget):
         with self._lock:
             states = self.frozen_states()
             table = [(changes, self.frozen({**self._state, **self.check(changes)})) for changes in states]
-            first, facts = self.state(), self.frozen_facts(states)
+            head = {"facts": self.frozen_facts(states), "free": self.free, "first": self.state()}
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
-        text = frozen_page.page(table, first, facts, self.free, (self._esm, self._css), title or words)
+        text = frozen_page.page(table, head, (self._esm, self._css), title or words)
         path.write_text(text, encoding="utf-8")
         return path
 

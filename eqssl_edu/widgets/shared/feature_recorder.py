@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -66,10 +67,8 @@ class FeatureRecorder:
             raise ValueError(message) from problem
         self.layers: dict[str, Layer] = dict(self._outputs)
         if not self.layers:
-            raise ValueError(
-                f"{argument} must have a layer with feature maps, (B, C, H, W) or (B, C, |G|, H, W) with "
-                f"H = W of at least {SMALLEST_SIDE}, {got(model)}"
-            )
+            wanted = f"(B, C, H, W) or (B, C, |G|, H, W) with H = W of at least {SMALLEST_SIDE}"
+            raise ValueError(f"{argument} must have a layer with feature maps, {wanted}, {got(model)}")
 
     @property
     def version(self) -> tuple | None:
@@ -89,7 +88,10 @@ class FeatureRecorder:
     @torch.no_grad()
     def _run(self, images: Tensor) -> None:
         if self._copy.renew():
-            self._record()
+            hidden = torch_inside_escnn(self._copy.module) if self._fields else set()
+            for name, module in self._copy.module.named_modules():
+                if name not in hidden:
+                    module.register_forward_hook(partial(self._look, name or "output"))
         self._outputs, self._calls, self._batch, self._last = {}, {}, len(images), None
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
         images = images.to(like.device, like.dtype)
@@ -98,39 +100,31 @@ class FeatureRecorder:
             self._copy.module(images if fields is None else fields(images))
         self._last = None
 
-    def _record(self) -> None:
-        hidden = torch_inside_escnn(self._copy.module) if self._fields else set()
-        for name, module in self._copy.module.named_modules():
-            if name not in hidden:
-                module.register_forward_hook(self._watch(name or "output"))
-
-    def _watch(self, name: str):
-        def look(module: nn.Module, _inputs: tuple, output: object) -> None:
-            plain, group = output, None
-            if self._fields and self._fields.knows(output):
-                plain = output.tensor
-                output, group = self._fields.maps(output) or (None, None)
-            if not isinstance(output, Tensor) or output.ndim not in (4, 5):
-                return
-            if plain is self._last and any(True for _ in module.children()):
-                return  # a container gives the very tensor of its last layer: it is known by that name
-            height, width = output.shape[-2:]
-            if len(output) != self._batch or height != width or width < SMALLEST_SIDE:
-                return
-            self._last = plain
-            call = self._calls[name] = self._calls.get(name, 0) + 1
-            unique = name if call == 1 else f"{name} (call {call})"
-            if self._wanted == unique:
-                self._outputs[unique] = output
-                raise _Found
-            if self._wanted is None:
-                group = group or self._group(module, output)
-                convolves = getattr(getattr(module, "weight", None), "ndim", 0) >= 4
-                convolves |= hasattr(module, "expand_parameters")  # escnn's convolutions
-                kind = type(module).__name__
-                self._outputs[unique] = Layer(unique, kind, output.shape[1], group, width, convolves)
-
-        return look
+    def _look(self, name: str, module: nn.Module, _inputs: tuple, output: object) -> None:
+        """A module has run: its maps are kept if they are wanted, or described in the first run."""
+        plain, group = output, None
+        if self._fields and self._fields.knows(output):
+            plain = output.tensor
+            output, group = self._fields.maps(output) or (None, None)
+        if not isinstance(output, Tensor) or output.ndim not in (4, 5):
+            return
+        if plain is self._last and any(True for _ in module.children()):
+            return  # a container gives the very tensor of its last layer: it is known by that name
+        height, width = output.shape[-2:]
+        if len(output) != self._batch or height != width or width < SMALLEST_SIDE:
+            return
+        self._last = plain
+        call = self._calls[name] = self._calls.get(name, 0) + 1
+        unique = name if call == 1 else f"{name} (call {call})"
+        if self._wanted == unique:
+            self._outputs[unique] = output
+            raise _Found
+        if self._wanted is None:
+            group = group or self._group(module, output)
+            convolves = getattr(getattr(module, "weight", None), "ndim", 0) >= 4
+            convolves |= hasattr(module, "expand_parameters")  # escnn's convolutions
+            kind = type(module).__name__
+            self._outputs[unique] = Layer(unique, kind, output.shape[1], group, width, convolves)
 
     def _group(self, module: nn.Module, output: Tensor) -> FiniteGroup | None:
         order = output.shape[2] if output.ndim == 5 else 1

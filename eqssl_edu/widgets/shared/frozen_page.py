@@ -30,28 +30,20 @@ def product_of(**axes: Iterable) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
-def page(
-    states: States,
-    first: dict[str, Any],
-    facts: dict[str, Any],
-    free: tuple[str, ...],
-    files: tuple[str, str],
-    title: str,
-) -> str:
+def page(states: States, head: dict[str, Any], files: tuple[str, str], title: str) -> str:
     """The page of an explorer.
 
     Arguments:
         states: in any order.
-        first: the state that the page shows first.
-        facts: the explorer's facts.
-        free: entries of the state that change nothing but themselves in ``values["state"]``.
+        head: "facts" of the explorer, "first", the state that the page shows first, and "free", the entries of
+            the state that change nothing but themselves in ``values["state"]``.
         files: the explorer's script and style sheet.
         title: of the page.
 
     Raises:
         ValueError: if the precomputed states take more than ``MAX_BYTES``.
     """
-    packed, json_bytes = _pack({"facts": facts, "free": list(free), "first": first}, states)
+    packed, json_bytes = _pack(head, states)
     if len(packed) > MAX_BYTES:
         found = f"got {len(packed) / 1e6:.1f} MB ({len(states)} states)"
         raise ValueError(f"a page holds at most {MAX_BYTES / 1e6:.0f} MB of precomputed states, {found}")

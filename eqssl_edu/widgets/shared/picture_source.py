@@ -57,13 +57,10 @@ class Sources:
 
     def add(self, source: str, image: Image, text: str) -> int:
         """Take a picture from a file, or put the drawing into the place of the last one; returns its number."""
-        picture = Picture(fit(image, self._like), text)
-        if source == "drawing":
-            self._pictures["drawing"] = [picture]
-            self.drawn += 1
-            return 0
-        self._pictures["file"].append(picture)
-        return len(self._pictures["file"]) - 1
+        kept = self._pictures["file"] if source == "file" else []
+        self._pictures[source] = [*kept, Picture(fit(image, self._like), text)]
+        self.drawn += source == "drawing"
+        return len(kept)
 
     def _of(self, source: str) -> list[Picture]:
         if source not in self._pictures:
@@ -103,17 +100,19 @@ def from_bytes(data: bytes | memoryview, side: int, channels: int) -> Float[Tens
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).view(channels, side, side) / 255
 
 
-# -- pictures that come with the toolkit: (image in [0, 1], what it is) --------------------------------------
+# -- pictures that come with the toolkit ---------------------------------------------------------------------
+
+Made = list[tuple[Tensor, str]]  # (image in [0, 1], what it is)
 
 
-def _digits(side: int) -> list[tuple[Tensor, str]]:
+def _digits(side: int) -> Made:
     from eqssl_edu.data import digits  # imports scikit-learn: only where it is used
 
     images, labels = digits(max(side, 8)).test
     return [(images[i], f"a handwritten {int(labels[i])}") for i in range(DIGITS)]
 
 
-def _glyphs(side: int) -> list[tuple[Tensor, str]]:
+def _glyphs(side: int) -> Made:
     from eqssl_edu.data import glyph_classes, glyphs  # imports matplotlib, for its typefaces
 
     names = glyph_classes("capitals")
@@ -122,7 +121,7 @@ def _glyphs(side: int) -> list[tuple[Tensor, str]]:
     return [(found[letter], f"the letter {letter}") for letter in LETTERS]
 
 
-def _shapes(side: int) -> list[tuple[Tensor, str]]:
+def _shapes(side: int) -> Made:
     size = max(side, 8)
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(-axis, axis, indexing="ij")
@@ -146,8 +145,4 @@ def _shapes(side: int) -> list[tuple[Tensor, str]]:
     return [(image[None], text) for text, image in shapes.items()]
 
 
-MAKE: dict[str, Callable[[int], list[tuple[Tensor, str]]]] = {
-    "digits": _digits,
-    "glyphs": _glyphs,
-    "shapes": _shapes,
-}
+MAKE: dict[str, Callable[[int], Made]] = {"digits": _digits, "glyphs": _glyphs, "shapes": _shapes}
