@@ -6,6 +6,7 @@ group on the inputs, the labels and the data alone (THEORY T1, T2, T4, T5, T8).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,14 +17,7 @@ from torch import Tensor
 from eqssl_edu.errors import need_choice, need_instance, need_integer, need_number, need_shape
 from eqssl_edu.gsets import GSet
 
-__all__ = [
-    "EquivariantFloor",
-    "Floor",
-    "best_answer",
-    "equivariant_floor",
-    "inconsistency_floor",
-    "label_cap",
-]
+__all__ = ["EquivariantFloor", "Floor", "equivariant_floor", "inconsistency_floor", "label_cap", "law_floor"]
 
 
 class Floor(NamedTuple):
@@ -46,16 +40,14 @@ class EquivariantFloor(NamedTuple):
     price: float
 
 
-def best_answer(law: Float[Tensor, "inputs labels"]) -> Floor:
+def law_floor(law: Float[Tensor, "inputs labels"]) -> Floor:
     r"""The best that any network can reach: the distribution of the labels given the input, $H(l \mid y)$ nats.
 
     Arguments:
         law: p(y, l), or how often each input comes with each label.
     """
-    given = law / law.sum(dim=1, keepdim=True).clamp_min(
-        torch.finfo(law.dtype).tiny
-    )  # an input may never come
-    # xlogy is 0 where the probability is; + 0.0 turns -0.0 into 0.0.
+    # An input may never come; xlogy is 0 where the probability is; + 0.0 turns -0.0 into 0.0.
+    given = law / law.sum(dim=1, keepdim=True).clamp_min(torch.finfo(law.dtype).tiny)
     nats = -torch.special.xlogy(law, given).sum() / law.sum() + 0.0
     return Floor(nats.item(), (law.amax(dim=1).sum() / law.sum()).item())
 
@@ -86,7 +78,7 @@ def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
     symmetry = labels.group.subgroup(symmetry)
     label = need_integer("label", label, 0, labels.size - 1)
     size = len(labels.action[list(symmetry), label].unique())
-    return Floor(torch.tensor(float(size)).double().log().item(), 1 / size)
+    return Floor(math.log(size), 1 / size)
 
 
 def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels: GSet) -> EquivariantFloor:
@@ -122,7 +114,7 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
     mixed = torch.zeros_like(law)
     for g in inputs.group.elements:
         mixed[inputs.action[g][:, None], labels.action[g]] += law / inputs.group.order
-    best, uncertainty = best_answer(mixed), best_answer(law).nats
+    best, uncertainty = law_floor(mixed), law_floor(law).nats
     return EquivariantFloor(*best, uncertainty, max(0.0, best.nats - uncertainty))
 
 
@@ -167,4 +159,4 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     before = true_labels.action[group.inverse[symmetry]]  # [h, m] = h^-1 . m
     answers = assumed_labels.action[symmetry[:, None], before]  # [h, m] = h * (h^-1 . m)
     times = torch.zeros(size, size, dtype=torch.float64)  # [m, l']
-    return best_answer(times.scatter_add_(1, answers.T, torch.ones_like(answers.T, dtype=torch.float64)))
+    return law_floor(times.scatter_add_(1, answers.T, torch.ones_like(answers.T, dtype=torch.float64)))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.contrastive.features import Features
 from eqssl_edu.contrastive.loss import need_no_second_derivative
 from eqssl_edu.contrastive.similarity import prepared, reduced
 from eqssl_edu.groups import FiniteGroup, tables_on
@@ -21,16 +22,16 @@ CPU_ENTRIES, ACCELERATOR_ENTRIES = 2**18, 2**24
 
 
 def contrast_by_chunks(
-    views: Float[Tensor, "views channel group"],
-    group: FiniteGroup,
-    kind: str,
-    temperature: float,
-    chunk: int | None,
+    views: Features, group: FiniteGroup, kind: str, temperature: float, chunk: int | None
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Loss and accuracy of ``InfoNCE`` for all 2B views of length 1, the first views of all images in front."""
     group, views = prepared(group, views, kind)
     views = views.to(autocast_dtype(views))
-    chunk = chunk or _rows(len(views), group.order, views.device)
+    if chunk is None:
+        entries = CPU_ENTRIES if views.device.type == "cpu" else ACCELERATOR_ENTRIES
+        chunk = max(1, entries // (len(views) * group.order))
+        if 2 * chunk >= len(views):  # one piece is never computed twice, two are
+            chunk = len(views)
     return AllPairs.apply(views, group, kind, temperature, chunk)
 
 
@@ -103,8 +104,7 @@ class AllPairs(torch.autograd.Function):
                 else:
                     gradient[start:] += along.T @ turned
                 if after < count:  # inside the chunk that was both sides; now its share from the later views
-                    share = along[:, rows:] @ flat[after:]
-                    share = share.view(rows, order, *views.shape[1:])
+                    share = (along[:, rows:] @ flat[after:]).view(rows, order, *views.shape[1:])
                     share = share.gather(3, undo[:, None, :].expand_as(share)).sum(dim=1)
                     gradient[start:after] += share.flatten(1)
             ctx.save_for_backward(gradient.to(views.dtype).view_as(views))
@@ -117,13 +117,6 @@ class AllPairs(torch.autograd.Function):
         need_no_second_derivative()
         (gradient,) = ctx.saved_tensors
         return (gradient * grad_loss, *[None] * 4)
-
-
-def _rows(count: int, order: int, device: torch.device) -> int:
-    """How many of ``count`` views to compare at a time."""
-    entries = CPU_ENTRIES if device.type == "cpu" else ACCELERATOR_ENTRIES
-    rows = max(1, entries // (count * order))
-    return count if 2 * rows >= count else rows  # one piece is never computed twice, two are
 
 
 def _pairs(start: int, rows: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -75,25 +75,20 @@ class MoCo(Loss):
             generator = torch.Generator().manual_seed(0)
             self.queue = unit(torch.randn(self.size, channels, self.group.order, generator=generator))
 
-    def forward(self, *features: Features) -> Float[Tensor, ""]:
-        """The loss; arguments as of ``logits``."""
-        return self.contrast(*features).loss
+    def forward(self, z1: Features, z2: Features, *targets: Features) -> Float[Tensor, ""]:
+        """The loss; without targets of a slow copy, z1 and z2 themselves are the keys."""
+        return self.contrast(z1, z2, *targets).loss
 
-    def contrast(self, *features: Features) -> Contrast:
+    def contrast(self, z1: Features, z2: Features, *targets: Features) -> Contrast:
         """The loss, and how often the partner's key is nearer than all the queue."""
-        logits = self.logits(*features)
+        logits = self.logits(z1, z2, *targets)
         partner = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
         accuracy = (logits.detach().argmax(dim=1) == partner).float().mean()
         return Contrast(F.cross_entropy(logits, partner), accuracy)
 
-    def logits(
-        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
-    ) -> Float[Tensor, "queries keys"]:
-        """(2B, 1 + K) similarities over t of all 2B views with their partner's key, first, and with the queue.
-
-        Without targets of a slow copy, z1 and z2 themselves are the keys.
-        """
-        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
+    def logits(self, z1: Features, z2: Features, *targets: Features) -> Float[Tensor, "queries keys"]:
+        """(2B, 1 + K) similarities over t of all 2B views with their partner's key, first, and with the queue."""
+        target1, target2 = targets or (z1, z2)
         need_pairs(self.group, least=1, z1=z1, z2=z2, target1=target1, target2=target2)
         self._queue_for(z1)
         queries = unit(precise(torch.cat([z1, z2])))

@@ -62,11 +62,9 @@ class SimSiam(Loss):
     def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
         return -self.agreement(z1, z2)
 
-    def agreement(
-        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
-    ) -> Float[Tensor, ""]:
+    def agreement(self, z1: Features, z2: Features, *targets: Features) -> Float[Tensor, ""]:
         """Mean similarity of each view's prediction with the other view's target, of both directions."""
-        target1, target2 = (z if t is None else t for z, t in ((z1, target1), (z2, target2)))
+        target1, target2 = targets or (z1, z2)
         need_pairs(self.group, least=2, z1=z1, z2=z2, target1=target1, target2=target2)
         if self.predictor is None:
             self.build(z1.shape[1])
@@ -118,8 +116,6 @@ class BYOL(SimSiam):
         need_number("momentum", momentum, least=0, below=1)
         self.momentum = momentum
 
-    def forward(
-        self, z1: Features, z2: Features, target1: Features | None = None, target2: Features | None = None
-    ) -> Float[Tensor, ""]:
+    def forward(self, z1: Features, z2: Features, *targets: Features) -> Float[Tensor, ""]:
         """The loss; without targets of a slow copy, z1 and z2 themselves are the targets."""
-        return 4 - 4 * self.agreement(z1, z2, target1, target2)
+        return 4 - 4 * self.agreement(z1, z2, *targets)

@@ -151,16 +151,13 @@ def _correlated(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, "ba
     """``orbit_correlation``."""
     # Turn the smaller side. kappa[g] is also <rho(g^-1) z, w>. The group axis does not come last in memory: what
     # works along it (a maximum, a sum of exponentials) then runs over long rows.
-    if len(z) <= len(w):
-        return _products(group, z, w, back=True).movedim(1, 2)
-    return _products(group, w, z, back=False).permute(2, 0, 1)
-
-
-def _products(group: FiniteGroup, few: Tensor, many: Tensor, back: bool) -> Float[Tensor, "few group many"]:
-    """Products of all turned copies of the few, turned by g or back by it, with the many."""
+    back = len(z) <= len(w)
+    few, many = (z, w) if back else (w, z)
     tables = copied_entries(group, few.shape[1], back, few.device)
     if kernels_for(group, few) and not within_torch_func():  # which knows how to transform an indexing
         from eqssl_edu.contrastive.gpu.correlation import FusedCorrelation  # it needs Triton
 
-        return FusedCorrelation.apply(few, many, *tables)
-    return products_with_copies(few, many, *tables)
+        products = FusedCorrelation.apply(few, many, *tables)
+    else:
+        products = products_with_copies(few, many, *tables)
+    return products.movedim(1, 2) if back else products.permute(2, 0, 1)

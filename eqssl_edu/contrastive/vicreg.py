@@ -56,10 +56,8 @@ class VICReg(Loss):
         need_pairs(self.group, least=2, z1=z1, z2=z2)
         z1, z2 = precise(z1), precise(z2)
         invariance = (z1 - align(self.group, z1, z2)).square().mean()
-        spreads = [self._spread(z) for z in (z1, z2)]
-        variance = sum(variance for variance, _ in spreads) / 2
-        covariance = sum(covariance for _, covariance in spreads)
-        return {"invariance": invariance, "variance": variance, "covariance": covariance}
+        (v1, c1), (v2, c2) = self._spread(z1), self._spread(z2)
+        return {"invariance": invariance, "variance": (v1 + v2) / 2, "covariance": c1 + c2}
 
     def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
         return sum(self.weights[name] * term for name, term in self.terms(z1, z2).items())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import need_instance, need_integer, need_shape
 from eqssl_edu.pretext.task import Images, Task
-from eqssl_edu.theory import best_answer
+from eqssl_edu.theory import law_floor
 
 __all__ = ["image_caps", "image_floors"]
 
@@ -43,28 +43,13 @@ def _floors(task: Task, images: Images) -> tuple[Float[Tensor, " batch"], Float[
     need_instance("task", task, Task)
     need_shape("images", images, "B", "C", "H", "W")
     need_integer("len(images)", len(images), least=1)
-    inputs, labels = task.every_input(images)
-    pictures, answers = [], []
-    for g in task.group.elements:
-        pictures += [_fingerprint(task.transform(case, g)) for case in inputs]
-        answers.append(task.labels.act(g, labels))
     best = []
-    for copies in torch.stack(pictures, dim=1):  # of one image
-        different, which = copies.unique(return_inverse=True)
-        times = torch.zeros(len(different), task.labels.size, dtype=torch.float64, device=images.device)
-        times.index_put_((which, torch.cat(answers)), times.new_ones(()), accumulate=True)
-        best.append(best_answer(times))
+    for image in images.split(1):
+        inputs, labels = task.every_input(image)
+        inputs, elements = inputs.flatten(0, 1), task.group.elements
+        pictures = torch.cat([task.transform(inputs, g).flatten(1).double() for g in elements])
+        answers = torch.cat([task.labels.act(g, labels) for g in elements])
+        different, which = pictures.unique(dim=0, return_inverse=True)
+        times = pictures.new_zeros(len(different), task.labels.size)
+        best.append(law_floor(times.index_put_((which, answers), times.new_ones(()), accumulate=True)))
     return torch.tensor(best, dtype=torch.float64, device=images.device).unbind(dim=1)
-
-
-def _fingerprint(inputs: Float[Tensor, "batch ..."]) -> Int64[Tensor, " batch"]:
-    """One number for each input, equal for equal pictures: the bits of the pixels with random odd weights.
-
-    The sum is over integers and wraps around, so it is exact. Different pictures collide once in 2^64.
-    """
-    bits = (inputs.double().flatten(1) + 0.0).view(torch.int64)  # + 0.0 makes one zero of the two
-    weights = (
-        torch.randint(-(2**62), 2**62, bits.shape[1:], generator=torch.Generator().manual_seed(0)) * 2 + 1
-    )
-    mixed = bits ^ (bits >> 32)  # the low bits of a double that was a float are all 0
-    return (mixed * weights.to(bits.device)).sum(dim=1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.offsets import random_offsets, turn_offsets
+from eqssl_edu.pretext.offsets import Offsets, random_offsets, turn_offsets
 from eqssl_edu.pretext.task import Images, Labels, Task
 
 __all__ = ["JigsawTask"]
@@ -89,15 +89,11 @@ class JigsawTask(Task):
             raise ValueError(f"{name} must have a side of {wanted}, got {side} pixels")
         return tile
 
-    def draw(self, images: Images, generator: torch.Generator | None) -> Int64[Tensor, "batch tile 2"] | None:
+    def draw(self, images: Images, generator: torch.Generator | None) -> Offsets | None:
         """How far the crop of each tile of the image is moved, in pixels."""
-        if not self.jitter:
-            return None
-        return random_offsets(self.positions.size, self.jitter, images, generator)
+        return random_offsets(self.positions.size, self.jitter, images, generator) if self.jitter else None
 
-    def transform_draws(
-        self, draws: Int64[Tensor, "batch tile 2"] | None, g: int, labels: Labels
-    ) -> Int64[Tensor, "batch tile 2"] | None:
+    def transform_draws(self, draws: Offsets | None, g: int, labels: Labels) -> Offsets | None:
         """Each vector turns, and goes with its tile."""
         if draws is None:
             return None
@@ -105,7 +101,7 @@ class JigsawTask(Task):
         return turn_offsets(self.group, draws, g)[:, came_from]
 
     def apply(
-        self, images: Images, labels: Labels, draws: Int64[Tensor, "batch tile 2"] | None = None
+        self, images: Images, labels: Labels, draws: Offsets | None = None
     ) -> Float[Tensor, "batch channel side side"]:
         """The image with its tiles moved; the crops of the tiles' middles if nothing is drawn. Gaps are 0."""
         tile = self._tile("images", images)
@@ -126,9 +122,7 @@ class JigsawTask(Task):
         flat = images.flatten(2).gather(2, index[:, None].expand(-1, images.shape[1], -1))
         return flat.unflatten(2, (side, side)) * (shown[:, None] & shown)
 
-    def parts(
-        self, inputs: Float[Tensor, "batch channel side side"]
-    ) -> Float[Tensor, "batch tile channel crop crop"]:
+    def parts(self, inputs: Images) -> Float[Tensor, "batch tile channel crop crop"]:
         """The crops, row-major, each with mean 0 and standard deviation 1 over its pixels and channels."""
         tile, n, gap = self._tile("inputs", inputs), self.grid, self.gap
         need_shape("inputs", inputs, "B", "C", n * tile, n * tile)

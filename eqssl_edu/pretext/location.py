@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import need_exact, need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.offsets import random_offsets, turn_offsets
+from eqssl_edu.pretext.offsets import Offsets, random_offsets, turn_offsets
 from eqssl_edu.pretext.task import Images, Labels, Task
 
 __all__ = ["RelativeLocationTask"]
 
-DIRECTIONS = torch.tensor(
-    [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)]
-)
+DIRECTIONS = torch.tensor([(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right])
 
 
 class RelativeLocationTask(Task):
@@ -63,19 +61,17 @@ class RelativeLocationTask(Task):
             raise ValueError(f"patch and side of images must both be even or odd, got {self.patch}, {side}")
         return (side - needed) // 2
 
-    def draw(self, images: Images, generator: torch.Generator | None) -> Int64[Tensor, "batch 2 2"]:
+    def draw(self, images: Images, generator: torch.Generator | None) -> Offsets:
         """The place of the first patch, from the image's centre, and the jitter of the second one, in pixels."""
         place = random_offsets(1, self._room(images), images, generator)
         return torch.cat([place, random_offsets(1, self.jitter, images, generator)], dim=1)
 
-    def transform_draws(
-        self, draws: Int64[Tensor, "batch 2 2"], g: int, labels: Labels
-    ) -> Int64[Tensor, "batch 2 2"]:
+    def transform_draws(self, draws: Offsets, g: int, labels: Labels) -> Offsets:
         """Both turn as vectors do."""
         return turn_offsets(self.group, draws, g)
 
     def apply(
-        self, images: Images, labels: Labels, draws: Int64[Tensor, "batch 2 2"] | None = None
+        self, images: Images, labels: Labels, draws: Offsets | None = None
     ) -> Float[Tensor, "batch 2 channel patch patch"]:
         """The patch and its neighbour; around the image's centre if nothing is drawn."""
         self._room(images)  # checks the images
@@ -87,6 +83,5 @@ class RelativeLocationTask(Task):
         pixels = torch.arange(self.patch, device=images.device)
         rows, columns = (start[..., None] + pixels).unbind(dim=2)  # (B, 2, patch) each
         index = (rows[..., :, None] * side + columns[..., None, :]).flatten(1)
-        channels = images.shape[1]
-        cut = images.flatten(2).gather(2, index[:, None].expand(-1, channels, -1))
-        return cut.reshape(len(images), channels, 2, self.patch, self.patch).transpose(1, 2)
+        cut = images.flatten(2).gather(2, index[:, None].expand(-1, images.shape[1], -1))
+        return cut.unflatten(2, (2, self.patch, self.patch)).transpose(1, 2)

@@ -57,8 +57,7 @@ class PretextModel(nn.Module):
             hidden = encoder.out_channels if parts > 1 else 0
         hidden = need_integer("hidden", hidden, least=0)
         width = parts * encoder.out_channels
-        self.encoder = encoder
-        self.task = task
+        self.encoder, self.task = encoder, task
         self.mlp = nn.Sequential()
         if hidden:
             # The norm takes its statistics per channel over the batch and the group axis: exact in training too.

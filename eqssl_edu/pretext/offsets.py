@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.pretext.task import Images
 
-__all__ = ["random_offsets", "turn_offsets"]
+__all__ = ["Offsets", "random_offsets", "turn_offsets"]
+
+Offsets = Int64[Tensor, "batch part 2"]  # (rows down, columns right) of each part, in pixels
 
 
-def random_offsets(
-    count: int,
-    reach: int,
-    images: Float[Tensor, "batch channel height width"],
-    generator: torch.Generator | None,
-) -> Int64[Tensor, "batch count 2"]:
-    """``count`` offsets (rows down, columns right) per image, each entry uniform in -reach .. reach pixels."""
+def random_offsets(count: int, reach: int, images: Images, generator: torch.Generator | None) -> Offsets:
+    """``count`` offsets per image, each entry uniform in -reach .. reach pixels."""
     device = generator.device if generator is not None else images.device
     shape = (len(images), count, 2)
     return torch.randint(-reach, reach + 1, shape, generator=generator, device=device).to(images.device)
 
 
-def turn_offsets(group: FiniteGroup, offsets: Int64[Tensor, "*batch 2"], g: int) -> Int64[Tensor, "*batch 2"]:
-    """g acts on offsets (rows down, columns right) as it moves the pixels of an image around its centre."""
+def turn_offsets(group: FiniteGroup, offsets: Offsets, g: int) -> Offsets:
+    """g acts on offsets as it moves the pixels of an image around its centre."""
     down, right = offsets.unbind(-1)
     if g >= group.rotations:
         right = -right  # first the flip of the last axis

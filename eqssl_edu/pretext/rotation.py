@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor
 
 from eqssl_edu.errors import need_exact
 from eqssl_edu.groups import FiniteGroup, random_integers
 from eqssl_edu.gsets import GSet
-from eqssl_edu.pretext.task import Images, Labels, Task
+from eqssl_edu.pretext.task import Cases, Images, Labels, Task
 
 __all__ = ["RotationTask"]
 
@@ -46,16 +45,14 @@ class RotationTask(Task):
     def __init__(self, group: FiniteGroup, stabilizer: Sequence[int] = (0,)) -> None:
         need_exact(group)
         self.stabilizer = group.subgroup(stabilizer)
-        whole = self.stabilizer == (0,)
-        labels = GSet.regular(group) if whole else GSet.quotient(group, self.stabilizer)
+        labels = GSet.regular(group) if self.stabilizer == (0,) else GSet.quotient(group, self.stabilizer)
         super().__init__(labels, image_turns=False)
         self.cosets = torch.tensor(group.left_cosets(self.stabilizer))  # (labels, elements)
         self._place = self.cosets.flatten().argsort()  # where in the cosets an element stands
 
     def draw(self, images: Images, generator: torch.Generator | None) -> Labels | None:
         """Which member of its coset t is; nothing if each coset has one."""
-        size = len(self.stabilizer)
-        return None if size == 1 else random_integers(size, images, generator)
+        return None if self.stabilizer == (0,) else random_integers(len(self.stabilizer), images, generator)
 
     def transform_draws(self, draws: Tensor | None, g: int, labels: Labels) -> Labels | None:
         """The place of g t in its coset."""
@@ -69,9 +66,7 @@ class RotationTask(Task):
         first = torch.zeros_like(labels) if draws is None else draws
         return self.group.transform(images, self.cosets.to(labels.device)[labels, first])
 
-    def every_input(
-        self, images: Images
-    ) -> tuple[Float[Tensor, "case batch channel height width"], Int64[Tensor, " case"]]:
+    def every_input(self, images: Images) -> Cases:
         """All |G| turned copies of each image and their labels."""
         inputs = torch.stack([self.group.transform(images, g) for g in self.group.elements])
         return inputs, (self._place // len(self.stabilizer)).to(images.device)

@@ -13,11 +13,14 @@ from eqssl_edu.groups import random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.shapes import Images
 
-__all__ = ["Images", "Inputs", "Labels", "Task"]
+__all__ = ["Cases", "Images", "Inputs", "Labels", "Task"]
 
 # Images are (B, C, H, W). Inputs are images as well, or several pictures for each image: (B, parts, C, h, w).
 Inputs = Float[Tensor, "batch *input"]
 Labels = Int64[Tensor, " batch"]
+Cases = tuple[
+    Float[Tensor, "case batch *input"], Int64[Tensor, " case"]
+]  # all inputs of each image, and their labels
 
 
 class Task:
@@ -65,13 +68,10 @@ class Task:
         need_exact(labels.group)
         if type(self).apply is Task.apply:
             need_instance("apply", apply, Callable)
-        self.group = labels.group
-        self.labels = labels
-        self.image_turns = image_turns
+        self.group, self.labels, self.image_turns = labels.group, labels, image_turns
         self.positions = GSet.trivial(labels.group, 1) if positions is None else positions
         need_choice("positions.group", self.positions.group, [labels.group])
-        self._apply = apply
-        self._transform = transform
+        self._apply, self._transform = apply, transform
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.labels!r})"
@@ -120,9 +120,7 @@ class Task:
         need_shape("inputs", parts, "B", self.positions.size, "C", "h", "w")
         return parts
 
-    def every_input(
-        self, images: Images
-    ) -> tuple[Float[Tensor, "case batch *input"], Int64[Tensor, " case"]]:
+    def every_input(self, images: Images) -> Cases:
         """All inputs of each image, without jitter, and their labels; all cases are equally likely."""
         labels = torch.arange(self.labels.size, device=images.device)
         inputs = [self.apply(images, label.expand(len(images))) for label in labels]

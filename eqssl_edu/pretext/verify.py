@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -46,19 +47,16 @@ class Verification:
     )  # the first comparison that failed
 
     def __str__(self) -> str:
-        labels = self.task.labels
-        if self.ok:
+        case, labels = self.counter_example, self.task.labels
+        if case is None:
             text = (
                 f"The action tells the truth: in all {self.checked} comparisons the turned input was the input with "
                 f"the moved label (largest difference {self.difference:g})."
             )
         else:
-            case = self.counter_example
-            fits = (
-                f"it is the input with the label {labels.names[case.found]}"
-                if case.found is not None
-                else "no label fits it"
-            )
+            fits = "no label fits it"
+            if case.found is not None:
+                fits = f"it is the input with the label {labels.names[case.found]}"
             text = (
                 f"The action does not tell the truth: {self.failed} of {self.checked} comparisons failed. Turned by "
                 f"{labels.group.element_name(case.g)}, the input with the label {labels.names[case.label]} should be "
@@ -162,7 +160,5 @@ def _far(inputs: Tensor, others: Tensor) -> Float[Tensor, " batch"]:
 def _plane(pixels: Float[Tensor, "*input"]) -> Float[Tensor, "height width"]:
     """One grey picture: the mean of the channels; parts side by side."""
     grey = pixels.mean(dim=-3)
-    if grey.ndim == 2:
-        return grey
-    gap = grey.new_full((grey.shape[-2], 1), float(grey.max()))
-    return torch.cat([piece for part in grey for piece in (part, gap)][:-1], dim=1)
+    parts = F.pad(grey.reshape(-1, *grey.shape[-2:]), (0, 1), value=float(grey.max()))  # a line after each
+    return torch.cat(parts.unbind(), dim=1)[:, :-1]

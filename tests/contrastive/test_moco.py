@@ -84,12 +84,12 @@ def test_C5_queries_are_turned_and_not_the_keys(monkeypatch):
     """The queue is never copied |G| times: what is turned are the 2B queries."""
     counts = []
 
-    def watched(group, few, many, back):
+    def watched(few, many, *tables):
         counts.append(len(few))
-        return correlated(group, few, many, back)
+        return correlated(few, many, *tables)
 
-    correlated = similarity._products
-    monkeypatch.setattr(similarity, "_products", watched)
+    correlated = similarity.products_with_copies
+    monkeypatch.setattr(similarity, "products_with_copies", watched)
     group = dihedral(4)
     MoCo(group, "max", size=40)(*batches(group))
     assert counts == [16]

@@ -296,12 +296,12 @@ def test_C3_fourier_blocks_need_fewer_products(group):
 def test_C3_the_smaller_side_is_turned(monkeypatch):
     turned = []
 
-    def watched(group, few, many, back):
+    def watched(few, many, *tables):
         turned.append(len(few))
-        return correlated(group, few, many, back)
+        return correlated(few, many, *tables)
 
-    correlated = module._products
-    monkeypatch.setattr(module, "_products", watched)
+    correlated = module.products_with_copies
+    monkeypatch.setattr(module, "products_with_copies", watched)
     group = cyclic(4)
     for count, other in ((3, 8), (8, 3), (5, 5)):
         orbit_correlation(group, features(group, count), features(group, other))

@@ -50,11 +50,11 @@ class FusedInfoNCE(torch.autograd.Function):
         wanted = any(ctx.needs_input_grad[:2])
         unit = z1.new_empty((count, width), dtype=autocast_dtype(z1))
         number = {"dtype": torch.float32, "device": z1.device}
-        inverse, norm, measured = (
-            torch.empty(*shape, **number) for shape in ((count,), (count,), (2, count))
-        )
+        inverse, norm = (torch.empty(count, **number) for _ in range(2))
+        measured = torch.empty(2, count, **number)
         rows = min(count, chunk or max(1, PIECE // (count * order)))
         starts, block = range(0, count, rows), min(BLOCK, triton.next_power_of_2(count))
+        how = 1 / t, kind, order, block
         entries = copied_entries(group, width // group.order, True, z1.device)[0]
         # A single piece is turned while it is scaled.
         copies = order if rows == count and order > 1 else 0
@@ -72,9 +72,7 @@ class FusedInfoNCE(torch.autograd.Function):
 
         for start in starts:
             turned, kappa = compare(start)
-            _normalise[(len(turned) // order,)](
-                kappa, norm, measured, count, start, 1 / t, kind, order, block
-            )
+            _normalise[(len(turned) // order,)](kappa, norm, measured, count, start, *how)
         if not wanted:
             mean = measured.mean(dim=1)
         else:
@@ -83,7 +81,7 @@ class FusedInfoNCE(torch.autograd.Function):
                 if start != starts[-1]:
                     turned, kappa = compare(start)
                 grid = (len(turned) // order + 1, -(-count // block))
-                _slope[grid](kappa, norm, measured, mean, count, start, 1 / t, kind, order, block)
+                _slope[grid](kappa, norm, measured, mean, count, start, *how)
                 share = kappa.T @ turned
                 if len(starts) > 1:  # many small shares are added up precisely
                     share = share.float() if total is None else total.add_(share)
@@ -100,11 +98,9 @@ class FusedInfoNCE(torch.autograd.Function):
     def backward(ctx, grad_loss: Float[Tensor, ""], _):
         need_no_second_derivative()
         z1, z2, inverse, total = ctx.saved_tensors
-        out = z1.new_empty((2, *z1.shape))
-        width = z1[0].numel()
-        _scale_backward[(len(total),)](
-            z1, z2, inverse, total, grad_loss, out, ctx.slope, len(z1), width, triton.next_power_of_2(width)
-        )
+        out, width = z1.new_empty((2, *z1.shape)), z1[0].numel()
+        sizes = len(z1), width, triton.next_power_of_2(width)
+        _scale_backward[(len(total),)](z1, z2, inverse, total, grad_loss, out, ctx.slope, *sizes)
         return *out.unbind(), None, None, None, None
 
 
