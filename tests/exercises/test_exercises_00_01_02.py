@@ -12,10 +12,8 @@ def error(formula):
     """A function with the signature of 02.equivariance_error; the formula takes f(x), f(g x), g f(x) and g^-1 f(x)."""
 
     def answer(f, x, group, g):
-        y = f(x)
-        return formula(
-            y, f(group.transform(x, g)), group.transform(y, g), group.transform(y, int(group.inverse[g]))
-        )
+        turned, forth, back = f(group.transform(x, g)), group.transform(f(x), g), group.inverse[g]
+        return formula(f(x), turned, forth, group.transform(f(x), int(back)))
 
     return answer
 

@@ -22,28 +22,23 @@ def copies(labels=lambda truth, group: truth, step=1):
     return answer
 
 
-def highest(images, group, elements):
-    return torch.stack([group.transform(images, g) for g in elements]).amax(dim=0)
-
-
 def over_another(rule):
     """A function with the signature of 06.symmetrised, from a rule on the stacked copies."""
-
-    def answer(images, group, subgroup):
-        return rule(torch.stack([group.transform(images, h) for h in subgroup]))
-
-    return answer
+    return lambda images, group, H: rule(torch.stack([group.transform(images, h) for h in H]))
 
 
 def graded(rule, which=1, turned=False):
     """A function with the signature of 06.turned_accuracy; ``rule`` joins the numbers of the orientations."""
 
     def answer(model, images, group):
-        return rule(
-            [model.evaluate(group.transform(images, g), turned=turned)[which] for g in group.elements]
-        )
+        copies = (group.transform(images, g) for g in group.elements)
+        return rule([model.evaluate(copy, turned=turned)[which] for copy in copies])
 
     return answer
+
+
+def brightest(stack):
+    return stack.amax(dim=0)
 
 
 def mean(values):
@@ -64,7 +59,9 @@ MISTAKES = {
     "06.symmetrised": {
         "Take the brightest pixel": over_another(lambda stack: stack.mean(dim=0)),
         "One copy alone": over_another(lambda stack: stack[-1]),
-        "by the elements of the subgroup": lambda x, group, H: highest(x, group, group.elements),
+        "by the elements of the subgroup": lambda x, group, H: over_another(brightest)(
+            x, group, group.elements
+        ),
         "Stack group.transform": over_another(lambda stack: stack.amin(dim=0)),
     },
     "06.turned_accuracy": {

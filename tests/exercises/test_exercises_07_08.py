@@ -72,31 +72,21 @@ def turning(choose=lambda a, b: (a, b), among=None, sign=abs):
     return answer
 
 
-def layers(*middle, end=None):
-    """A function with the signature of 08.predictor: some modules between two linear maps of the channels."""
+def layers(*names):
+    """A function with the signature of 08.predictor: the named parts between two linear maps of the channels."""
 
     def answer(group, channels):
-        between = [part for module in middle for part in module(group)]
-        ends = end(group) if end else []
-        return nn.Sequential(nn.Conv1d(channels, 8, 1), *between, nn.Conv1d(8, channels, 1), *ends)
+        unflatten = nn.Unflatten(1, (8, group.order))
+        parts = {
+            "batch norm": [nn.BatchNorm1d(8)],
+            "flat batch norm": [nn.Flatten(), nn.BatchNorm1d(8 * group.order), unflatten],
+            "relu": [nn.ReLU()],
+            "pool": [nn.AdaptiveAvgPool1d(1), nn.Upsample(group.order)],
+        }
+        between = [part for name in names for part in parts[name]]
+        return nn.Sequential(nn.Conv1d(channels, 8, 1), *between, nn.Conv1d(8, channels, 1))
 
     return answer
-
-
-def batch_norm(group):
-    return [nn.BatchNorm1d(8)]
-
-
-def relu(group):
-    return [nn.ReLU()]
-
-
-def flat_batch_norm(group):
-    return [nn.Flatten(), nn.BatchNorm1d(8 * group.order), nn.Unflatten(1, (8, group.order))]
-
-
-def pooled(group):
-    return [nn.AdaptiveAvgPool1d(1), nn.Upsample(group.order)]
 
 
 def flat(group, channels):
@@ -179,10 +169,10 @@ MISTAKES = {
     },
     "08.predictor": {
         "nn.Linear of flattened features not": flat,
-        "one mean for each channel": layers(flat_batch_norm, relu),
-        "Do not pool": layers(batch_norm, relu, end=pooled),
-        "A ReLU has to stand": layers(batch_norm),
-        "comes before the ReLU": layers(relu),
+        "one mean for each channel": layers("flat batch norm", "relu"),
+        "Do not pool": layers("batch norm", "relu", "pool"),
+        "A ReLU has to stand": layers("batch norm"),
+        "comes before the ReLU": layers("relu"),
         "as they came in": lambda group, channels: nn.Conv1d(channels, 8, 1),
         "into nn.Sequential": lambda group, channels: torch.relu,
     },

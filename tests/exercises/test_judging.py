@@ -19,19 +19,13 @@ def wrong(judged, *arguments, **named):
 
 
 def test_a_verdict_is_true_only_for_a_right_answer():
-    verdicts = [
-        Verdict("01.ways", ok, done, "reason") for ok, done in ((True, True), (False, True), (False, False))
+    found = [
+        bool(Verdict("01.ways", *state, "reason")) for state in ((True, True), (False, True), (False, False))
     ]
-    assert [bool(verdict) for verdict in verdicts] == [True, False, False]
+    assert found == [True, False, False]
 
 
-HINTS = {
-    "twice": 6.0,
-    "half or third": [1.5, 1.0],
-    "negative\nWhy below 0?": False,
-    "twice again": 6,
-    "else": True,
-}
+HINTS = {"twice": 6.0, "half or third": [1.5, 1.0], "negative\nWhy?": False, "twice again": 6, "else": True}
 
 
 @pytest.mark.parametrize(
@@ -53,15 +47,13 @@ def test_a_right_value_passes_whatever_its_type():
         judge(value, 3, "seen", HINTS)
     judge((1, 2), torch.tensor([1, 2]), "seen", HINTS)
     judge(torch.ones(2, 3), torch.ones(2, 3), "seen", HINTS, axes="rows and columns")
-    assert wrong(judge, torch.ones(3, 2), torch.ones(2, 3), "seen", HINTS, axes="rows and columns")[
-        1
-    ].startswith("The axes are rows and columns")
+    _, hint = wrong(judge, torch.ones(3, 2), torch.ones(2, 3), "seen", HINTS, axes="rows and columns")
+    assert hint.startswith("The axes are rows and columns")
 
 
 def test_nan_and_other_shapes_agree_with_nothing():
-    assert (
-        same(3.0, 3) and not same(NAN, NAN) and not same(torch.tensor([1.0, NAN]), torch.tensor([1.0, NAN]))
-    )
+    holed = torch.tensor([1.0, NAN])
+    assert same(3.0, 3) and not same(NAN, NAN) and not same(holed, holed)
     assert not same(torch.ones(2), 1) and not same(3 + 0j, 3) and not same(torch.tensor(3 + 1e-9j), 3)
     assert not same(3.001, 3) and same(3.001, 3, within=1e-3)
     assert wrong(need, NAN < 1, "seen", "hint") == ("seen", "hint")
