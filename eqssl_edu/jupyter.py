@@ -13,8 +13,6 @@ and ``PromptConnection`` ends both (measured from the hand to the repaint, on tw
 ``python3 course.py lab`` starts JupyterLab so.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection

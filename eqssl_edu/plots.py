@@ -4,8 +4,6 @@
 enough to be drawn again while a slider moves: ``widgets.ByHand(draw, ...)`` shows ``draw(...)`` below its sliders.
 """
 
-from __future__ import annotations
-
 import base64
 import struct
 import zlib
@@ -70,15 +68,9 @@ def image_grid(
     side, gap, words = min(150, 680 // columns), 12, 32
     inner_width = columns * side + (columns - 1) * gap
     inner_height = rows * round(side * height / width) + (rows - 1) * words
-    figure = make_subplots(
-        rows,
-        columns,
-        subplot_titles=list(titles) if titles is not None else None,
-        horizontal_spacing=gap / inner_width,
-        vertical_spacing=words / inner_height,
-        x_title=axes[0],
-        y_title=axes[1],
-    )
+    spacing = {"horizontal_spacing": gap / inner_width, "vertical_spacing": words / inner_height}
+    names = None if titles is None else list(titles)
+    figure = make_subplots(rows, columns, subplot_titles=names, x_title=axes[0], y_title=axes[1], **spacing)
     for index, plane in enumerate(pixels):
         figure.add_heatmap(z=plane, coloraxis="coloraxis", row=index // columns + 1, col=index % columns + 1)
     frame = {"showgrid": False, "zeroline": False, "ticks": "", "showline": True, "mirror": True}

@@ -4,8 +4,6 @@ They are written here because the augmentation libraries draw from PyTorch's glo
 element that turned a view has to be at hand afterwards.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,6 +26,29 @@ class View(NamedTuple):
 
     images: Images
     elements: Int64[Tensor, " count"]
+
+
+class _Draws(NamedTuple):
+    """Random numbers for each image, drawn where the generator lives and brought to where the images are."""
+
+    images: Images
+    generator: torch.Generator
+
+    def uniform(self, *shape: int) -> Tensor:
+        """(B, *shape), in [-1, 1)."""
+        drawn = torch.rand(len(self.images), *shape, generator=self.generator, device=self.generator.device)
+        return (2 * drawn - 1).to(self.images)
+
+    def normal(self, *shape: int) -> Tensor:
+        """(B, *shape), mean 0 and variance 1."""
+        drawn = torch.randn(len(self.images), *shape, generator=self.generator, device=self.generator.device)
+        return drawn.to(self.images)
+
+    def textures(self) -> Tensor:
+        """Like the images, mean 0 and variance about 1: a texture of its own for each channel."""
+        count, channels, height, width = self.images.shape
+        patterns = textures(count * channels, max(height, width), self.generator)
+        return patterns.view(count, channels, *patterns.shape[-2:])[..., :height, :width].to(self.images)
 
 
 @dataclass(eq=False)
@@ -130,26 +151,3 @@ class RandomView:
         if self.noise:
             views = views + self.noise * draws.normal(*views.shape[1:])
         return views
-
-
-class _Draws(NamedTuple):
-    """Random numbers for each image, drawn where the generator lives and brought to where the images are."""
-
-    images: Images
-    generator: torch.Generator
-
-    def uniform(self, *shape: int) -> Tensor:
-        """(B, *shape), in [-1, 1)."""
-        drawn = torch.rand(len(self.images), *shape, generator=self.generator, device=self.generator.device)
-        return (2 * drawn - 1).to(self.images)
-
-    def normal(self, *shape: int) -> Tensor:
-        """(B, *shape), mean 0 and variance 1."""
-        drawn = torch.randn(len(self.images), *shape, generator=self.generator, device=self.generator.device)
-        return drawn.to(self.images)
-
-    def textures(self) -> Tensor:
-        """Like the images, mean 0 and variance about 1: a texture of its own for each channel."""
-        count, channels, height, width = self.images.shape
-        patterns = textures(count * channels, max(height, width), self.generator)
-        return patterns.view(count, channels, *patterns.shape[-2:])[..., :height, :width].to(self.images)

@@ -248,6 +248,7 @@ def test_a_loss_that_is_not_finite_is_reported_and_the_last_good_state_kept(epoc
         run.fit()
     good = max((r["step"] for r in run.history), default=0)
     assert run.step == good < step <= good + run.interval
+    assert run.seconds == max((r["seconds"] for r in run.history), default=0)
     twin = pretrainer(epochs=epochs)
     steps = twin.steps()
     for _ in range(good):

@@ -1,7 +1,5 @@
 """Real handwritten digits that work with the network off."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

@@ -1,7 +1,5 @@
 """Glyphs: letters in many typefaces on textured grounds, a world whose symmetries are known and can be switched."""
 
-from __future__ import annotations
-
 import math
 import string
 from functools import lru_cache
@@ -87,8 +85,7 @@ def glyphs(
     for number, (part, count) in enumerate(zip(TYPEFACES, counts, strict=True)):
         generator = torch.Generator().manual_seed(3 * seed + number)
         atlas = glyph_atlas(kind, part, 2 * size)
-        labels = torch.arange(count) % atlas.shape[1]
-        labels = labels[torch.randperm(count, generator=generator)]
+        labels = torch.randperm(count, generator=generator) % atlas.shape[1]
         images = [_draw(atlas, chunk, size, upright, textured, generator) for chunk in labels.split(1000)]
         parts.append(ImageSet(torch.cat(images), labels))
     return Splits(*parts)

@@ -1,7 +1,5 @@
 """Thirty letters on 9 x 9 pixels, drawn so that each has exactly the symmetries that one sees in it."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -51,9 +49,7 @@ def letters() -> dict[str, Float[Tensor, "9 9"]]:
         >>> letters()["L"].sum().item()
         13.0
     """
-    return {
-        name: F.pad(
-            torch.tensor([[float(mark == "#") for mark in line] for line in drawing.split()]), (1, 1, 1, 1)
-        )
-        for name, drawing in DRAWINGS.items()
+    ink = {
+        name: [[mark == "#" for mark in line] for line in lines.split()] for name, lines in DRAWINGS.items()
     }
+    return {name: F.pad(torch.tensor(marks).float(), (1, 1, 1, 1)) for name, marks in ink.items()}

@@ -1,7 +1,5 @@
 """Any labelled images: parquet files, a folder of pictures, or a data set of the Hugging Face hub."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -115,11 +113,8 @@ def _files(path: Path, split: str) -> tuple[str, list[str]]:
             raise FileNotFoundError(f"split must begin a file's or folder's name, got {split!r}: {there}")
         return "parquet", files
     folder = path / split if (path / split).is_dir() else path
-    classes = [child for child in folder.iterdir() if child.is_dir()]
     endings = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    files = sorted(
-        str(file) for child in classes for file in child.rglob("*") if file.suffix.lower() in endings
-    )
+    files = sorted(str(file) for file in folder.glob("*/**/*") if file.suffix.lower() in endings)
     if not files:
         wanted = "parquet files, or pictures in one folder a class"
         raise FileNotFoundError(f"source must hold {wanted}, got {path.name!r}: neither in {folder.name!r}")
@@ -127,12 +122,12 @@ def _files(path: Path, split: str) -> tuple[str, list[str]]:
 
 
 def _column(rows, what: str, names: tuple[str, ...]) -> str:
-    """The column of the images or of the labels, decoded if it holds images."""
-    for name in names:
-        if name in rows.column_names:
-            return name
-    wanted = f"a column {' or '.join(map(repr, names))} with the {what} of each row"
-    raise ValueError(f"source must have {wanted}, got the columns {', '.join(rows.column_names)}")
+    """The column of the images or of the labels."""
+    found = [name for name in names if name in rows.column_names]
+    if not found:
+        wanted = f"a column {' or '.join(map(repr, names))} with the {what} of each row"
+        raise ValueError(f"source must have {wanted}, got the columns {', '.join(rows.column_names)}")
+    return found[0]
 
 
 def _pixels(picture, size: int | None) -> UInt8[Tensor, "channel height width"]:

@@ -1,7 +1,5 @@
 """Every image turned by its own random angle, as in rotated MNIST."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor

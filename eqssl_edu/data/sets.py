@@ -1,7 +1,5 @@
 """Images with their classes, and the three disjoint sets that every experiment needs."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from jaxtyping import Float, Int64

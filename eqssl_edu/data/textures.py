@@ -1,7 +1,5 @@
 """Random textures without a direction of their own: grounds that tell nothing of an orientation."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Letters in the typefaces that matplotlib ships: DejaVu, STIX and Computer Modern."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Collapse: features that no longer tell images apart, in the ways that regular features can."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The error of equivariance, at the elements of the group and at any angle."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

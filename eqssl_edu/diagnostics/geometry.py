@@ -1,7 +1,5 @@
 """Alignment, uniformity and temperature, in the geometry of orbits."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The energy of regular features in each irreducible representation of the group."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import torch

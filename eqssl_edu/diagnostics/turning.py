@@ -1,7 +1,5 @@
 """Features of a turned image, told from those of the upright one: turns by any angle."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -2,7 +2,6 @@
 
 from eqssl_edu.evaluation.intervals import Interval, interval, paired_interval
 from eqssl_edu.evaluation.probes import (
-    Orientations,
     extract,
     knn_probe,
     linear_probe,
@@ -14,7 +13,6 @@ from eqssl_edu.evaluation.probes import (
 
 __all__ = [
     "Interval",
-    "Orientations",
     "extract",
     "interval",
     "knn_probe",

@@ -1,7 +1,5 @@
 """Means over seeds with confidence intervals, and differences that are paired seed by seed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Probes on frozen features: what did a representation learn?"""
 
-from __future__ import annotations
-
 import copy
 from typing import NamedTuple
 

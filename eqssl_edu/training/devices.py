@@ -1,7 +1,5 @@
 """Lightning Fabric as the course uses it: without hints, in the precision that fits, closed while Python is whole."""
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import logging

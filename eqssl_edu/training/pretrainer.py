@@ -1,7 +1,5 @@
 """The training loop: what is random, what is recorded, how a run is stopped and resumed."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import threading
@@ -59,9 +57,6 @@ class Pretrainer:
         seed: of the data order and of the augmentations; an integer >= 0.
         accelerator, devices, strategy: as in ``lightning.fabric.Fabric``; "auto" takes a GPU if there is one.
         precision: as in Fabric; "auto" is "bf16-mixed" on a CUDA GPU that can bfloat16, else "32-true".
-
-    Raises:
-        TypeError, ValueError: on arguments that cannot be trained with.
 
     References:
         Decoupled weight decay regularization, Loshchilov and Hutter, arXiv 1711.05101 (AdamW, cosine).
@@ -192,10 +187,9 @@ class Pretrainer:
         Raises:
             ValueError: when the state belongs to a run with other arguments (it would not be the same run).
         """
-        mine, theirs = self._settings(), state["settings"]
-        for name, value in mine.items():
-            if theirs.get(name) != value:
-                raise ValueError(f"state has {name} = {theirs.get(name)}, this run has {name} = {value}")
+        for name, mine in self._settings().items():
+            if (theirs := state["settings"].get(name)) != mine:
+                raise ValueError(f"state has {name} = {theirs}, this run has {name} = {mine}")
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(_copied(state["optimizer"]))  # it keeps the tensors that it is given
         self.step, self.seconds, self._names = state["step"], state["seconds"], state["metrics"]
