@@ -129,9 +129,8 @@ class GroupResNet(Encoder):
         self.stem = nn.Sequential(*normed(LiftingConv2d, group, in_channels, width, 3), nn.ReLU())
         self.blocks = nn.Sequential(ResidualBlock(group, width, width), ResidualBlock(group, width, width))
         for channels in (width, 2 * width, 4 * width):
-            self.blocks.append(HalvingPool2d())
-            self.blocks.append(ResidualBlock(group, channels, 2 * channels))
-            self.blocks.append(ResidualBlock(group, 2 * channels, 2 * channels))
+            wider = ResidualBlock(group, channels, 2 * channels)
+            self.blocks.extend([HalvingPool2d(), wider, ResidualBlock(group, 2 * channels, 2 * channels)])
 
     def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         return self.blocks(self.stem(images))
@@ -167,11 +166,8 @@ class SymmetrizedEncoder(nn.Module):
             raise ValueError("module must hold a layer with out_features or out_channels, got none")
         # A module that names its own width is believed; else the last layer's width counts.
         own = getattr(module, "out_channels", None)
-        self.group, self.module, self.out_channels = (
-            group,
-            module,
-            own if isinstance(own, int) else widths[-1],
-        )
+        self.group, self.module = group, module
+        self.out_channels = own if isinstance(own, int) else widths[-1]
 
     def forward(self, images: Images) -> Float[Tensor, "batch out group"]:
         need_shape("images", images, "B", "C", "H", "W")

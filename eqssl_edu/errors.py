@@ -103,9 +103,8 @@ def need_shape(name: str, tensor: object, *shape: int | str, floating: bool = Fa
     any_axes = shape[0] == "..."
     sizes = shape[any_axes:]
     more = tensor.ndim - len(sizes)
-    wrong = any(
-        a != b and not isinstance(a, str) for a, b in zip(sizes, tensor.shape[max(0, more) :], strict=False)
-    )
+    last = tensor.shape[max(0, more) :]
+    wrong = any(a != b and not isinstance(a, str) for a, b in zip(sizes, last, strict=False))
     if wrong or more < 0 or (more and not any_axes):
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), {got(tensor)}")
 

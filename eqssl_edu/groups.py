@@ -46,8 +46,7 @@ class FiniteGroup:
 
     def __init__(self, rotations: int, reflections: bool) -> None:
         need_instance("reflections", reflections, bool)
-        self.rotations = need_integer("rotations", rotations, least=1)
-        self.reflections = reflections
+        self.rotations, self.reflections = need_integer("rotations", rotations, least=1), reflections
         self.order = rotations * (1 + self.reflections)
         self.name = f"{'D' if self.reflections else 'C'}{rotations}"
         self.elements = range(self.order)
@@ -56,9 +55,8 @@ class FiniteGroup:
         return f"{'dihedral' if self.reflections else 'cyclic'}({self.rotations})"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, FiniteGroup):
-            return NotImplemented
-        return (self.rotations, self.reflections) == (other.rotations, other.reflections)
+        same = isinstance(other, FiniteGroup) and self.rotations == other.rotations
+        return same and self.reflections == other.reflections
 
     def __hash__(self) -> int:
         return hash((self.rotations, self.reflections))

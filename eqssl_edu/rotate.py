@@ -81,6 +81,7 @@ def _grid_of_one(degrees: float, height: int, width: int, dtype: torch.dtype, de
     return _grid(angle, height, width)
 
 
+@table
 def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
     """True on the centred disc that no rotation moves out of a square picture.
 
@@ -92,11 +93,5 @@ def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
     size = need_integer("size", size, least=1)
     radius = (size - 1) / 2
     need_number("margin", margin, least=0, most=radius)
-    return _disc(size, radius - margin).clone()
-
-
-@lru_cache(maxsize=16)
-@table
-def _disc(size: int, radius: float) -> Bool[Tensor, "size size"]:
-    offset = torch.arange(size) - (size - 1) / 2
-    return offset[:, None] ** 2 + offset[None, :] ** 2 <= radius**2 + 1e-9
+    offset = torch.arange(size) - radius
+    return offset[:, None] ** 2 + offset[None, :] ** 2 <= (radius - margin) ** 2 + 1e-9

@@ -67,8 +67,7 @@ class InvariantHead(nn.Module):
         super().__init__()
         need_instance("labels", labels, GSet)
         need_positive(in_channels=in_channels)
-        self.labels = labels
-        self.pool = GroupPool(labels.group)
+        self.labels, self.pool = labels, GroupPool(labels.group)
         self.linear = nn.Linear(in_channels, labels.size)
 
     def forward(self, features: Features) -> Float[Tensor, "batch label"]:

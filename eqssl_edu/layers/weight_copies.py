@@ -23,8 +23,7 @@ __all__ = [
     "within_torch_func",
 ]
 
-# [g, j] says something about entry j of copy g.
-Table = Int64[Tensor, "group all_entries"]
+Table = Int64[Tensor, "group all_entries"]  # [g, j] says something about entry j of copy g
 
 # PyTorch's own question in ``autograd.Function.apply``, without a public name. A Function that torch.func can transform
 # is bound to its signature anew in every call, which takes longer than a small convolution.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import copyreg
 import importlib
@@ -25,12 +26,9 @@ def _no_so3(*_arguments, **_options):
 
 
 def _imports(name: str) -> bool:
-    # An extension built for another numpy may raise anything, not ImportError alone.
-    try:
-        importlib.import_module(name)
-    except Exception:
-        return False
-    return True
+    with contextlib.suppress(Exception):  # an extension built for another numpy may raise anything
+        return importlib.import_module(name) is not None
+    return False
 
 
 _no_wigner = types.ModuleType(WIGNER)
