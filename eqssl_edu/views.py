@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Int64
 from torch import Tensor
 
-from eqssl_edu.data.sets import Images
 from eqssl_edu.data.textures import textures
 from eqssl_edu.errors import need_exact, need_instance, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup, random_elements
+from eqssl_edu.shapes import Images
 
 __all__ = ["RandomView", "View"]
 
@@ -25,7 +25,7 @@ class View(NamedTuple):
     """One view of each image, and the element that turned it last: the identity where nothing was turned."""
 
     images: Images
-    elements: Int64[Tensor, " count"]
+    elements: Int64[Tensor, " batch"]
 
 
 class _Draws(NamedTuple):

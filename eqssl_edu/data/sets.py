@@ -2,19 +2,19 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
-__all__ = ["ImageSet", "Images", "Splits"]
+from eqssl_edu.shapes import Images
 
-Images = Float[Tensor, "count channel height width"]
+__all__ = ["ImageSet", "Splits"]
 
 
 class ImageSet(NamedTuple):
     """Images and their classes."""
 
     images: Images
-    labels: Int64[Tensor, " count"]
+    labels: Int64[Tensor, " batch"]
 
 
 class Splits(NamedTuple):

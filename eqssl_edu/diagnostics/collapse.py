@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.features import Features, need_pairs, unit
+from eqssl_edu.contrastive.features import need_pairs, unit
 from eqssl_edu.diagnostics.irreps import irrep_energy
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.shapes import Features
 
 __all__ = ["Collapse", "orbit_collapse", "orbit_spread", "pooled_spread", "rank_me", "spread"]
 

@@ -6,10 +6,11 @@ import torch
 from scipy.optimize import brentq
 
 from eqssl_edu.contrastive import SIMILARITIES, orbit_distance, orbit_similarity
-from eqssl_edu.contrastive.features import Features, need_pairs, unit
+from eqssl_edu.contrastive.features import need_pairs, unit
 from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.errors import need_choice, need_number
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.shapes import Features
 
 __all__ = ["alignment", "matched_temperature", "uniformity"]
 

@@ -16,10 +16,11 @@ from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.contrastive import orbit_distance
 from eqssl_edu.contrastive.features import unit
-from eqssl_edu.data.sets import Images, Splits
+from eqssl_edu.data import Splits
 from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import eval_mode
+from eqssl_edu.shapes import Images
 
 __all__ = [
     "Orientations",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[Tensor, "count out group"]:
+def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[Tensor, "batch out group"]:
     """The encoder's features of these images, in eval mode, in batches, on the CPU; its mode is restored."""
     need_instance("encoder", encoder, nn.Module)
     need_instance("images", images, Tensor)

@@ -9,7 +9,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from eqssl_edu.data.sets import Images
+from eqssl_edu.shapes import Images
 
 __all__ = ["TrainingStep", "device_name", "launched"]
 

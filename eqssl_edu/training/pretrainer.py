@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from eqssl_edu.data.sets import Images
 from eqssl_edu.errors import got, need_integer, need_number, need_shape
+from eqssl_edu.shapes import Images
 from eqssl_edu.training.devices import TrainingStep, device_name, launched
 
 __all__ = ["Pretrainer", "cosine_with_warmup"]
