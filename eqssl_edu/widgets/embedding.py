@@ -10,11 +10,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_integers
+from eqssl_edu.shapes import Features, Images
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import Images, extremes, shrink, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
 
 __all__ = ["FEATURES", "EmbeddingExplorer", "Map", "compute", "map_of"]
 
@@ -24,7 +25,7 @@ THUMBNAIL_BYTES = 110_000  # of all small pictures together; a page takes at mos
 SIDE = 64  # pixels of the chosen picture
 STILL = 1e-4  # of the typical distance between two images; below it a point stands still, up to rounding
 
-Vectors = Float[Tensor, "image feature"]
+Vectors = Float[Tensor, "batch feature"]
 
 
 class Map(NamedTuple):
@@ -39,7 +40,7 @@ class Map(NamedTuple):
     sides: Float[Tensor, " axis"]  # of that part; each axis has its own scale
 
 
-def vectors(features: Float[Tensor, "image channel group"], kind: str) -> Vectors:
+def vectors(features: Features, kind: str) -> Vectors:
     """Regular features as they are, or pooled: the mean over the group axis."""
     return features.flatten(1) if kind == "regular" else features.mean(dim=2)
 

@@ -67,11 +67,6 @@ def measured_error(size: int, kernel_size: int, stride: int, padding: int) -> fl
     return float((turned - group.transform_maps(upright, 1)).norm() / upright.norm())
 
 
-def _said(error: float) -> str:
-    """An error as the lab shows it."""
-    return f"{error:.0e} (rounding)" if error < TOLERANCE else f"{100 * error:.0f} %"
-
-
 class ExactnessLab(Explorer):
     """Size, window, stride and padding by hand: does the layer commute with a quarter turn?
 
@@ -106,7 +101,8 @@ class ExactnessLab(Explorer):
         values = compute(state, self.rule)
         setting = "Size {size}, kernel {kernel_size}, stride {stride}, padding {padding}".format(**state)
         verdict = "exact" if values["exact"] else "not exact"
-        sentence = f"{setting}: {verdict}. Measured error {_said(values['error'])}. "
+        error = f"{values['error']:.0e} (rounding)" if values["exact"] else f"{100 * values['error']:.0f} %"
+        sentence = f"{setting}: {verdict}. Measured error {error}. "
         sentence += f"{values['matched']} of {values['windows']} windows are windows again after the turn."
         if self.rule:
             sentence += f" Remainder {values['remainder']}."

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.errors import got, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.shapes import Features, Images
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
-from eqssl_edu.widgets.shared.pixels import Image, Images, extremes, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import Image, extremes, to_bytes, to_screen
 
 __all__ = ["KINDS", "TOLERANCE", "OrbitCorrelationExplorer"]
 
@@ -30,7 +31,6 @@ VIEW_SIDE = 80  # pixels; 19 KB with three colours
 IMAGE_SIDE = 48  # pixels
 PAGE_STATES = 512  # of a page without a kernel: a state takes about 10 ms to compute
 
-Features = Float[Tensor, "batch out group"]
 Views = Float[Tensor, "view=2 batch channel height width"]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.widgets.shared.pixels import Images
+from eqssl_edu.shapes import Images
 
 __all__ = ["EvalCopy", "need_encoder", "regular_features", "tensors"]
 

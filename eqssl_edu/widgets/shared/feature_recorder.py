@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.shapes import Images
 from eqssl_edu.widgets.shared.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
 from eqssl_edu.widgets.shared.eval_copy import EvalCopy
-from eqssl_edu.widgets.shared.pixels import Image, Images
+from eqssl_edu.widgets.shared.pixels import Image
 
 __all__ = ["FeatureRecorder", "Layer"]
 

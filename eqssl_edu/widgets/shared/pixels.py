@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Image", "Images", "extremes", "shrink", "to_bytes", "to_screen"]
+__all__ = ["Image", "extremes", "shrink", "to_bytes", "to_screen"]
 
 Image = Float[Tensor, "channel height width"]
-Images = Float[Tensor, "batch channel height width"]
 
 
 def to_screen(image: Image, side: int) -> Float[Tensor, "shown small small"]:
