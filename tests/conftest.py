@@ -14,6 +14,7 @@ from jaxtyping import config, install_import_hook
 sys.path.insert(0, str(Path(__file__).parent))
 from elsewhere import elsewhere, needs_gpu
 
+torch.set_num_threads(1)  # whoever has set the variable above, too
 install_import_hook("eqssl_edu", "typechecker.check")
 if not torch.cuda.is_available():  # before Triton's kernels are made: its interpreter runs them
     os.environ["TRITON_INTERPRET"] = "1"

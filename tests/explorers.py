@@ -10,17 +10,20 @@ SETUP = """
 import torch
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN, matched_cnn
+from eqssl_edu.evaluation import recalibrated
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.layers import LiftingConv2d
+from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.plots import picture, row
 from eqssl_edu.widgets import *
 
-torch.manual_seed(0)
 images = digits(32)
-network = GroupCNN(cyclic(4), channels=(6, 12))
-with torch.no_grad():
-    network.train()(images.train.images[:64])  # the statistics of the batch norms
-network.eval()
+
+def trained(group, colours=1):
+    torch.manual_seed(0)
+    network = GroupCNN(group, colours, channels=(6, 12))
+    return recalibrated(network, images.train.images[:64].expand(-1, colours, -1, -1))
+
+network = trained(cyclic(4))
 
 def drawn(digit, shown):
     image = images.test.images[digit, 0].rot90(int(shown == "turned"))

@@ -36,14 +36,7 @@ def test_examples(name, capsys):
 
 
 def test_examples_are_found():
-    least = {
-        "groups": 3,
-        "rotate": 1,
-        "gsets": 1,
-        "layers.convolutions": 2,
-        "layers.exactness": 3,
-        "encoders": 2,
-    }
+    least = {"groups": 3, "gsets": 1, "layers.convolutions": 2, "layers.exactness": 3, "encoders": 2}
     assert all(len(examples(f"eqssl_edu.{name}")) >= number for name, number in least.items())
 
 

@@ -26,9 +26,8 @@ def clusters(count=300, classes=3, spread=0.1, seed=0):
     """Features around one centre per class, and the classes."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(classes, (count,), generator=generator)
-    return torch.eye(classes + 2)[labels] + spread * torch.randn(
-        count, classes + 2, generator=generator
-    ), labels
+    noise = torch.randn(count, classes + 2, generator=generator)
+    return torch.eye(classes + 2)[labels] + spread * noise, labels
 
 
 def random_features(count=300, classes=3, seed=0):

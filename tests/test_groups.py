@@ -156,9 +156,8 @@ def test_convention_first_flip_the_last_axis_then_rotate():
     for k in range(4):
         assert torch.equal(group.transform(x, 4 + k), torch.rot90(x.flip(-1), k, dims=(-2, -1)))
     assert group.transform(torch.tensor([[1, 2], [3, 4]]), 4).tolist() == [[2, 1], [4, 3]]
-    assert not torch.equal(
-        group.transform(x, 5), torch.rot90(x, 1, dims=(-2, -1)).flip(-1)
-    )  # the other order
+    other_order = torch.rot90(x, 1, dims=(-2, -1)).flip(-1)
+    assert not torch.equal(group.transform(x, 5), other_order)
 
 
 @pytest.mark.parametrize("group", ON_GRID, **by_name)
@@ -320,13 +319,9 @@ def test_property_actions_for_any_group_size_and_dtype(group, size, batch, chann
     )
     product = group.product[g, h]
     maps = of_dtype(dtype, batch, channels, group.order, size, size)
-    assert torch.equal(
-        group.transform_maps(group.transform_maps(maps, h), g), group.transform_maps(maps, product)
-    )
-    assert torch.equal(group.transform(group.transform(maps, h), g), group.transform(maps, product))
-    z = maps[..., 0, 0]
-    twice = group.transform_features(group.transform_features(z, h), g)
-    assert torch.equal(twice, group.transform_features(z, product))
+    actions = {group.transform_maps: maps, group.transform: maps, group.transform_features: maps[..., 0, 0]}
+    for act, x in actions.items():
+        assert torch.equal(act(act(x, h), g), act(x, product))
     single = [group.transform_maps(x, int(element)) for x, element in zip(maps, g, strict=True)]
     assert torch.equal(group.transform_maps(maps, g), torch.stack(single))
 

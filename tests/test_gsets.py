@@ -3,7 +3,6 @@
 import copy
 import math
 import pickle
-import time
 from itertools import permutations as all_orders
 
 import pytest
@@ -176,12 +175,9 @@ def orbit_sizes(labels):
 
 
 def test_table_rotation():
+    """Under D4/<m>, of mirror-symmetric data: r.k = k + 1, m.k = -k; one regular orbit under C4."""
     assert orbit_sizes(GSet.regular(C4)) == [4]
     assert orbit_sizes(GSet.regular(D4)) == [8]
-
-
-def test_table_rotation_of_mirror_symmetric_data():
-    """D4/<m>: r.k = k + 1, m.k = -k; one regular orbit under C4."""
     labels = GSet.quotient(D4, (0, 4))
     assert labels.action[1].tolist() == [1, 2, 3, 0]
     assert labels.action[4].tolist() == [0, 3, 2, 1]
@@ -216,11 +212,7 @@ def test_table_jigsaw_2x2(group, action, sizes):
     labels = GSet.jigsaw(group, 2, action)
     assert labels.size == 24
     assert sorted(orbit_sizes(labels)) == sizes
-
-
-def test_table_jigsaw_2x2_conjugation_under_c4_has_10_orbits():
     assert len(GSet.jigsaw(C4, 2, "conjugation").orbits) == 10
-    assert orbit_sizes(GSet.jigsaw(D4, 2, "conjugation")) == [1, 4, 2, 8, 2, 4, 2, 1]
 
 
 def cycle_type(permutation):
@@ -331,6 +323,7 @@ def broken(g, label, value):
         (C4, TURN[[0, 1, 1, 1]]),  # no homomorphism
         (C4, TURN.roll(1, 0)),  # the identity moves labels
         (D4, D4.product.T.contiguous()),  # an action from the right: (gh).l = h.(g.l)
+        (D4, TURN.repeat(2, 1)),  # an action of the rotations alone: r^k m acts as r^k, m.(r.l) is not (mr).l
     ],
 )
 def test_a_table_that_is_no_action_is_refused(group, table):
@@ -340,21 +333,3 @@ def test_a_table_that_is_no_action_is_refused(group, table):
 
 def test_an_empty_batch_of_labels_passes():
     assert GSet.regular(C4).act(1, torch.zeros(0, dtype=torch.long)).shape == (0,)
-
-
-def test_a_table_that_is_an_action_of_the_rotations_alone_is_noticed():
-    """The must-fail twin of the check: here r.(h.l) = (rh).l for every h, but m.(r.l) is not (mr).l."""
-    turns = GSet.regular(cyclic(4)).action
-    table = torch.cat([turns, turns])  # the reflection r^k m acts like the turn r^k
-    group = dihedral(4)
-    for g in (0, 1):
-        assert torch.equal(table[group.product[g]], table[g][table])
-    with pytest.raises(ValueError, match="action must be an action of D4"):
-        GSet(group, table)
-
-
-def test_a_selection_of_104_labels_takes_less_than_5_seconds():
-    """Of computing time: other programs of the machine do not count."""
-    start = time.process_time()
-    labels = GSet.jigsaw(dihedral(4), 3, "left", count=104)
-    assert labels.size == 104 and time.process_time() - start < 5

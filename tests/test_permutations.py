@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 
 import pytest
 import torch
@@ -117,8 +118,9 @@ def test_t10_hamming_distance_does_not_see_the_action(action):
 
 @pytest.mark.parametrize("count", [24, 104])
 def test_t10_left_closed_sets_reach_distance_6(count):
+    start = time.process_time()  # other programs of the machine do not count
     labels = GSet.jigsaw(D4, 3, "left", count=count)
-    assert labels.size == count
+    assert labels.size == count and time.process_time() - start < 5
     assert distances(labels.permutations) == 6
     assert all(len(orbit) == 8 for orbit in labels.orbits)
 

@@ -24,14 +24,8 @@ def optimum(law, inputs, labels):
     """Minimise the cross entropy over the logits of every equivariant map. The problem is convex."""
     orbit = inputs.times(labels).orbit_index.reshape(law.shape)  # o(g y)[g.l] = o(y)[l]: one number each
     free = torch.zeros(int(orbit.max()) + 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [free],
-        lr=1,
-        max_iter=300,
-        tolerance_grad=1e-10,
-        tolerance_change=1e-14,
-        line_search_fn="strong_wolfe",
-    )
+    precise = {"tolerance_grad": 1e-10, "tolerance_change": 1e-14, "line_search_fn": "strong_wolfe"}
+    optimizer = torch.optim.LBFGS([free], lr=1, max_iter=300, **precise)
 
     def loss():
         return -(law * F.log_softmax(free[orbit], dim=1)).sum()
@@ -74,9 +68,8 @@ def test_t4_floor_is_the_optimum(inputs, labels):
     reached, _ = optimum(law, inputs, labels)
     assert reached == pytest.approx(floor.nats, abs=1e-8)
     assert floor.nats == pytest.approx(floor.uncertainty + floor.price, abs=1e-12)
-    free = -(
-        law * (law / law.sum(dim=1, keepdim=True)).log()
-    ).sum()  # what a network without symmetry reaches
+    # What a network without symmetry reaches.
+    free = -(law * (law / law.sum(dim=1, keepdim=True)).log()).sum()
     assert floor.uncertainty == pytest.approx(free.item(), abs=1e-12)
     assert floor.price > 1e-3
 
@@ -167,10 +160,7 @@ def test_t8_table_and_counting_real_pictures(group, action, symmetry, nats, accu
     assert (loss, right) == pytest.approx((nats, accuracy), abs=5e-4)
 
 
-@pytest.mark.parametrize(
-    ("group", "action", "symmetry"),
-    [(C4, "left", (0, 2)), (D4, "trivial", MIRROR)],
-)
+@pytest.mark.parametrize(("group", "action", "symmetry"), [(C4, "left", (0, 2)), (D4, "trivial", MIRROR)])
 def test_t8_floor_is_the_optimum(group, action, symmetry):
     """The input shows the pose k of the image and where the tiles are: a pair (k, m). Optimise the logits on it."""
     true, assumed = GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, action)

@@ -13,15 +13,6 @@ from torch import nn
 from eqssl_edu.training import Pretrainer, cosine_with_warmup
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Models this small gain nothing from threads, and lose much by them on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class TinyTask(nn.Module):
     """Tells apart images that were turned by 0 or 180 degrees; a normalisation layer gives it buffers."""
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 # Of rules about whole pages a part of one knows nothing.
-PAGE_RULES = (
+PAGE_RULES = [
     "region",
     "landmark-one-main",
     "page-has-heading-one",
     "bypass",
     "document-title",
     "html-has-lang",
-)
+]
 
 
 def assert_accessible(page, selector: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from explorers import SETUP
+
 
 class Hand:
     """An explorer in JupyterLab, in the output of a cell that has run."""
@@ -13,6 +15,13 @@ class Hand:
         self.root = notebook.output(cell).get_by_role("group", name=self.name)
         self.root.wait_for()
         self.rest()
+
+    @classmethod
+    def of(cls, open_notebook, made: str, **look):
+        """The explorer that this source makes: `explorer` in its notebook, whose last cell is free."""
+        notebook = open_notebook([f"{SETUP}\nexplorer = {made}\nexplorer", ""], **look)
+        notebook.run_all()
+        return cls(notebook)
 
     def rest(self) -> None:
         """Wait until what the hand did is painted."""
@@ -52,6 +61,12 @@ class Hand:
         """The one value that the explorer shows as data-..."""
         self.rest()
         return float(self.root.locator(f"[data-{data}]").get_attribute(f"data-{data}"))
+
+    def errors(self) -> list[float]:
+        """The equivariance errors of a FieldExplorer's networks."""
+        self.rest()
+        entries = self.root.locator("[data-error]").all()
+        return [float(entry.get_attribute("data-error")) for entry in entries]
 
     def pixels(self, canvas) -> list[int]:
         """The first colour of every pixel, as painted."""

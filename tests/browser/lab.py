@@ -182,13 +182,8 @@ def running_lab(home: Path) -> Iterator[Lab]:
         "LabApp.expose_app_in_browser": True,
         "LabApp.extension_manager": "readonly",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter",
-        "lab",
-        *(f"--{name}={value}" for name, value in options.items()),
-    ]
+    settings = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "jupyter", "lab", *settings]
     log = home / "server.log"
     with log.open("w") as sink:
         server = subprocess.Popen(command, env=environment, stdout=sink, stderr=subprocess.STDOUT, cwd=home)

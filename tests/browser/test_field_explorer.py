@@ -6,28 +6,14 @@ from itertools import pairwise
 
 from hand import Hand
 
-CELLS = [
-    """
-import torch
-from eqssl_edu.data import digits
-from eqssl_edu.encoders import GroupCNN, matched_cnn
-from eqssl_edu.groups import dihedral
-from eqssl_edu.widgets import FieldExplorer
-
-torch.manual_seed(0)
-network = GroupCNN(dihedral(4), channels=(6, 12))
-explorer = FieldExplorer(network, digits(32).test.images[4], compare=matched_cnn(network))
-explorer
-""",
-    "",
-]
+MADE = "FieldExplorer(trained(dihedral(4)), images.test.images[4], compare=matched_cnn(trained(dihedral(4))))"
 
 
 class Explorer(Hand):
     name = "Field explorer"
 
-    def __init__(self, notebook):
-        super().__init__(notebook)
+    def __init__(self, notebook, cell=0):
+        super().__init__(notebook, cell)
         self.angle = self.slider("Angle in degrees")
         self.typed = self.root.get_by_role("spinbutton", name="Angle in degrees, typed")
         self.animate = self.root.get_by_role("button", name=re.compile("Animate|Pause"))
@@ -42,15 +28,14 @@ class Explorer(Hand):
         self.page.keyboard.type(text)
         self.page.keyboard.press("Enter")
 
-    def errors(self) -> list[float]:
-        self.rest()
-        entries = self.root.locator("[data-error]")
-        return [float(entry.get_attribute("data-error")) for entry in entries.all()]
-
     def maps(self, network: int) -> list[list[int]]:
         """Every map of a network, as painted."""
         canvases = self.root.get_by_role("region").nth(network).locator("canvas")
         return [self.pixels(canvas) for canvas in canvases.all()]
+
+    def turn(self, angle, mirror=""):
+        self.button(f"{mirror}turn by {angle} degrees").click()
+        self.expect_angle(angle)
 
     def expect_angle(self, angle):
         self.rest()
@@ -65,9 +50,8 @@ def most(a, b):
 
 
 def test_every_control_does_what_it_says(open_notebook):
-    notebook = open_notebook(CELLS)
-    notebook.run_all()
-    explorer, page = Explorer(notebook), notebook.page
+    explorer = Explorer.of(open_notebook, MADE)
+    notebook, page = explorer.notebook, explorer.page
     explorer.expect_angle(0)
     assert explorer.errors() == [0, 0]
 
@@ -124,21 +108,18 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # The group elements: rotations, then reflections.
     for angle in (0, 180, 270, 90):
-        explorer.button(f"turn by {angle} degrees").click()
-        explorer.expect_angle(angle)
+        explorer.turn(angle)
         assert explorer.errors()[0] < 1e-5
         assert explorer.button(f"turn by {angle} degrees").get_attribute("aria-pressed") == "true"
     for angle in (90, 0, 180, 270):
-        explorer.button(f"mirror, then turn by {angle} degrees").click()
-        explorer.expect_angle(angle)
+        explorer.turn(angle, mirror="mirror, then ")
         group_error, plain_error = explorer.errors()
         assert group_error < 1e-5 < 0.05 < plain_error
         assert explorer.button(f"turn by {angle} degrees").get_attribute("aria-pressed") == "false"
     assert explorer.root.get_by_role("img", name="Image, mirrored, turned by 270 degrees").is_visible()
 
     # Stabilised maps of the group network stand still, those of the plain one do not.
-    explorer.button("turn by 0 degrees").click()
-    explorer.rest()
+    explorer.turn(0)
     explorer.stabilise.focus()
     page.keyboard.press("Space")
     upright = [explorer.maps(network) for network in (0, 1)]
@@ -180,8 +161,7 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # For those who asked for less motion it goes from one group element to the next.
     page.emulate_media(reduced_motion="reduce")
-    explorer.button("turn by 0 degrees").click()
-    explorer.rest()
+    explorer.turn(0)
     explorer.animate.click()
     seen = explorer.angle.evaluate(
         """async (slider) => {

@@ -7,20 +7,6 @@ import pytest
 from PIL import Image
 from test_field_explorer import Explorer
 
-SETUP = """
-import torch
-from eqssl_edu.data import digits
-from eqssl_edu.encoders import GroupCNN
-from eqssl_edu.groups import cyclic
-from eqssl_edu.widgets import FieldExplorer
-
-torch.manual_seed(0)
-colours = {colours}
-network = GroupCNN(cyclic(4), colours, channels=(6, 12))
-explorer = FieldExplorer(network, digits(32).test.images[4].expand(colours, -1, -1))
-explorer
-"""
-
 
 def file_of(kind: str, *pictures) -> bytes:
     """A file of pictures (height, width) or (height, width, 3), 0 .. 255: several are the frames of an animation."""
@@ -34,8 +20,8 @@ def file_of(kind: str, *pictures) -> bytes:
 class Sourced(Explorer):
     """The explorer and its controls for pictures."""
 
-    def __init__(self, notebook):
-        super().__init__(notebook)
+    def __init__(self, notebook, cell=0):
+        super().__init__(notebook, cell)
         self.source = self.choice("Picture from")
         self.note = self.root.locator(".eqssl-source-note")
         self.canvas = self.root.locator(".eqssl-disc canvas")
@@ -58,27 +44,29 @@ class Sourced(Explorer):
 
     def lives(self):
         """A turn still works."""
-        self.button("turn by 90 degrees").click()
-        self.expect_angle(90)
+        self.turn(90)
         assert self.errors()[0] < 1e-5
-        self.button("turn by 0 degrees").click()
-        self.expect_angle(0)
+        self.turn(0)
 
 
 @pytest.fixture
-def grey(open_notebook):
-    notebook = open_notebook([SETUP.format(colours=1), ""])
-    notebook.run_all()
-    yield Sourced(notebook)
-    notebook.assert_clean()
+def show(open_notebook):
+    """show(colours) -> the explorer of a network that takes as many."""
+
+    def show(colours, **look):
+        image = f"images.test.images[4].expand({colours}, -1, -1)"
+        made = f"FieldExplorer(trained(cyclic(4), {colours}), {image})"
+        shown.append(Sourced.of(open_notebook, made, **look))
+        return shown[0]
+
+    shown = []
+    yield show
+    shown[0].notebook.assert_clean()
 
 
 @pytest.fixture
-def coloured(open_notebook):
-    notebook = open_notebook([SETUP.format(colours=3), ""], dark=True)
-    notebook.run_all()
-    yield Sourced(notebook)
-    notebook.assert_clean()
+def grey(show):
+    return show(1)
 
 
 def test_digits_letters_and_shapes(grey):
@@ -150,15 +138,15 @@ def test_files_of_every_kind(grey):
     grey.note.filter(has_text="pixel.png").wait_for()
 
 
-def test_a_coloured_file_keeps_its_colours(coloured):
+def test_a_coloured_file_keeps_its_colours(show):
+    coloured = show(3, dark=True)
     row = [(255, 0, 0)] * 20 + [(0, 0, 255)] * 20
     coloured.open("flag.png", "image/png", file_of("PNG", [row] * 40))
     coloured.note.filter(has_text="flag.png: 40 × 40 pixels, made 32 × 32").wait_for()
     colours = coloured.colours()
     assert colours[16 * 32 + 2] == [255, 0, 0]
     assert colours[16 * 32 + 29] == [0, 0, 255]
-    coloured.button("turn by 90 degrees").click()
-    coloured.expect_angle(90)
+    coloured.turn(90)
     colours = coloured.colours()  # counter-clockwise: what was on the right is on top
     assert colours[2 * 32 + 16] == [0, 0, 255]
     assert colours[29 * 32 + 16] == [255, 0, 0]
@@ -175,7 +163,8 @@ def drag(page, canvas, points):
 
 
 def bright(explorer):
-    """The set of (column, row) of bright pixels, in sixteenths of the side."""
+    """The set of (column, row) of bright pixels, in sixteenths of the side, once the pen is at rest."""
+    explorer.page.wait_for_timeout(100)
     return {(i % 32 // 2, i // 32 // 2) for i, colour in enumerate(explorer.colours()) if colour[0] > 128}
 
 
@@ -188,44 +177,29 @@ def test_drawing_with_the_mouse_and_with_keys(grey):
     assert grey.errors() == [0]  # nothing to see, nothing wrong
 
     drag(page, grey.canvas, [(0.25, 0.25), (0.75, 0.25)])
-    page.wait_for_timeout(100)
     stroke = bright(grey)
     assert {(5, 4), (8, 4), (11, 4)} <= stroke
     assert all(3 <= row <= 4 for _, row in stroke)
     grey.lives()
 
     # On a turned picture the stroke goes where the pen is.
-    grey.button("turn by 90 degrees").click()
-    grey.expect_angle(90)
+    grey.turn(90)
     assert {(4, 8), (4, 5), (4, 11)} <= bright(grey)
     drag(page, grey.canvas, [(0.75, 0.5), (0.75, 0.75)])
-    page.wait_for_timeout(100)
     assert {(12, 9), (12, 11)} <= bright(grey)
     grey.lives()
 
     grey.button("Clear").click()
-    page.wait_for_timeout(100)
     assert bright(grey) == set()
     grey.canvas.focus()
     for key in ("ArrowUp", "Space", "ArrowRight", "ArrowRight", "ArrowRight", "Space", "ArrowDown"):
         page.keyboard.press(key)
-    page.wait_for_timeout(100)
     stroke = bright(grey)
     assert {(8, 7), (10, 7)} <= stroke and all(5 <= row <= 8 for _, row in stroke)
 
-    for key in (
-        "ArrowUp",
-        "ArrowLeft",
-        "ArrowLeft",
-        "ArrowLeft",
-        "ArrowLeft",
-        "ArrowUp",
-    ):  # the pen is lifted
+    # With the pen lifted to another place.
+    for key in ("ArrowUp", *4 * ["ArrowLeft"], "ArrowUp", "Space", "ArrowLeft", "ArrowLeft"):
         page.keyboard.press(key)
-    page.keyboard.press("Space")
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(100)
     assert any(column <= 7 for column, _ in bright(grey) - stroke)
     stroke = bright(grey)
 

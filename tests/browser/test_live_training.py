@@ -68,6 +68,12 @@ def status(page, expected: str) -> None:
     page.wait_for_selector(f'.eqssl-live[data-status="{expected}"]')
 
 
+def drawn(page) -> None:
+    """Wait until the curves are begun."""
+    begun = "Number(document.querySelector('.eqssl-live path[data-points]')?.dataset.points) > 1"
+    page.wait_for_function(begun)
+
+
 def printed(notebook, cell: int) -> dict:
     notebook.output(cell).first.wait_for()
     return json.loads(notebook.output(cell).first.inner_text())
@@ -82,9 +88,7 @@ def test_stop_works_while_a_later_cell_waits(train):
     )
     page = notebook.page
     status(page, "running")
-    page.wait_for_function(
-        "Number(document.querySelector('.eqssl-live path[data-points]')?.dataset.points) > 1"
-    )
+    drawn(page)
     button = page.get_by_role("button", name="Stop", exact=True)
     button.evaluate("button => button.addEventListener('click', () => (window.clicked = Date.now()), true)")
     button.click()
@@ -136,9 +140,8 @@ def test_curves_levels_and_words_are_those_of_the_run(train):
                 fitted = [min(pixels) + scale * (value - min(data)) for value in data]
                 assert pixels == pytest.approx(fitted, abs=0.11)
         # Told apart without colour, too.
-        assert paths.nth(0).get_attribute("stroke-dasharray") != paths.nth(1).get_attribute(
-            "stroke-dasharray"
-        )
+        dashes = [paths.nth(i).get_attribute("stroke-dasharray") for i in range(2)]
+        assert dashes[0] != dashes[1]
 
     levels = charts.nth(1).locator(".eqssl-live-guides line")
     assert [levels.nth(i).get_attribute("data-value") for i in range(2)] == ["50", "100"]
@@ -181,12 +184,7 @@ live""",
     read = [reading["weight"] for reading in readings if "weight" in reading]
 
     table = page.get_by_role("table", name="Readouts, taken at step 400")
-    assert table.get_by_role("columnheader").all_inner_texts() == [
-        "readout",
-        "against step",
-        "short",
-        "long",
-    ]
+    assert table.get_by_role("columnheader").all_inner_texts() == ["readout", "against step", "short", "long"]
     assert table.get_by_role("rowheader").all_inner_texts() == ["weight", "calls"]
     numbers = table.locator(".eqssl-live-number").all_inner_texts()
     assert numbers[1:] == ["no value", "150", "no value"]
@@ -224,9 +222,7 @@ def test_interrupting_the_kernel_stops_the_training(train):
     page.wait_for_function(
         "document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[2].textContent.includes('*')"
     )
-    page.wait_for_function(
-        "Number(document.querySelector('.eqssl-live path[data-points]')?.dataset.points) > 1"
-    )
+    drawn(page)
     page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
     status(page, "stopped")
     notebook.output(2).first.wait_for()

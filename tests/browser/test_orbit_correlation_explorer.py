@@ -3,22 +3,8 @@
 import pytest
 from hand import Hand
 
-SETUP = """
-import torch
-from eqssl_edu.data import digits
-from eqssl_edu.encoders import GroupCNN
-from eqssl_edu.groups import {name}
-from eqssl_edu.widgets import OrbitCorrelationExplorer
-
-torch.manual_seed(0)
-encoder = GroupCNN({name}(4)).train()
-images = digits(16)
-with torch.no_grad():
-    for _ in range(30):
-        encoder(images.train.images[:128])  # the statistics of the batch norms
-explorer = OrbitCorrelationExplorer(encoder, images.test.images[:8])
-explorer
-"""
+MADE = """OrbitCorrelationExplorer(
+    recalibrated(GroupCNN({}), digits(16).train.images[:128]), digits(16).test.images[:8])"""
 INVARIANT = ("mean", "max", "soft", "power2", "power3")
 SIX_DIGITS = 1.5e-6  # a rounding may turn the last of six digits by one
 CLOCKWISE, COUNTER_CLOCKWISE = "clockwise", "counter-clockwise"
@@ -60,7 +46,7 @@ class Explorer(Hand):
     def check_absorbed(self):
         """Plain has moved, the others have not, and the marks say so in words."""
         before, now, marks = self.losses("before"), self.losses(), self.marks()
-        assert abs(now["plain"] - before["plain"]) > 1e-3
+        assert abs(now["plain"] - before["plain"]) > 1e-4
         assert "moved by" in marks["plain"]
         for kind in INVARIANT:
             assert abs(now[kind] - before[kind]) < SIX_DIGITS
@@ -69,10 +55,9 @@ class Explorer(Hand):
 
 @pytest.fixture
 def explorer(open_notebook):
-    notebook = open_notebook([SETUP.format(name="cyclic"), ""])
-    notebook.run_all()
-    yield Explorer(notebook)
-    notebook.assert_clean()
+    explorer = Explorer.of(open_notebook, MADE.format("cyclic(4)"))
+    yield explorer
+    explorer.notebook.assert_clean()
 
 
 def test_buttons_sliders_and_keys_turn_the_views(explorer):
@@ -85,12 +70,8 @@ def test_buttons_sliders_and_keys_turn_the_views(explorer):
     explorer.turn(1, COUNTER_CLOCKWISE)
     explorer.check_absorbed()
     # View 1 alone turned by 90 degrees: every bar has gone on by one place.
-    assert explorer.kappa() == {
-        "0°": upright["270°"],
-        "90°": upright["0°"],
-        "180°": upright["90°"],
-        "270°": upright["180°"],
-    }
+    values = list(upright.values())
+    assert list(explorer.kappa().values()) == values[-1:] + values[:-1]
     explorer.turn(1, CLOCKWISE)
     assert explorer.kappa() == upright
     explorer.button("View 2: turn by 90 degrees clockwise").focus()
@@ -127,20 +108,6 @@ def test_buttons_sliders_and_keys_turn_the_views(explorer):
     assert explorer.kappa() == upright
 
 
-def test_a_flood_of_moves_ends_at_the_last_one(explorer):
-    explorer.page.evaluate(
-        """() => {
-             const slider = document.querySelector("input[aria-label='View 1, turn']");
-             for (let move = 0; move < 301; move++) {
-               slider.value = move % 4;
-               slider.dispatchEvent(new Event("input"));
-             }
-           }"""
-    )
-    explorer.sees("View 1, upright")  # 300 % 4 = 0
-    assert int(explorer.root.get_attribute("data-painted")) < 20
-
-
 def test_a_cell_steers_it_a_screen_reader_hears_it_and_an_error_is_seen(explorer):
     explorer.notebook.run_last_cell("explorer.set_state(image=3, second=2)")
     explorer.says("Image 4 of 8. View 1 upright, view 2 turned")
@@ -153,9 +120,7 @@ def test_a_cell_steers_it_a_screen_reader_hears_it_and_an_error_is_seen(explorer
 
 
 def test_mirrors_and_two_polar_plots_in_the_dark_theme(open_notebook):
-    notebook = open_notebook([SETUP.format(name="dihedral")], dark=True)
-    notebook.run_all()
-    explorer = Explorer(notebook)
+    explorer = Explorer.of(open_notebook, MADE.format("dihedral(4)"), dark=True)
     upright = explorer.kappa()
     assert list(upright) == ["0°", "90°", "180°", "270°", "m 0°", "m 90°", "m 180°", "m 270°"]
     mirror = explorer.root.get_by_role("checkbox", name="View 2, mirrored before the turn")
@@ -176,4 +141,4 @@ def test_mirrors_and_two_polar_plots_in_the_dark_theme(open_notebook):
     explorer.root.get_by_role("checkbox", name="View 1, mirrored before the turn").check()
     explorer.sees("View 1, mirrored, turned by 90°")
     explorer.check_absorbed()
-    notebook.assert_clean()
+    explorer.notebook.assert_clean()

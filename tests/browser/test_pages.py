@@ -65,26 +65,21 @@ def field_page(tmp_path_factory):
     return explorer.to_html(tmp_path_factory.mktemp("pages") / "field.html", title="A digit <turned>")
 
 
-def errors(page):
-    page.rest()
-    return [float(entry.get_attribute("data-error")) for entry in page.root.locator("[data-error]").all()]
-
-
 def test_field_explorer(field_page, open_page):
     opened = open_page(field_page)
     page = Page(opened)
     assert page.page.title() == "A digit <turned>"
     assert page.page.locator("html").get_attribute("lang") == "en"
     angle = page.slider("Angle in degrees")
-    assert errors(page) == [0, 0]
+    assert page.errors() == [0, 0]
     assert page.slide("Angle in degrees", "ArrowRight") == 15
     page.press("turn by 90 degrees")
-    group_error, plain_error = errors(page)
+    group_error, plain_error = page.errors()
     assert angle.input_value() == "90"
     assert group_error < 1e-5 < 0.05 < plain_error
     page.says("Image turned by 90°. Equivariance error: C4")
     assert page.slide("Angle in degrees", "ArrowLeft ArrowLeft ArrowLeft") == 45
-    group_error, plain_error = errors(page)
+    group_error, plain_error = page.errors()
     assert group_error > 0.01 and plain_error > 0.05
     # A typed angle goes to the nearest one that is there.
     page.root.get_by_role("spinbutton").fill("97")
@@ -97,9 +92,9 @@ def test_field_explorer(field_page, open_page):
     page.root.get_by_role("checkbox", name="Stabilise").check()
     assert page.pixels(maps) != turned
     layer = page.root.get_by_role("combobox", name="Layer of C4 network")
-    before = errors(page)
+    before = page.errors()
     layer.select_option(value="stages.0")
-    assert errors(page) != before
+    assert page.errors() != before
     assert layer.input_value() == "stages.0"
     assert page.root.locator(".eqssl-chart .eqssl-line").count() == 2
 
@@ -121,7 +116,7 @@ def test_a_flood_of_moves_on_a_page_ends_at_the_last_one(field_page, open_page):
              slider.dispatchEvent(new Event("input"));
            }"""
     )
-    assert errors(page)[0] < 1e-5
+    assert page.errors()[0] < 1e-5
     assert angle.input_value() == "270"
     opened.assert_clean()
 
@@ -131,7 +126,7 @@ def test_a_photo_page_keeps_to_the_limit(show):
     network = GroupCNN(dihedral(4), 3, channels=(6, 12))
     page = show(FieldExplorer(network, photo, compare=matched_cnn(network)))
     page.press("mirror, then turn by 90 degrees")
-    assert errors(page)[0] < 1e-5
+    assert page.errors()[0] < 1e-5
 
 
 def test_orbit_correlation_explorer(show):

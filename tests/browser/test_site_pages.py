@@ -1,5 +1,6 @@
 """The site in a real browser, from files: every page moves with no kernel and no network."""
 
+import lab
 import nbformat
 import pytest
 
@@ -37,17 +38,13 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture
-def page(chromium, built):
+def page(chromium):
     """A page in which everything that goes wrong is noted."""
-    page = chromium.new_page(viewport={"width": 1100, "height": 900})
-    troubles = []
-    page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    local = ("file:", "data:", "blob:")
-    page.on("request", lambda request: request.url.startswith(local) or troubles.append(request.url))
-    yield page
-    page.close()
-    assert troubles == []
+    context = chromium.new_context(viewport={"width": 1100, "height": 900})
+    opened = lab.watch(context, {"file"})
+    yield opened.page
+    context.close()
+    opened.assert_clean()
 
 
 def frame_in_view(page, number):

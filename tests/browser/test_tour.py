@@ -3,33 +3,20 @@
 from pathlib import Path
 
 import nbformat
+from test_field_explorer import Explorer as FieldHand
+from test_orbit_correlation_explorer import INVARIANT
+from test_orbit_correlation_explorer import Explorer as ViewsHand
 
 TOUR = Path(__file__).parents[2] / "notebooks" / "00_tour.ipynb"
 CELLS = nbformat.read(TOUR, as_version=4).cells
 CODE = [cell.source for cell in CELLS if cell.cell_type == "code"]
 TALL = 12_000  # pixels: JupyterLab keeps only what is in view on the page
-INVARIANT = ("mean", "max", "soft", "power2", "power3")
 
 
 def code_cell(words: str) -> int:
     """The number of the code cell that holds these words."""
     (index,) = [i for i, source in enumerate(CODE) if words in source]
     return index
-
-
-def errors(page, explorer) -> list[float]:
-    """The equivariance errors that the explorer shows, once the last move is painted."""
-    page.wait_for_function("root => root.dataset.busy === 'false'", arg=explorer.element_handle())
-    return [float(entry.get_attribute("data-error")) for entry in explorer.locator("[data-error]").all()]
-
-
-def losses(explorer, painted: int) -> dict[str, float]:
-    """The losses that the explorer shows, after more than so many pictures were painted."""
-    explorer.locator(f"xpath=self::*[@data-busy='false' and @data-painted > {painted}]").wait_for()
-    rows = explorer.locator("tbody tr").all()
-    return {
-        row.get_attribute("data-kind"): float(row.locator("[data-name=now]").inner_text()) for row in rows
-    }
 
 
 def test_the_tour_runs_and_answers_the_hand(open_notebook):
@@ -54,25 +41,19 @@ def test_the_tour_runs_and_answers_the_hand(open_notebook):
     assert "invariant head:   accuracy 25.0 %" in words
 
     # Turn the digit: exact at 90 degrees for the group network alone, for neither at 45.
-    field = notebook.output(code_cell("explorer = FieldExplorer")).get_by_role("group", name="Field explorer")
-    field.get_by_role("button", name="turn by 90 degrees", exact=True).click()
-    group_network, plain_cnn = errors(page, field)
-    assert group_network < 1e-5
-    assert plain_cnn > 0.05
-    slider = field.get_by_role("slider", name="Angle in degrees")
-    slider.focus()
-    for _ in range(2):
-        page.keyboard.press("ArrowLeft")
-    assert slider.input_value() == "88"
-    group_network, plain_cnn = errors(page, field)
+    field = FieldHand(notebook, code_cell("explorer = FieldExplorer"))
+    field.turn(90)
+    group_network, plain_cnn = field.errors()
+    assert group_network < 1e-5 < 0.05 < plain_cnn
+    assert field.slide("Angle in degrees", "ArrowLeft ArrowLeft") == 88
+    group_network, plain_cnn = field.errors()
     assert group_network > 0.01 and plain_cnn > 0.05
 
     # Turn one view: the plain loss moves, the invariant ones are frozen.
-    views = notebook.output(code_cell("views = OrbitCorrelationExplorer"))
-    views = views.get_by_role("group", name="Orbit correlation explorer")
-    before, painted = losses(views, 0), int(views.get_attribute("data-painted"))
-    views.get_by_role("button", name="View 1: turn by 90 degrees clockwise", exact=True).click()
-    after = losses(views, painted)
+    views = ViewsHand(notebook, code_cell("views = OrbitCorrelationExplorer"))
+    before = views.losses()
+    views.turn(1, "clockwise")
+    after = views.losses()
     assert abs(after["plain"] - before["plain"]) > 1e-3
     for kind in INVARIANT:
         assert abs(after[kind] - before[kind]) < 5e-6  # six digits are shown, the network is float32

@@ -20,6 +20,10 @@ def test_turn_features_at_the_group_s_own_angles_is_the_regular_action(group):
     for k in range(group.rotations):
         error = turn_features(group, z, 360 * k / group.rotations) - group.transform_features(z, k)
         assert error.abs().max() < 1e-12
+    if group.rotations % 2:  # an odd number of samples has no ambiguous frequency: an action of all angles
+        twice = turn_features(group, turn_features(group, z, 17.0), 31.0)
+        assert (twice - turn_features(group, z, 48.0)).abs().max() < 1e-12
+        assert group.rotations == 1 or (turn_features(group, z, 17.0) - z).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("degrees", [-100.0, 20.0, 45.0])

@@ -57,9 +57,7 @@ def test_a_stopped_experiment_goes_on_where_it_was(tmp_path, capsys):
 def test_runs_with_other_settings_are_not_mixed(tmp_path):
     path = tmp_path / "toy.json"
     perform(counting([]), Settings("digits", 2), 2, path)
-    with pytest.raises(
-        ValueError, match=r"--out must be a folder without other runs: .* 'epochs': 2.*'epochs': 3"
-    ):
+    with pytest.raises(ValueError, match=r"--out must be a folder without other runs: .* 'epochs': 2.*: 3"):
         perform(counting([]), Settings("digits", 3), 2, path)
 
 
@@ -294,15 +292,15 @@ def published(name, module):
     return Results(raw, module.CELLS)
 
 
-@pytest.mark.parametrize(
-    ("name", "cost"),
-    [
-        ("contrastive", "4.8"),
-        ("contrastive-mnist", "1.3"),
-        ("contrastive-digits", None),
-        ("contrastive-cifar10", None),
-    ],
-)
+COSTS = {
+    "contrastive": "4.8",
+    "contrastive-mnist": "1.3",
+    "contrastive-digits": None,
+    "contrastive-cifar10": None,
+}
+
+
+@pytest.mark.parametrize(("name", "cost"), COSTS.items())
 def test_what_the_readme_says_of_turned_views_follows_from_the_runs(name, cost):
     results = published(name, contrastive)
     turned, upright = contrastive.CONDITIONS
@@ -317,14 +315,11 @@ def test_what_the_readme_says_of_turned_views_follows_from_the_runs(name, cost):
         assert re.search(rf"{cost} (points )?on \[[^]]+\]\(docs/results/{name}\.md\)", text)
     assert not any(change[method].excludes_zero for method in contrastive.METHODS[1:])
     if name == "contrastive":
-        told = {
-            m: results.mean(Cell(turned, m), "probe_upright").mean for m in ("mean", "plain", "max", "power3")
-        }
+        told = {m: results.mean(Cell(turned, m), "probe_upright").mean for m in contrastive.METHODS}
         found = "it reaches {mean:.1f} % where plain has {plain:.1f}, max {max:.1f} and power 3 {power3:.1f}."
         assert found.format(**{m: 100 * value for m, value in told.items()}) in text
-        assert not results.difference(
-            Cell(turned, "mean"), Cell(turned, "plain"), "probe_upright"
-        ).excludes_zero
+        gain = results.difference(Cell(turned, "mean"), Cell(turned, "plain"), "probe_upright")
+        assert not gain.excludes_zero
 
 
 def test_what_the_readme_did_not_find_follows_from_the_runs():
@@ -364,9 +359,8 @@ def test_what_the_readme_says_of_relative_poses_follows_from_the_runs():
     told = {name: results.mean(Cell(turned, name), "orbit_knn") for name in contrastive.METHODS}
     told |= {"random": results.mean(contrastive.CELLS[-1], "orbit_knn")}
     told |= {"plain, unturned": results.mean(Cell(upright, "plain"), "orbit_knn")}
-    assert sorted(re.findall(r"\d+\.\d", text)) == sorted(
-        f"{100 * value.mean:.1f}" for value in told.values()
-    )
+    numbers = sorted(f"{100 * value.mean:.1f}" for value in told.values())
+    assert sorted(re.findall(r"\d+\.\d", text)) == numbers
     for method, low in (("max", 0.05), ("power3", 0.0)):
         assert results.difference(Cell(turned, method), Cell(turned, "mean"), "orbit_knn").low > low
     assert not results.difference(Cell(turned, "soft"), Cell(turned, "mean"), "orbit_knn").excludes_zero

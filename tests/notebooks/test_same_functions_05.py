@@ -1,8 +1,5 @@
 """What notebook 05 builds is the same function as the library's, on many more cases."""
 
-import ast
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -13,26 +10,10 @@ from eqssl_edu.permutations import move
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask, image_caps
 from eqssl_edu.theory import inconsistency_floor
 
-SOURCE = Path(__file__).parents[2] / "notebooks" / "source" / "05_pretext_labels.py"
+SOURCE = "05_pretext_labels.py"
 GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
 
 over_groups = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-
-
-@pytest.fixture(scope="module")
-def notebook():
-    """The imports, functions, classes and constants of the notebook's source; nothing else of it is run."""
-    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
-    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
-
-    def wanted(node):
-        names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
-        return isinstance(node, kinds) or names == ["PLACES"]
-
-    tree.body = [node for node in tree.body if wanted(node)]
-    names = {"__name__": "notebook"}
-    exec(compile(tree, str(SOURCE), "exec"), names)
-    return names
 
 
 def noise(*shape, seed=0):

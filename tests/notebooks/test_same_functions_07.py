@@ -1,8 +1,5 @@
 """The functions that notebook 07 builds are the same as the library's, over many groups, and so are their gradients."""
 
-import ast
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -10,22 +7,10 @@ from eqssl_edu.contrastive import orbit_correlation, orbit_similarity
 from eqssl_edu.diagnostics import pooled_spread
 from eqssl_edu.groups import cyclic, dihedral
 
-SOURCE = Path(__file__).parents[2] / "notebooks" / "source" / "07_invariant_contrastive_loss.py"
+SOURCE = "07_invariant_contrastive_loss.py"
 GROUPS = [cyclic(1), cyclic(3), cyclic(4), cyclic(8), dihedral(1), dihedral(3), dihedral(4)]
 
 over_groups = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-
-
-@pytest.fixture(scope="module")
-def notebook():
-    """The imports, functions and upper-case constants of the notebook's source; nothing else of it is run."""
-    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
-    tree.body = [
-        node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef))
-    ]
-    names = {"__name__": "notebook"}
-    exec(compile(tree, str(SOURCE), "exec"), names)
-    return names
 
 
 def noise(*shape, seed=0):

@@ -63,7 +63,6 @@ def test_whatever_breaks_is_the_finding(capsys):
 
     assert doctor.examine([check_sky, doctor.check_python]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"MEND  sky: OSError: it fell  ->  {doctor.REBUILD}" and said[1].startswith(
-        "ok    Python"
-    )
+    assert said[0] == f"MEND  sky: OSError: it fell  ->  {doctor.REBUILD}"
+    assert said[1].startswith("ok    Python")
     assert doctor.examine([doctor.check_python, doctor.check_torch]) == 0

@@ -49,10 +49,8 @@ def test_the_student_finds_the_gap_and_the_solution_the_answer():
 
 
 def test_a_gap_of_which_nothing_is_said_is_an_ellipsis():
-    assert (
-        build.open_gaps("if x:\n    # BEGIN SOLUTION\n    y = 1\n    # END SOLUTION\nz = 2")
-        == "if x:\n    ...\nz = 2"
-    )
+    source = "if x:\n    # BEGIN SOLUTION\n    y = 1\n    # END SOLUTION\nz = 2"
+    assert build.open_gaps(source) == "if x:\n    ...\nz = 2"
 
 
 def test_cells_of_the_solution_alone_are_left_out_of_the_students_notebook():
@@ -65,10 +63,7 @@ def test_cells_of_the_solution_alone_are_left_out_of_the_students_notebook():
     [
         ("# END SOLUTION", "line 1 of the cell: `# END SOLUTION` stands outside a solution"),
         ("# BEGIN SOLUTION\nx = 1", "the cell ends before `# END SOLUTION`"),
-        (
-            "# BEGIN SOLUTION\n# BEGIN SOLUTION",
-            "line 2 of the cell: `# BEGIN SOLUTION` stands inside a solution",
-        ),
+        ("# BEGIN SOLUTION\n# BEGIN SOLUTION", "line 2 of the cell: `# BEGIN SOLUTION` stands inside"),
         ("x = 1\n# GAP: x = 0", "line 2 of the cell: `# GAP: x = 0` stands outside a solution"),
     ],
 )
@@ -100,17 +95,15 @@ def test_drift_is_found_and_writing_mends_it(tmp_path):
     (tmp_path / "source").mkdir()
     source = tmp_path / "source" / "00_tour.py"
     source.write_text(SOURCE)
-    assert build.drift(tmp_path) == [
-        "00_tour.ipynb has not been built",
-        "solutions/00_tour.ipynb has not been built",
-    ]
+    names = ("00_tour.ipynb", "solutions/00_tour.ipynb")
+    assert build.drift(tmp_path) == [f"{name} has not been built" for name in names]
     assert len(build.write(tmp_path)) == 2
     assert build.drift(tmp_path) == [] and build.write(tmp_path) == []
     source.write_text(SOURCE.replace("x = 1", "x = 2", 1))
     assert build.drift(tmp_path)[0] == "00_tour.ipynb differs from source/00_tour.py"
     source.unlink()
     (tmp_path / "00_tour-Copy1.ipynb").write_text("a student's own")
-    assert build.drift(tmp_path) == ["00_tour.ipynb has no source", "solutions/00_tour.ipynb has no source"]
+    assert build.drift(tmp_path) == [f"{name} has no source" for name in names]
 
 
 def test_every_notebook_is_the_one_that_its_source_gives():

@@ -31,13 +31,8 @@ def closing_line(text):
 
 def test_the_report_counts_over_all_parts():
     report = run_tests.Report()
-    for line, kind in [
-        ("style", "passed"),
-        ("browser", "failed"),
-        ("browser", "passed"),
-        ("style", "skipped"),
-    ]:
-        report.add(line, kind, 1.5)
+    for words in ("style passed", "browser failed", "browser passed", "style skipped"):
+        report.add(*words.split(), 1.5)
     assert closing_line(report.text()) == {"failed": 1, "passed": 2, "skipped": 1}
     assert re.search(r"^browser +3\.0 s   1 failed, 1 passed$", report.text(), re.MULTILINE)
 
@@ -70,13 +65,8 @@ def test_it(case):
         print(__name__, os.environ["PYTEST_XDIST_WORKER"], file=file)
 """
     monkeypatch.setenv("SEEN", str(folder / "seen"))
-    for name in (
-        "tests/a/test_small.py",
-        "tests/a/test_tiny.py",
-        "tests/browser/test_1.py",
-        "tests/browser/test_2.py",
-    ):
-        course.write(folder / name, source)
+    for name in ("a/test_small", "a/test_tiny", "browser/test_1", "browser/test_2"):
+        course.write(folder / "tests" / f"{name}.py", source)
     report = run_tests.Report()
     run_tests.run_pytest(report, ["tests"])
     assert report.total() == {"passed": 16}

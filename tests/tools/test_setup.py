@@ -96,11 +96,8 @@ def environment_requirements() -> tuple[dict[str, Requirement], list[str]]:
 
 def test_environment_yml_lists_what_pyproject_lists():
     found, options = environment_requirements()
-    conda_only = {
-        "python",
-        "pip",
-        "fortran-compiler",
-    }  # the compiler builds py3nj, so that escnn installs whole
+    # The compiler builds py3nj, so that escnn installs whole.
+    conda_only = {"python", "pip", "fortran-compiler"}
     assert conda_only <= found.keys()
     assert found.keys() - conda_only == {canonicalize_name(item.name) for item in REQUIREMENTS}
     assert options == ["--editable ."]  # `import eqssl_edu`

@@ -1,13 +1,9 @@
 """EmbeddingExplorer without a screen: pooled points stand still, regular ones move along their orbit."""
 
-import copy
-import json
-
 import numpy as np
 import pytest
 import torch
 from networks import NotEquivariant, images, network
-from torch import nn
 
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.widgets import EmbeddingExplorer
@@ -119,37 +115,11 @@ def test_readout_says_whether_the_point_moved():
     assert "with pooled features its point stands still." in explorer.readout
 
 
-def test_the_encoder_is_left_as_it_was_and_followed():
-    encoder = network(cyclic(4)).train()
-    weights = copy.deepcopy(encoder.state_dict())
+def test_new_weights_are_seen_at_the_next_move():
+    encoder = network(cyclic(4))
     explorer = EmbeddingExplorer(encoder, images(30), torch.arange(30) % 3)
-    explorer.set_state(element=1)
-    assert all(torch.equal(tensor, weights[name]) for name, tensor in encoder.state_dict().items())
-    assert all(module.training for module in encoder.modules())
     before = explorer.values["points"]
     with torch.no_grad():
         encoder.stages[0].weight.add_(torch.randn(encoder.stages[0].weight.shape))
     explorer.set_state(element=2)
     assert explorer.values["points"] != before
-
-
-@pytest.mark.parametrize(("count", "side"), [(3, 64), (360, 32), (2000, 16)])
-def test_showing_takes_at_most_200_kb_and_a_move_60(count, side):
-    shown = images(count, 3, side)
-    encoder = NotEquivariant(dihedral(4))
-    encoder.body = nn.Sequential(nn.AvgPool2d(side // 4), nn.Flatten(), nn.Linear(48, 32))
-    explorer = EmbeddingExplorer(encoder, shown, torch.arange(count) % 10)
-    facts, values = dict(explorer.facts), dict(explorer.values)
-    binary = [facts.pop("thumbnails"), values.pop("points"), values.pop("pixels")]
-    move = len(binary[1]) + len(binary[2]) + len(json.dumps(values))
-    assert move < 60_000
-    code = len(explorer._esm) + len(explorer._css)
-    assert code + len(binary[0]) + len(json.dumps(facts)) + move < 200_000
-
-
-def test_a_page_holds_some_images_that_turn():
-    explorer = explorer_of(cyclic(4))
-    explorer.set_state(image=17)
-    states = explorer.frozen_states()
-    assert {"features": "pooled", "image": 17, "element": 3} in states
-    assert 17 in explorer.frozen_facts(states)["images"]

@@ -7,6 +7,7 @@ import re
 
 import pytest
 import torch
+from explorers import make
 
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN
@@ -79,6 +80,23 @@ def test_an_explorer_without_states_says_so(tmp_path):
 
     with pytest.raises(NotImplementedError, match="Mute has no page without a kernel"):
         Mute().to_html(tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("OrbitExplorer", {"picture": "Q", "element": 3, "applied": 5}),
+        ("ExactnessLab", {"size": 40, "kernel_size": 3, "stride": 4, "padding": 0}),
+        ("LabelActionExplorer", {"task": "jigsaw 3 x 3", "label": 3, "element": 5, "action": "left"}),
+        ("EmbeddingExplorer", {"features": "pooled", "image": 17, "element": 3}),
+    ],
+)
+def test_a_page_holds_the_state_that_is_shown_and_all_that_the_hand_can_reach_from_it(name, held):
+    explorer = make(name)
+    explorer.set_state(**held)
+    states = explorer.frozen_states()
+    assert held in states and explorer.state() in states
+    assert all(explorer.check(state) for state in states[::7])
 
 
 def explorer_of(group):

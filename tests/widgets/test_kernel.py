@@ -1,7 +1,5 @@
 """KernelExplorer without a screen: copies, windows and responses are those of the layer."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -213,9 +211,8 @@ def test_readout_of_a_tie():
         assert explorer.readout.endswith(f"all 4 copies answer {said}.") and explorer.values["best"] == []
     nn.init.zeros_(layer.bias)
     bright = KernelExplorer(layer, torch.ones(1, 9, 9))
-    bright.set_state(
-        kernel=[0.0, 1.0, 0.0] * 3, row=0, column=4
-    )  # at the upper border an upright bar loses a pixel
+    # At the upper border an upright bar loses a pixel.
+    bright.set_state(kernel=[0.0, 1.0, 0.0] * 3, row=0, column=4)
     assert bright.readout.endswith("copies r90 and r270 give the largest answer, 3.000.")
     alone = layer_of(LiftingConv2d, cyclic(1), channels=(1, 1))
     assert "copy e gives the largest answer" in KernelExplorer(alone, image_for(alone)).readout
@@ -231,14 +228,6 @@ def test_a_default_image(kind):
     assert explorer.state()["row"] == 7
     if kind is GroupConv2d:
         assert not any(torch.equal(image[0, 0], image[0, g]) for g in range(1, 8))
-
-
-@over_kinds
-def test_a_move_stays_small(kind):
-    layer = layer_of(kind, dihedral(4), channels=(1, 1), kernel_size=7, padding=1).float()
-    values = dict(KernelExplorer(layer, image_for(layer, side=46).float()).values)
-    sizes = [len(values.pop(name)) for name in ("copies", "patch", "input", "maps")]
-    assert sum(sizes) + len(json.dumps(values)) < 60_000
 
 
 def test_a_page_holds_every_place_of_one_filter():

@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 from explorers import EXPLORERS, make
+from networks import NotEquivariant, images, network
 from torch import nn
 
 from eqssl_edu.data.letters import letters
-from eqssl_edu.encoders import matched_cnn
-from eqssl_edu.groups import cyclic
-from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer, OrbitExplorer
+from eqssl_edu.encoders import GroupCNN, GroupResNet, matched_cnn
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.layers import GroupConv2d
+from eqssl_edu.widgets import (
+    EmbeddingExplorer,
+    FieldExplorer,
+    KernelExplorer,
+    LabelActionExplorer,
+    OrbitCorrelationExplorer,
+    OrbitExplorer,
+)
 from eqssl_edu.widgets.shared import scenarios
 from eqssl_edu.widgets.shared.scenarios import scenario, walk
 
@@ -35,6 +44,50 @@ def test_it_holds_and_messages_of_the_front_end_lead_to_the_same(name):
         sentences.append(sentence)
     assert len(sentences) > 3
     assert len(set(sentences)) > 2  # the sentence says what has changed
+
+
+PHOTO = torch.rand(3, 97, 97, generator=torch.Generator().manual_seed(0))
+LARGE = {
+    "orbit": (lambda: OrbitExplorer(dihedral(4), torch.rand(3, 300, 300)), [{"element": 3}]),
+    "labels": (
+        lambda: LabelActionExplorer(image=torch.rand(3, 120, 120)),
+        [{"task": task, "element": 3} for task in ("rotation", "relative location", "jigsaw 3 x 3")],
+    ),
+    "kernel": (
+        lambda: KernelExplorer(GroupConv2d(dihedral(4), 1, 1, 7, padding=1), torch.rand(1, 8, 46, 46)),
+        [{"row": 1}],
+    ),
+    "orbit correlation": (
+        lambda: OrbitCorrelationExplorer(network(dihedral(4), 3), images(8, 3, 97)),
+        [{"first": 1}],
+    ),
+    "field": (
+        lambda: FieldExplorer(GroupCNN(dihedral(4), 3, (8, 16)), PHOTO, compare=nn.Conv2d(3, 64, 3)),
+        [{"layer": f"stages.{i}", "angle": 33} for i in range(0, 7, 2)],
+    ),
+    "field of a ResNet": (
+        lambda: FieldExplorer(GroupResNet(cyclic(4), 3, width=16), PHOTO[:, :32, :32]),
+        [{"layer": "stem.0", "angle": 33}, {"layer": "blocks.3", "angle": 33}],
+    ),
+    "embedding of many": (lambda: embedding(2000, 16), [{"image": 1}]),
+    "embedding of large ones": (lambda: embedding(3, 64), [{"image": 1}]),
+}
+
+
+def embedding(count, side):
+    encoder = NotEquivariant(dihedral(4))
+    encoder.body = nn.Sequential(nn.AvgPool2d(side // 4), nn.Flatten(), nn.Linear(48, 32))
+    return EmbeddingExplorer(encoder, images(count, 3, side), torch.arange(count) % 10)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_pictures_many_images_and_the_largest_group_stay_as_small(name):
+    make_it, moves = LARGE[name]
+    explorer = make_it()
+    assert weight(explorer.get_state()) < 200_000
+    for changes in moves:
+        explorer.set_state(**changes)
+        assert weight({"values": explorer.values, "readout": explorer.readout}) < 60_000
 
 
 def weight(value: object) -> int:
