@@ -49,7 +49,7 @@ def test_every_control_does_what_it_says(open_notebook):
         explorer.press(f"turn by r{degrees}")
         assert explorer.moved() > 0.05
         places.append(explorer.place())
-    assert all(apart(a, b) > 3 for i, a in enumerate(places) for b in places[:i])
+    assert all(apart(a, b) > 1 for i, a in enumerate(places) for b in places[:i])
     assert "moves along its orbit" in explorer.verdict()
     explorer.press("turn by e")
     assert apart(explorer.place(), places[0]) < 0.2

@@ -68,7 +68,7 @@ def test_C7_the_maximum_needs_a_lower_temperature():
     """Random pairs have a maximal similarity of 0.18 for 8 channels of C4, 0.06 for 64: t shrinks by as much."""
     group = cyclic(4)
     for channels, mean in ((8, 0.18), (64, 0.06)):
-        z = features(group, 500, channels)
+        z = features(group, 250, channels)
         assert abs(matched_temperature(group, z, "max", 1.0) - (1 - mean)) < 0.01
         # The mean keeps a quarter of the similarity with oneself: its temperature is about a quarter.
         assert abs(matched_temperature(group, z, "mean", 1.0) - 0.25) < 0.02

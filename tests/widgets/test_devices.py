@@ -98,7 +98,7 @@ def test_explorers_without_a_network(images):
 
 
 def test_orbit_correlation_explorer(device, images):
-    network = encoder().to(device)
+    network, images = encoder().to(device), images[:4]
     for views in (None, (images, images.flip(-1))):
         explorer = OrbitCorrelationExplorer(network, images, views)
         explorer.set_state(first=1, second=5)

@@ -37,12 +37,12 @@ def rows(values):
 
 @over_groups
 def test_kappa_is_permuted_by_the_rule_and_only_plain_moves(group):
-    """C1: kappa(a z, b w)[g] = kappa(z, w)[a^-1 g b], here through pixels and network, for every pair of turns."""
+    """C1: kappa(a z, b w)[g] = kappa(z, w)[a^-1 g b], here through pixels and network, for pairs with every a and b."""
     encoder, batch = exact_batch(group)
     before = compute(encoder, batch, UPRIGHT | {"image": 2})["kappa"]
     assert max(before) - min(before) > 1e-4  # else there is nothing to permute
     largest = 0.0
-    for a, b in all_turns(group):
+    for a, b in list(all_turns(group))[:: 1 if group.order == 4 else 3]:
         values = compute(encoder, batch, {"image": 2, "first": a, "second": b})
         inverse = int(group.inverse[a])
         for g in group.elements:
@@ -80,7 +80,7 @@ def test_float32_stands_still_to_the_tolerance(group):
     encoder = network(group)
     views = torch.stack([images(8, seed=seed) for seed in (1, 2)])
     batch = embed(encoder, views[0], views)
-    for a, b in list(all_turns(group))[::3]:
+    for a, b in list(all_turns(group))[::7]:
         found = rows(compute(encoder, batch, {"image": 0, "first": a, "second": b}))
         assert all(abs(found[kind]["change"]) < TOLERANCE / 3 for kind in KINDS[1:])
 
