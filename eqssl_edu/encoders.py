@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from eqssl_edu.errors import need_choice, need_exact, need_instance, need_positive, need_shape, need_widths
+from eqssl_edu.errors import need_choice, need_exact, need_positive, need_shape, need_widths, typed
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, HalvingPool2d, LiftingConv2d, eval_mode
 from eqssl_edu.shapes import Images, Maps
@@ -156,10 +156,10 @@ class SymmetrizedEncoder(nn.Module):
         torch.Size([2, 10, 4])
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, module: nn.Module) -> None:
         super().__init__()
         need_exact(group)
-        need_instance("module", module, nn.Module)
         widths = [getattr(m, "out_features", getattr(m, "out_channels", None)) for m in module.modules()]
         widths = [width for width in widths if isinstance(width, int)]
         if not widths:
@@ -183,6 +183,7 @@ class SymmetrizedEncoder(nn.Module):
         return vectors.unflatten(0, (self.group.order, len(images))).permute(1, 2, 0)
 
 
+@typed
 def matched_cnn(encoder: GroupCNN | GroupResNet, by: str = "parameters") -> GroupCNN | GroupResNet:
     """The plain CNN (group C1) of the same architecture with as many parameters, or as many multiplications.
 
@@ -194,7 +195,6 @@ def matched_cnn(encoder: GroupCNN | GroupResNet, by: str = "parameters") -> Grou
         encoder: the group network to match.
         by: "parameters" or "flops".
     """
-    need_instance("encoder", encoder, (GroupCNN, GroupResNet))
     need_choice("by", by, ("parameters", "flops"))
     order = encoder.group.order
     if by == "flops":
@@ -211,15 +211,15 @@ def matched_cnn(encoder: GroupCNN | GroupResNet, by: str = "parameters") -> Grou
     return min(candidates, key=lambda candidate: abs(count_parameters(candidate) - wanted))
 
 
+@typed
 def count_parameters(module: nn.Module) -> int:
     """How many numbers a module learns."""
-    need_instance("module", module, nn.Module)
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@typed
 def count_multiplications(module: nn.Module, images: Images) -> int:
     """Multiply-adds of one forward pass in eval mode over these images (convolutions, matrix products)."""
-    need_instance("module", module, nn.Module)
     with eval_mode(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
         module(images)
     return counter.get_total_flops() // 2

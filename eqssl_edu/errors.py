@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isfinite
 from numbers import Real
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import torch
 from jaxtyping import Int64
@@ -26,6 +29,7 @@ __all__ = [
     "need_regular",
     "need_shape",
     "need_widths",
+    "typed",
 ]
 
 
@@ -40,8 +44,36 @@ def got(value: object) -> str:
 def need_instance(name: str, value: object, kind: type | tuple[type, ...]) -> None:
     """Raise TypeError unless ``value`` is a ``kind``, or one of several kinds."""
     if not isinstance(value, kind):
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        raise TypeError(f"{name} must be a {' or a '.join(each.__name__ for each in kinds)}, {got(value)}")
+        kinds = [
+            each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)) if each is not NoneType
+        ]
+        raise TypeError(f"{name} must be a {' or a '.join(kinds)}, {got(value)}")
+
+
+def typed(function: Callable) -> Callable:
+    """Decorate a door: an argument that is annotated with a class, or some, must be of that kind; else TypeError.
+
+    Numbers and tensors are left to the checkers below, which ask for bounds and shapes as well.
+    """
+    names = list(inspect.signature(function).parameters)
+
+    @functools.cache
+    def kinds() -> dict[str, tuple]:  # at the first call, when all names of the module are there
+        hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(function).items()}
+        return {name: parts for name, parts in hints.items() if all(map(_is_kind, parts))}
+
+    @functools.wraps(function)
+    def asked(*arguments: Any, **named: Any) -> Any:
+        for name, value in (*zip(names, arguments, strict=False), *named.items()):
+            if name in kinds():
+                need_instance(name, value, kinds()[name])
+        return function(*arguments, **named)
+
+    return asked
+
+
+def _is_kind(hint: object) -> bool:
+    return isinstance(hint, type) and hint not in (int, float, str) and hint.__module__ != "jaxtyping"
 
 
 def need_choice(name: str, value: object, choices: Sequence[object]) -> None:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_elements, need_grid, need_instance, need_integer, need_shape
+from eqssl_edu.errors import got, need_elements, need_grid, need_instance, need_integer, need_shape, typed
 from eqssl_edu.shapes import Elements, Images
 from eqssl_edu.tables import table
 
@@ -44,9 +44,10 @@ class FiniteGroup:
         ('D4', 8, 5)
     """
 
+    @typed
     def __init__(self, rotations: int, reflections: bool) -> None:
-        need_instance("reflections", reflections, bool)
-        self.rotations, self.reflections = need_integer("rotations", rotations, least=1), reflections
+        self.rotations = need_integer("rotations", rotations, least=1)
+        self.reflections = reflections
         self.order = rotations * (1 + self.reflections)
         self.name = f"{'D' if self.reflections else 'C'}{rotations}"
         self.elements = range(self.order)

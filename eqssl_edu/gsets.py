@@ -18,6 +18,7 @@ from eqssl_edu.errors import (
     need_integer,
     need_integers,
     need_shape,
+    typed,
 )
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.permutations import action_table, choose, positions_on_grid
@@ -49,10 +50,10 @@ class GSet:
     """
 
     @table
+    @typed
     def __init__(
         self, group: FiniteGroup, action: Int64[Tensor, "group size"], names: Iterable[str] | None = None
     ) -> None:
-        need_instance("group", group, FiniteGroup)
         need_shape("action", action, group.order, "n")
         need_integers("action", action, below=max(1, action.shape[1]))
         action = action.detach().cpu().clone()  # nobody else can change it once it is checked
@@ -125,24 +126,24 @@ class GSet:
 
     @classmethod
     @table
+    @typed
     def regular(cls, group: FiniteGroup) -> GSet:
         """G acting on itself from the left: one orbit, trivial stabilisers."""
-        need_instance("group", group, FiniteGroup)
         return cls(group, group.product, [group.element_name(g) for g in group.elements])
 
     @classmethod
     @table
+    @typed
     def trivial(cls, group: FiniteGroup, n: int) -> GSet:
         """n labels that no element moves."""
-        need_instance("group", group, FiniteGroup)
         n = need_integer("n", n, least=1)
         return cls(group, torch.arange(n).repeat(group.order, 1))
 
     @classmethod
     @table
+    @typed
     def quotient(cls, group: FiniteGroup, subgroup: Sequence[int]) -> GSet:
         """The left cosets G/H: label i is ``group.left_cosets(subgroup)[i]``; g.(tH) = (gt)H."""
-        need_instance("group", group, FiniteGroup)
         cosets = torch.tensor(group.left_cosets(subgroup))
         coset_of = cosets.flatten().argsort() // cosets.shape[1]
         names = ["{" + ", ".join(map(group.element_name, coset)) + "}" for coset in cosets.tolist()]
@@ -194,9 +195,9 @@ class GSet:
         labels.permutations = permutations
         return labels
 
+    @typed
     def times(self, other: GSet) -> GSet:
         """The product set with g.(l, m) = (g.l, g.m); the pair (l, m) is label ``l * other.size + m``."""
-        need_instance("other", other, GSet)
         need_choice("other.group", other.group, [self.group])
         action = (self.action[:, :, None] * other.size + other.action[:, None, :]).flatten(1)
         return GSet(self.group, action, [f"{a}; {b}" for a in self.names for b in other.names])

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_choice, need_instance, need_integer, need_number, need_shape
+from eqssl_edu.errors import need_choice, need_integer, need_number, need_shape, typed
 from eqssl_edu.gsets import GSet
 
 __all__ = ["EquivariantFloor", "Floor", "equivariant_floor", "inconsistency_floor", "label_cap", "law_floor"]
@@ -52,6 +52,7 @@ def law_floor(law: Float[Tensor, "inputs labels"]) -> Floor:
     return Floor(nats.item(), (law.amax(dim=1).sum() / law.sum()).item())
 
 
+@typed
 def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
     r"""The best answer if the label is known only up to a symmetry: $1 / |S \cdot l|$ and $\log |S \cdot l|$.
 
@@ -74,13 +75,13 @@ def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
         >>> label_cap(GSet.quotient(dihedral(4), (0, 4)), (0, 4)).accuracy
         1.0
     """
-    need_instance("labels", labels, GSet)
     symmetry = labels.group.subgroup(symmetry)
     label = need_integer("label", label, 0, labels.size - 1)
     size = len(labels.action[list(symmetry), label].unique())
     return Floor(math.log(size), 1 / size)
 
 
+@typed
 def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels: GSet) -> EquivariantFloor:
     r"""The best that an equivariant network can reach on a finite law of inputs and labels (THEORY T4).
 
@@ -105,7 +106,6 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
         >>> equivariant_floor(law, GSet.regular(G), GSet.regular(G)).accuracy
         1.0
     """
-    need_instance("inputs", inputs, GSet)
     need_choice("labels.group", getattr(labels, "group", None), [inputs.group])
     need_shape("law", law, inputs.size, labels.size, floating=True)
     law = law.double()
@@ -118,6 +118,7 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
     return EquivariantFloor(*best, uncertainty, max(0.0, best.nats - uncertainty))
 
 
+@typed
 def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: Sequence[int]) -> Floor:
     r"""The best that an equivariant network can reach if its head moves the labels by the wrong action.
 
@@ -151,7 +152,6 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
         >>> inconsistency_floor(true, left, data_symmetry=(0,))
         Floor(nats=0.0, accuracy=1.0)
     """
-    need_instance("true_labels", true_labels, GSet)
     group, size = true_labels.group, true_labels.size
     need_choice("assumed_labels.group", getattr(assumed_labels, "group", None), [group])
     need_choice("assumed_labels.size", assumed_labels.size, [size])

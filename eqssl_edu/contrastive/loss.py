@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.contrastive.features import Features
-from eqssl_edu.errors import need_instance
+from eqssl_edu.errors import typed
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["Contrast", "Loss", "need_no_second_derivative"]
@@ -41,9 +41,9 @@ class Loss(nn.Module):
     """Of a slow copy of the network. With one, the loss is called as (z1, z2, target1, target2): the copy's features
     of both views come last."""
 
+    @typed
     def __init__(self, group: FiniteGroup) -> None:
         super().__init__()
-        need_instance("group", group, FiniteGroup)
         self.group = group
 
     def build(self, channels: int) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.processes import gather
-from eqssl_edu.errors import got, need_choice, need_instance, need_integer
+from eqssl_edu.errors import need_choice, need_instance, need_integer, typed
 from eqssl_edu.groups import FiniteGroup
 
 __all__ = ["ContrastiveModel"]
@@ -39,6 +39,7 @@ class ContrastiveModel(nn.Module):
         projector: regular to regular features with ``out_channels``, such as ``GroupMLP``; none by default.
     """
 
+    @typed
     def __init__(
         self,
         encoder: nn.Module,
@@ -47,10 +48,7 @@ class ContrastiveModel(nn.Module):
         projector: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        need_instance("encoder", encoder, nn.Module)
         need_instance("encoder.group", getattr(encoder, "group", None), FiniteGroup)
-        if not isinstance(loss, Loss):
-            raise TypeError(f"loss must be derived from eqssl_edu.contrastive.Loss, {got(loss)}")
         need_choice("loss.group", loss.group, [encoder.group])
         channels = encoder.out_channels
         if projector is not None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_exact, need_instance, need_integer, need_positive, need_regular, need_shape
+from eqssl_edu.errors import need_exact, need_integer, need_positive, need_regular, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
 from eqssl_edu.shapes import Images, Maps
@@ -20,6 +20,7 @@ class _ExpandedConv2d(nn.Module):
 
     on_group: bool  # does it read maps on the group? Then a kernel has a group axis too.
 
+    @typed
     def __init__(
         self,
         group: FiniteGroup,
@@ -34,7 +35,6 @@ class _ExpandedConv2d(nn.Module):
         need_positive(in_channels=in_channels, out_channels=out_channels)
         need_positive(kernel_size=kernel_size, stride=stride)
         need_integer("padding", padding, least=0)
-        need_instance("bias", bias, bool)
         need_exact(group)
         self.group, self.in_channels, self.out_channels = group, in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_instance, need_integer, need_positive
+from eqssl_edu.errors import need_integer, need_positive, typed
 
 __all__ = ["eval_mode", "exactness_violations", "is_exact", "nearest_sizes"]
 
@@ -65,6 +65,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+@typed
 def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[int, ...]]:
     """The layers of a torch module that break rule E1 at this image size, each with the nearest legal sizes.
 
@@ -88,7 +89,6 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
         >>> list(exactness_violations(nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1)), 32).items())
         [('0', (31, 33))]
     """
-    need_instance("model", model, nn.Module)
     need_positive(input_size=input_size)
     widths = [
         # escnn's layers name the type of their input, whose size counts its planes

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_instance, need_positive, need_regular
+from eqssl_edu.errors import need_positive, need_regular, typed
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers.norm_pooling import GroupPool
 from eqssl_edu.shapes import Features
@@ -36,9 +36,9 @@ class GSetHead(nn.Module):
         True
     """
 
+    @typed
     def __init__(self, labels: GSet, in_channels: int) -> None:
         super().__init__()
-        need_instance("labels", labels, GSet)
         need_positive(in_channels=in_channels)
         self.labels, self.in_channels = labels, in_channels
         fan_in = in_channels * labels.group.order
@@ -63,9 +63,9 @@ class InvariantHead(nn.Module):
         in_channels: C of the features (B, C, |G|).
     """
 
+    @typed
     def __init__(self, labels: GSet, in_channels: int) -> None:
         super().__init__()
-        need_instance("labels", labels, GSet)
         need_positive(in_channels=in_channels)
         self.labels, self.pool = labels, GroupPool(labels.group)
         self.linear = nn.Linear(in_channels, labels.size)
@@ -84,8 +84,8 @@ class FreeHead(nn.Linear):
         order: |G'|.
     """
 
+    @typed
     def __init__(self, labels: GSet, in_channels: int, order: int) -> None:
-        need_instance("labels", labels, GSet)
         need_positive(in_channels=in_channels, order=order)
         super().__init__(in_channels * order, labels.size)
         self.labels, self.in_channels, self.order = labels, in_channels, order

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_instance, need_positive, need_widths
+from eqssl_edu.errors import need_positive, need_widths, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
 from eqssl_edu.shapes import Features
@@ -42,11 +42,10 @@ class GroupLinear(nn.Module):
         True
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__()
-        need_instance("group", group, FiniteGroup)
         need_positive(in_channels=in_channels, out_channels=out_channels)
-        need_instance("bias", bias, bool)
         self.group, self.in_channels, self.out_channels = group, in_channels, out_channels
         # The variance that keeps a signal's size through a ReLU.
         scale = math.sqrt(2 / (in_channels * group.order))
@@ -89,9 +88,9 @@ class GroupMLP(nn.Sequential):
         torch.Size([8, 32, 4])
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, channels: Sequence[int], norm_output: bool = False) -> None:
         need_widths("channels", channels, least=2)
-        need_instance("norm_output", norm_output, bool)
         super().__init__(*_perceptron(partial(GroupLinear, group), channels, bias=not norm_output))
         if norm_output:
             self.append(nn.BatchNorm1d(channels[-1], affine=False))
@@ -109,9 +108,9 @@ class FlatMLP(nn.Module):
         channels: widths C of input, hidden layers and output, each times |G| numbers.
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, channels: Sequence[int]) -> None:
         super().__init__()
-        need_instance("group", group, FiniteGroup)
         need_widths("channels", channels, least=2)
         self.group, self.channels, self.out_channels = group, tuple(channels), channels[-1]
         widths = [width * group.order for width in channels]

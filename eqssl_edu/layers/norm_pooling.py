@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_instance, need_positive, need_regular
+from eqssl_edu.errors import need_choice, need_positive, need_regular, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Maps
 
@@ -23,8 +23,8 @@ class GroupBatchNorm2d(nn.BatchNorm3d):
         channels: C of the maps (B, C, |G|, H, W).
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, channels: int) -> None:
-        need_instance("group", group, FiniteGroup)
         need_positive(channels=channels)
         super().__init__(channels)
         self.group = group
@@ -40,9 +40,9 @@ class GroupPool(nn.Module):
         kind: "max" or "mean".
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, kind: str = "max") -> None:
         super().__init__()
-        need_instance("group", group, FiniteGroup)
         need_choice("kind", kind, ("max", "mean"))
         self.group, self.kind = group, kind
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_instance, need_integer, need_shape
+from eqssl_edu.errors import need_integer, need_shape, typed
 from eqssl_edu.pretext.task import Images, Task
 from eqssl_edu.theory import law_floor
 
@@ -33,6 +33,7 @@ def image_floors(task: Task, images: Images) -> Float[Tensor, " batch"]:
     return _floors(task, images)[0]
 
 
+@typed
 def _floors(task: Task, images: Images) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
     r"""(nats, accuracy) of the best equivariant network on the inputs of each image alone.
 
@@ -40,7 +41,6 @@ def _floors(task: Task, images: Images) -> tuple[Float[Tensor, " batch"], Float[
     Where the same picture comes with several labels, the best answer is their distribution: the floor is
     $H(g \cdot l \mid g y)$, and the cap the mean probability of the most likely label.
     """
-    need_instance("task", task, Task)
     need_shape("images", images, "B", "C", "H", "W")
     need_integer("len(images)", len(images), least=1)
     best = []

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_instance, need_integer
+from eqssl_edu.errors import need_choice, need_integer, typed
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
 from eqssl_edu.pretext.parts import lift_parts
@@ -45,11 +45,11 @@ class PretextModel(nn.Module):
         torch.Size([2, 24])
     """
 
+    @typed
     def __init__(
         self, encoder: nn.Module, task: Task, head: nn.Module | None = None, hidden: int | None = None
     ) -> None:
         super().__init__()
-        need_instance("task", task, Task)
         if head is None:
             need_choice("task.group", task.group, [encoder.group])
         parts = task.positions.size

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import need_choice, need_exact, need_instance, need_shape
+from eqssl_edu.errors import need_choice, need_exact, need_instance, need_shape, typed
 from eqssl_edu.groups import random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.shapes import Images
@@ -56,6 +56,7 @@ class Task:
 
     assumption = ""  # a sentence: what the data must be like if the action is not true of every image
 
+    @typed
     def __init__(
         self,
         labels: GSet,
@@ -64,7 +65,6 @@ class Task:
         image_turns: bool = True,
         positions: GSet | None = None,
     ) -> None:
-        need_instance("labels", labels, GSet)
         need_exact(labels.group)
         if type(self).apply is Task.apply:
             need_instance("apply", apply, Callable)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_instance, need_integer, need_shape
+from eqssl_edu.errors import need_integer, need_shape, typed
 from eqssl_edu.pretext.task import Images, Task
 
 __all__ = ["CounterExample", "Verification", "verify"]
@@ -91,6 +91,7 @@ class Verification:
     _repr_html_ = picture
 
 
+@typed
 def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -> Verification:
     r"""Compare every turned input with what the action table promises.
 
@@ -114,7 +115,6 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
         >>> verdict.ok, verify(JigsawTask(cyclic(4), grid=2), torch.rand(2, 1, 8, 8)).ok
         (False, True)
     """
-    need_instance("task", task, Task)
     need_shape("images", images, "B", "C", "H", "W")
     need_integer("len(images)", len(images), least=1)
     group, labels = task.group, task.labels

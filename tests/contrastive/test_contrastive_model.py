@@ -238,7 +238,7 @@ def test_parts_that_do_not_fit_are_named_at_once(as_a_user):
     for parts, name in [
         ((nn.Linear(3, 3), loss, views), "encoder.group"),
         (("GroupCNN", loss, views), "encoder"),
-        ((encoder, plain, views), "loss must be derived from eqssl_edu.contrastive.Loss"),
+        ((encoder, plain, views), "loss must be a Loss"),
         ((encoder, InfoNCE(dihedral(4)), views), "loss.group"),
         ((encoder, loss, views, nn.Linear(2, 2)), "projector.out_channels"),
         ((encoder, loss, views, GroupMLP(cyclic(2), (32, 8))), "projector.group"),
