@@ -43,13 +43,12 @@ DRAWINGS = {
 
 
 def letters() -> dict[str, Float[Tensor, "9 9"]]:
-    """Each letter as a picture of zeros and ones with a border of zeros: A to Z, and b, d, p, q.
+    """Each letter, of the default type, as zeros and ones with a border of zeros: A to Z, and b, d, p, q.
 
     Example:
         >>> letters()["L"].sum().item()
         13.0
     """
-    ink = {
-        name: [[mark == "#" for mark in line] for line in lines.split()] for name, lines in DRAWINGS.items()
-    }
-    return {name: F.pad(torch.tensor(marks).float(), (1, 1, 1, 1)) for name, marks in ink.items()}
+    ink = {name: [[mark == "#" for mark in line] for line in text.split()] for name, text in DRAWINGS.items()}
+    dtype = torch.get_default_dtype()
+    return {name: F.pad(torch.tensor(marks, dtype=dtype), (1, 1, 1, 1)) for name, marks in ink.items()}

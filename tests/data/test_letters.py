@@ -24,3 +24,12 @@ def test_letters_have_the_symmetries_that_one_sees():
     assert [kept(name) for name in "QL"] == [(0, 5), (0, 7)]
     assert {kept(name) for name in "HI"} == {(0, 2, 4, 6)}
     assert {kept(name) for name in "OX"} == {tuple(range(8))}
+
+
+def test_letters_have_the_default_type():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert {letter.dtype for letter in letters().values()} == {torch.float64}
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert letters()["F"].dtype == torch.float32
