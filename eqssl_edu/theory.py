@@ -17,7 +17,7 @@ from torch import Tensor
 from eqssl_edu.errors import need_choice, need_integer, need_number, need_shape, typed
 from eqssl_edu.gsets import GSet
 
-__all__ = ["EquivariantFloor", "Floor", "equivariant_floor", "inconsistency_floor", "label_cap", "law_floor"]
+__all__ = ["EquivariantFloor", "Floor", "equivariant_floor", "inconsistency_floor", "label_cap"]
 
 
 class Floor(NamedTuple):
@@ -106,7 +106,7 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
         >>> equivariant_floor(law, GSet.regular(G), GSet.regular(G)).accuracy
         1.0
     """
-    need_choice("labels.group", getattr(labels, "group", None), [inputs.group])
+    need_choice("labels.group", labels.group, [inputs.group])
     need_shape("law", law, inputs.size, labels.size, floating=True)
     law = law.double()
     need_number("law.min()", law.min().item(), least=0)
@@ -153,7 +153,7 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
         Floor(nats=0.0, accuracy=1.0)
     """
     group, size = true_labels.group, true_labels.size
-    need_choice("assumed_labels.group", getattr(assumed_labels, "group", None), [group])
+    need_choice("assumed_labels.group", assumed_labels.group, [group])
     need_choice("assumed_labels.size", assumed_labels.size, [size])
     symmetry = torch.tensor(group.subgroup(data_symmetry))
     before = true_labels.action[group.inverse[symmetry]]  # [h, m] = h^-1 . m

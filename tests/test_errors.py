@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from jaxtyping import Float
 
 from eqssl_edu.errors import (
     got,
@@ -16,6 +17,7 @@ from eqssl_edu.errors import (
     need_positive,
     need_shape,
     need_widths,
+    typed,
 )
 from eqssl_edu.groups import FiniteGroup, cyclic
 
@@ -107,3 +109,15 @@ def test_need_widths():
             need_widths("channels", wrong, least=2)
     with pytest.raises(ValueError, match="channels must be at least 1, got 0"):
         need_widths("channels", (4, 0))
+
+
+def test_typed_checks_what_is_annotated_with_a_class_and_leaves_the_rest():
+    @typed
+    def door(group: FiniteGroup, bias: bool | None, size: int, z: Float[torch.Tensor, " batch"] = None):
+        return size
+
+    assert door(cyclic(4), None, size="left to a checker", z=[1]) == "left to a checker"
+    with pytest.raises(TypeError, match="group must be a FiniteGroup, got 4"):
+        door(4, True, 1)
+    with pytest.raises(TypeError, match="bias must be a bool, got 'yes'"):
+        door(cyclic(4), size=1, bias="yes")
