@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from eqssl_edu.errors import need_choice, need_exact, need_positive, need_shape, need_widths, typed
 from eqssl_edu.groups import FiniteGroup, cyclic
-from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, HalvingPool2d, LiftingConv2d, eval_mode
+from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, HalvingPool2d, LiftingConv2d
 from eqssl_edu.shapes import Images, Maps
+from eqssl_edu.twins import eval_mode
 
 __all__ = [
     "Encoder",

@@ -3,8 +3,9 @@
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-__all__ = ["Elements", "Features", "Images", "Maps"]
+__all__ = ["Elements", "Features", "Image", "Images", "Maps"]
 
+Image = Float[Tensor, "channel height width"]
 Images = Float[Tensor, "batch channel height width"]
 Maps = Float[Tensor, "batch channel group height width"]  # regular feature maps
 Features = Float[Tensor, "batch channel group"]  # regular features

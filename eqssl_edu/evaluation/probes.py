@@ -19,8 +19,8 @@ from eqssl_edu.contrastive.features import unit
 from eqssl_edu.data import Splits
 from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.layers import eval_mode
 from eqssl_edu.shapes import Images
+from eqssl_edu.twins import eval_mode
 
 __all__ = [
     "Orientations",

@@ -5,7 +5,7 @@ Pool the grid with torch's 3-d pooling and a window of 1 along the group axis: `
 """
 
 from eqssl_edu.layers.convolutions import GroupConv2d, LiftingConv2d
-from eqssl_edu.layers.exactness import eval_mode, exactness_violations, is_exact, nearest_sizes
+from eqssl_edu.layers.exactness import exactness_violations, is_exact, nearest_sizes
 from eqssl_edu.layers.heads import FreeHead, GSetHead, InvariantHead
 from eqssl_edu.layers.mlp import FlatMLP, GroupLinear, GroupMLP
 from eqssl_edu.layers.norm_pooling import GroupBatchNorm2d, GroupPool, HalvingPool2d
@@ -22,7 +22,6 @@ __all__ = [
     "HalvingPool2d",
     "InvariantHead",
     "LiftingConv2d",
-    "eval_mode",
     "exactness_violations",
     "is_exact",
     "nearest_sizes",

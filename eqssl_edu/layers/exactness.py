@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from eqssl_edu.errors import need_integer, need_positive, typed
+from eqssl_edu.twins import eval_mode
 
-__all__ = ["eval_mode", "exactness_violations", "is_exact", "nearest_sizes"]
+__all__ = ["exactness_violations", "is_exact", "nearest_sizes"]
 
 # Left, right, top and bottom each have a padding of their own.
 PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
@@ -51,18 +50,6 @@ def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> lis
     rest = (size + 2 * padding - kernel_size) % stride
     below, above = size - rest, size + stride - rest
     return [below, above] if below >= max(1, kernel_size - 2 * padding) else [above]
-
-
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Run a block with a model in eval mode; every module in it gets its own mode back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @typed

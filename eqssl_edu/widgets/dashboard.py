@@ -13,7 +13,7 @@ import torch
 import traitlets
 
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.layers import eval_mode
+from eqssl_edu.twins import eval_mode
 from eqssl_edu.widgets.shared.base import front_end
 from eqssl_edu.widgets.training_curves import curve, figures, guides, trail
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_integers
 from eqssl_edu.shapes import Features, Images
+from eqssl_edu.twins import Twin
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
-from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
+from eqssl_edu.widgets.shared.encoder_features import need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import product_of
 from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
 
@@ -154,7 +155,7 @@ class EmbeddingExplorer(Explorer):
         self.names = [str(name) for name in (range(classes) if names is None else names)]
         if len(self.names) < classes:
             raise ValueError(f"names must hold a name for each of {classes} classes, got {len(self.names)}")
-        self._copy = EvalCopy(encoder)
+        self._copy = Twin(encoder)
         count = range(len(self.images))
         self.choices = {"features": FEATURES, "image": count, "element": self.group.elements}
         side = min(20, self.images.shape[-1], int((THUMBNAIL_BYTES / len(images)) ** 0.5))

@@ -15,11 +15,12 @@ from eqssl_edu.data.letters import letters
 from eqssl_edu.errors import need_choice
 from eqssl_edu.groups import dihedral
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
+from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.puzzles import Puzzle, puzzle_of
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import checked, need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import Image, extremes, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
 __all__ = ["LabelActionExplorer", "compute", "default_image", "default_tasks"]
 

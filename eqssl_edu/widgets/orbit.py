@@ -10,10 +10,11 @@ from torch import Tensor
 from eqssl_edu.data.letters import letters
 from eqssl_edu.errors import need_exact
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
-from eqssl_edu.widgets.shared.pixels import Image, extremes, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
 __all__ = ["OWN", "OrbitExplorer", "cayley_graph", "compute", "orbit_of"]
 

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.errors import got, need_shape
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.shapes import Features, Images
+from eqssl_edu.shapes import Features, Image, Images
+from eqssl_edu.twins import Twin
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
-from eqssl_edu.widgets.shared.eval_copy import EvalCopy, need_encoder, regular_features
+from eqssl_edu.widgets.shared.encoder_features import need_encoder, regular_features
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
-from eqssl_edu.widgets.shared.pixels import Image, extremes, to_bytes, to_screen
+from eqssl_edu.widgets.shared.pixels import extremes, to_bytes, to_screen
 
 __all__ = ["KINDS", "TOLERANCE", "OrbitCorrelationExplorer"]
 
@@ -195,7 +196,7 @@ class OrbitCorrelationExplorer(Explorer):
         if len(images) < 2:
             raise ValueError(f"images must hold at least two (one has no negatives), got {len(images)}")
         self._views = torch.stack([self._images] * 2 if views is None else _checked_views(views, images))
-        self._copy = EvalCopy(encoder)
+        self._copy = Twin(encoder)
         elements, rotations = self.group.elements, self.group.rotations
         self.choices = {"image": range(len(images)), "first": elements, "second": elements}
         facts = {

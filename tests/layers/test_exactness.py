@@ -10,10 +10,10 @@ from eqssl_edu.layers import (
     GroupBatchNorm2d,
     GroupConv2d,
     LiftingConv2d,
-    eval_mode,
     exactness_violations,
     is_exact,
 )
+from eqssl_edu.twins import eval_mode
 
 # (size, kernel, stride, padding): every window that fits.
 COMBINATIONS = [

@@ -8,7 +8,7 @@ from networks import NotEquivariant, images, network
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.widgets import EmbeddingExplorer
 from eqssl_edu.widgets.embedding import STILL, map_of, vectors
-from eqssl_edu.widgets.shared.eval_copy import regular_features
+from eqssl_edu.widgets.shared.encoder_features import regular_features
 
 over_groups = pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], ids=str)
 

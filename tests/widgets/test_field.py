@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_feature_recorder import escnn_network
+from test_recorder import escnn_network
 from torch import nn
 
 from eqssl_edu.data import digits

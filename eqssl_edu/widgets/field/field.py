@@ -10,15 +10,15 @@ from typing import Any
 import traitlets
 from torch import Tensor, nn
 
+from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
 from eqssl_edu.errors import got, need_integer, need_number
 from eqssl_edu.groups import cyclic
+from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.field.page import FieldPage
 from eqssl_edu.widgets.field.values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
-from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder, Layer
 from eqssl_edu.widgets.shared.picture_source import SOURCES, Sources, from_bytes
-from eqssl_edu.widgets.shared.pixels import Image
 
 __all__ = ["CURVE_ANGLES", "FieldExplorer"]
 

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
+from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import rotate
-from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder, Layer
-from eqssl_edu.widgets.shared.pixels import Image, extremes, shrink, to_bytes, to_screen
+from eqssl_edu.shapes import Image
+from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
 
 __all__ = ["CHANNELS", "LAYERS", "Network", "Sizes", "compute", "element_label", "error_text", "errors_at"]
 

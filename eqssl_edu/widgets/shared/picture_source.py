@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import got
-from eqssl_edu.widgets.shared.pixels import Image
+from eqssl_edu.shapes import Image
 
 __all__ = ["SOURCES", "Picture", "Sources", "fit", "from_bytes"]
 

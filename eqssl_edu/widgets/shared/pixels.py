@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Image", "extremes", "shrink", "to_bytes", "to_screen"]
+from eqssl_edu.shapes import Image
 
-Image = Float[Tensor, "channel height width"]
+__all__ = ["extremes", "shrink", "to_bytes", "to_screen"]
 
 
 def to_screen(image: Image, side: int) -> Float[Tensor, "shown small small"]:

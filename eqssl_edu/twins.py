@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.shapes import Images
-
-__all__ = ["EvalCopy", "need_encoder", "regular_features", "tensors"]
-
-CHUNK = 256  # images that go through an encoder at once
+__all__ = ["Twin", "eval_mode", "tensors"]
 
 
-class EvalCopy:
+class Twin:
     """A copy of a network in eval mode. The mode, the hooks and the gradients of the network stay as they are.
 
     Arguments:
@@ -75,29 +68,13 @@ def tensors(model: nn.Module) -> list[Tensor]:
     return [tensor for tensor in found if tensor is not None]
 
 
-@torch.no_grad()
-def regular_features(encoder: nn.Module, images: Images) -> Float[Tensor, "batch feature group"]:
-    """Regular features in float64 on the CPU: what is computed of them adds no rounding of its own."""
-    like = next((tensor for tensor in tensors(encoder) if tensor.is_floating_point()), images)
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Run a block with a model in eval mode; every module in it gets its own mode back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
     try:
-        parts = [encoder(chunk.to(like.device, like.dtype)) for chunk in images.split(CHUNK)]
-    except RuntimeError as problem:
-        raise ValueError(f"encoder must run on the images, {got(images)}; it says: {problem}") from problem
-    order = encoder.group.order
-    if not all(isinstance(part, Tensor) and part.ndim == 3 and part.shape[2] == order for part in parts):
-        name = encoder.group.name
-        raise ValueError(f"encoder must give regular features (B, C, {order}) for {name}, {got(parts[0])}")
-    features = torch.cat(parts)
-    if not features.isfinite().all():
-        raise ValueError("encoder must give finite numbers, got infinities or NaN")
-    return features.cpu().double()
-
-
-def need_encoder(encoder: object) -> FiniteGroup:
-    """The group of an encoder. Raises unless it has one that turns pixels into pixels, and more than the identity."""
-    need_instance("encoder", encoder, nn.Module)
-    group = getattr(encoder, "group", None)
-    if not isinstance(group, FiniteGroup) or group.order == 1 or not group.exact_on_grid:
-        name = group.name if isinstance(group, FiniteGroup) else repr(group)
-        raise ValueError(f"encoder must have a .group out of C2, C4, D1, D2, D4, got {name}")
-    return group
+        model.eval()
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

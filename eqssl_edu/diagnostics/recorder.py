@@ -10,12 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from eqssl_edu.diagnostics.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup, cyclic
-from eqssl_edu.shapes import Images
-from eqssl_edu.widgets.shared.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
-from eqssl_edu.widgets.shared.eval_copy import EvalCopy
-from eqssl_edu.widgets.shared.pixels import Image
+from eqssl_edu.shapes import Image, Images
+from eqssl_edu.twins import Twin
 
 __all__ = ["FeatureRecorder", "Layer"]
 
@@ -57,7 +56,7 @@ class FeatureRecorder:
     def __init__(self, model: nn.Module, image: Image, argument: str = "model") -> None:
         need_instance(argument, model, nn.Module)
         self.model = model
-        self._copy = EvalCopy(model, share=True)
+        self._copy = Twin(model, share=True)
         self._wanted: str | None = None
         self._outputs: dict[str, Tensor | Layer] = {}
         self._fields = EscnnFields() if has_escnn(model) else None

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from eqssl_edu.diagnostics.recorder import FeatureRecorder
 from eqssl_edu.encoders import GroupCNN, GroupResNet
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.pretext import PretextModel, RotationTask
-from eqssl_edu.widgets.shared.feature_recorder import FeatureRecorder
 
 IMAGE = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
 
