@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eqssl_edu.errors import need_choice, need_exact, need_positive, need_shape, need_widths, typed
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, HalvingPool2d, LiftingConv2d
+from eqssl_edu.layers.group_state import GroupState
 from eqssl_edu.shapes import Images, Maps
 from eqssl_edu.twins import eval_mode
 
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-class Encoder(nn.Module):
+class Encoder(GroupState):
     """An encoder with feature maps: has ``group``, ``in_channels``, ``out_channels``, ``feature_maps``."""
 
     group: FiniteGroup
@@ -141,7 +142,7 @@ class GroupResNet(Encoder):
         return GroupResNet(group, self.in_channels, max(1, round(factor * self.width)))
 
 
-class SymmetrizedEncoder(nn.Module):
+class SymmetrizedEncoder(GroupState):
     r"""Any network made equivariant: apply it to the |G| turned copies, $f(x)[g] = m(g^{-1} x)$.
 
     It costs |G| times the network, and every comparison needs it as a control (THEORY T3).

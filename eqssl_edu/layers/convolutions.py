@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import need_exact, need_integer, need_positive, need_regular, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.layers.group_state import GroupState
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
 from eqssl_edu.shapes import Images, Maps
 
 __all__ = ["GroupConv2d", "LiftingConv2d"]
 
 
-class _ExpandedConv2d(nn.Module):
+class _ExpandedConv2d(GroupState):
     """A convolution whose kernel is the |G| transformed copies of one base kernel; see the two below."""
 
     on_group: bool  # does it read maps on the group? Then a kernel has a group axis too.
@@ -56,6 +57,9 @@ class _ExpandedConv2d(nn.Module):
             f"{self.group.name}, {self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
         )
+
+    def belongs_to(self) -> str:
+        return f"{'regular maps' if self.on_group else 'lifting'} over {self.group.name}"
 
     def expanded_weight(self) -> Float[Tensor, "out_planes in_planes k k"]:
         """The kernel of the plain convolution that this layer is: (C'|G|, C, k, k), or (C'|G|, C|G|, k, k) on maps."""

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import need_positive, need_regular, typed
 from eqssl_edu.gsets import GSet
+from eqssl_edu.layers.group_state import GroupState, labels_in_words
 from eqssl_edu.layers.norm_pooling import GroupPool
 from eqssl_edu.shapes import Features
 
 __all__ = ["FreeHead", "GSetHead", "InvariantHead"]
 
 
-class GSetHead(nn.Module):
+class GSetHead(GroupState):
     r"""The universal equivariant head: regular features to one logit per label of a G-set.
 
     $$ o[l] = \sum_{c, g} F[c, g]\, W[c, g^{-1} \cdot l] + b_{\mathrm{orbit}(l)} $$
@@ -49,6 +50,9 @@ class GSetHead(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.labels!r}, in_channels={self.in_channels}"
+
+    def belongs_to(self) -> str:
+        return labels_in_words(self.labels)
 
     def forward(self, features: Features) -> Float[Tensor, "batch label"]:
         need_regular(features, self.labels.group, self.in_channels, grid=False)

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from eqssl_edu.errors import need_positive, need_widths, typed
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.layers.group_state import GroupState
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
 from eqssl_edu.shapes import Features
 
 __all__ = ["FlatMLP", "GroupLinear", "GroupMLP"]
 
 
-class GroupLinear(nn.Module):
+class GroupLinear(GroupState):
     r"""Every equivariant linear map from regular to regular features: a correlation on the group.
 
     $$ y[c', h] = \sum_{c, k} W[c', c, k]\, z[c, hk] + b_{c'} $$
@@ -97,7 +98,7 @@ class GroupMLP(nn.Sequential):
         self.group, self.channels, self.out_channels = group, tuple(channels), channels[-1]
 
 
-class FlatMLP(nn.Module):
+class FlatMLP(GroupState):
     """The naive head: flatten the group axis, then any multi-layer perceptron with ``BatchNorm1d``.
 
     Shapes fit and the loss falls, but the head is not equivariant: its weights and its batch statistics are

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from eqssl_edu.errors import need_choice, need_integer, typed
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
+from eqssl_edu.layers.group_state import GroupState, labels_in_words
 from eqssl_edu.pretext.parts import lift_parts
 from eqssl_edu.pretext.task import Images, Inputs, Task
 
@@ -20,7 +21,7 @@ __all__ = ["PretextModel"]
 CHUNK = 512  # inputs that are evaluated at once
 
 
-class PretextModel(nn.Module):
+class PretextModel(GroupState):
     """An encoder and a head that answers a pretext task: inputs -> logits (B, |L|).
 
     The encoder sees every part of an input by itself (a patch, a tile, or the whole image). The features of the
@@ -67,6 +68,9 @@ class PretextModel(nn.Module):
         # The parts of a network of another group, such as a plain CNN, are concatenated.
         same = encoder.group == task.group
         self._positions = task.positions if same else GSet.trivial(encoder.group, parts)
+
+    def belongs_to(self) -> str:
+        return labels_in_words(self.task.labels)
 
     @property
     def chance(self) -> float:

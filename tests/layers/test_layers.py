@@ -484,9 +484,9 @@ def test_copies_pickles_and_state_dicts_give_the_same_output(training):
         assert torch.equal(other(x), expected)
 
 
-def test_state_dict_holds_what_is_learned_alone():
-    assert set(GroupConv2d(D4, 1, 1, 3).state_dict()) == {"weight", "bias"}
-    assert set(GSetHead(GSet.regular(D4), 2).state_dict()) == {"weight", "bias"}
+def test_state_dict_holds_what_is_learned_and_the_group():
+    assert set(GroupConv2d(D4, 1, 1, 3).state_dict()) == {"weight", "bias", "_extra_state"}
+    assert set(GSetHead(GSet.regular(D4), 2).state_dict()) == {"weight", "bias", "_extra_state"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
