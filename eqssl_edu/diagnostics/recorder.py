@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.diagnostics.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image, Images
 from eqssl_edu.twins import Twin
 
@@ -43,8 +43,9 @@ class FeatureRecorder:
     So the mode (train or eval), hooks and gradients of the network stay as they are, even while another thread
     trains it, and the copy always shows the current weights.
 
-    Regular maps (B, C, |G|, H, W) keep their group axis. The group is the ``group`` of the layer or of a
-    module of the network, else the cyclic group of that order. An axis of one element (C1) counts as none.
+    Regular maps (B, C, |G|, H, W) keep their group axis where a module says so: the layer has a ``group`` of that
+    order, or a module around it, or the layer that ran before it. All other axes in front of the grid are channels:
+    frames, depths and bands are no group. An axis of one element (C1) counts as none.
     escnn's modules are looked into as well, alone or inside other modules: their fields get a group axis.
 
     Arguments:
@@ -83,7 +84,7 @@ class FeatureRecorder:
             maps = self._outputs[layer]
         finally:
             self._wanted, self._outputs = None, {}
-        return maps if self.layers[layer].group or maps.ndim == 4 else maps[:, :, 0]
+        return maps if self.layers[layer].group else maps.flatten(1, -3)
 
     @torch.no_grad()
     def _run(self, images: Tensor) -> None:
@@ -93,6 +94,7 @@ class FeatureRecorder:
                 if name not in hidden:
                     module.register_forward_hook(partial(self._look, name or "output"))
         self._outputs, self._calls, self._batch, self._last = {}, {}, len(images), None
+        self._said: FiniteGroup | None = None  # by the last layer with a group axis
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
         images = images.to(like.device, like.dtype)
         fields = getattr(self._copy.module, "in_type", None) if self._fields else None
@@ -120,16 +122,19 @@ class FeatureRecorder:
             self._outputs[unique] = output
             raise _Found
         if self._wanted is None:
-            group = group or self._group(module, output)
+            group = group or self._group(name, output)
             convolves = getattr(getattr(module, "weight", None), "ndim", 0) >= 4
             convolves |= hasattr(module, "expand_parameters")  # escnn's convolutions
             kind = type(module).__name__
-            self._outputs[unique] = Layer(unique, kind, output.shape[1], group, width, convolves)
+            channels = output.shape[1] if group else output[0].numel() // width**2
+            self._outputs[unique] = Layer(unique, kind, channels, group, width, convolves)
 
-    def _group(self, module: nn.Module, output: Tensor) -> FiniteGroup | None:
+    def _group(self, name: str, output: Tensor) -> FiniteGroup | None:
+        """The group that a module says the axis behind the channels has: its own, or one around it, or before it."""
         order = output.shape[2] if output.ndim == 5 else 1
-        if order == 1:
-            return None
-        candidates = [getattr(m, "group", None) for m in (module, *self._copy.module.modules())]
-        fitting = (g for g in candidates if isinstance(g, FiniteGroup) and g.order == order)
-        return next(fitting, None) or cyclic(order)
+        parts = name.split(".") if name != "output" else []
+        around = [self._copy.module.get_submodule(".".join(parts[:n])) for n in range(len(parts), -1, -1)]
+        said = [*(getattr(module, "group", None) for module in around), self._said]
+        fitting = (g for g in said if isinstance(g, FiniteGroup) and g.order == order > 1)
+        self._said = next(fitting, None)
+        return self._said

@@ -46,12 +46,19 @@ def test_the_group_axis_of_c1_is_none():
     assert recorder.maps(IMAGE[None], "stages.0").shape == (1, 2, 16, 16)
 
 
-def test_a_layer_of_ones_own_gets_a_cyclic_group():
+@pytest.mark.parametrize("says", [True, False], ids=["its group", "nothing"])
+def test_an_axis_is_a_group_axis_only_where_a_module_says_so(says):
     class Lift(nn.Module):
         def forward(self, images):
             return torch.stack([torch.rot90(images, k, dims=(-2, -1)) for k in range(4)], dim=2)
 
-    assert FeatureRecorder(Lift(), IMAGE).layers["output"].group == cyclic(4)
+    lift = Lift()
+    if says:
+        lift.group = cyclic(4)
+    recorder = FeatureRecorder(nn.Sequential(lift, nn.ReLU()), IMAGE)
+    group, shape = (cyclic(4), (1, 1, 4, 16, 16)) if says else (None, (1, 4, 16, 16))
+    for layer in ("0", "1"):  # what follows a layer with a group axis keeps it
+        assert recorder.layers[layer].group == group and recorder.maps(IMAGE[None], layer).shape == shape
 
 
 def test_a_container_does_not_repeat_its_last_layer_but_a_block_counts():
