@@ -5,4 +5,11 @@ torch (``steerable``: escnn; ``evaluation``: scikit-learn; ``training``: Lightni
 loaded only when you import them.
 """
 
+import os
+
+# Torch's threads wait for each other by spinning. Where another program wants the cores as well, as a browser beside a
+# notebook does, a small training then takes several times as long (benchmarks/threads.py). OpenMP reads this once, when
+# torch is loaded: so the library comes first in every notebook. What the environment says already counts.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 __version__ = "0.1.0"

@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-# Before torch is loaded: the tensors of the tests are tiny, and threads that wait for each other only cost.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+import eqssl_edu  # noqa: F401 (before torch: it decides how torch's threads wait, for tests as for notebooks)
 
+# isort: split
 import pytest
 import torch
 from jaxtyping import config, install_import_hook
@@ -14,7 +14,6 @@ from jaxtyping import config, install_import_hook
 sys.path.insert(0, str(Path(__file__).parent))
 from elsewhere import elsewhere, needs_gpu
 
-torch.set_num_threads(1)  # whoever has set the variable above, too
 install_import_hook("eqssl_edu", "typechecker.check")
 if not torch.cuda.is_available():  # before Triton's kernels are made: its interpreter runs them
     os.environ["TRITON_INTERPRET"] = "1"

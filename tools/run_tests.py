@@ -171,7 +171,6 @@ def main(arguments: list[str]) -> int:
     if part and part not in PARTS:
         print(f"There is no part {part!r}; there is: {', '.join(PARTS)}. `{COMMAND} --help` says more.")
         return 1
-    os.environ["OMP_NUM_THREADS"] = "1"  # small tensors like one thread best, and kernels inherit it
     report = Report()
     try:
         run(part, words, report)

@@ -24,9 +24,6 @@
 # %%
 import math
 
-import torch
-from IPython.display import HTML
-
 from eqssl_edu.contrastive import ContrastiveModel, InfoNCE, orbit_correlation
 from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import equivariance_error
@@ -39,6 +36,9 @@ from eqssl_edu.pretext import PretextModel, RotationTask
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import FieldExplorer, LiveTraining, OrbitCorrelationExplorer
+
+import torch
+from IPython.display import HTML
 
 SEED = 0  # change it and run again: no sentence below depends on luck
 data = digits()  # real handwritten digits, 16 x 16 pixels, split in train, validation and test

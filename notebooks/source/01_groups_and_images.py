@@ -23,9 +23,6 @@
 # %%
 from itertools import combinations, permutations
 
-import torch
-from IPython.display import HTML
-
 from eqssl_edu.data.letters import letters
 from eqssl_edu.diagnostics import irrep_projectors
 from eqssl_edu.exercises import check
@@ -35,6 +32,9 @@ from eqssl_edu.plots import image_grid, picture, row
 from eqssl_edu.widgets import ByHand, OrbitExplorer
 from eqssl_edu.widgets.orbit import orbit_of
 from eqssl_edu.widgets.shared.scenarios import walk
+
+import torch
+from IPython.display import HTML
 
 ABC = letters()  # thirty letters, each a tensor (9, 9) of zeros and ones
 G = dihedral(4)  # the group of this notebook: all symmetries of the square

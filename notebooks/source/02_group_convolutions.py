@@ -22,11 +22,6 @@
 # but speed.
 
 # %%
-import torch
-import torch.nn.functional as F
-from IPython.display import HTML
-from torch import nn
-
 from eqssl_edu import layers
 from eqssl_edu.data import digits
 from eqssl_edu.data.letters import letters
@@ -39,6 +34,11 @@ from eqssl_edu.gsets import GSet
 from eqssl_edu.plots import image_grid, picture, row
 from eqssl_edu.widgets import ByHand, ExactnessLab, KernelExplorer
 from eqssl_edu.widgets.shared.scenarios import walk
+
+import torch
+import torch.nn.functional as F
+from IPython.display import HTML
+from torch import nn
 
 torch.set_default_dtype(torch.float64)  # identities are proven in double precision
 SEED = 0  # of the first weights of all layers, and of the training

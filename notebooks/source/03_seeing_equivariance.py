@@ -19,11 +19,6 @@
 # **Seen before:** notebooks 1 and 2 (groups, regular feature maps, the equivariance error). **Time:** about 45 minutes.
 
 # %%
-import plotly.graph_objects as go
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import rotation_error, turn_maps
 from eqssl_edu.encoders import GroupCNN, count_parameters, matched_cnn
@@ -35,6 +30,11 @@ from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, gspaces
 from eqssl_edu.widgets import ByHand, FieldExplorer
 from eqssl_edu.widgets.shared.scenarios import walk
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
 data = digits(16)

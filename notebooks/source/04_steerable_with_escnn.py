@@ -28,10 +28,6 @@ import math
 import pickle
 from urllib.parse import quote
 
-import plotly.graph_objects as go
-import torch
-import torch.nn.functional as F
-
 from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import equivariance_error, turn_features
 from eqssl_edu.encoders import GroupCNN, count_parameters
@@ -42,6 +38,10 @@ from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.rotate import rotate
 from eqssl_edu.steerable import SteerableCNN, enn, escnn_route, from_escnn, gspaces, load_r2conv
 from eqssl_edu.widgets import ByHand, FieldExplorer
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
 
 print(escnn_route())
 C4, C8 = cyclic(4), cyclic(8)

@@ -23,11 +23,6 @@ import copy
 import itertools
 import math
 
-import plotly.graph_objects as go
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 from eqssl_edu.data import digits, glyph_atlas
 from eqssl_edu.data.letters import letters
 from eqssl_edu.diagnostics import equivariance_error
@@ -51,6 +46,11 @@ from eqssl_edu.theory import equivariant_floor, inconsistency_floor
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, LabelActionExplorer, LiveTraining
 from eqssl_edu.widgets.shared.scenarios import walk
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 SEED = 0  # of the trained networks: change it and run again
 C4, D4 = cyclic(4), dihedral(4)

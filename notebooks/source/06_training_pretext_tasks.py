@@ -25,12 +25,6 @@ import math
 import statistics
 import time
 
-import plotly.graph_objects as go
-import torch
-import torch.nn.functional as F
-from IPython.display import HTML
-from plotly.subplots import make_subplots
-
 from eqssl_edu.data import digits, glyphs
 from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder, matched_cnn
 from eqssl_edu.evaluation import probe_orientations, recalibrated
@@ -51,6 +45,12 @@ from eqssl_edu.theory import Floor, inconsistency_floor, label_cap
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, EmbeddingExplorer, LiveTraining
 from eqssl_edu.widgets.shared.scenarios import walk
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from IPython.display import HTML
+from plotly.subplots import make_subplots
 
 SEED = 0  # change it and run again: the sentences below were checked with the seeds 0 to 14
 C4 = cyclic(4)

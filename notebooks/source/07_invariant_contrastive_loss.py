@@ -24,13 +24,6 @@ import time
 from itertools import pairwise
 from statistics import median
 
-import plotly.graph_objects as go
-import torch
-import torch.nn.functional as F
-from IPython.display import HTML
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
-
 from eqssl_edu.contrastive import (
     InfoNCE,
     canonicalize,
@@ -50,6 +43,13 @@ from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import ByHand, OrbitCorrelationExplorer
 from eqssl_edu.widgets.shared.scenarios import walk
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from IPython.display import HTML
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 C4, D4, C8 = cyclic(4), dihedral(4), cyclic(8)
 data = digits(16)

@@ -22,12 +22,6 @@
 import copy
 import math
 
-import plotly.graph_objects as go
-import torch
-import torch.nn.functional as F
-from IPython.display import HTML
-from torch import nn
-
 from eqssl_edu.contrastive import (
     ContrastiveModel,
     InfoNCE,
@@ -56,6 +50,12 @@ from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import ByHand, LiveTraining
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from IPython.display import HTML
+from torch import nn
 
 SEED = 0  # change it and run again: see below
 G = cyclic(4)

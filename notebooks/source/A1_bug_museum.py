@@ -23,11 +23,6 @@
 # %%
 import itertools
 
-import plotly.graph_objects as go
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.encoders import GroupCNN
@@ -42,6 +37,11 @@ from eqssl_edu.pretext import PretextModel, RotationTask
 from eqssl_edu.theory import label_cap
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 C4, D4 = cyclic(4), dihedral(4)
 data = digits(16)

@@ -1,5 +1,6 @@
 """The library stays light: what is only needed somewhere is only imported there."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -26,15 +27,15 @@ DESIGN = {
     "widgets": "FieldExplorer OrbitExplorer KernelExplorer ExactnessLab LabelActionExplorer EmbeddingExplorer ByHand",
     "exercises": "check",
 }
+ROOT = Path(__file__).parents[2]
 HEAVY = "escnn sklearn plotly jupyterlab ipywidgets IPython lightning anywidget matplotlib"
 
 
 def loaded_after(statement):
     """The top-level modules that a fresh Python has loaded after a statement."""
     code = f"import sys; {statement}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    root = Path(__file__).parents[2]
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return set(result.stdout.split())
 
@@ -43,6 +44,33 @@ def test_the_package_alone_imports_nothing():
     loaded = loaded_after("import eqssl_edu")
     assert "eqssl_edu" in loaded
     assert not loaded.intersection([*HEAVY.split(), "torch", "jaxtyping"])
+
+
+def test_the_library_decides_how_threads_wait_unless_the_environment_does(monkeypatch):
+    shown = "import os, eqssl_edu; print(os.environ['OMP_WAIT_POLICY'])"
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for wanted in ("PASSIVE", "ACTIVE"):
+        said = subprocess.run(
+            [sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert said.stdout.split() == [wanted]
+        monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+
+
+def imported_first(tree):
+    """The top-level packages that a module imports, in their order."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+            yield from (name.split(".")[0] for name in names)
+
+
+@pytest.mark.parametrize(
+    "source", sorted((ROOT / "notebooks/source").glob("*.py")), ids=lambda path: path.stem
+)
+def test_a_notebook_imports_the_library_before_torch(source):
+    names = list(imported_first(ast.parse(source.read_text(encoding="utf-8"))))
+    assert names.index("eqssl_edu") < names.index("torch")
 
 
 def test_the_light_modules_import_nothing_heavy():
