@@ -41,7 +41,6 @@ class Encoder(GroupState):
 
     def forward(self, images: Images) -> Float[Tensor, "batch out group"]:
         """Regular features: the mean of the last feature maps over the grid."""
-        need_shape("images", images, "B", self.in_channels, "H", "W")
         return self.feature_maps(images).mean(dim=(-2, -1))
 
 
@@ -62,6 +61,7 @@ class GroupCNN(Encoder):
         torch.Size([2, 16, 4])
     """
 
+    @typed
     def __init__(
         self,
         group: FiniteGroup,
@@ -124,6 +124,7 @@ class GroupResNet(Encoder):
         He et al., Deep Residual Learning for Image Recognition (arXiv 1512.03385), section 4.2.
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, in_channels: int = 3, width: int = 32) -> None:
         super().__init__()
         need_positive(in_channels=in_channels, width=width)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import re
 from collections.abc import Callable, Sequence
 from math import inf, isfinite
 from numbers import Real
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, jaxtyped
 from torch import Tensor
 
 __all__ = [
     "got",
     "need_choice",
     "need_elements",
+    "need_encoder",
     "need_exact",
     "need_grid",
     "need_instance",
@@ -50,30 +52,66 @@ def need_instance(name: str, value: object, kind: type | tuple[type, ...]) -> No
         raise TypeError(f"{name} must be a {' or a '.join(kinds)}, {got(value)}")
 
 
-def typed(function: Callable) -> Callable:
-    """Decorate a door: an argument that is annotated with a class, or some, must be of that kind; else TypeError.
+class _TooLarge(ValueError):
+    """A door behind this one could not hold what it was to make."""
 
-    Numbers and tensors are left to the checkers below, which ask for bounds and shapes as well.
+
+def typed(function: Callable) -> Callable:
+    """Decorate a door: every argument must be what its annotation says. TypeError, or ValueError for a tensor.
+
+    ``int`` takes any integer (see ``need_integer``) and hands on an int, ``float`` a finite number, a shape of
+    jaxtyping a tensor of that type and shape, with the same sizes under the same names; text is no sequence of
+    anything. Bounds, and what is inside of containers, are left to the checkers below.
     """
-    names = list(inspect.signature(function).parameters)
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [name for name, p in inspect.signature(function).parameters.items() if p.kind in kinds]
 
     @functools.cache
-    def kinds() -> dict[str, tuple]:  # at the first call, when all names of the module are there
-        hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(function).items()}
-        return {name: parts for name, parts in hints.items() if all(map(_is_kind, parts))}
+    def hints() -> dict[str, Any]:  # at the first call, when all names of the module are there
+        return get_type_hints(function)
 
     @functools.wraps(function)
     def asked(*arguments: Any, **named: Any) -> Any:
-        for name, value in (*zip(names, arguments, strict=False), *named.items()):
-            if name in kinds():
-                need_instance(name, value, kinds()[name])
-        return function(*arguments, **named)
+        with jaxtyped("context"):
+            given = [_fitted(*item, hints()) for item in zip(names, arguments, strict=False)]
+            named = {name: _fitted(name, value, hints()) for name, value in named.items()}
+        try:
+            return function(*given, *arguments[len(given) :], **named)
+        except (MemoryError, OverflowError, RuntimeError, _TooLarge) as problem:
+            # A GPU that is full has an error of its own.
+            full = re.search("allocate memory|[oO]verflow", str(problem)) or not isinstance(
+                problem, RuntimeError
+            )
+            values = {**dict(zip(names, given, strict=False)), **named}
+            sizes = {name: value for name, value in values.items() if isinstance(value, int | tuple | list)}
+            if not (full and sizes):
+                raise
+            raise _TooLarge(
+                f"{' and '.join(sizes)} must be smaller, to fit into the memory, {got(sizes)}"
+            ) from None
 
     return asked
 
 
-def _is_kind(hint: object) -> bool:
-    return isinstance(hint, type) and hint not in (int, float, str) and hint.__module__ != "jaxtyping"
+def _fitted(name: str, value: Any, hints: dict[str, Any]) -> Any:
+    """``value``, if it is what the argument's annotation says; any integer as an int."""
+    hint = hints.get(name, Any)
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = tuple(get_origin(kind) or kind for kind in kinds)
+    if Any in kinds or not all(isinstance(kind, type) for kind in kinds):
+        return value
+    numbers = {int, float}.intersection(kinds)
+    is_tensor = isinstance(value, Tensor) and value.ndim > 0
+    if any(kind.__module__ == "collections.abc" for kind in kinds) and str not in kinds:
+        fits = not (isinstance(value, str | bytes) or (isinstance(value, Tensor) and not value.ndim))
+    else:  # True is an int to Python; not every float is a finite number
+        fits = not (numbers and (isinstance(value, float) or (isinstance(value, bool) and bool not in kinds)))
+    if fits and isinstance(value, kinds):
+        return value
+    if numbers and not (is_tensor and len(kinds) > 1):
+        return need_integer(name, value) if float not in numbers else need_number(name, value) or value
+    words = " or a ".join(kind.__name__ for kind in kinds if kind is not NoneType)
+    raise (ValueError if is_tensor else TypeError)(f"{name} must be a {words}, {got(value)}")
 
 
 def need_choice(name: str, value: object, choices: Sequence[object]) -> None:
@@ -92,7 +130,8 @@ def need_integer(name: str, value: object, least: int | None = None, most: int |
     except TypeError:
         raise TypeError(f"{name} must be an integer, {got(value)}") from None
     if (least is not None and number < least) or (most is not None and number > most):
-        wanted = f"at least {least}" if most is None else f"an integer {least} .. {most}"
+        low, high = ("" if bound is None else bound for bound in (least, most))
+        wanted = f"at least {least}" if most is None else f"an integer {low} .. {high}"
         raise ValueError(f"{name} must be {wanted}, got {number}")
     return number
 
@@ -123,21 +162,30 @@ def need_integers(name: str, tensor: object, below: int | None = None) -> None:
         raise ValueError(f"{name} must hold integers 0 .. {below - 1}, {got(tensor.tolist())}")
 
 
-def need_shape(name: str, tensor: object, *shape: int | str, floating: bool = False) -> None:
-    """Raise unless ``tensor`` is a Tensor of this shape: a letter stands for any size, "..." in front for any axes.
+def need_shape(
+    name: str, tensor: object, *shape: int | str, floating: bool = False, like: Tensor | None = None
+) -> None:
+    """Raise unless ``tensor`` is a Tensor of this shape: a letter stands for one size, "..." in front for any axes.
 
     ``need_shape("features", z, "B", 8, "G")`` is content with (2, 8, 4). With ``floating`` the numbers must be
-    floating-point numbers. TypeError for the kind, ValueError for the shape.
+    floating-point numbers, with ``like`` those of the weights that they meet. TypeError for the kind, ValueError for
+    the shape.
     """
     need_instance(name, tensor, Tensor)
     if floating and not tensor.is_floating_point():
         raise TypeError(f"{name} must hold floating-point numbers, {got(tensor)}")
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"{name} must be dense, got a tensor with the layout {tensor.layout}")
+    if like is not None and tensor.dtype != like.dtype and not torch.is_autocast_enabled(tensor.device.type):
+        raise TypeError(f"{name} must have the type of the weights, {like.dtype}, {got(tensor)}")
     any_axes = shape[0] == "..."
     sizes = shape[any_axes:]
     more = tensor.ndim - len(sizes)
     last = tensor.shape[max(0, more) :]
-    wrong = any(a != b and not isinstance(a, str) for a, b in zip(sizes, last, strict=False))
-    if wrong or more < 0 or (more and not any_axes):
+    known: dict[str, int] = {}
+    pairs = zip(sizes, last, strict=False)
+    wrong = any(b != (known.setdefault(a, b) if isinstance(a, str) else a) for a, b in pairs)
+    if wrong or more < 0 or (more and not any_axes) or 0 in last[1:]:  # a batch may be empty, nothing else
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), {got(tensor)}")
 
 
@@ -163,10 +211,20 @@ def need_exact(group: Any) -> None:
         )
 
 
-def need_regular(features: Tensor, group: Any, channels: int | None, grid: bool) -> None:
+def need_regular(
+    features: Tensor, group: Any, channels: int | None, grid: bool, like: Tensor | None = None
+) -> None:
     """Raise unless ``features`` are regular features (or maps) of this group, with so many channels."""
     shape = ("B", channels or "C", group.order, *("H", "W")[: 2 * grid])
-    need_shape("maps" if grid else "features", features, *shape)
+    need_shape("maps" if grid else "features", features, *shape, floating=True, like=like)
+
+
+def need_encoder(encoder: Any) -> int:
+    """The channels of an encoder. Raises unless it says of which group its features are, and how many."""
+    if not hasattr(getattr(encoder, "group", None), "exact_on_grid"):
+        wanted = "a .group and .out_channels, as GroupCNN has (SymmetrizedEncoder gives them to any network)"
+        raise TypeError(f"encoder must have {wanted}, {got(encoder)}")
+    return need_integer("encoder.out_channels", getattr(encoder, "out_channels", None), 1)
 
 
 def need_elements(

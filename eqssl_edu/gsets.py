@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 
 import torch
@@ -13,8 +13,6 @@ from eqssl_edu.errors import (
     got,
     need_choice,
     need_elements,
-    need_exact,
-    need_instance,
     need_integer,
     need_integers,
     need_shape,
@@ -60,16 +58,17 @@ class GSet:
         size = action.shape[1]
         if not size or not torch.equal(action[0], torch.arange(size)):
             raise ValueError(f"action must leave every label where it is under the identity, {got(action)}")
-        broken = (action[group.product] != action[:, action]).nonzero()
+        # If (gh).l = g.(h.l) holds for every g and the generators h, it holds for all products of them.
+        generators = torch.tensor([1 % group.order, group.rotations % group.order])
+        broken = (action[group.product[:, generators]] != action[:, action[generators]]).nonzero()
         if len(broken):
-            g, h, label = broken[0].tolist()
+            g, h, label = broken[0, 0].item(), generators[broken[0, 1]].item(), broken[0, 2].item()
             left, right = int(action[group.product[g, h], label]), int(action[g, action[h, label]])
             raise ValueError(
                 f"action must be an action of {group.name}: (gh).l must equal g.(h.l), but for g = {g}, "
                 f"h = {h}, l = {label} it got {left} and {right}"
             )
         self.group, self.action, self.size = group, action, size
-        need_instance("names", names, (Iterable, type(None)))
         self.names = [str(name) for name in (range(size) if names is None else names)]
         if len(self.names) != size:
             raise ValueError(f"names must hold {size} names, {got(names)}")
@@ -136,13 +135,13 @@ class GSet:
     @typed
     def trivial(cls, group: FiniteGroup, n: int) -> GSet:
         """n labels that no element moves."""
-        n = need_integer("n", n, least=1)
+        need_integer("n", n, 1, 2**24 // group.order)  # the numbers that the action holds
         return cls(group, torch.arange(n).repeat(group.order, 1))
 
     @classmethod
     @table
     @typed
-    def quotient(cls, group: FiniteGroup, subgroup: Sequence[int]) -> GSet:
+    def quotient(cls, group: FiniteGroup, subgroup: Iterable[int]) -> GSet:
         """The left cosets G/H: label i is ``group.left_cosets(subgroup)[i]``; g.(tH) = (gt)H."""
         cosets = torch.tensor(group.left_cosets(subgroup))
         coset_of = cosets.flatten().argsort() // cosets.shape[1]
@@ -151,12 +150,12 @@ class GSet:
 
     @classmethod
     @table
+    @typed
     def grid(cls, group: FiniteGroup, n: int) -> GSet:
         """The positions of an n x n grid, row-major; g moves them as it moves the tiles of an image."""
-        need_exact(group)
-        n = need_integer("n", n, least=1)
+        positions = positions_on_grid(group, n)
         names = [f"row {p // n}, column {p % n}" for p in range(n * n)]
-        return cls(group, positions_on_grid(group, n), names)
+        return cls(group, positions, names)
 
     @classmethod
     @table

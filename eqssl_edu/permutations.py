@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_choice, need_exact, need_integer, need_integers, need_shape
+from eqssl_edu.errors import got, need_choice, need_exact, need_integer, need_integers, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.tables import table
 
@@ -19,22 +19,27 @@ ACTIONS = ("conjugation", "left", "trivial")
 Orders = Int64[Tensor, "count tiles"]
 
 
+@typed
 @lru_cache(maxsize=16)
 @table
 def positions_on_grid(group: FiniteGroup, n: int) -> Int64[Tensor, "group tiles"]:
     r"""$\pi_g[p]$: where g takes the tile at position p of an n x n grid, row-major."""
+    need_exact(group)
+    need_integer("n", n, 1, 1000)
     positions = torch.arange(n * n).reshape(n, n)
     # transform() shows which tile arrives at a position; its inverse is where a tile goes.
     arrives = torch.stack([group.transform(positions, g).flatten() for g in group.elements])
     return arrives.argsort(dim=1)
 
 
+@typed
 def move(group: FiniteGroup, n: int, action: str, g: int, permutations: Orders) -> Orders:
     r"""g.s for each permutation s: $\pi_g s \pi_g^{-1}$ (conjugation), $\pi_g s$ (left) or $s$ (trivial)."""
     _need_action(group, n, action, permutations)
     return _moved(group, n, action, need_integer("g", g, 0, group.order - 1), permutations)
 
 
+@typed
 def action_table(
     group: FiniteGroup, n: int, action: str, permutations: Orders
 ) -> Int64[Tensor, "group count"]:
@@ -103,7 +108,6 @@ def _moved(group: FiniteGroup, n: int, action: str, g: int, permutations: Tensor
 
 def _need_action(group: FiniteGroup, n: int, action: str, permutations: Tensor) -> None:
     need_choice("action", action, ACTIONS)
-    need_exact(group)
     need_shape("permutations", permutations, "count", n * n)
     need_integers("permutations", permutations, below=n * n)
 

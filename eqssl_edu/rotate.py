@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_integer, need_number, need_shape
+from eqssl_edu.errors import got, need_integer, need_number, need_shape, typed
 from eqssl_edu.tables import table
 
 __all__ = ["disc_mask", "rotate"]
@@ -18,6 +18,7 @@ __all__ = ["disc_mask", "rotate"]
 Grid = Float[Tensor, "samples height width 2"]
 
 
+@typed
 def rotate(
     images: Float[Tensor, "*batch height width"], degrees: float | Float[Tensor, " samples"]
 ) -> Float[Tensor, "*batch height width"]:
@@ -45,7 +46,6 @@ def rotate(
         planes = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
         grid = _grid(degrees.deg2rad(), height, width)
     else:
-        need_number("degrees", degrees)
         turns, rest = divmod(degrees, 90)
         if rest == 0 and (turns % 2 == 0 or height == width):
             return torch.rot90(images, int(turns) % 4, dims=(-2, -1))
@@ -81,6 +81,7 @@ def _grid_of_one(degrees: float, height: int, width: int, dtype: torch.dtype, de
     return _grid(angle, height, width)
 
 
+@typed
 @table
 def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
     """True on the centred disc that no rotation moves out of a square picture.

@@ -7,7 +7,7 @@ group on the inputs, the labels and the data alone (THEORY T1, T2, T4, T5, T8).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -53,7 +53,7 @@ def law_floor(law: Float[Tensor, "inputs labels"]) -> Floor:
 
 
 @typed
-def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
+def label_cap(labels: GSet, symmetry: Iterable[int], label: int = 0) -> Floor:
     r"""The best answer if the label is known only up to a symmetry: $1 / |S \cdot l|$ and $\log |S \cdot l|$.
 
     The label l and all s.l are then equally good. Three cases of this one count:
@@ -75,7 +75,7 @@ def label_cap(labels: GSet, symmetry: Sequence[int], label: int = 0) -> Floor:
         >>> label_cap(GSet.quotient(dihedral(4), (0, 4)), (0, 4)).accuracy
         1.0
     """
-    symmetry = labels.group.subgroup(symmetry)
+    symmetry = labels.group.subgroup(symmetry, "symmetry")
     label = need_integer("label", label, 0, labels.size - 1)
     size = len(labels.action[list(symmetry), label].unique())
     return Floor(math.log(size), 1 / size)
@@ -119,7 +119,7 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
 
 
 @typed
-def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: Sequence[int]) -> Floor:
+def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: Iterable[int]) -> Floor:
     r"""The best that an equivariant network can reach if its head moves the labels by the wrong action.
 
     The images are h x with h uniform in a subgroup H, and x upright without a symmetry of its own: H = {0} is
@@ -155,7 +155,7 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     group, size = true_labels.group, true_labels.size
     need_choice("assumed_labels.group", assumed_labels.group, [group])
     need_choice("assumed_labels.size", assumed_labels.size, [size])
-    symmetry = torch.tensor(group.subgroup(data_symmetry))
+    symmetry = torch.tensor(group.subgroup(data_symmetry, "data_symmetry"))
     before = true_labels.action[group.inverse[symmetry]]  # [h, m] = h^-1 . m
     answers = assumed_labels.action[symmetry[:, None], before]  # [h, m] = h * (h^-1 . m)
     times = torch.zeros(size, size, dtype=torch.float64)  # [m, l']

@@ -1,11 +1,14 @@
 """How errors are worded: the argument's name, what it got, what it wanted."""
 
 import math
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from eqssl_edu.errors import (
     got,
@@ -111,13 +114,85 @@ def test_need_widths():
         need_widths("channels", (4, 0))
 
 
-def test_typed_checks_what_is_annotated_with_a_class_and_leaves_the_rest():
-    @typed
-    def door(group: FiniteGroup, bias: bool | None, size: int, z: Float[torch.Tensor, " batch"] = None):
-        return size
+@typed
+def door(
+    group: FiniteGroup,
+    size: int = 1,
+    lr: float | None = None,
+    names: Sequence[str] = (),
+    z: Float[torch.Tensor, "batch channel"] | None = None,
+    labels: Int64[torch.Tensor, " batch"] | None = None,
+    bias: bool = True,
+    angle: float | Float[torch.Tensor, " batch"] = 0.0,
+    rest: Any = None,
+):
+    return size
 
-    assert door(cyclic(4), None, size="left to a checker", z=[1]) == "left to a checker"
-    with pytest.raises(TypeError, match="group must be a FiniteGroup, got 4"):
-        door(4, True, 1)
-    with pytest.raises(TypeError, match="bias must be a bool, got 'yes'"):
-        door(cyclic(4), size=1, bias="yes")
+
+@pytest.mark.parametrize("size", [3, np.int64(3), torch.tensor(3)])
+def test_typed_hands_on_every_integer_as_an_int(size):
+    assert type(door(cyclic(4), size)) is int and door(cyclic(4), size=size) == 3
+
+
+def test_typed_takes_what_the_annotations_say():
+    two = torch.zeros(2, 3)
+    assert (
+        door(cyclic(4), 1, 2, ["a"], two, torch.zeros(2, dtype=torch.long), False, torch.ones(2), object())
+        == 1
+    )
+    assert door(cyclic(4), lr=np.float32(0.5), angle=3) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"group": 4}, "group must be a FiniteGroup, got 4"),
+        ({"size": 2.0}, "size must be an integer, got 2.0"),
+        ({"size": True}, "size must be an integer, got True"),
+        ({"lr": "x"}, "lr must be a number, got 'x'"),
+        ({"lr": float("nan")}, "lr must be finite, got nan"),
+        ({"names": "ab"}, "names must be a Sequence, got 'ab'"),
+        ({"names": 3}, "names must be a Sequence, got 3"),
+        (
+            {"z": torch.zeros(2)},
+            "z must be a Float[Tensor, 'batch channel'], got a torch.float32 tensor of shape (2,)",
+        ),
+        ({"z": [1.0]}, "z must be a Float[Tensor, 'batch channel'], got [1.0]"),
+        (
+            {"z": torch.zeros(2, 3), "labels": torch.zeros(3, dtype=torch.long)},
+            "labels must be a Int64[Tensor, 'batch']",
+        ),
+        ({"bias": "yes"}, "bias must be a bool, got 'yes'"),
+        ({"angle": torch.ones(2, 2)}, "angle must be a float or a Float[Tensor, 'batch'], got"),
+    ],
+)
+def test_typed_refuses_what_they_do_not_say(as_a_user, wrong, words):
+    with pytest.raises((TypeError, ValueError), match=re.escape(words)):
+        door(**{"group": cyclic(4), **wrong})
+
+
+@pytest.mark.parametrize(
+    "problem", [MemoryError(), OverflowError("too large"), RuntimeError("can't allocate memory")]
+)
+def test_typed_names_the_sizes_that_do_not_fit_into_the_memory(problem):
+    @typed
+    def outer(width: int):
+        return inner(width)
+
+    @typed
+    def inner(side: int):
+        raise problem
+
+    with pytest.raises(
+        ValueError, match=r"^width must be smaller, to fit into the memory, got {'width': 9}$"
+    ):
+        outer(9)
+
+
+def test_typed_leaves_other_errors_alone():
+    @typed
+    def broken(width: int):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        broken(3)

@@ -297,12 +297,12 @@ def test_label_cap_counts_the_labels_that_cannot_be_told_apart():
 
 REFUSED = [  # (what is called, the name that the message begins with)
     (lambda: label_cap(4, (0,)), "labels"),
-    (lambda: label_cap(GSet.regular(C4), (0, 1)), "subgroup"),
+    (lambda: label_cap(GSet.regular(C4), (0, 1)), "symmetry"),
     (lambda: label_cap(GSet.regular(C4), (0,), 4), "label"),
     (lambda: inconsistency_floor(4, GSet.regular(C4), (0,)), "true_labels"),
     (lambda: inconsistency_floor(GSet.regular(C4), GSet.trivial(C4, 3), (0,)), "assumed_labels"),
     (lambda: inconsistency_floor(GSet.regular(C4), GSet.grid(cyclic(2), 2), (0,)), "assumed_labels"),
-    (lambda: inconsistency_floor(GSet.regular(C4), GSet.regular(C4), (0, 1)), "subgroup"),
+    (lambda: inconsistency_floor(GSet.regular(C4), GSet.regular(C4), (0, 1)), "data_symmetry"),
     (lambda: equivariant_floor(torch.eye(4), GSet.regular(C4), GSet.regular(C4)), "law"),
     (lambda: equivariant_floor(-torch.eye(4) / 4, GSet.regular(C4), GSet.regular(C4)), "law"),
     (lambda: equivariant_floor(torch.eye(4) * torch.nan, GSet.regular(C4), GSet.regular(C4)), "law"),

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.processes import gather
-from eqssl_edu.errors import need_choice, need_instance, need_integer, typed
-from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.errors import need_choice, need_encoder, need_integer, typed
 
 __all__ = ["ContrastiveModel"]
 
@@ -48,9 +47,8 @@ class ContrastiveModel(nn.Module):
         projector: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        need_instance("encoder.group", getattr(encoder, "group", None), FiniteGroup)
+        channels = need_encoder(encoder)
         need_choice("loss.group", loss.group, [encoder.group])
-        channels = encoder.out_channels
         if projector is not None:
             need_choice("projector.group", getattr(projector, "group", encoder.group), [encoder.group])
             need_choice("projector.channels[0]", getattr(projector, "channels", [channels])[0], [channels])
@@ -67,6 +65,7 @@ class ContrastiveModel(nn.Module):
     ) -> Float[Tensor, "batch out group"]:
         return self.projector(self.encoder(images))
 
+    @typed
     def training_step(
         self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:

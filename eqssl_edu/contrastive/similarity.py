@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eqssl_edu.contrastive.features import Features, Others, need_pairs, precise
 from eqssl_edu.contrastive.gpu.available import kernels_for
-from eqssl_edu.errors import need_choice, need_number, need_shape
+from eqssl_edu.errors import need_choice, need_number
 from eqssl_edu.groups import FiniteGroup, cyclic, tables_on
 from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies, within_torch_func
 
@@ -105,7 +105,7 @@ def canonicalize(group: FiniteGroup, z: Features) -> Features:
         >>> canonicalize(cyclic(4), z)
         tensor([[[3., 1., 2., 0.]]])
     """
-    need_shape("z", z, "B", "C", group.order)
+    need_pairs(group, z=z)
     largest = z.sum(dim=1).argmax(dim=1)
     return group.transform_features(z, tables_on(group, z.device).inverse[largest])
 

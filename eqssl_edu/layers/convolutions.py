@@ -108,7 +108,7 @@ class LiftingConv2d(_ExpandedConv2d):
     on_group = False
 
     def forward(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
-        need_shape("images", images, "B", self.in_channels, "H", "W")
+        need_shape("images", images, "B", self.in_channels, "H", "W", floating=True, like=self.weight)
         return self._convolve(images)
 
 
@@ -136,5 +136,5 @@ class GroupConv2d(_ExpandedConv2d):
     on_group = True
 
     def forward(self, maps: Maps) -> Float[Tensor, "batch out group out_height out_width"]:
-        need_regular(maps, self.group, self.in_channels, grid=True)
+        need_regular(maps, self.group, self.in_channels, grid=True, like=self.weight)
         return self._convolve(maps.flatten(1, 2))

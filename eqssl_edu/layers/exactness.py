@@ -16,6 +16,7 @@ __all__ = ["exactness_violations", "is_exact", "nearest_sizes"]
 PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
 
 
+@typed
 def is_exact(size: int, kernel_size: int, stride: int, padding: int) -> bool:
     """Rule E1: a k x k window with stride s on S x S pixels, padded by p, is exact iff s divides S + 2p - k.
 
@@ -38,6 +39,7 @@ def is_exact(size: int, kernel_size: int, stride: int, padding: int) -> bool:
     return (size + 2 * padding - kernel_size) % stride == 0
 
 
+@typed
 def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> list[int]:
     """The sizes nearest to this one that keep rule E1: itself, or one below (if the window fits) and one above.
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_positive, need_regular, typed
+from eqssl_edu.errors import need_positive, need_regular, need_shape, typed
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers.group_state import GroupState, labels_in_words
 from eqssl_edu.layers.norm_pooling import GroupPool
@@ -55,7 +55,7 @@ class GSetHead(GroupState):
         return labels_in_words(self.labels)
 
     def forward(self, features: Features) -> Float[Tensor, "batch label"]:
-        need_regular(features, self.labels.group, self.in_channels, grid=False)
+        need_regular(features, self.labels.group, self.in_channels, grid=False, like=self.weight)
         return torch.einsum("bcg,cgl->bl", features, self.weight[:, self.index]) + self.bias[self.orbit]
 
 
@@ -75,6 +75,7 @@ class InvariantHead(nn.Module):
         self.linear = nn.Linear(in_channels, labels.size)
 
     def forward(self, features: Features) -> Float[Tensor, "batch label"]:
+        need_regular(features, self.labels.group, None, grid=False, like=self.linear.weight)
         return self.linear(self.pool(features))
 
 
@@ -95,4 +96,5 @@ class FreeHead(nn.Linear):
         self.labels, self.in_channels, self.order = labels, in_channels, order
 
     def forward(self, features: Features) -> Float[Tensor, "batch label"]:
+        need_shape("features", features, "B", self.in_channels, self.order, like=self.weight)
         return super().forward(features.flatten(1))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_positive, need_widths, typed
+from eqssl_edu.errors import need_positive, need_regular, need_widths, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.group_state import GroupState
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
@@ -66,6 +66,7 @@ class GroupLinear(GroupState):
         return transformed_copies(self.weight, self.table, self.places, width, -1)
 
     def forward(self, features: Features) -> Float[Tensor, "batch out group"]:
+        need_regular(features, self.group, self.in_channels, grid=False, like=self.weight)
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)
         flat = F.linear(features.flatten(1), self.expanded_weight(), bias)
         return flat.unflatten(1, (self.out_channels, self.group.order))
@@ -118,6 +119,7 @@ class FlatMLP(GroupState):
         self.layers = nn.Sequential(*_perceptron(nn.Linear, widths))
 
     def forward(self, features: Features) -> Float[Tensor, "batch out group"]:
+        need_regular(features, self.group, self.channels[0], grid=False, like=self.layers[0].weight)
         return self.layers(features.flatten(1)).unflatten(1, (self.out_channels, self.group.order))
 
 

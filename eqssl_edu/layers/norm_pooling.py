@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_positive, need_regular, typed
+from eqssl_edu.errors import need_choice, need_positive, need_regular, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Maps
 
@@ -49,7 +49,7 @@ class GroupPool(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch channel group *grid"]
     ) -> Float[Tensor, "batch channel *grid"]:
-        need_regular(features, self.group, None, grid=features.ndim == 5)
+        need_regular(features, self.group, None, grid=getattr(features, "ndim", 0) == 5)
         return features.amax(dim=2) if self.kind == "max" else features.mean(dim=2)
 
 
@@ -61,6 +61,7 @@ class HalvingPool2d(nn.Module):
     """
 
     def forward(self, maps: Maps) -> Float[Tensor, "batch channel group half_height half_width"]:
+        need_shape("maps", maps, "B", "C", "G", "H", "W", floating=True)
         odd = [size % 2 for size in maps.shape[-2:]]
         window, padding = [2 + o for o in odd], odd
         planes = F.avg_pool2d(maps.flatten(1, 2), window, 2, padding, count_include_pad=False)

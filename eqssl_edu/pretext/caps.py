@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, need_shape, typed
+from eqssl_edu.errors import need_integer, typed
 from eqssl_edu.pretext.task import Images, Task
 from eqssl_edu.theory import law_floor
 
@@ -41,7 +41,6 @@ def _floors(task: Task, images: Images) -> tuple[Float[Tensor, " batch"], Float[
     Where the same picture comes with several labels, the best answer is their distribution: the floor is
     $H(g \cdot l \mid g y)$, and the cap the mean probability of the most likely label.
     """
-    need_shape("images", images, "B", "C", "H", "W")
     need_integer("len(images)", len(images), least=1)
     best = []
     for image in images.split(1):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, need_shape
+from eqssl_edu.errors import need_choice, need_integer, need_integers, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import Offsets, random_offsets, turn_offsets
@@ -61,6 +61,7 @@ class JigsawTask(Task):
         (torch.Size([8, 1, 16, 16]), torch.Size([8, 4, 1, 6, 6]), 10)
     """
 
+    @typed
     def __init__(
         self,
         group: FiniteGroup,
@@ -70,6 +71,7 @@ class JigsawTask(Task):
         gap: int = 0,
         jitter: int = 0,
     ) -> None:
+        need_choice("grid", grid, (2, 3))
         labels = GSet.jigsaw(group, grid, action, count)
         super().__init__(labels, positions=GSet.grid(group, grid))
         self.grid, self.action, self.assumption = grid, action, ASSUMPTIONS[action]
@@ -79,8 +81,8 @@ class JigsawTask(Task):
 
     def _tile(self, name: str, pictures: Tensor) -> int:
         """Side of a tile: as large as fits with the same margin on both sides of the picture."""
+        need_shape(name, pictures, "B", "C", "S", "S", floating=True)
         side = pictures.shape[-1]
-        need_shape(name, pictures, "B", "C", side, side)
         tile = side // self.grid
         if (side - self.grid * tile) % 2:
             tile -= 1
@@ -100,10 +102,12 @@ class JigsawTask(Task):
         came_from = self.positions.action[self.group.inverse[g]].to(draws.device)
         return turn_offsets(self.group, draws, g)[:, came_from]
 
+    @typed
     def apply(
         self, images: Images, labels: Labels, draws: Offsets | None = None
     ) -> Float[Tensor, "batch channel side side"]:
         """The image with its tiles moved; the crops of the tiles' middles if nothing is drawn. Gaps are 0."""
+        need_integers("labels", labels, below=self.labels.size)
         tile = self._tile("images", images)
         side = self.grid * tile
         margin = (images.shape[-1] - side) // 2

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_exact, need_integer, need_shape
+from eqssl_edu.errors import need_integer, need_integers, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import Offsets, random_offsets, turn_offsets
@@ -44,8 +44,8 @@ class RelativeLocationTask(Task):
         (torch.Size([8, 2, 1, 4, 4]), GSet(C4, size=8, orbits of sizes [4, 4]))
     """
 
+    @typed
     def __init__(self, group: FiniteGroup, patch: int, gap: int = 1, jitter: int = 1) -> None:
-        need_exact(group)
         super().__init__(GSet.neighbours(group), positions=GSet.trivial(group, 2))
         self.patch = need_integer("patch", patch, least=1)
         self.gap = need_integer("gap", gap, least=0)
@@ -53,9 +53,9 @@ class RelativeLocationTask(Task):
 
     def _room(self, images: Tensor) -> int:
         """How far the first patch may move from the centre."""
-        side = images.shape[-1]
         needed = 3 * self.patch + 2 * self.gap + 2 * self.jitter
-        need_shape("images", images, "B", "C", side, side)
+        need_shape("images", images, "B", "C", "S", "S")
+        side = images.shape[-1]
         need_integer("side of images (3 patch + 2 gap + 2 jitter)", side, least=needed)
         if (side - self.patch) % 2:  # no patch would lie in the centre and turn onto itself
             raise ValueError(f"patch and side of images must both be even or odd, got {self.patch}, {side}")
@@ -70,11 +70,13 @@ class RelativeLocationTask(Task):
         """Both turn as vectors do."""
         return turn_offsets(self.group, draws, g)
 
+    @typed
     def apply(
         self, images: Images, labels: Labels, draws: Offsets | None = None
     ) -> Float[Tensor, "batch 2 channel patch patch"]:
         """The patch and its neighbour; around the image's centre if nothing is drawn."""
         self._room(images)  # checks the images
+        need_integers("labels", labels, below=8)
         labels = labels.to(images.device)
         draws = labels.new_zeros(len(images), 2, 2) if draws is None else draws.to(images.device)
         side = images.shape[-1]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_integer, typed
+from eqssl_edu.errors import need_choice, need_encoder, need_integer, typed
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
 from eqssl_edu.layers.group_state import GroupState, labels_in_words
@@ -51,13 +51,13 @@ class PretextModel(GroupState):
         self, encoder: nn.Module, task: Task, head: nn.Module | None = None, hidden: int | None = None
     ) -> None:
         super().__init__()
+        channels, parts = need_encoder(encoder), task.positions.size
         if head is None:
             need_choice("task.group", task.group, [encoder.group])
-        parts = task.positions.size
         if hidden is None:
-            hidden = encoder.out_channels if parts > 1 else 0
-        hidden = need_integer("hidden", hidden, least=0)
-        width = parts * encoder.out_channels
+            hidden = channels if parts > 1 else 0
+        need_integer("hidden", hidden, least=0)
+        width = parts * channels
         self.encoder, self.task = encoder, task
         self.mlp = nn.Sequential()
         if hidden:
@@ -100,6 +100,7 @@ class PretextModel(GroupState):
         features = self.encoder(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
         return self.mlp(lift_parts(features, self._positions))
 
+    @typed
     def training_step(self, images: Images, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Draw the task's inputs and labels from these images: {"loss" in nats, "accuracy"}."""
         inputs, labels = self.task.sample(images, generator)
@@ -107,6 +108,7 @@ class PretextModel(GroupState):
         accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
+    @typed
     def evaluate(self, images: Images, seed: int | None = 0, turned: bool = True) -> tuple[float, float]:
         """Loss in nats and accuracy, in eval mode and in float64.
 

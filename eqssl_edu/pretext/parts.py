@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_shape
+from eqssl_edu.errors import need_instance, need_shape
 from eqssl_edu.gsets import GSet
 
 __all__ = ["lift_parts"]
@@ -33,7 +33,7 @@ def lift_parts(
         >>> lift_parts(torch.rand(3, 4, 8, 4), tiles).shape
         torch.Size([3, 32, 4])
     """
-    order = positions.group.order
-    need_shape("features", features, "B", positions.size, "C", order)
+    need_instance("positions", positions, GSet)
+    need_shape("features", features, "B", positions.size, "C", positions.group.order)
     index = positions.action.T.to(features.device)  # [q, h] = h.q
     return features.gather(1, index[None, :, None].expand_as(features)).flatten(1, 2)

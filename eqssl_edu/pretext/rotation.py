@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from eqssl_edu.errors import need_exact
+from eqssl_edu.errors import need_integers, typed
 from eqssl_edu.groups import FiniteGroup, random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.task import Cases, Images, Labels, Task
@@ -42,9 +42,9 @@ class RotationTask(Task):
         GSet(D4, size=4, orbits of sizes [4])
     """
 
-    def __init__(self, group: FiniteGroup, stabilizer: Sequence[int] = (0,)) -> None:
-        need_exact(group)
-        self.stabilizer = group.subgroup(stabilizer)
+    @typed
+    def __init__(self, group: FiniteGroup, stabilizer: Iterable[int] = (0,)) -> None:
+        self.stabilizer = group.subgroup(stabilizer, "stabilizer")
         labels = GSet.regular(group) if self.stabilizer == (0,) else GSet.quotient(group, self.stabilizer)
         super().__init__(labels, image_turns=False)
         self.cosets = torch.tensor(group.left_cosets(self.stabilizer))  # (labels, elements)
@@ -61,8 +61,10 @@ class RotationTask(Task):
         moved = self.group.product[g, self.cosets[labels.cpu(), draws.cpu()]]
         return (self._place[moved] % len(self.stabilizer)).to(draws.device)
 
+    @typed
     def apply(self, images: Images, labels: Labels, draws: Labels | None = None) -> Images:
         """t x for each image, with t a member of its label; the first one if nothing is drawn."""
+        need_integers("labels", labels, below=self.labels.size)
         first = torch.zeros_like(labels) if draws is None else draws
         return self.group.transform(images, self.cosets.to(labels.device)[labels, first])
 

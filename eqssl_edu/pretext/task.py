@@ -105,19 +105,21 @@ class Task:
         """How g acts on the draws (jitter turns as vectors do), so that the identity is exact with them too."""
         return draws
 
+    @typed
     def sample(self, images: Images, generator: torch.Generator | None = None) -> tuple[Inputs, Labels]:
         """Draw a label for every image, on its device: (inputs, labels)."""
         labels = random_integers(self.labels.size, images, generator)
         return self.apply(images, labels, self.draw(images, generator)), labels
 
+    @typed
     def transform(self, inputs: Inputs, g: int | Labels) -> Inputs:
         """How the group acts on the inputs of this task; g is one element, or one per sample."""
         return self.group.transform(inputs, g) if self._transform is None else self._transform(inputs, g)
 
     def parts(self, inputs: Inputs) -> Float[Tensor, "batch part channel part_height part_width"]:
         """The pictures that the encoder sees, one after the other: part p belongs to ``positions`` p."""
-        parts = inputs[:, None] if inputs.ndim == 4 else inputs
-        need_shape("inputs", parts, "B", self.positions.size, "C", "h", "w")
+        parts = inputs[:, None] if getattr(inputs, "ndim", 0) == 4 else inputs
+        need_shape("inputs", parts, "B", self.positions.size, "C", "h", "w", floating=True)
         return parts
 
     def every_input(self, images: Images) -> Cases:

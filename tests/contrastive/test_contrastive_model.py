@@ -236,7 +236,7 @@ def test_parts_that_do_not_fit_are_named_at_once(as_a_user):
     plain = nn.MSELoss()
     plain.group = GROUP
     for parts, name in [
-        ((nn.Linear(3, 3), loss, views), "encoder.group"),
+        ((nn.Linear(3, 3), loss, views), "encoder"),
         (("GroupCNN", loss, views), "encoder"),
         ((encoder, plain, views), "loss must be a Loss"),
         ((encoder, InfoNCE(dihedral(4)), views), "loss.group"),

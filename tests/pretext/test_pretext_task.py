@@ -242,7 +242,7 @@ REFUSED = [  # (what is called, the name that the message begins with)
     (lambda: RelativeLocationTask(C4, 6).sample(noise()), "side of images"),
     (lambda: RelativeLocationTask(C4, 3).sample(noise()), "patch and side of images"),
     (lambda: JigsawTask(C4, 2, "right"), "action"),
-    (lambda: JigsawTask(C4, 4), "n must"),
+    (lambda: JigsawTask(C4, 4), "grid must"),
     (lambda: JigsawTask(C4, 3), "count"),
     (lambda: JigsawTask(C4, 2, gap=-1), "gap"),
     (lambda: JigsawTask(C4, 2, jitter=1), "jitter"),

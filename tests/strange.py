@@ -1,0 +1,297 @@
+"""Calls of public functions with strange arguments: right, or refused in words; nothing else may happen.
+
+python tests/strange.py SEED START STOP: a line of JSON for every case, in a process of its own (a crash is a finding).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+import re
+import resource
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recipes import RARE, RECIPES
+from torch import Tensor, nn
+
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.errors import got
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.gsets import GSet
+
+SECONDS, BYTES = 20, 8 * 2**30  # of one case
+REFUSALS = (ValueError, TypeError)
+DOCUMENTED = {"data.load_images": (FileNotFoundError, ConnectionError), "exercises.check": ()}
+OTHERS: dict[str, Callable[[], Any]] = {
+    "None": lambda: None,
+    "text": lambda: "x",
+    "no text": lambda: "",
+    "markup": lambda: "$<script>\n" * 50,
+    "bytes": lambda: b"x",
+    "True": lambda: True,
+    "False": lambda: False,
+    "-1": lambda: -1,
+    "0": lambda: 0,
+    "1": lambda: 1,
+    "2.5": lambda: 2.5,
+    "nan": lambda: float("nan"),
+    "inf": lambda: float("inf"),
+    "1e308": lambda: 1e308,
+    "10**7": lambda: 10**7,
+    "10**12": lambda: 10**12,
+    "10**30": lambda: 10**30,
+    "-10**30": lambda: -(10**30),
+    "complex": lambda: 1j,
+    "numpy 3": lambda: np.int64(3),
+    "numpy half": lambda: np.float32(0.5),
+    "numpy True": lambda: np.bool_(True),
+    "numpy array": lambda: np.ones((2, 1, 8, 8), np.float32),
+    "tensor 1": lambda: torch.tensor(1),
+    "tensor True": lambda: torch.tensor(True),
+    "tensor nan": lambda: torch.tensor(float("nan")),
+    "empty": lambda: torch.zeros(0),
+    "no images": lambda: torch.zeros(0, 1, 8, 8),
+    "no pixels": lambda: torch.zeros(2, 1, 0, 0),
+    "oblong": lambda: torch.rand(2, 1, 8, 9),
+    "integers": lambda: torch.arange(6),
+    "far integers": lambda: torch.tensor([0, 10**12]),
+    "list": lambda: [0, 1],
+    "empty list": lambda: [],
+    "nested": lambda: [[0, 1], [2]],
+    "empty tuple": lambda: (),
+    "dict": lambda: {"a": 1},
+    "generator": lambda: (i for i in range(3)),
+    "object": lambda: object(),
+    "class": lambda: int,
+    "function of none": lambda: lambda: None,
+    "function of two": lambda: lambda a, b: a,
+    "function to None": lambda: lambda *a, **k: None,
+    "raises": lambda: lambda *a, **k: {}["gone"],
+    "C1": lambda: cyclic(1),
+    "C3": lambda: cyclic(3),
+    "D4": lambda: dihedral(4),
+    "set of C3": lambda: GSet.regular(cyclic(3)),
+    "set of D4": lambda: GSet.regular(dihedral(4)),
+    "trivial set": lambda: GSet.trivial(cyclic(4), 1),
+    "linear": lambda: nn.Linear(1, 1),
+    "identity": lambda: nn.Identity(),
+    "bare module": lambda: nn.Module(),
+    "D4 network": lambda: GroupCNN(dihedral(4), 1, (2,)),
+    "networks": lambda: nn.ModuleList([nn.Linear(1, 1)]),
+    "path": lambda: Path("x"),
+    "slice": lambda: slice(0),
+}
+
+
+def changed(rng: random.Random, value: Any) -> tuple[str, Any, bool]:
+    """(what it is, a strange value in place of this one, whether it means the same)."""
+    own: dict[str, tuple[Callable[[], Any], bool]] = {}
+    if isinstance(value, int) and not isinstance(value, bool):
+        own = {
+            "numpy integer": (lambda: np.int64(value), True),
+            "tensor integer": (lambda: torch.tensor(value), True),
+            "as float": (lambda: float(value) + 0.5, False),
+            "as text": (lambda: str(value), False),
+            "larger": (lambda: value + 1000, False),
+        }
+    if isinstance(value, float):
+        own = {
+            "numpy float": (lambda: np.float64(value), True),
+            "negative": (lambda: -value, False),
+            "tensor float": (lambda: torch.tensor(value), False),
+        }
+    if isinstance(value, tuple) and all(isinstance(v, int) for v in value):
+        own = {
+            "numpy integers": (lambda: tuple(map(np.int64, value)), True),
+            "text inside": (lambda: (*value, "x"), False),
+            "nan inside": (lambda: (*value, float("nan")), False),
+            "huge inside": (lambda: (*value[:-1], 10**12), False),
+            "negative inside": (lambda: (*value[:-1], -1), False),
+            "nothing inside": (lambda: (), False),
+        }
+    if isinstance(value, Tensor):
+        strange = value.clone()
+        real = value.is_floating_point()
+
+        def spoilt(number: float) -> Tensor:
+            strange.view(-1)[0] = number
+            return strange
+
+        def strided() -> Tensor:
+            return torch.stack([value, value], -1)[..., 0]
+
+        own = {
+            "strided": (strided, True),
+            "parameter": (lambda: nn.Parameter(value.clone(), requires_grad=real), True),
+            "an axis more": (lambda: value[None], False),
+            "an axis less": (lambda: value[0] if value.ndim else value, False),
+            "none of it": (lambda: value[:0], False),
+            "one of it": (lambda: value[:1], False),
+            "cut": (lambda: value[..., :-1], False),
+            "bytes": (lambda: value.to(torch.uint8), False),
+            "booleans": (lambda: value > 0, False),
+            "int32": (lambda: value.int(), False),
+            "complex": (lambda: value.to(torch.complex64), False),
+            "as numpy": (lambda: value.numpy(), False),
+            "as list": (lambda: value.tolist(), False),
+            "sparse": (lambda: value.to_sparse(), False),
+        }
+        if real:
+            own |= {
+                "a nan": (lambda: spoilt(float("nan")), False),
+                "an inf": (lambda: spoilt(float("inf")), False),
+                "half": (lambda: value.half(), False),
+                "bfloat16": (lambda: value.bfloat16(), False),
+                "double": (lambda: value.double(), False),
+                "huge": (lambda: value * 1e30, False),
+                "tiny": (lambda: value * 1e-30, False),
+                "zeros": (lambda: value * 0, False),
+            }
+        else:
+            own |= {"negative": (lambda: value - 10, False), "far": (lambda: value + 10**12, False)}
+    if own and rng.random() < 0.5:
+        name = rng.choice(sorted(own))
+        make, same = own[name]
+        return name, make(), same
+    name = rng.choice(sorted(OTHERS))
+    return name, OTHERS[name](), False
+
+
+def plain(thing: Any, deep: int = 0) -> Any:
+    """What a thing holds, for a comparison; also whether it is in training mode."""
+    if isinstance(thing, Tensor):
+        if thing.is_sparse:
+            return str(thing.layout)
+        return (
+            str(thing.dtype),
+            tuple(thing.shape),
+            thing.detach().double().nan_to_num(1.5).tolist() if not thing.is_complex() else 0,
+        )
+    if isinstance(thing, nn.Module):
+        hooks = len(thing._forward_hooks)
+        modes = [m.training for m in thing.modules()]
+        return type(thing).__name__, plain(dict(thing.state_dict())), modes, hooks
+    if isinstance(thing, np.ndarray):
+        return thing.tolist()
+    if isinstance(thing, dict):
+        return {str(key): plain(value, deep + 1) for key, value in thing.items()}
+    if isinstance(thing, (list, tuple, set)):
+        return [plain(value, deep + 1) for value in thing]
+    if thing is None or isinstance(thing, (int, float, str, bool, np.generic)):
+        return repr(float(thing)) if isinstance(thing, (int, float, np.number)) else str(thing)
+    if hasattr(thing, "values") and isinstance(thing.values, dict):
+        return plain(thing.values)
+    return type(thing).__name__
+
+
+def holds_nan(thing: Any) -> bool:
+    if isinstance(thing, Tensor):
+        return not (thing.is_sparse) and bool(thing.isnan().any())
+    if isinstance(thing, float):
+        return thing != thing
+    if isinstance(thing, (list, tuple)):
+        return any(map(holds_nan, thing))
+    if isinstance(thing, dict):
+        return any(map(holds_nan, thing.values()))
+    return isinstance(thing, nn.Module) and holds_nan(dict(thing.state_dict()))
+
+
+def world() -> tuple:
+    return torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+
+
+def too_slow(*_: Any) -> None:
+    raise TimeoutError(f"took more than {SECONDS} s")
+
+
+def names_of(function: Callable) -> list[str]:
+    parameters = inspect.signature(getattr(function, "of", function)).parameters.values()
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def case(seed: int, number: int) -> dict[str, str]:
+    """One call: {"door", "what" (was strange), "found" ("right", "refused", or what is wrong)}."""
+    rng = random.Random(f"{seed} {number}")
+    every = [name for name in RECIPES if not name.startswith(RARE) or rng.random() < 0.1]
+    door = rng.choice(every)
+    function, build = RECIPES[door]
+    arguments, parameters = build(), names_of(function)
+    if not parameters:
+        function()
+        return {"door": door, "what": "nothing", "found": "right"}
+    chosen = rng.sample(parameters, min(len(parameters), rng.choice([1, 1, 1, 2])))
+    whats, same = [], True
+    for name in chosen:
+        if name in arguments:
+            value = arguments[name]
+        else:
+            default = inspect.signature(getattr(function, "of", function)).parameters[name].default
+            value = None if default is inspect.Parameter.empty else default
+        what, arguments[name], means_the_same = changed(rng, value)
+        whats.append(f"{name} = {what}")
+        same &= means_the_same
+    before, around = plain(arguments), world()
+    finite = not holds_nan(list(arguments.values())) and not any("inf" in w or "1e308" in w for w in whats)
+    signal.alarm(SECONDS)
+    torch.manual_seed(1)
+    try:
+        result = function(**arguments)
+        found = "right"
+        if same:
+            torch.manual_seed(1)
+            if plain(function(**build())) != plain(result):
+                found = "another value than for the plain equivalent"
+        elif finite and holds_nan(result):
+            found = "silent nan"
+    except Exception as problem:
+        found = judged(door, problem, parameters, chosen, same)
+    finally:
+        signal.alarm(0)
+    if found in ("right", "refused"):
+        if plain(arguments) != before and "load_r2conv" not in door and "widgets.Live" not in door:
+            found = "an input was changed"
+        if world() != around:
+            found = "the world was changed"
+    return {"door": door, "what": ", ".join(whats), "found": found}
+
+
+def judged(door: str, problem: Exception, parameters: list[str], chosen: list[str], same: bool) -> str:
+    text = f"{type(problem).__name__}: {problem}"
+    if same:
+        return f"refused what means the same: {text[:200]}"
+    if isinstance(problem, DOCUMENTED.get(door, ())):
+        return "refused"
+    if not isinstance(problem, REFUSALS) or isinstance(problem, UnicodeError):
+        return text[:300]
+    must = any(
+        re.search(rf"\b{re.escape(name)}\b\S*( \([^)]*\))?( =| must)", str(problem)) for name in parameters
+    )
+    named = any(re.search(rf"\b{re.escape(name)}\b", str(problem)) for name in chosen) and " must " in str(
+        problem
+    )
+    return "refused" if must or named else f"unnamed: {text[:300]}"
+
+
+def main(seed: int, start: int, stop: int) -> None:
+    signal.signal(signal.SIGALRM, too_slow)
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    for number in range(start, stop):
+        print(json.dumps({"case": number}), flush=True)
+        try:
+            print(json.dumps(case(seed, number)), flush=True)
+        except MemoryError as problem:
+            print(json.dumps({"door": "?", "what": "?", "found": f"MemoryError {got(problem)}"}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
