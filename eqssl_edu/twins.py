@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from eqssl_edu.ownership import steady
+
 __all__ = ["Twin", "eval_mode", "tensors"]
 
 
@@ -41,7 +43,8 @@ class Twin:
         shared = (*kept, *self.weights) if self.share else kept
         memo = {id(value): value for value in shared if isinstance(value, Tensor)}
         # In eval mode some layers prepare their kernels, so that new weights need a new copy.
-        self.module = copy.deepcopy(self.model, memo).eval()
+        with steady(self.model):
+            self.module = copy.deepcopy(self.model, memo).eval()
         self.version = version
         return True
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = "eqssl_edu"
 # From the ground up: a module imports from its own floor and from those before it.
 FLOORS = [
-    ["errors", "colours", "shapes"],
+    ["errors", "colours", "shapes", "ownership"],
     ["tables", "plots", "twins"],
     ["rotate", "groups"],
     ["permutations"],

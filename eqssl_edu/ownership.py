@@ -1,0 +1,117 @@
+"""Who changes a network's weights: one training at a time, and nobody while somebody copies them."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from torch import nn
+
+__all__ = ["Claim", "free", "steady", "take"]
+
+SECONDS_FOR_READERS = 0.001
+_claims: WeakSet[Claim] = WeakSet()
+_guard = threading.Lock()  # of the set, and of all owners
+_numbers = itertools.count()
+
+
+class Claim:
+    """What a training run changes, the lock of its steps, and who trains it now.
+
+    Arguments:
+        model: the network of the run. Runs whose networks share a weight that learns are rivals.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.parts = _parts(model)
+        self.learning = _memory(p for p in model.parameters() if p.requires_grad)
+        self.owner: Any = None  # a training in the background, with its .thread
+        self.lock, self.readers, self.number = threading.RLock(), 0, next(_numbers)
+        with _guard:
+            _claims.add(self)
+
+    def owners(self) -> set[Any]:
+        """Who trains these weights in the background now: this run's owner, or a rival's."""
+        with _guard:
+            return _owners([self])
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """A block that changes the weights; who waits to read them goes first."""
+        if self.readers:
+            time.sleep(SECONDS_FOR_READERS)  # or the thread that gives a lock back is the one that takes it again
+        with _locked(_touching(self.parts)):
+            yield
+
+
+def take(claims: Iterable[Claim], owner: Any) -> set[Any]:
+    """Make ``owner`` the one that trains these runs, unless others do: returns those."""
+    claims = list(claims)
+    with _guard:
+        others = _owners(claims) - {owner}
+        for claim in claims if not others else []:
+            claim.owner = owner
+    return others
+
+
+def free(claims: Iterable[Claim], owner: Any) -> None:
+    """End what :func:`take` began."""
+    with _guard:
+        for claim in claims:
+            if claim.owner is owner:
+                claim.owner = None
+
+
+@contextmanager
+def steady(model: nn.Module) -> Iterator[None]:
+    """A block in which no training step changes the weights or the mode of this network, or of a part of it."""
+    claims = _touching(_parts(model))
+    for claim in claims:
+        claim.readers += 1  # a rough count will do
+    try:
+        with _locked(claims):
+            yield
+    finally:
+        for claim in claims:
+            claim.readers -= 1
+
+
+def _owners(claims: Iterable[Claim]) -> set[Any]:
+    rivals = {rival for claim in claims for rival in _claims if not rival.learning.isdisjoint(claim.learning)}
+    return {rival.owner for rival in rivals} - {None}
+
+
+def _touching(parts: frozenset[int]) -> list[Claim]:
+    with _guard:
+        claims = list(_claims)
+    return sorted((c for c in claims if not c.parts.isdisjoint(parts)), key=lambda claim: claim.number)
+
+
+def _locked(claims: list[Claim]) -> ExitStack:
+    """All these locks, always in the same order: two threads never wait for each other."""
+    with ExitStack() as stack:
+        for claim in claims:
+            stack.enter_context(claim.lock)
+        return stack.pop_all()
+
+
+def _parts(model: nn.Module) -> frozenset[int]:
+    return _memory(model.parameters()) | {id(module) for module in model.modules()}
+
+
+def _memory(parameters: Iterable[nn.Parameter]) -> frozenset[int]:
+    """Where the numbers of these weights lie, and the weights themselves: two may be views of one memory."""
+    weights = list(parameters)
+    return frozenset({*map(id, weights), *map(_address, weights)} - {0})
+
+
+def _address(weight: nn.Parameter) -> int:
+    try:
+        return weight.untyped_storage().data_ptr()
+    except (RuntimeError, ValueError):  # a lazy weight, or one that keeps its numbers elsewhere
+        return 0
