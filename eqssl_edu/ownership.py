@@ -43,8 +43,8 @@ class Claim:
     @contextmanager
     def step(self) -> Iterator[None]:
         """A block that changes the weights; who waits to read them goes first."""
-        if self.readers:
-            time.sleep(SECONDS_FOR_READERS)  # or the thread that gives a lock back is the one that takes it again
+        if self.readers:  # or the thread that gives a lock back would be the one that takes it again
+            time.sleep(SECONDS_FOR_READERS)
         with _locked(_touching(self.parts)):
             yield
 

@@ -19,8 +19,9 @@ from eqssl_edu.contrastive.features import unit
 from eqssl_edu.data import Splits
 from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.ownership import steady
 from eqssl_edu.shapes import Images
-from eqssl_edu.twins import eval_mode
+from eqssl_edu.twins import Twin
 
 __all__ = [
     "Orientations",
@@ -35,13 +36,18 @@ __all__ = [
 
 
 def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[Tensor, "batch out group"]:
-    """The encoder's features of these images, in eval mode, in batches, on the CPU; its mode is restored."""
+    """The encoder's features of these images, in eval mode, in batches, on the CPU.
+
+    A copy of the encoder computes them, so it may be trained meanwhile: its mode stays, all weights are of one step.
+    """
     need_instance("encoder", encoder, nn.Module)
     need_instance("images", images, Tensor)
     need_positive(batch_size=batch_size)
     like = next(encoder.parameters(), images)  # images go where the weights are
-    with eval_mode(encoder), torch.no_grad():
-        return torch.cat([encoder(batch.to(like)).float().cpu() for batch in images.split(batch_size)])
+    twin = Twin(encoder)
+    twin.renew()
+    with torch.no_grad():
+        return torch.cat([twin.module(batch.to(like)).float().cpu() for batch in images.split(batch_size)])
 
 
 def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:
@@ -52,7 +58,8 @@ def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:
     """
     need_instance("encoder", encoder, nn.Module)
     need_instance("images", images, Tensor)
-    encoder = copy.deepcopy(encoder)
+    with steady(encoder):
+        encoder = copy.deepcopy(encoder)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         update_bn([images.to(next(encoder.parameters(), images))], encoder)
