@@ -3,12 +3,15 @@
 from eqssl_edu.diagnostics.collapse import orbit_collapse, orbit_spread, pooled_spread, rank_me, spread
 from eqssl_edu.diagnostics.equivariance import equivariance_error, rotation_error
 from eqssl_edu.diagnostics.geometry import alignment, matched_temperature, uniformity
+from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
 from eqssl_edu.diagnostics.irreps import irrep_energy, irrep_projectors
 from eqssl_edu.diagnostics.turning import nearest_element, turn_features, turn_maps
 
 __all__ = [
+    "GroupAxis",
     "alignment",
     "equivariance_error",
+    "find_order",
     "irrep_energy",
     "irrep_projectors",
     "matched_temperature",

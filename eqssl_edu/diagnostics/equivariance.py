@@ -1,13 +1,14 @@
 """The error of equivariance, at the elements of the group and at any angle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
 from eqssl_edu.diagnostics.turning import turn_maps
-from eqssl_edu.errors import need_instance, need_shape
+from eqssl_edu.errors import got, need_instance, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import disc_mask
 
@@ -20,6 +21,8 @@ def equivariance_error(
     group: FiniteGroup | None = None,
     transform_inputs: Callable[[Tensor, int], Tensor] | None = None,
     transform_outputs: Callable[[Tensor, int], Tensor] | None = None,
+    group_axis: int | None = None,
+    order: Sequence[int] | None = None,
 ) -> Float[Tensor, " group"]:
     r"""For each element g the relative error $\|f(g x) - g f(x)\|_2 / \|f(x)\|_2$ over the whole batch.
 
@@ -30,11 +33,16 @@ def equivariance_error(
         inputs: x.
         group: the group; ``model.group`` by default.
         transform_inputs: (x, g) -> g x; ``group.transform`` by default.
-        transform_outputs: (y, g) -> g y; ``group.transform_features`` by default. For feature maps say
-            ``group.transform_maps``, for logits ``labels.transform``, for an invariant ``lambda y, g: y``.
+        transform_outputs: (y, g) -> g y; ``group.transform_features`` by default, for features (B, C, |G|). For
+            feature maps say ``group.transform_maps``, for logits ``labels.transform``, for an invariant
+            ``lambda y, g: y``.
+        group_axis: instead of ``transform_outputs``: the output is (B, C, |G|) or (B, C, |G|, H, W), perhaps with
+            another place for the group, see ``GroupAxis``.
+        order: ``order[i]`` is the element at index i of the group axis. If ``group_axis`` alone is said, the order
+            is measured with ``find_order``; where none fits it is our own.
 
     Raises:
-        ValueError: if the output is zero everywhere (nothing could be compared).
+        ValueError: if the output is zero everywhere (nothing could be compared), or if nothing says how it moves.
 
     Example:
         >>> from eqssl_edu.encoders import GroupCNN
@@ -45,10 +53,24 @@ def equivariance_error(
     """
     group = group if group is not None else getattr(model, "group", None)
     need_instance("group", group, FiniteGroup)
+    if group_axis is not None or order is not None:
+        if transform_outputs is not None:
+            raise ValueError(
+                "transform_outputs must not be given where group_axis or order says how outputs move"
+            )
+        if order is None and transform_inputs is None:
+            order = find_order(model, inputs, group, group_axis)
+        transform_outputs = GroupAxis.said(group, group_axis, order).act
+    need_features = transform_outputs is None and transform_inputs != group.transform_features
     transform_inputs = transform_inputs or group.transform
     transform_outputs = transform_outputs or group.transform_features
     with torch.no_grad():
         reference = model(inputs)
+        if need_features and (reference.ndim != 3 or reference.shape[2] != group.order):
+            raise ValueError(
+                "transform_outputs must say how the output moves (or group_axis, if it has one), unless it is features "
+                f"(B, C, {group.order}), {got(reference)}"
+            )
         size = reference.norm()
         if size == 0:
             raise ValueError("model must not give zero everywhere on these inputs: nothing can be compared")
