@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -45,7 +45,7 @@ class GroupAxis(NamedTuple):
         if axis not in (1, 2, -1, -2, -3, -4):
             raise ValueError(f"group_axis must be 2 or 1, or count from the end, got {axis}")
         if order is not None:
-            need_instance("order", order, (Sequence, Tensor))
+            need_instance("order", order, Iterable)
             order = [need_integer("order", g, 0, group.order - 1) for g in order]
             if len(set(order)) != group.order or len(order) != group.order:
                 raise ValueError(f"order must hold each of 0 .. {group.order - 1} once, {got(order)}")
@@ -125,28 +125,23 @@ def find_order(
     low, high = images.aminmax()
     noise = low + noise * (high - low if high > low else 1.0)
     upright = said.ours(model(noise))
-    exact = [g for g in group.elements if group.degrees(g) % 90 == 0]
+    quarters = {g for g in group.elements if group.degrees(g) % 90 == 0}
     distances = {}  # of each column of f(g x) from each turned column of f(x)
     for g in group.elements:
-        turned = said.ours(model(_turn(group, noise, g)))
-        expected = _turn(group, upright, g) if upright.ndim == 5 else upright
+        turned, expected = said.ours(model(_turn(group, noise, g))), upright
         if upright.ndim == 5:
-            mask = disc_mask(upright.shape[-1]).to(upright.device) if g not in exact else 1
-            turned, expected = turned * mask, expected * mask
-        turned, expected = (y.movedim(2, 0).flatten(1).double() for y in (turned, expected))
-        distances[g] = torch.cdist(turned, expected, compute_mode="donot_use_mm_for_euclid_dist")
+            inside = 1 if g in quarters else disc_mask(upright.shape[-1]).to(upright)
+            turned, expected = inside * turned, inside * _turn(group, upright, g)
+        columns = (y.movedim(2, 0).flatten(1).double() for y in (turned, expected))
+        distances[g] = torch.cdist(*columns, compute_mode="donot_use_mm_for_euclid_dist")
     bound = float(upright.double().norm()) * max(ROUNDING, 10 * torch.finfo(upright.dtype).eps)
     for order in (list(group.elements), _named_by_the_first(group, distances)):
-        if bound > 0 and _fits(group, order, distances, exact, bound):
+        if bound > 0 and _fits(group, order, distances, quarters, bound):
             return order
     return None
 
 
 def _turn(group: FiniteGroup, maps: Float[Tensor, "*axes"], g: int) -> Float[Tensor, "*axes"]:
-    if group.degrees(g) % 90 == 0:
-        return torch.rot90(
-            maps.flip(-1) if g >= group.rotations else maps, int(group.degrees(g) // 90), (-2, -1)
-        )
     return rotate(maps.flip(-1) if g >= group.rotations else maps, group.degrees(g))
 
 
@@ -160,12 +155,12 @@ def _named_by_the_first(group: FiniteGroup, distances: dict[int, Tensor]) -> lis
 
 
 def _fits(
-    group: FiniteGroup, order: list[int], distances: dict[int, Tensor], exact: list[int], bound: float
+    group: FiniteGroup, order: list[int], distances: dict[int, Tensor], quarters: set[int], bound: float
 ) -> bool:
     """Is each column where the order says: up to rounding, or (between the pixels) nearest to it?"""
     for g, distance in distances.items():
         comes_from = [order.index(int(group.product[group.inverse[g], h])) for h in order]
         error = distance[torch.arange(group.order), comes_from].norm()
-        if not (error <= bound if g in exact else distance.argmin(1).tolist() == comes_from):
+        if not (error <= bound if g in quarters else distance.argmin(1).tolist() == comes_from):
             return False
     return True

@@ -135,7 +135,7 @@ function pagesOf(channels, { page, first }) {
 }
 
 /** The feature maps of one network: a row for each channel, a column for each element of the group. */
-function makePanel({ name, layers }, index, fixed, ask) {
+function makePanel({ name, layers, note }, index, fixed, ask) {
   const [layerKey, channelKey] = ["layer", "channel"].map((key) => (index ? `compare_${key}` : key));
   const chooseLayer = () => ask({ [layerKey]: layer.value });
   const chooseChannel = () => ask({ [channelKey]: Number(channel.value) });
@@ -143,6 +143,7 @@ function makePanel({ name, layers }, index, fixed, ask) {
   const channel = make("select", { "aria-label": `Channels of ${name}`, onchange: chooseChannel });
   const grid = make(".eqssl-maps", { role: "img" });
   const caption = make(".eqssl-note");
+  const remark = make("b.eqssl-note");
   const scale = makeScale("diverging", "activation, by row");
   scale.role = "img";
   let shape = "";
@@ -184,6 +185,7 @@ function makePanel({ name, layers }, index, fixed, ask) {
     shape = key;
     paintMaps(panel, bytes, start);
     paintScale(panel);
+    remark.textContent = panel.remark;
     const choices = layers.map((each) => [each.name, each.label]);
     const { channels } = layers.find((each) => each.name === state[layerKey]);
     setChoices(layer, choices, state[layerKey]);
@@ -194,7 +196,8 @@ function makePanel({ name, layers }, index, fixed, ask) {
     return start + panel.count * panel.side ** 2;
   };
   const title = make(".eqssl-title", makeKey(index), name);
-  const parts = [title, make(".eqssl-choices", layer, channel), grid, make(".eqssl-foot", caption, scale)];
+  const foot = make(".eqssl-foot", caption, scale, remark, ...(note ? [make(".eqssl-note", note)] : []));
+  const parts = [title, make(".eqssl-choices", layer, channel), grid, foot];
   return Object.assign(make("section.eqssl-panel", { "aria-label": name }, ...parts), { paint });
 }
 
@@ -224,8 +227,10 @@ function makeCurve(networks, signal) {
   let place = null; // of an (angle, error) in the chart
   const draw = (width, height, { angles, errors }) => {
     place = makeCurveAxes(width, height, errors);
-    const points = errors.map((list) => list.map((error, i) => [angles[i], error]));
-    const lines = points.map((list, i) => makeLine(list, place, i));
+    const points = errors.map((list) =>
+      list.map((error, i) => [angles[i], error]).filter(([, e]) => e !== null),
+    );
+    const lines = points.flatMap((list, i) => (list.length ? [makeLine(list, place, i)] : []));
     setAttributes(svg, { viewBox: `0 0 ${width} ${height}` });
     setAttributes(line, { y1: MARGINS.top, y2: height - MARGINS.bottom });
     svg.replaceChildren(...place.elements, ...lines, line, ...marks);
@@ -245,7 +250,11 @@ function makeCurve(networks, signal) {
     for (const [i, { error, text }] of values.panels.entries()) {
       [entries[i].percent.textContent, entries[i].decibels.textContent] = text;
       entries[i].dataset.error = error;
-      setAttributes(marks[i], { transform: `translate(${x} ${place.y(Math.min(error, place.high))})` });
+      const y = place.y(Math.min(error, place.high));
+      setAttributes(marks[i], {
+        transform: `translate(${x} ${y})`,
+        visibility: error === null ? "hidden" : "visible",
+      });
     }
   };
   const size = new ResizeObserver(([entry]) => {

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import traitlets
 from torch import Tensor, nn
 
+from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
 from eqssl_edu.errors import got, need_integer, need_number
-from eqssl_edu.groups import cyclic
+from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.field.page import FieldPage
 from eqssl_edu.widgets.field.values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
@@ -33,7 +35,7 @@ PATIENCE_SECONDS = 1.0  # networks that need longer for the coarse angles get no
 class Curve:
     """The errors at the angles that are known by now, and how long the coarse ones took."""
 
-    errors: dict[int, list[float]] = field(default_factory=dict)
+    errors: dict[int, list[float | None]] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -61,16 +63,34 @@ class FieldExplorer(FieldPage, Explorer):
     ``digits``, ``glyphs``, ``shapes``; ``file`` and ``drawing`` once the hand has made them), ``picture`` which
     one of them it is, from 0.
 
+    A group axis is one where a module says so (``.group``, or escnn's types) or where you do. All else is channels,
+    judged as scalar fields. ``left_out`` says which layers have no maps to show, and why.
+
     Arguments:
         model: any network on images (B, C, H, W). Maps (B, C, |G|, H, W) show their group axis.
         image: (C, H, W), square.
         compare: a second network, shown beside the first.
         names: what the networks are called, one name for each.
+        group: the group of an axis that no module names, for both networks.
+        group_axis: where it stands, by default 2: (B, C, |G|, H, W); 1 is (B, |G|, C, H, W). Where no layer of
+            ``model`` has such an axis, the two may be flattened into one, (B, C |G|, H, W).
+        order: ``order[i]`` is the element of ``group`` at index i of the axis. By default the order is measured
+            (``diagnostics.find_order``).
+        tokens: the grid (height, width) of tokens (B, N, D), or how many come before those of the image (class
+            token, registers). By default told from the maps of which they were made.
+        forward: ``forward(model, images)`` runs a network that takes more than images.
 
     Example:
         >>> import torch
         >>> from eqssl_edu.encoders import GroupCNN
         >>> explorer = FieldExplorer(GroupCNN(cyclic(4)), torch.rand(1, 32, 32))
+        >>> explorer.set_state(angle=90)
+        >>> explorer.errors()["C4 network"] < 1e-5
+        True
+        >>> copies = nn.Conv2d(1, 8, 3, bias=False)  # two kernels, each turned clockwise in four steps
+        >>> turned = [torch.rot90(copies.weight[::4], -i, (2, 3)) for i in range(4)]
+        >>> copies.weight.data = torch.stack(turned, 1).flatten(0, 1)
+        >>> explorer = FieldExplorer(copies, torch.rand(1, 32, 32), group=cyclic(4), group_axis=2, order=[0, 3, 2, 1])
         >>> explorer.set_state(angle=90)
         >>> explorer.errors()["C4 network"] < 1e-5
         True
@@ -88,11 +108,25 @@ class FieldExplorer(FieldPage, Explorer):
         image: Image,
         compare: nn.Module | None = None,
         names: tuple[str, ...] | None = None,
+        *,
+        group: FiniteGroup | None = None,
+        group_axis: int | None = None,
+        order: Sequence[int] | None = None,
+        tokens: int | Sequence[int] | None = None,
+        forward: Callable[[nn.Module, Tensor], object] | None = None,
     ) -> None:
         image = need_square("image", image, "C", "H", "W")
         self.sources = Sources(image)
         models = {"model": model} if compare is None else {"model": model, "compare": compare}
-        recorders = [FeatureRecorder(module, image, argument) for argument, module in models.items()]
+        said = None
+        if any(word is not None for word in (group, group_axis, order)):
+            said = GroupAxis.said(
+                group if group is not None else getattr(model, "group", None), group_axis, order
+            )
+        recorders = [
+            FeatureRecorder(module, image, argument, said, module is model, tokens, forward)
+            for argument, module in models.items()
+        ]
         self.networks = list(map(Network, _checked_names(names, recorders), recorders))
         self.layers = [list(recorder.layers) for recorder in recorders]
         self.choices = dict.fromkeys(("mirror", "stabilised", "animate"), (False, True))
@@ -109,7 +143,15 @@ class FieldExplorer(FieldPage, Explorer):
     def errors(self) -> dict[str, float]:
         """The relative equivariance error of each network in this state."""
         panels = self.values["panels"]
-        return {network.name: panel["error"] for network, panel in zip(self.networks, panels, strict=True)}
+        errors = (math.nan if panel["error"] is None else panel["error"] for panel in panels)
+        return dict(zip((network.name for network in self.networks), errors, strict=True))
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The layers that are not shown, and why; with the name of the network before each if there are two."""
+        if len(self.networks) == 1:
+            return dict(self.networks[0].recorder.left_out)
+        return {f"{n.name}: {name}": why for n in self.networks for name, why in n.recorder.left_out.items()}
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked; a new layer brings the layer of the second network with it."""
@@ -150,7 +192,11 @@ class FieldExplorer(FieldPage, Explorer):
         mirrored = "mirrored and " if state["mirror"] else ""
         named = f"Picture: {text}. " if text else ""
         turn = f"Image {mirrored}turned by {state['angle']:g}°."
-        return values, f"{named}{turn} Equivariance error: {'; '.join(errors)}."
+        remarks = dict.fromkeys(
+            panel["remark"] for panel in values["panels"]
+        )  # two networks may say the same
+        remarks = "".join(f" {remark}." for remark in remarks if remark)
+        return values, f"{named}{turn} Equivariance error: {'; '.join(errors)}.{remarks}"
 
     def changed(self) -> None:
         """Show what is known of the curve for these layers and these weights."""
@@ -216,7 +262,10 @@ def _facts(networks: list[Network], image: Tensor) -> dict[str, Any]:
     layers = [[_layer_fact(layer) for layer in network.recorder.layers.values()] for network in networks]
     return {
         "elements": elements,
-        "networks": [{"name": n.name, "layers": facts} for n, facts in zip(networks, layers, strict=True)],
+        "networks": [
+            {"name": n.name, "layers": facts, "note": _note(n.recorder)}
+            for n, facts in zip(networks, layers, strict=True)
+        ],
         "angle_step": 1,
         "fixed_channels": False,
         "input": {"side": image.shape[-1], "channels": len(image)},
@@ -227,6 +276,20 @@ def _facts(networks: list[Network], image: Tensor) -> dict[str, Any]:
 def _layer_fact(layer: Layer) -> dict[str, Any]:
     label = f"{layer.name} · {layer.kind} · {layer.side} × {layer.side}"
     return {"name": layer.name, "label": label, "channels": layer.channels}
+
+
+def _note(recorder: FeatureRecorder, most: int = 4) -> str:
+    """What was measured of the group axis, and what is not shown."""
+    said, reasons = recorder.said, {}
+    for name, reason in recorder.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    lines = []
+    for reason, names in list(reasons.items())[:most]:
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        lines.append(f"{', '.join(names[:2])}{more}: {reason}")
+    lines += [f"and {len(reasons) - most} other kinds"] if len(reasons) > most else []
+    order = f"Order of the group axis: {list(said.order)}. " if said and said.order else ""
+    return order + (f"Not shown: {'; '.join(lines)}." if lines else "")
 
 
 def _default_layer(recorder: FeatureRecorder, image_side: int) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.rotate import rotate
+from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.shared.pixels import extremes, shrink, to_bytes, to_screen
 
@@ -24,6 +24,7 @@ IMAGE_SIDE = 80  # pixels; 19 KB with three colours
 MAP_SIDE = 32  # pixels
 MAP_BYTES = 36_000  # the maps of all networks together
 ROWS = 4  # of maps, for each network
+WRONG = 1e-3  # an error at a quarter turn from which on another order of elements is looked for
 
 
 State = dict[str, Any]  # see FieldExplorer
@@ -46,6 +47,7 @@ class Network:
     def __init__(self, name: str, recorder: FeatureRecorder) -> None:
         self.name, self.recorder = name, recorder
         self._kept: tuple[Any, ...] = ()  # image, layer, version of the weights, maps
+        self._orders: dict[str, list[int] | None] = {}  # by layer: the order of elements that fits
 
     def observe(self, layer: Layer, image: Image, turned: Image, state: State) -> tuple[Tensor, Tensor]:
         """(the maps that the angle is to turn, the maps of the turned image), both with a batch axis."""
@@ -62,6 +64,17 @@ class Network:
         if state["angle"] % 360 == 0 and not state["mirror"]:
             maps = upright  # the very same image: not even rounding may differ
         return (_mirror_maps(upright, layer.group) if state["mirror"] else upright), maps
+
+    def remark(self, layer: Layer, image: Image, error: float, angle: float) -> str:
+        """What the number alone does not say: NaN, or elements in another order. "" if there is nothing to say."""
+        if math.isnan(error):
+            return f"Layer {layer.name!r} gives NaN, infinity or nothing but 0 on this image"
+        if not layer.group or angle % 90 or not error > WRONG:
+            return ""
+        if layer.name not in self._orders:
+            self._orders[layer.name] = self.recorder.find_order(layer.name, image)
+        order = self._orders[layer.name]
+        return f"order={order} has error 0" if order and order != list(layer.group.elements) else ""
 
 
 def compute(networks: list[Network], image: Image, state: State, sizes: Sizes) -> dict[str, Any]:
@@ -94,19 +107,20 @@ def compute(networks: list[Network], image: Image, state: State, sizes: Sizes) -
             maps = _mirror_maps(maps, layer.group) if state["mirror"] else maps
         budget = sizes.maps // len(networks)
         panel, picture_bytes = _panel(maps[0], expected[0], layer, state[channel_key], columns, budget)
-        panels.append({**panel, "element": _element(layer, state), "error": error, "text": error_text(error)})
+        panel |= {"element": _element(layer, state), "error": _number(error), "text": error_text(error)}
+        panels.append({**panel, "remark": network.remark(layer, image, error, state["angle"])})
         pixels.append(picture_bytes)
     size = {"channels": len(picture), "side": picture.shape[-1]}
     return {"state": dict(state), "input": size, "panels": panels, "pixels": b"".join(pixels)}
 
 
-def errors_at(networks: list[Network], image: Image, state: State, angle: float) -> list[float]:
+def errors_at(networks: list[Network], image: Image, state: State, angle: float) -> list[float | None]:
     """The relative equivariance error of each network at any angle; layers and mirror as in the state."""
     errors, state = [], {**state, "angle": angle}
     turned = _turn_image(image, angle, state["mirror"])
     for network, layer in zip(networks, _layers(networks, state), strict=True):
         expected, maps = network.observe(layer, image, turned, state)
-        errors.append(_error(maps, expected, angle, layer.group))
+        errors.append(_number(_error(maps, expected, angle, layer.group)))
     return errors
 
 
@@ -117,6 +131,8 @@ def error_text(error: float) -> list[str]:
         >>> error_text(0.634), error_text(1.2e-7), error_text(0.0)
         (['63 %', '−4 dB'], ['0.000012 %', '−138 dB'], ['0 %', 'exact'])
     """
+    if not math.isfinite(error):
+        return ["no number", ""]
     if error == 0:
         return ["0 %", "exact"]
     percent = 100 * error
@@ -126,10 +142,18 @@ def error_text(error: float) -> list[str]:
 
 
 def _error(maps: Tensor, expected: Tensor, angle: float, group: FiniteGroup | None) -> float:
-    """The relative error; 0 where all maps are 0, as those of an empty drawing may be."""
+    """The relative error; 0 where all maps are 0, as those of an empty drawing may be. NaN if there is none."""
     if not maps.any() and not expected.any():
         return 0.0
-    return rotation_error(maps, expected, angle, group)
+    inside = disc_mask(expected.shape[-1]).to(expected)
+    comparable = (expected * inside).any() and maps.isfinite().all() and expected.isfinite().all()
+    error = rotation_error(maps, expected, angle, group) if comparable else math.nan
+    return error if math.isfinite(error) else math.nan
+
+
+def _number(error: float) -> float | None:
+    """The error as JSON knows it."""
+    return None if math.isnan(error) else error
 
 
 def _turn_image(image: Image, angle: float, mirror: bool) -> Image:
@@ -165,7 +189,7 @@ def _panel(
     page = min(layer.channels, rows * width // order)
     first = min(first, layer.channels - page)
     chosen = (m[first : first + page].reshape(-1, *m.shape[-2:]) for m in (maps, upright))
-    shown, reference = (shrink(planes, side) for planes in chosen)
+    shown, reference = (shrink(planes.float().nan_to_num(0.0, 0.0, 0.0), side) for planes in chosen)
     low, limits = _row_scales(reference.flatten(1), width)
     step = 1 if layer.group else width
     starts = range(first, first + page, step)
@@ -176,7 +200,7 @@ def _panel(
     panel |= {"width": width, "count": len(shown), "side": side, "first": first, "page": page}
     panel |= {"low": low, "limits": limits}  # of the scale of each row
     highest = torch.tensor(limits).repeat_interleave(width)[: len(shown), None, None]
-    return panel, to_bytes(shown.cpu().float(), low * highest, highest)
+    return panel, to_bytes(shown.cpu(), low * highest, highest)
 
 
 def _row_scales(reference: Float[Tensor, "map pixel"], width: int) -> tuple[float, list[float]]:

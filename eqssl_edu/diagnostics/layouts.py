@@ -1,0 +1,160 @@
+"""How the output of a layer is read as maps: channels first or last, tokens on a grid; or why it is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from eqssl_edu.diagnostics.group_axis import GroupAxis
+from eqssl_edu.errors import got, need_integer
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["SMALLEST_SIDE", "Layout", "Output", "layouts", "need_tokens", "parts_of"]
+
+SMALLEST_SIDE = 3  # the centred disc, in which maps are compared, is empty on 2 x 2
+MOST_LEADING = (
+    8  # tokens in front of those of the image, if nobody says how many: class, distillation, registers
+)
+Tokens = int | Sequence[int] | None
+
+
+class Output(NamedTuple):
+    """What one call of a layer has given."""
+
+    name: str
+    kind: str  # class of the module
+    shape: tuple[int, ...] = ()
+    index: int = 0  # of the tensor among all that it gave
+    group: FiniteGroup | None = None  # of axis 2, as a module says
+    convolves: bool = False
+    attends: bool = False  # its rows sum to 1
+    trouble: str = ""  # why these can be no maps
+
+
+class Layout(NamedTuple):
+    """How maps are read out of a tensor."""
+
+    form: str  # "first" (channels), "last" or "tokens"
+    side: int
+    axis: GroupAxis | None = None
+
+    def grid_last(self, output: Tensor) -> Tensor:
+        """The output with rows and columns as its last axes."""
+        if self.form == "tokens":
+            return output[:, -(self.side**2) :].mT.unflatten(2, (self.side, self.side))
+        return output.movedim(-1, 1) if self.form == "last" else output
+
+    def read(self, output: Tensor) -> Float[Tensor, "batch out *group out_height out_width"]:
+        """The maps; without a group axis all axes in front of the grid are channels."""
+        maps = self.grid_last(output)
+        return self.axis.ours(maps) if self.axis else maps.flatten(1, -3)
+
+
+def parts_of(output: object) -> list[object]:
+    """The tensors of a nested output (dict, list, dataclass), and whatever else is in it, in order."""
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        output = {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
+    if isinstance(output, (Mapping, list, tuple)):
+        parts = output.values() if isinstance(output, Mapping) else output
+        return [part for each in parts for part in parts_of(each)]
+    return [] if output is None else [output]
+
+
+def need_tokens(tokens: Tokens) -> None:
+    """Raise unless tokens are told by their square grid, or by how many come before it."""
+    if isinstance(tokens, Sequence) and not isinstance(tokens, str):
+        if len(tokens) != 2 or tokens[0] != tokens[1]:
+            raise ValueError(
+                f"tokens must be the two sides of a square grid, such as (14, 14), {got(tokens)}"
+            )
+        need_integer("tokens", tokens[0], least=SMALLEST_SIDE)
+    elif tokens is not None:
+        need_integer("tokens", tokens, least=0)
+
+
+def layouts(
+    outputs: list[Output],
+    tokens: Tokens = None,
+    said: GroupAxis | None = None,
+    split: bool = True,
+    wide: Callable[[], dict[str, tuple[int, ...]]] = dict,
+) -> dict[str, Layout | str]:
+    """How each output is read as maps, or the reason why it is not.
+
+    Arguments:
+        outputs: in the order of their calls.
+        tokens: the grid (height, width) of the tokens, or how many come before those of the image. By default told
+            from the maps before them: n x n with as many channels.
+        said: where the user says that a group stands.
+        split: it may also stand in flattened axes, if no layer has an axis of its own for it.
+        wide: the shapes of all outputs for a picture that is twice as wide, asked for where shapes say too little.
+    """
+    found: dict[str, Layout | str] = {}
+    maps, grown = {}, None
+    squares, grids = [], {}  # (channels, side) of maps so far; the side of the grid of so many tokens
+    for output in outputs:
+        shape = output.shape
+        attends = output.attends or (len(shape) == 4 and shape[2] == shape[3] in grids)
+        if output.trouble or (attends and not output.convolves) or len(shape) > 5:
+            layout = output.trouble or ("attention" if attends else "no maps")
+        elif len(shape) == 3:
+            side = _side(shape, tokens, squares, grids)
+            layout = Layout("tokens", side) if side else "no tokens on a grid that is known: say tokens="
+        else:
+            if shape[-3] == shape[-2] and not output.convolves and grown is None:
+                grown = wide()
+            layout = _form(output, (grown or {}).get(output.name, ()))
+        if isinstance(layout, str):
+            text = "" if output.trouble else f"gives (B{''.join(f', {n}' for n in shape[1:])}), "
+            found[output.name] = text + layout
+            continue
+        if layout.form == "tokens":
+            grids[shape[1]] = layout.side
+        grid = layout.grid_last(torch.empty(shape, device="meta"))
+        squares.append((math.prod(grid.shape[1:-2]), layout.side))
+        maps[output.name], found[output.name] = grid, layout
+        if output.group:
+            found[output.name] = layout._replace(axis=GroupAxis(output.group, 2))
+    if said:
+        split = split and not any(said.place(grid, split=False) for grid in maps.values())
+        told = [name for name, grid in maps.items() if said.place(grid, split)]
+        found |= {name: found[name]._replace(axis=said) for name in told}
+    return found
+
+
+def _side(
+    shape: tuple[int, ...], tokens: Tokens, squares: list[tuple[int, int]], grids: dict[int, int]
+) -> int:
+    """The side of the grid of these tokens; 0 if nobody says it."""
+    count, channels = shape[1:]
+    if isinstance(tokens, Sequence):
+        return tokens[0] if 0 <= count - tokens[0] ** 2 <= MOST_LEADING else 0
+    if tokens is not None:
+        side = math.isqrt(max(0, count - tokens))
+        return side if side >= SMALLEST_SIDE and side**2 + tokens == count else 0
+    evident = [side for c, side in squares if c == channels and 0 <= count - side**2 <= MOST_LEADING]
+    return grids.get(count) or next(reversed(evident), 0)
+
+
+def _form(output: Output, grown: tuple[int, ...]) -> Layout | str:
+    """Channels first or last, or the reason why it is neither."""
+    rows, columns, last = output.shape[-3:]
+    sides = {"first": last * (columns == last), "last": rows * (rows == columns)}
+    if output.convolves or output.group:
+        sides["last"] = 0
+    elif sides["last"] and len(grown) == len(output.shape):  # the axis that has grown is the width
+        grows = [a < b for a, b in zip(output.shape[-3:], grown[-3:], strict=True)]
+        sides = {
+            "first": sides["first"] * (grows == [False, False, True]),
+            "last": rows * (grows[1:] == [True, False]),
+        }
+    elif sides["last"] and (sides["first"] or last == 1):
+        return "channels first or last?"
+    fitting = (Layout(form, side) for form, side in sides.items() if side >= SMALLEST_SIDE)
+    return next(fitting, f"no square maps of at least {SMALLEST_SIDE} × {SMALLEST_SIDE}")

@@ -1,0 +1,342 @@
+"""Networks in the style of other libraries, written by hand: the right maps, or the sentence that says why not."""
+
+import dataclasses
+import math
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from test_outside_axes import ORDERS, Copies, noise
+from torch import nn
+
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.widgets import FieldExplorer
+
+
+def exact(layer):
+    """A layer with the symmetry of the square in each of its kernels: its maps turn with the image."""
+    with torch.no_grad():
+        turned = [
+            torch.rot90(w, r, (-2, -1)) for w in (layer.weight, layer.weight.flip(-1)) for r in range(4)
+        ]
+        layer.weight.copy_(sum(turned) / 8)
+    return layer
+
+
+class Vit(nn.Module):
+    """Patches, tokens in front of them (class, registers), attention with its matrix as an output, a pooled head."""
+
+    def __init__(self, leading=1, side=8, width=12):
+        super().__init__()
+        self.embed = exact(nn.Conv2d(1, width, 4, stride=4))
+        self.leading = nn.Parameter(torch.randn(1, leading, width))
+        self.norm, self.qkv, self.soft = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Softmax(-1)
+        self.mlp, self.head = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU()), nn.Linear(2 * width, 10)
+
+    def forward(self, images):
+        x = self.embed(images).flatten(2).mT
+        x = self.norm(torch.cat([self.leading.expand(len(x), -1, -1), x], 1))
+        q, k, v = self.qkv(x).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
+        x = (self.soft(q @ k.mT) @ v).transpose(1, 2).flatten(2)
+        return self.head(self.mlp(x).mean(1))
+
+
+class Permute(nn.Module):
+    def __init__(self, *axes):
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x):
+        return x.permute(self.axes)
+
+
+class Windows(nn.Module):
+    """Swin: windows become a part of the batch."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x):
+        b, h, w, c = x.shape
+        parts = x.reshape(b, h // 4, 4, w // 4, 4, c).transpose(2, 3).reshape(-1, 16, c)
+        parts = self.linear(parts).reshape(b, h // 4, w // 4, 4, 4, c)
+        return parts.transpose(2, 3).reshape(x.shape)
+
+
+class UNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.down, self.deep = exact(nn.Conv2d(1, 4, 3, padding=1)), exact(nn.Conv2d(4, 8, 3, padding=1))
+        self.pool, self.up = nn.MaxPool2d(2), exact(nn.ConvTranspose2d(8, 4, 2, stride=2))
+        self.out = exact(nn.Conv2d(8, 2, 3, padding=1))
+
+    def forward(self, x):
+        skip = self.down(x)
+        up = self.up(F.relu(self.deep(self.pool(skip))))
+        return {"loss": None, "aux": [skip.mean((1, 2, 3))], "out": self.out(torch.cat([skip, up], 1))}
+
+
+@dataclasses.dataclass
+class Found:
+    boxes: torch.Tensor
+    maps: torch.Tensor
+
+
+class Detector(nn.Module):
+    """A list of other things, a dataclass with maps, and no output at all."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.neck, self.count = exact(nn.Conv2d(1, 4, 3, padding=1)), Neck(), Counts()
+
+    def forward(self, x):
+        self.count(self.neck(self.body(x)).maps)
+
+
+class Neck(nn.Module):
+    def forward(self, x):
+        return Found(torch.zeros(len(x), 4), F.avg_pool2d(x, 2))
+
+
+class Counts(nn.Module):
+    def forward(self, x):
+        return (x > 0).sum((2, 3)), x > 0
+
+
+class Video(nn.Module):
+    """Frames are no group, and a spectral axis is none."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = exact(nn.Conv3d(1, 2, (3, 3, 3), padding=(1, 1, 1)))
+
+    def forward(self, x):
+        return self.conv(x[:, None])
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.shared = exact(nn.Conv2d(1, 4, 3, padding=1)), exact(nn.Conv2d(4, 4, 3, padding=1))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.shared(self.shared(self.stem(x))).mean((2, 3)))
+
+    def training_step(self, batch, index):
+        return self(batch[0]).sum()
+
+
+def swin(width):
+    embed = [
+        exact(nn.Conv2d(1, width, 4, stride=4)),
+        Permute(0, 2, 3, 1),
+        nn.LayerNorm(width),
+        Windows(width),
+    ]
+    return nn.Sequential(
+        *embed, Permute(0, 3, 1, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 5)
+    )
+
+
+def convnext(width):
+    embed = [
+        exact(nn.Conv2d(1, width, 4, stride=4)),
+        Permute(0, 2, 3, 1),
+        nn.LayerNorm(width),
+        nn.Linear(width, 7),
+    ]
+    return nn.Sequential(*embed, Permute(0, 3, 1, 2), exact(nn.Conv2d(7, 7, 3, padding=1)))
+
+
+def mixer():
+    layers = [exact(nn.Conv2d(1, 12, 4, stride=4)), nn.Flatten(2), Permute(0, 2, 1), nn.LayerNorm(12)]
+    return nn.Sequential(*layers, Permute(0, 2, 1), nn.Linear(64, 20))
+
+
+PICTURE = noise(1, 32, 32)
+VIT = ["embed", "norm", "qkv", "mlp.0", "mlp.1"]
+ZOO = {  # name: (network, image, layers with maps that turn with the image, reasons of others)
+    "ViT": (lambda: Vit(1), PICTURE, VIT, {"soft": "attention", "head": r"\(B, 10\), no maps"}),
+    "ViT with registers": (lambda: Vit(5), PICTURE, VIT, {"soft": "attention"}),
+    "no class token": (lambda: Vit(0), PICTURE, VIT, {"soft": "attention"}),
+    "Swin": (lambda: swin(6), PICTURE, ["0", "1", "2", "4"], {"3.linear": r"\(8, 16, 6\) for 2 images"}),
+    "Swin, as many channels as rows": (lambda: swin(8), PICTURE, ["0", "1", "2", "4"], {"7": "no maps"}),
+    "ConvNeXt": (lambda: convnext(8), PICTURE, ["0", "1", "2", "3", "4", "5"], {}),
+    "Mixer": (mixer, PICTURE, ["0", "2", "3"], {"1": "tokens=", "5": "tokens="}),
+    "U-Net": (UNet, PICTURE, ["down", "pool", "deep", "up", "out"], {}),
+    "detector": (Detector, PICTURE, ["body", "neck"], {"count": "int64"}),
+    "24 bands": (Video, noise(24, 16, 16), ["conv"], {}),
+    "8 frames of 8 x 8": (Video, noise(8, 8, 8), ["conv"], {}),
+    "shared weights": (Twice, PICTURE, ["stem", "shared", "shared (call 2)"], {"head": "no maps"}),
+    "parallel": (lambda: nn.DataParallel(Twice()), PICTURE, ["module.stem", "module.shared"], {}),
+    "bfloat16": (lambda: UNet().bfloat16(), PICTURE, ["down", "out"], {}),
+}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_network_of_another_style_shows_its_maps_or_says_why_not(name):
+    torch.manual_seed(0)
+    make, image, layers, reasons = ZOO[name]
+    model = make()
+    explorer = FieldExplorer(model, image)
+    for layer in layers:
+        explorer.set_state(layer=layer, angle=90)
+        (error,) = explorer.errors().values()
+        assert error < (0.05 if name == "bfloat16" else 1e-4), layer
+        assert "group axis" not in explorer.readout and explorer.values["panels"][0]["columns"] == []
+    assert not set(layers) & set(explorer.left_out)
+    for layer, reason in reasons.items():
+        assert re.search(reason, explorer.left_out[layer])
+        assert re.search(reason, explorer.facts["networks"][0]["note"])  # shown, and read
+
+
+# -- what the user says ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize(
+    "layout", ["channels first", "group first", "channels first, flat", "group first, flat"]
+)
+def test_a_group_axis_that_the_user_says(name, layout):
+    group, move = ORDERS[name]
+    model, axis = nn.Sequential(Copies(move, layout), nn.ReLU()), 1 if layout.startswith("group") else 2
+    explorer = FieldExplorer(model, PICTURE, group=group, group_axis=axis)
+    for element in explorer.facts["elements"]:
+        explorer.set_state(angle=element["angle"], mirror=element["mirror"])
+        assert explorer.errors()[f"{group.name} network"] < 1e-5
+    order = explorer.networks[0].recorder.said.order
+    assert explorer.facts["networks"][0]["note"] == f"Order of the group axis: {order}. "
+    assert explorer.values["panels"][0]["columns"][1] == ("45°" if group.order == 9 else "90°")
+
+
+def test_a_wrong_order_is_shown_as_said_and_the_right_one_proposed():
+    group, move = ORDERS["P4 clockwise"]
+    explorer = FieldExplorer(Copies(move), PICTURE, group=group, order=[0, 1, 2, 3])
+    assert explorer.values["panels"][0]["remark"] == ""
+    explorer.set_state(angle=90)
+    assert explorer.errors()["C4 network"] > 0.1
+    assert explorer.readout.endswith("order=[0, 3, 2, 1] has error 0.")
+    explorer = FieldExplorer(Copies(move), PICTURE, group=group, order=[0, 3, 2, 1])
+    explorer.set_state(angle=90)
+    assert explorer.errors()["C4 network"] < 1e-5
+
+
+def test_a_module_that_says_its_group_but_has_another_order_is_told_the_right_one():
+    model = Copies(ORDERS["P4 clockwise"][1])
+    model.group = cyclic(4)
+    explorer = FieldExplorer(model, PICTURE)
+    explorer.set_state(angle=270)
+    assert explorer.errors()["C4 network"] > 0.1 and "order=[0, 3, 2, 1] has error 0" in explorer.readout
+
+
+def test_an_axis_in_no_order_gets_no_proposal():
+    model = Copies(lambda w: list(noise(4, *w.shape)))
+    explorer = FieldExplorer(model, PICTURE, group=cyclic(4))
+    explorer.set_state(angle=90)
+    assert explorer.errors()["C4 network"] > 0.1 and "order" not in explorer.readout
+
+
+def test_the_plain_network_beside_it_has_no_group_axis():
+    group, move = ORDERS["mirror first"]
+    twin = nn.Conv2d(1, 32, 3, padding=1)  # channels that could be split into 4 x 8
+    flat = FieldExplorer(Copies(move, "channels first, flat"), PICTURE, twin, group=group, group_axis=2)
+    assert list(flat.errors()) == ["D4 network", "Conv2d"]
+    assert [len(panel["columns"]) for panel in flat.values["panels"]] == [8, 0]
+
+
+@pytest.mark.parametrize(("leading", "tokens"), [(1, (8, 8)), (1, 1), (12, 12), (0, (8, 8))])
+def test_tokens_that_are_told(leading, tokens):
+    """Without the embedding as a module nothing shows how many tokens there are in a row."""
+
+    class Headless(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.vit = Vit(leading)
+
+        def forward(self, patches):
+            return self.vit.norm(patches)
+
+    patches = exact(nn.Conv2d(1, 12, 4, stride=4))
+
+    def forward(model, images):
+        x = F.conv2d(images, patches.weight, stride=4).flatten(2).mT
+        return model(torch.cat([torch.ones(len(x), leading, 12), x], 1))
+
+    explorer = FieldExplorer(Headless(), PICTURE, tokens=tokens, forward=forward)
+    explorer.set_state(angle=90)
+    assert explorer.state()["layer"] == "vit.norm" and explorer.errors()["Headless"] < 1e-5
+    with pytest.raises(ValueError, match="say tokens="):
+        FieldExplorer(Headless(), PICTURE, forward=forward)
+
+
+def test_a_network_that_takes_more_than_images():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = exact(nn.Conv2d(1, 4, 3, padding=1))
+
+        def forward(self, images, mask, scale=1):
+            return {"mask": mask, "x": self.conv(images * mask) * scale, "more": self.conv(images)}
+
+    mask = torch.ones(32, 32)
+    mask[8:24, 8:24] = 0
+    forward = lambda model, images: model(images, mask, scale=2)["x"]  # noqa: E731
+    explorer = FieldExplorer(Masked(), PICTURE, forward=forward)
+    assert explorer.layers[0] == ["conv", "conv (call 2)", "output"]
+    explorer.set_state(layer="output", angle=90)
+    assert explorer.errors()["Masked"] < 1e-5
+    with pytest.raises(ValueError, match=r"^model must run on the image.*mask"):
+        FieldExplorer(Masked(), PICTURE)
+    with pytest.raises(ValueError, match=r"^forward must run on the image.*scal"):
+        FieldExplorer(Masked(), PICTURE, forward=lambda model, images: model(images, scal=2))
+
+
+# -- numbers that are none ---------------------------------------------------------------------------------------
+
+
+class Log(nn.Module):
+    def forward(self, x):
+        return x.log()
+
+
+@pytest.mark.parametrize("group", [None, cyclic(4)])
+def test_a_layer_that_gives_nan_is_said_to(group, tmp_path):
+    torch.manual_seed(0)
+    first = Copies(ORDERS["P4 clockwise"][1]) if group else nn.Conv2d(1, 4, 3)
+    explorer = FieldExplorer(nn.Sequential(first, Log()), noise(1, 24, 24), group=group)
+    explorer.set_state(layer="1", angle=90)
+    (error,) = explorer.errors().values()
+    assert math.isnan(error) and "Layer '1' gives NaN" in explorer.readout
+    explorer.refine()
+    assert set(explorer.curve["errors"][0]) == {None}
+    page = explorer.to_html(tmp_path / "nan.html").read_text()
+    assert not re.search(r"[:,\[]NaN", page)  # JSON knows none
+    explorer.set_state(layer="0", angle=0)
+    assert explorer.errors() == dict.fromkeys(explorer.errors(), 0.0) and explorer.readout.endswith(
+        "(exact)."
+    )
+
+
+def test_maps_that_vanish():
+    explorer = FieldExplorer(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Threshold(1e9, 0)), PICTURE)
+    explorer.set_state(layer="1", angle=30)
+    assert explorer.errors()["plain CNN"] == 0
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("group", {"group_axis": 2}),  # the network has none
+        ("group_axis", {"group": dihedral(4), "group_axis": 0}),
+        ("group_axis", {"group": cyclic(5)}),  # no axis and no channels for it
+        ("order", {"group": cyclic(4), "order": [0, 1, 2]}),
+        ("tokens", {"tokens": (4, 8)}),
+        ("tokens", {"tokens": -1}),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused(says, words):
+    with pytest.raises((ValueError, TypeError), match=f"^{says} must .*got"):
+        FieldExplorer(Copies(ORDERS["ours"][1]), PICTURE, **words)
