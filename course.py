@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,14 +32,7 @@ OLDEST_PYTHON = (3, 11)
 TOUR = "notebooks/00_tour.ipynb"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 GRACE = 3  # seconds that a child has to end in its own way after Ctrl-C
-NO_NETWORK = (
-    "Retrying (",
-    "NewConnectionError",
-    "ConnectTimeout",
-    "ReadTimeout",
-    "NameResolution",
-    "ProxyError",
-)
+NO_NETWORK = r"Retrying \(|NewConnectionError|ConnectTimeout|ReadTimeout|NameResolution|ProxyError"
 
 
 class CourseError(Exception):
@@ -266,7 +260,7 @@ def pip_command(arguments: list) -> list:
 
 def lacks_network(messages: str) -> bool:
     """Did pip fail because it reached nobody?"""
-    return any(name in messages for name in NO_NETWORK)
+    return re.search(NO_NETWORK, messages) is not None
 
 
 def offline(packages: list, small: list) -> bool:
@@ -320,6 +314,8 @@ def install_small_torch() -> None:
 def lab(arguments: list) -> int:
     """JupyterLab for this machine alone, with its token, open on the tour. Arguments go on to JupyterLab."""
     prepare("lab")
+    if call([venv_python(), "-m", "tools.doctor", "whole"]) != 0:
+        return 1
     options = ["--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=50", f"--ServerApp.root_dir={ROOT}"]
     options += ["--ServerApp.kernel_websocket_connection_class=eqssl_edu.jupyter.PromptConnection"]
     options += [f"--LabApp.default_url=/lab/tree/{TOUR}", "--Application.log_level=ERROR"]
@@ -389,6 +385,11 @@ def run(arguments: list) -> int:
         return main(arguments)
     except CourseError as error:
         print(error, file=sys.stderr)
+        return 1
+    except PermissionError as error:
+        print(
+            f"{error.filename or VENV} is another user's: delete .venv and run this again.", file=sys.stderr
+        )
         return 1
     except KeyboardInterrupt:
         print(f"\nInterrupted. Run `{COMMAND} {' '.join(arguments)}` again to go on.", file=sys.stderr)

@@ -1,10 +1,14 @@
 """What works in this environment, and how to mend what does not: `python3 course.py doctor`. Changes nothing."""
 
+import contextlib
+import csv
 import importlib
 import importlib.metadata
+import io
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +28,25 @@ def check_python() -> bool:
     """Which Python, and what is installed for it."""
     sets = ", ".join(course.read_state().get("sets", ["nothing that course.py installed"]))
     return show("Python", True, f"{sys.version.split()[0]} in {sys.prefix}, with: {sets}")
+
+
+def check_whole() -> bool:
+    """Is every file there that pip has installed, and may this user write beside them, as Jupyter will?"""
+    if not os.access(sys.prefix, os.W_OK):
+        owner = f"the user with the number {os.stat(sys.prefix).st_uid}"
+        finding = f"{sys.prefix} belongs to another user, {owner}"
+        return show("files", False, finding, f"as that user: {REBUILD}")
+    lost = {}
+    for record in Path(sysconfig.get_path("purelib")).glob("*.dist-info/RECORD"):
+        with record.open(encoding="utf-8", newline="") as rows:
+            names = [row[0] for row in csv.reader(rows) if not row[0].endswith(".pyc")]
+        gone = sum(not os.path.exists(record.parents[1] / name) for name in names)
+        if gone:
+            lost[record.parent.name.split("-")[0]] = gone
+    if lost:
+        finding = ", ".join(f"{gone} files of {name}" for name, gone in lost.items())
+        return show("files", False, f"deleted from .venv: {finding}", REBUILD)
+    return show("files", True, "every installed file is there")
 
 
 def check_torch() -> bool:
@@ -136,5 +159,18 @@ def examine(checks: list[Callable[[], bool]]) -> int:
 
 
 if __name__ == "__main__":
-    every = [check_python, check_torch, check_kernel, check_anywidget, check_escnn, check_chromium]
+    if sys.argv[1:] == ["whole"]:  # before the lab opens: silent unless something is wrong
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            status = examine([check_whole])
+        print(said.getvalue() * status, end="")
+        sys.exit(status)
+    every = [
+        check_python,
+        check_whole,
+        check_torch,
+        check_kernel,
+        check_anywidget,
+        check_escnn,
+        check_chromium,
+    ]
     sys.exit(examine(every))

@@ -320,6 +320,7 @@ def fetch(url):
 @posix_only
 def test_the_lab_survives_a_taken_port_and_wants_its_token(folder, monkeypatch):
     monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    monkeypatch.setattr(course, "call", lambda command: 0)  # the files of the environment are whole
     began, children = course.start, []
 
     def start(command):
@@ -390,3 +391,17 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
     assert course.run(["lab", "--no-browser"]) == 130
     said = capsys.readouterr().err.strip()
     assert said == f"Interrupted. Run `{course.COMMAND} lab --no-browser` again to go on."
+
+
+def test_what_may_not_be_read_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(course, "main", fails_with(PermissionError(13, "denied", "/home/ada/.venv")))
+    assert course.run(["lab"]) == 1
+    assert capsys.readouterr().err == "/home/ada/.venv is another user's: delete .venv and run this again.\n"
+
+
+def test_the_lab_does_not_open_where_files_are_missing(folder, monkeypatch):
+    course.write_state(installed("lab"))
+    called = []
+    monkeypatch.setattr(course, "call", lambda command: called.append(command[-1]) or 1)
+    monkeypatch.setattr(course, "start", fails_with(AssertionError))
+    assert course.lab([]) == 1 and called == ["whole"]

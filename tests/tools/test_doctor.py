@@ -66,3 +66,35 @@ def test_whatever_breaks_is_the_finding(capsys):
     assert said[0] == f"MEND  sky: OSError: it fell  ->  {doctor.REBUILD}"
     assert said[1].startswith("ok    Python")
     assert doctor.examine([doctor.check_python, doctor.check_torch]) == 0
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Two packages as pip leaves them; one has a file whose name holds a comma."""
+    packages = {"numpy": ["numpy/__init__.py", "numpy/a,b.py"], "torch": ["torch/x.py", "../bin/torchrun"]}
+    for name, files in packages.items():
+        for file in files:
+            course.write(tmp_path / "site" / file, "")
+        rows = [f'"{file}",sha256=x,0\n' for file in [*files, f"{name}/__pycache__/x.pyc"]]
+        course.write(tmp_path / "site" / f"{name}-1.0.dist-info" / "RECORD", "".join(rows))
+    monkeypatch.setattr(doctor.sysconfig, "get_path", lambda _: str(tmp_path / "site"))
+    return tmp_path / "site"
+
+
+def test_files_that_somebody_deleted_are_counted(installed, capsys):
+    assert doctor.check_whole()
+    (installed / "numpy" / "a,b.py").unlink()
+    (installed / "../bin/torchrun").unlink()
+    assert not doctor.check_whole()
+    said = capsys.readouterr().out
+    assert (
+        "MEND  files: deleted from .venv: " in said
+        and "1 files of numpy" in said
+        and "1 files of torch" in said
+    )
+
+
+def test_an_environment_of_another_user_is_told(installed, monkeypatch, capsys):
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert not doctor.check_whole()
+    assert "belongs to another user" in capsys.readouterr().out
