@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+from itertools import product
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from eqssl_edu.errors import need_integer, need_positive, typed
-from eqssl_edu.twins import eval_mode
+from eqssl_edu.layers.sampling import BATCH, breaches
+from eqssl_edu.twins import Twin
 
 __all__ = ["exactness_violations", "is_exact", "nearest_sizes"]
-
-# Left, right, top and bottom each have a padding of their own.
-PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
 
 
 @typed
@@ -55,21 +53,27 @@ def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> lis
 
 
 @typed
-def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[int, ...]]:
-    """The layers of a torch module that break rule E1 at this image size, each with the nearest legal sizes.
+def exactness_violations(
+    model: nn.Module, input_size: int, in_channels: int | None = None
+) -> dict[str, tuple[int, ...]]:
+    """The modules of a network that break quarter turns at this image size, each with the nearest sizes that do not.
 
-    Runs the model once on a square of zeros and looks at every layer that has a window, a stride and a
-    padding (convolution and pooling, plain or on a group), and at every layer that pads. Not seen are functional calls
-    in a ``forward``, and layers without a window: ``Upsample``, ``PixelUnshuffle``, ``FractionalMaxPool2d``.
+    It is measured: a copy of the model runs on noise, and on the turned noise with the kernels of all convolutions
+    turned as well, and every module is compared on its own, whatever its weights are. Convolution, pooling and padding
+    break rule E1; but functional calls, interpolation, slices, encodings of the position and everything else that a
+    ``forward`` does are seen as well. Such a call is put down to the module whose ``forward`` it stands in: "" is the
+    model itself. Whether a *group* acts on the channels is not asked: see ``diagnostics.equivariance_report``.
 
     Arguments:
-        model: any module on images (B, C, S, S); C is read off its first convolution (1 if it has none).
+        model: any module on images (B, C, S, S), in Python (compiled ones are looked into, scripted ones cannot be).
         input_size: S, in pixels.
+        in_channels: C; by default that of its convolutions with which it runs.
 
     Returns:
-        name of the layer -> the nearest sizes *of that layer's input* that keep the rule; empty if nothing is
-        wrong. A layer that no size can mend (windows that are not square, more padding on one side than on
-        another, a transposed convolution with output padding) has no sizes.
+        name of the module -> the nearest sizes *of its input* at which it is exact, found by trying. It is empty, and
+        so false, only if everything was judged and is exact. What no size near by can mend has an empty tuple, and so
+        has what is not judged: a module that turns maps into something else, of which no rule says how it should turn,
+        as ``Flatten`` does. Each tuple has ``error``, as measured, ``judged`` and ``reason``.
 
     Raises:
         ValueError: if the model cannot run on such images.
@@ -77,70 +81,47 @@ def exactness_violations(model: nn.Module, input_size: int) -> dict[str, tuple[i
     Example:
         >>> list(exactness_violations(nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, padding=1)), 32).items())
         [('0', (31, 33))]
+        >>> exactness_violations(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()), 8)
+        {'1': () not judged: it gives a tensor of shape (B, 72)}
     """
-    need_positive(input_size=input_size)
-    widths = [
-        # escnn's layers name the type of their input, whose size counts its planes
-        getattr(getattr(layer, "in_type", None), "size", getattr(layer, "in_channels", None))
-        for layer in model.modules()
-    ]
-    channels = next((width for width in widths if isinstance(width, int)), 1)
-    found: dict[str, tuple[int, ...]] = {}
-
-    def look(name: str, layer: nn.Module, inputs: tuple, named_inputs: dict, output: object) -> None:
-        features = next(iter((*inputs, *named_inputs.values())), None)
-        sizes = _mending_sizes(layer, getattr(features, "tensor", features))  # escnn wraps its tensors
-        if sizes is not None:
-            found[name] = sizes
-
-    windows = [(name, layer) for name, layer in model.named_modules() if _is_window(layer)]
-    if not windows:
-        return {}
-    handles = [layer.register_forward_hook(partial(look, name), with_kwargs=True) for name, layer in windows]
-    parameter, shape = next(model.parameters(), torch.zeros(())), (1, channels, input_size, input_size)
-    try:
-        with eval_mode(model), torch.no_grad():  # batch norm must not learn from zeros
-            model(parameter.new_zeros(shape))
-    except Exception as problem:
-        raise ValueError(f"model must run on images of shape {shape}, got {problem}") from problem
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    need_positive(input_size=input_size, **({} if in_channels is None else {"in_channels": in_channels}))
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
+    model = model.module if isinstance(model, nn.DataParallel) else model
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise TypeError(
+            f"model must have its layers in Python, not be scripted or traced, got {type(model).__name__}"
+        )
+    eager = torch.compiler.set_stance("force_eager")  # what is compiled inside has no layers to look at
+    with eager, torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        return breaches(*_that_runs(model, input_size, in_channels))
 
 
-def _is_window(layer: nn.Module) -> bool:
-    """True for a layer that moves a window or pads; a network that remembers its layers' settings is none."""
-    moves = hasattr(layer, "kernel_size") and hasattr(layer, "stride")
-    return isinstance(layer, PADS) or (moves and not any(map(_is_window, layer.children())))
-
-
-def _mending_sizes(layer: nn.Module, features: Tensor) -> tuple[int, ...] | None:
-    """None if the layer keeps the rule at this input, else the sizes nearest to it that do."""
-    if isinstance(layer, PADS):
-        return None if len(set(layer.padding)) == 1 else ()
-    if not isinstance(features, Tensor) or features.ndim < 4:
-        return None
-    # A pooling layer's stride is its window by default.
-    stride = layer.kernel_size if layer.stride is None else layer.stride
-    settings = layer.kernel_size, stride, getattr(layer, "padding", 0), getattr(layer, "dilation", 1)
-    windows = [_two_axes(setting) for setting in settings]
-    if any(a != b for a, b in windows) or features.shape[-2] != features.shape[-1]:
-        return ()
-    kernel, stride, padding, dilation = (a for a, _ in windows)
-    # escnn has transposed convolutions of its own, which are no subclass of torch's.
-    transposed = isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d))
-    if transposed or type(layer).__name__.endswith("ConvTransposed"):
-        return () if any(_two_axes(layer.output_padding)) else None
-    window = dilation * (kernel - 1) + 1
-    if padding == "same":  # torch pads an even window by one more on one side
-        return None if window % 2 else ()
-    sizes = nearest_sizes(features.shape[-1], window, stride, 0 if padding == "valid" else padding)
-    return None if sizes == [features.shape[-1]] else tuple(sizes)
-
-
-def _two_axes(value: object) -> tuple:
-    """The last two entries of a layer's setting: a number or a word counts for both axes."""
-    if isinstance(value, (tuple, list)):
-        return (value[-2], value[-1]) if len(value) > 1 else (value[0], value[0])
-    return (value, value)
+def _that_runs(model: nn.Module, side: int, channels: int | None) -> tuple[nn.Module, object]:
+    """A copy of the model, and noise on which it runs: in double precision if it can, else in single precision."""
+    # The type of the input of an escnn module names its planes, and puts images in an envelope.
+    layers = [getattr(layer, "in_type", None) or layer for layer in model.modules()]
+    widths = [getattr(layer, "in_channels", getattr(layer, "size", None)) for layer in layers]
+    widths = [channels] if channels else [w for w in widths if isinstance(w, int) and w > 0] + [1, 3]
+    casts = {
+        torch.float64: nn.Module.double,
+        torch.float32: nn.Module.float,
+    }  # complex weights stay what they are
+    envelopes = [lambda images: images, *filter(None, [getattr(model, "in_type", None)])]
+    like, problems = next(model.parameters(), torch.zeros(())), []
+    for dtype, width, envelope in product(casts, dict.fromkeys(widths), envelopes):
+        images = torch.rand(BATCH, width, side, side, dtype=dtype).to(like.device)
+        try:
+            twin = Twin(model)
+            twin.renew()
+            casts[dtype](twin.module)(envelope(images.clone()))
+        except Exception as problem:
+            problems.append((images.shape, problem))
+            continue
+        for parameter in twin.module.parameters():
+            if parameter.is_floating_point() and (parameter == parameter.flatten()[0]).all():
+                # What starts at zero, such as an encoding of the position, is seen as it will be.
+                parameter += 0.1 * torch.randn_like(parameter)
+        return twin.module, envelope(images)
+    shape, problem = problems[0]
+    raise ValueError(f"model must run on images of shape {tuple(shape)}, got {problem!r}") from problem

@@ -153,7 +153,10 @@ def test_windows_that_are_not_square_are_wrong_at_every_size():
 def test_no_size_below_the_window_is_recommended():
     assert exactness_violations(nn.Conv2d(1, 1, 5, stride=4), 7) == {"": (5, 9)}
     assert exactness_violations(nn.Conv2d(1, 1, 5, stride=4), 6) == {"": (5, 9)}
-    assert exactness_violations(nn.Conv2d(1, 1, 2, stride=4, padding=2), 1) == {"": (2,)}
+    assert exactness_violations(nn.Conv2d(1, 1, 3, stride=4, padding=1), 2) == {"": (1, 5)}
+    assert (
+        exactness_violations(nn.Conv2d(1, 1, 2, stride=4, padding=2), 1) == {}
+    )  # it reads the padding alone
 
 
 @pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], ids=lambda group: group.name)
@@ -215,9 +218,31 @@ def test_the_model_is_left_as_it_was_after_an_error_too():
     assert not model[0]._forward_hooks
 
 
-def test_models_without_windows_have_no_violations():
-    assert exactness_violations(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), 8) == {}
+def test_what_has_no_window_is_measured_as_well():
     assert exactness_violations(nn.AdaptiveAvgPool2d(3), 8) == {}
+    assert (
+        exactness_violations(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2)), 8) == {}
+    )
+    assert exactness_violations(nn.Upsample(scale_factor=2), 8) == {}
+    assert exactness_violations(nn.Upsample(11), 8) == {"": (1, 11)}
+    found = exactness_violations(nn.Sequential(nn.PixelUnshuffle(2), nn.ReLU()), 8)
+    assert list(found) == ["0"]  # it moves the channels as well
+    assert found["0"].judged
+    assert found["0"].error > 0.1
+
+
+def test_dense_layers_behind_maps_are_not_judged():
+    maps = nn.Conv2d(1, 2, 3)
+    found = exactness_violations(nn.Sequential(maps, nn.Flatten(), nn.Linear(72, 2)), 8)
+    assert list(found) == ["1"]
+    assert not found["1"].judged
+    assert repr(found) == "{'1': () not judged: it gives a tensor of shape (B, 72)}"
+    back = nn.Unflatten(1, (2, 6, 6))
+    assert exactness_violations(nn.Sequential(maps, nn.Flatten(), back), 8) == {}  # maps again, which turn
+    found = exactness_violations(nn.Sequential(maps, nn.Flatten(), nn.Linear(72, 72), back, nn.ReLU()), 8)
+    assert list(found) == ["1"]
+    assert found["1"].judged
+    assert found["1"].error > 0.1
 
 
 def test_models_without_weights_get_one_channel():
@@ -259,6 +284,8 @@ def test_a_network_that_remembers_its_settings_is_no_layer():
 
 def test_double_precision_models_run():
     assert exactness_violations(nn.Conv2d(1, 1, 3, 2, 1).double(), 32) == {"": (31, 33)}
+    assert exactness_violations(nn.Conv2d(1, 1, 3, 2, 1).half(), 32) == {"": (31, 33)}
+    assert exactness_violations(nn.Conv2d(1, 1, 3, 2, 1).bfloat16(), 33) == {}
 
 
 def test_eval_mode_gives_every_module_its_own_mode_back():
@@ -295,7 +322,9 @@ def test_maps_that_are_not_square_break_the_rule():
         def forward(self, images):
             return self.layer(images[..., 2:])
 
-    assert exactness_violations(Narrow(), 16) == {"layer": ()}
+    found = exactness_violations(Narrow(), 16)
+    assert found == {"": ()}
+    assert "(B, 1, 16, 14)" in found[""].reason
 
 
 def test_a_layer_used_twice_is_looked_at_twice():
@@ -309,18 +338,23 @@ def test_a_layer_used_twice_is_looked_at_twice():
             self.pool = nn.MaxPool2d(2)
 
         def forward(self, images):
-            return self.pool(images), self.pool(images[..., 1:, 1:])
+            return self.pool(images), self.pool(images[..., 1:-2, 1:-2])
 
-    assert exactness_violations(Later(), 33) == {"pool": (32, 34)}
-    assert exactness_violations(Later(), 32) == {"pool": (30, 32)}
+    # The slice takes one pixel here and two there: what calls the pool is wrong too.
+    assert exactness_violations(Later(), 33) == {"pool": (32, 34), "": ()}
+    assert exactness_violations(Later(), 32) == {"pool": (28, 30), "": ()}
 
 
-def test_the_run_keeps_no_graph(monkeypatch):
+def test_the_run_keeps_no_graph():
     grads = []
-    model = nn.Conv2d(1, 1, 3)
-    model.register_forward_hook(lambda *_: grads.append(torch.is_grad_enabled()))
-    exactness_violations(model, 8)
-    assert grads == [False]
+
+    class Looks(nn.Conv2d):
+        def forward(self, images):
+            grads.append(torch.is_grad_enabled())
+            return super().forward(images)
+
+    exactness_violations(Looks(1, 1, 3), 8)
+    assert set(grads) == {False}
 
 
 def test_images_of_an_escnn_network_have_the_channels_of_its_type():
