@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -35,6 +36,12 @@ class Layer(NamedTuple):
 
 class _Found(BaseException):
     """Stops a forward pass behind the layer that was asked for. No ``except Exception`` in a model stops it."""
+
+
+def _nothing_compiled() -> contextlib.AbstractContextManager:
+    """Compiled code calls no hooks. Where the compiler was never loaded, it need not be."""
+    loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else contextlib.nullcontext()
 
 
 class _Called(nn.Module):
@@ -84,9 +91,14 @@ class FeatureRecorder:
         forward: Callable[[nn.Module, Tensor], object] | None = None,
     ) -> None:
         need_instance(argument, model, nn.Module)
+        if isinstance(model, torch.jit.ScriptModule):
+            raise TypeError(
+                f"{argument} must be the module as it was before scripting or tracing, {got(model)}"
+            )
         need_tokens(tokens)
         need_instance("forward", forward, (Callable, type(None)))
         self.model, self.said = model, said
+        self.measured: list[int] | None = None  # the order of elements, if only the axis was said
         self._copy = Twin(_Called(model, forward) if forward else model, share=True)
         self._wanted: str | None = None
         self._fields = EscnnFields() if has_escnn(model) else None
@@ -144,7 +156,7 @@ class FeatureRecorder:
             self._network = copy.network if isinstance(copy, _Called) else copy
             hidden = torch_inside_escnn(self._network) if self._fields else set()
             for name, module in self._network.named_modules():
-                if name not in hidden:
+                if name not in hidden and not isinstance(module, torch.jit.ScriptModule):
                     module.register_forward_hook(partial(self._look, name or "output"))
             if copy is not self._network:
                 copy.register_forward_hook(partial(self._look, "forward"))
@@ -153,7 +165,7 @@ class FeatureRecorder:
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
         images = images.to(like.device, like.dtype)
         fields = getattr(self._copy.module, "in_type", None) if self._fields else None
-        with contextlib.suppress(_Found):
+        with contextlib.suppress(_Found), _nothing_compiled():
             self._copy.module(images if fields is None else fields(images))
         self._last = None
 
@@ -193,8 +205,8 @@ class FeatureRecorder:
             return maps, group, "" if maps is not None else "gives fields of escnn that no permutation moves"
         if not isinstance(part, Tensor):
             return None, None, "gives no tensor"
-        if not part.is_floating_point():
-            return None, None, f"gives {part.dtype} numbers"
+        if not part.is_floating_point() or part.is_nested or part.layout != torch.strided:
+            return None, None, f"gives {part.dtype} numbers, {part.layout}"
         if not part.ndim or len(part) != self._batch:
             return None, None, f"gives {tuple(part.shape)} for {self._batch} images"
         if part.ndim < 3:
@@ -230,5 +242,6 @@ class FeatureRecorder:
         told = [name for name, layout in self._layouts.items() if layout.axis is self.said]
         if told and self.said.order is None:
             orders = (self.find_order(name, image) for name in told[:3])
-            self.said = self.said._replace(order=next(filter(None, orders), None))
-            self._layouts |= {name: self._layouts[name]._replace(axis=self.said) for name in told}
+            self.measured = next(filter(None, orders), None)
+            said = self.said._replace(order=self.measured)
+            self._layouts |= {name: self._layouts[name]._replace(axis=said) for name in told}

@@ -172,6 +172,7 @@ ZOO = {  # name: (network, image, layers with maps that turn with the image, rea
     "8 frames of 8 x 8": (Video, noise(8, 8, 8), ["conv"], {}),
     "shared weights": (Twice, PICTURE, ["stem", "shared", "shared (call 2)"], {"head": "no maps"}),
     "parallel": (lambda: nn.DataParallel(Twice()), PICTURE, ["module.stem", "module.shared"], {}),
+    "compiled": (lambda: nn.Sequential(torch.compile(Twice())), PICTURE, ["0._orig_mod.stem"], {}),
     "bfloat16": (lambda: UNet().bfloat16(), PICTURE, ["down", "out"], {}),
 }
 
@@ -207,9 +208,9 @@ def test_a_group_axis_that_the_user_says(name, layout):
     for element in explorer.facts["elements"]:
         explorer.set_state(angle=element["angle"], mirror=element["mirror"])
         assert explorer.errors()[f"{group.name} network"] < 1e-5
-    order = explorer.networks[0].recorder.said.order
-    assert explorer.facts["networks"][0]["note"] == f"Order of the group axis: {order}. "
-    assert explorer.values["panels"][0]["columns"][1] == ("45°" if group.order == 9 else "90°")
+    order = explorer.networks[0].recorder.measured
+    assert explorer.facts["networks"][0]["note"] == f"Measured: order={order} has error 0. "
+    assert explorer.values["panels"][0]["columns"][1] == "90°"
 
 
 def test_a_wrong_order_is_shown_as_said_and_the_right_one_proposed():
@@ -294,6 +295,11 @@ def test_a_network_that_takes_more_than_images():
         FieldExplorer(Masked(), PICTURE, forward=lambda model, images: model(images, scal=2))
 
 
+def test_a_scripted_network_is_refused():
+    with pytest.raises(TypeError, match=r"^model must be the module as it was before scripting"):
+        FieldExplorer(torch.jit.script(nn.Conv2d(1, 4, 3)), PICTURE)
+
+
 # -- numbers that are none ---------------------------------------------------------------------------------------
 
 
@@ -320,10 +326,21 @@ def test_a_layer_that_gives_nan_is_said_to(group, tmp_path):
     )
 
 
-def test_maps_that_vanish():
-    explorer = FieldExplorer(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Threshold(1e9, 0)), PICTURE)
-    explorer.set_state(layer="1", angle=30)
-    assert explorer.errors()["plain CNN"] == 0
+class Halves(nn.Module):
+    """Nothing on the upright picture."""
+
+    def forward(self, x):
+        return x * (x[..., :1, :1] != PICTURE[..., :1, :1])
+
+
+@pytest.mark.parametrize(
+    ("model", "number"), [(nn.Threshold(1e9, 0), "0 % (exact)."), (Halves(), "no number.")]
+)
+def test_maps_that_vanish(model, number):
+    explorer = FieldExplorer(nn.Sequential(model), PICTURE)
+    explorer.set_state(angle=180)
+    assert number in explorer.readout
+    assert ("nothing but 0 for the upright one" in explorer.readout) == (number == "no number.")
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,8 @@ class FieldExplorer(FieldPage, Explorer):
         picture = {"text": text, "count": self.sources.count(state["source"]), "own": own}
         values = {**compute(self.networks, image, state, sizes), "picture": picture}
         texts = [panel["text"] for panel in values["panels"]]
-        errors = [f"{n.name} {percent} ({db})" for n, (percent, db) in zip(self.networks, texts, strict=True)]
+        texts = [percent + f" ({decibels})" * bool(decibels) for percent, decibels in texts]
+        errors = [f"{network.name} {text}" for network, text in zip(self.networks, texts, strict=True)]
         mirrored = "mirrored and " if state["mirror"] else ""
         named = f"Picture: {text}. " if text else ""
         turn = f"Image {mirrored}turned by {state['angle']:g}°."
@@ -280,7 +281,7 @@ def _layer_fact(layer: Layer) -> dict[str, Any]:
 
 def _note(recorder: FeatureRecorder, most: int = 4) -> str:
     """What was measured of the group axis, and what is not shown."""
-    said, reasons = recorder.said, {}
+    reasons: dict[str, list[str]] = {}
     for name, reason in recorder.left_out.items():
         reasons.setdefault(reason, []).append(name)
     lines = []
@@ -288,7 +289,7 @@ def _note(recorder: FeatureRecorder, most: int = 4) -> str:
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
         lines.append(f"{', '.join(names[:2])}{more}: {reason}")
     lines += [f"and {len(reasons) - most} other kinds"] if len(reasons) > most else []
-    order = f"Order of the group axis: {list(said.order)}. " if said and said.order else ""
+    order = f"Measured: order={recorder.measured} has error 0. " if recorder.measured else ""
     return order + (f"Not shown: {'; '.join(lines)}." if lines else "")
 
 

@@ -66,9 +66,10 @@ class Network:
         return (_mirror_maps(upright, layer.group) if state["mirror"] else upright), maps
 
     def remark(self, layer: Layer, image: Image, error: float, angle: float) -> str:
-        """What the number alone does not say: NaN, or elements in another order. "" if there is nothing to say."""
-        if math.isnan(error):
-            return f"Layer {layer.name!r} gives NaN, infinity or nothing but 0 on this image"
+        """What the number alone does not say: why there is none, or that elements stand in another order; or ""."""
+        if not math.isfinite(error):
+            what = "NaN or infinity" if math.isnan(error) else "nothing but 0 for the upright one"
+            return f"Layer {layer.name!r} gives {what} on this image"
         if not layer.group or angle % 90 or not error > WRONG:
             return ""
         if layer.name not in self._orders:
@@ -142,18 +143,18 @@ def error_text(error: float) -> list[str]:
 
 
 def _error(maps: Tensor, expected: Tensor, angle: float, group: FiniteGroup | None) -> float:
-    """The relative error; 0 where all maps are 0, as those of an empty drawing may be. NaN if there is none."""
-    if not maps.any() and not expected.any():
-        return 0.0
-    inside = disc_mask(expected.shape[-1]).to(expected)
-    comparable = (expected * inside).any() and maps.isfinite().all() and expected.isfinite().all()
-    error = rotation_error(maps, expected, angle, group) if comparable else math.nan
-    return error if math.isfinite(error) else math.nan
+    """The relative error; 0 where all maps are 0, as those of an empty drawing may be; NaN where some are no numbers,
+    infinite where those of the upright image are 0 and the others are not."""
+    if not (maps.isfinite().all() and expected.isfinite().all()):
+        return math.nan
+    if not (expected * disc_mask(expected.shape[-1]).to(expected.device)).any():
+        return math.inf if maps.any() else 0.0
+    return rotation_error(maps, expected, angle, group)
 
 
 def _number(error: float) -> float | None:
     """The error as JSON knows it."""
-    return None if math.isnan(error) else error
+    return error if math.isfinite(error) else None
 
 
 def _turn_image(image: Image, angle: float, mirror: bool) -> Image:
