@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from math import inf, isfinite
 from numbers import Real
+from sys import float_info
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -109,15 +110,18 @@ def _fitted(name: str, value: Any, hints: dict[str, Any]) -> Any:
     if fits and isinstance(value, kinds):
         return value
     if numbers and not (is_tensor and len(kinds) > 1):
-        return need_integer(name, value) if float not in numbers else need_number(name, value) or value
+        return need_integer(name, value) if float not in numbers else need_number(name, value)
     words = " or a ".join(kind.__name__ for kind in kinds if kind is not NoneType)
     raise (ValueError if is_tensor else TypeError)(f"{name} must be a {words}, {got(value)}")
 
 
-def need_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    """Raise ValueError unless ``value`` is one of the choices."""
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, {got(value)}")
+def need_choice(name: str, value: object, choices: Sequence[object]) -> Any:
+    """``value``, as it stands among the choices; integers also as numpy's or torch's. ValueError if it is none."""
+    plain = value.item() if not getattr(value, "shape", True) else value  # () is the shape of a single number
+    try:
+        return next(choice for choice in choices if type(plain) is type(choice) and plain == choice)
+    except StopIteration:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, {got(value)}") from None
 
 
 def need_integer(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
@@ -144,14 +148,16 @@ def need_positive(**sizes: object) -> None:
 
 def need_number(
     name: str, value: object, least: float = -inf, most: float = inf, above: float = -inf, below: float = inf
-) -> None:
-    """Raise TypeError unless ``value`` is a real number, ValueError unless it is finite and within the bounds."""
+) -> int | float:
+    """``value`` as Python's number. TypeError unless it is real, ValueError unless finite and in the bounds."""
+    given, value = value, value.item() if not getattr(value, "shape", True) else value
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, {got(value)}")
-    if not (isfinite(value) and least <= value <= most and above < value < below):
+        raise TypeError(f"{name} must be a number, {got(given)}")
+    if not (abs(value) <= float_info.max and least <= value <= most and above < value < below):
         words = {"at least": least, "at most": most, "above": above, "below": below}
         bounds = [f"{word} {bound:g}" for word, bound in words.items() if isfinite(bound)]
         raise ValueError(f"{name} must be {' and '.join(bounds) or 'finite'}, {got(value)}")
+    return value
 
 
 def need_integers(name: str, tensor: object, below: int | None = None) -> None:

@@ -70,6 +70,8 @@ class FiniteGroup:
 
     def _repr_html_(self) -> str:
         """The Cayley table, as JupyterLab shows a group: row g, column h, entry gh."""
+        if self.order > 64:  # a table of more cells than one can see
+            return f"<p>{self!r}, {self.order} elements</p>"
         names, cells = [self.element_name(g) for g in self.elements], []
         for g, name in enumerate(names):
             edge = "2px dashed #444" if g >= self.rotations else "1px solid #fff"

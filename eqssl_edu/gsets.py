@@ -167,6 +167,7 @@ class GSet:
 
     @classmethod
     @table
+    @typed
     def jigsaw(
         cls,
         group: FiniteGroup,
@@ -184,7 +185,8 @@ class GSet:
         Arguments:
             n: 2 (all 24 permutations are taken if nothing else is said) or 3 (362,880: choose some).
             action: "conjugation", "left" or "trivial".
-            count: take whole orbits, far apart in Hamming distance, until there are at least so many labels.
+            count: take whole orbits, far apart in Hamming distance, until there are at least so many labels; at
+                most 5,040.
             min_distance: take only orbits whose members differ from each other, and from all that was taken,
                 in at least so many positions.
         """

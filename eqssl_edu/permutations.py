@@ -16,6 +16,7 @@ from eqssl_edu.tables import table
 __all__ = ["ACTIONS", "action_table", "choose", "move", "positions_on_grid"]
 
 ACTIONS = ("conjugation", "left", "trivial")
+MOST = 5040  # orders that are chosen: each is compared with all 9! of them
 Orders = Int64[Tensor, "count tiles"]
 
 
@@ -62,6 +63,7 @@ def action_table(
     return torch.stack(rows)
 
 
+@typed
 def choose(
     group: FiniteGroup, n: int, action: str, count: int | None = None, min_distance: int | None = None
 ) -> Int64[Tensor, "count tiles"]:
@@ -73,12 +75,13 @@ def choose(
     need_choice("n", n, (2, 3))
     candidates = _all_permutations(n * n)
     _need_action(group, n, action, candidates)
-    if count is None and min_distance is None:
-        if n == 2:
-            return candidates.clone()  # the table is cached
-        raise ValueError("count must be given, or min_distance, for n = 3: there are 362,880 permutations")
-    wanted = len(candidates) if count is None else need_integer("count", count, 1, len(candidates))
     apart = 1 if min_distance is None else need_integer("min_distance", min_distance, least=1)
+    if n == 3 and count is None and apart < 5:
+        raise ValueError("count must be given for n = 3, or a min_distance of at least 5: there are 362,880")
+    if count is None and min_distance is None:
+        return candidates.clone()  # the table is cached
+    most = min(MOST, len(candidates))
+    wanted = most if count is None else need_integer("count", count, 1, most)
     orbit = torch.stack([_moved(group, n, action, g, candidates) for g in group.elements])
     codes = _code(orbit)
     representative = codes[0] == codes.amin(dim=0)
@@ -86,12 +89,13 @@ def choose(
     # How far apart the members of an orbit are; a member that returns to itself does not count.
     distance = (orbit != candidates).sum(dim=2)
     nearest = torch.where(codes == codes[0], n * n, distance).amin(dim=0)
+    small = candidates.to(torch.uint8)  # bytes are compared faster
     taken: list[Tensor] = []
     while sum(map(len, taken)) < wanted and nearest.max() >= apart:
         members = orbit[:, int(nearest.argmax())].unique(dim=0)
         taken.append(members)
         for member in members:  # its own orbit is 0 away from now on, and is not taken again
-            nearest = torch.minimum(nearest, (candidates != member).sum(dim=1))
+            nearest = torch.minimum(nearest, (small != member.to(torch.uint8)).sum(dim=1))
     total = sum(map(len, taken))
     if not total or total < (count or 0):
         raise ValueError(f"min_distance must leave count = {count} labels in whole orbits, got {total}")

@@ -5,19 +5,21 @@ enough to be drawn again while a slider moves: ``widgets.ByHand(draw, ...)`` sho
 """
 
 import base64
+import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Bool, Real
 from plotly.subplots import make_subplots
 from torch import Tensor
 
 from eqssl_edu.colours import BLUE_WHITE_ORANGE, CIVIDIS
-from eqssl_edu.errors import need_shape
+from eqssl_edu.errors import got, need_instance, need_integer, need_number, typed
 
 __all__ = ["COLOURS", "TEMPLATE", "image_grid", "picture", "row"]
 
@@ -39,8 +41,9 @@ TEMPLATE = go.layout.Template(
 )
 
 
+@typed
 def image_grid(
-    images: Float[Tensor, "count height width"],
+    images: Real[Tensor, "count height width"] | Bool[Tensor, "count height width"],
     titles: Sequence[str] | None = None,
     title: str = "",
     columns: int = 8,
@@ -59,8 +62,9 @@ def image_grid(
         value: what the colour means.
         axes: names of the horizontal and the vertical axis.
     """
-    need_shape("images", images, "count", "height", "width")
-    pixels = images.detach().double().cpu().numpy()
+    need_integer("columns", columns, least=1)
+    need_integer("len(images)", len(images), 1, 1000)
+    pixels = _pixels("images", images)
     count, height, width = pixels.shape
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -93,8 +97,9 @@ def image_grid(
     return figure
 
 
+@typed
 def picture(
-    plane: Float[Tensor, "height width"],
+    plane: Real[Tensor, "height width"] | Bool[Tensor, "height width"],
     caption: str = "",
     signed: bool = False,
     limits: tuple[float, float] | None = None,
@@ -109,8 +114,9 @@ def picture(
         limits: the values of the lowest and the highest colour; the image's own by default.
         side: width on the screen.
     """
-    pixels = plane.detach().double().cpu().numpy()
-    low, high = limits if limits is not None else _limits(pixels, signed)
+    pixels = _pixels("plane", plane)
+    need_integer("side", side, 1, 10_000)
+    low, high = map(partial(need_number, "limits"), limits) if limits is not None else _limits(pixels, signed)
     index = ((pixels - low) * (255 / ((high - low) or 1.0))).round().clip(0, 255).astype(int)
     data = base64.b64encode(_png(_palette(BLUE_WHITE_ORANGE if signed else CIVIDIS)[index])).decode()
     return (
@@ -121,12 +127,28 @@ def picture(
     )
 
 
-def row(pictures: Sequence[str], text: str = "") -> str:
-    """Pictures side by side (in several lines where they do not fit), and a sentence below them."""
+@typed
+def row(pictures: Iterable[str], text: str = "") -> str:
+    """Pictures side by side (in several lines where they do not fit), and a sentence below them.
+
+    Arguments:
+        pictures: HTML, as ``picture`` makes it.
+        text: shown as it is, whatever names stand in it; only ``<b>``, ``</b>`` and ``<br>`` are markup.
+    """
+    pictures = list(pictures)
+    for each in pictures:
+        need_instance("pictures", each, str)
+    text = re.sub("&lt;(/?b|br)&gt;", r"<\1>", escape(text))
     words = f'<p style="margin:6px 0 0;font-size:14px;line-height:1.4">{text}</p>' if text else ""
     boxes = "".join(pictures)
     line = "display:flex;flex-wrap:wrap;gap:8px;align-items:flex-start"
     return f'<div style="margin-bottom:14px"><div style="{line}">{boxes}</div>{words}</div>'
+
+
+def _pixels(name: str, planes: Tensor) -> np.ndarray:
+    if not (planes.numel() and planes.isfinite().all()):
+        raise ValueError(f"{name} must hold finite numbers, {got(planes)} with others, or none")
+    return planes.detach().double().cpu().numpy()
 
 
 def _limits(pixels: np.ndarray, signed: bool) -> tuple[float, float]:

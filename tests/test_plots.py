@@ -76,5 +76,5 @@ def test_image_grid_keeps_the_proportions_of_the_pictures():
 
 
 def test_image_grid_refuses_a_single_picture(as_a_user):
-    with pytest.raises(ValueError, match=r"images must have shape \(count, height, width\)"):
+    with pytest.raises(ValueError, match="images must be a Real"):
         image_grid(torch.zeros(3, 3))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.features import unit
+from eqssl_edu.contrastive.features import need_pairs, unit
 from eqssl_edu.data import Splits
 from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup
@@ -122,14 +122,18 @@ def orbit_knn_accuracy(
         neighbours: how many vote.
     """
     (features, labels), (others, truth) = reference, queries
-    need_integers("labels", labels)
+    need_pairs(group, reference=features, queries=others)
+    for name, z, of_z in (("reference", features, labels), ("queries", others, truth)):
+        need_integers(name, of_z)
+        need_shape(name, of_z, len(z))
+    classes, labels = labels.unique(return_inverse=True)  # a class may have any number
     need_integer("neighbours", neighbours, least=1, most=len(features))
     features, right = unit(features), 0
     for chunk, wanted in zip(unit(others).split(200), truth.split(200), strict=True):
         distance, index = orbit_distance(group, chunk, features).topk(neighbours, largest=False)
-        votes = torch.zeros(len(chunk), int(labels.max()) + 1, dtype=distance.dtype)
+        votes = torch.zeros(len(chunk), len(classes), dtype=distance.dtype)
         votes.scatter_add_(1, labels[index], 1 / distance.clamp_min(1e-6))
-        right += int((votes.argmax(dim=1) == wanted).sum())
+        right += int((classes[votes.argmax(dim=1)] == wanted).sum())
     return right / len(others)
 
 

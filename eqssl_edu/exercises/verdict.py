@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from eqssl_edu.errors import got, need_choice
+from eqssl_edu.errors import got, need_choice, typed
 
 __all__ = ["NotDone", "Verdict", "Wrong", "check", "filled_in"]
 
@@ -70,8 +70,11 @@ class Verdict:
         )
 
 
+@typed
 def check(exercise: str, answer: Any) -> Verdict:
     """Check an answer. A wrong answer, an empty one or one that raises gives a verdict, never an exception.
+
+    It runs as long as the answer does: interrupt the kernel to end an answer that does not end by itself.
 
     Arguments:
         exercise: "NN.word", as the notebook names it.
@@ -93,8 +96,9 @@ def check(exercise: str, answer: Any) -> Verdict:
     except Wrong as wrong:
         reason, hint = wrong.args
         return Verdict(exercise, ok=False, done=True, reason=reason, hint=hint)
-    except Exception as problem:
-        reason = f"Your answer raised {type(problem).__name__}: {problem}"
+    except (Exception, SystemExit) as problem:
+        words = traceback.format_exception_only(problem)[0].strip()  # whatever its own words do
+        reason = f"Your answer raised {words}"
         return Verdict(exercise, ok=False, done=True, reason=reason, hint=_where(problem))
 
 
@@ -120,7 +124,7 @@ def _find(exercise: str) -> Callable[[Any], str]:
     return getattr(checks, parts[2])
 
 
-def _where(problem: Exception) -> str:
+def _where(problem: BaseException) -> str:
     """The line of the student's own code that raised."""
     frames = traceback.extract_tb(problem.__traceback__)
     own = [frame for frame in frames if not any(place in frame.filename for place in FOREIGN)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 
 import torch
 import torch.nn.functional as F
@@ -86,7 +85,7 @@ class Verification:
             for caption, plane in planes.items():
                 side = round(130 * plane.shape[1] / plane.shape[0])
                 boxes.append(plots.picture(plane, caption, limits=limits, side=side))
-        return plots.row(boxes, escape(str(self)))
+        return plots.row(boxes, str(self))
 
     _repr_html_ = picture
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, typed
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.frozen_page import product_of
 
@@ -37,11 +37,10 @@ class ByHand(Explorer):
 
     _esm, _css = front_end("by_hand")
 
+    @typed
     def __init__(
         self, draw: Callable[..., str], start: dict[str, Any] | None = None, **choices: range | Sequence[Any]
     ) -> None:
-        if not callable(draw):
-            raise TypeError(f"draw must be a function of {', '.join(choices) or 'its choices'}, {got(draw)}")
         for name, values in choices.items():
             if isinstance(values, str) or not isinstance(values, Sequence) or not values:
                 raise TypeError(f"{name} must be a range, a tuple or a list of choices, {got(values)}")
@@ -58,16 +57,21 @@ class ByHand(Explorer):
 
     def check(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The changes of the state, checked."""
+        found = {}
         for name, value in changes.items():
-            if value not in self.choices[name]:
-                offered = self.choices[name]
+            offered = self.choices[name]
+            value = value.item() if not getattr(value, "shape", True) else value  # numpy's number, or torch's
+            if not isinstance(value, (str, int, float)) or value not in offered:
                 words = str(offered) if isinstance(offered, range) else ", ".join(map(str, offered))
                 raise ValueError(f"{name} must be one of {words}, {got(value)}")
-        return changes
+            found[name] = value
+        return found
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What is drawn in a state, and its words."""
         drawn = self.draw(**state)
+        if not isinstance(drawn, str):
+            raise TypeError(f"draw must give HTML as a str, {got(drawn)}")
         return {"state": dict(state), "html": drawn}, words_of(drawn)
 
     def frozen_states(self) -> list[dict[str, Any]]:

@@ -209,7 +209,7 @@ class EmbeddingExplorer(Explorer):
 
 
 def _checked_labels(labels: object, count: int) -> Int64[Tensor, " image"]:
-    need_integers("labels", labels)
+    need_integers("labels", labels, below=100_000)  # a name for each class
     if count > MAX_IMAGES or count < 3:
         raise ValueError(f"images must hold 3 .. {MAX_IMAGES} images, got {count}")
     if labels.shape != (count,) or int(labels.min()) < 0:

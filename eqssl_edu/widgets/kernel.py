@@ -182,18 +182,26 @@ class KernelExplorer(Explorer):
         size = self._first[out, into].numel()
         if not isinstance(kernel, (list, tuple)) or len(kernel) != size:
             raise ValueError(f"kernel must be a list of {size} numbers or None, {got(kernel)}")
-        for value in kernel:
-            need_number("kernel", value)
-        return {**changes, "kernel": [float(value) for value in kernel]}
+        own = self._first.new_tensor([need_number("kernel", value) for value in kernel])
+        if not own.isfinite().all():
+            raise ValueError(f"kernel must hold numbers of the layer's type, {own.dtype}, {got(kernel)}")
+        return {**changes, "kernel": own.tolist()}
 
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """Give the layer the kernel of the state; what it looks like then, and the sentence that says it."""
         weight = self.layer.weight
         own = weight.detach()[state["out_channel"], state["in_channel"]]
         kernel = own.new_tensor(state["kernel"]).reshape(own.shape)
-        if not torch.equal(own, kernel):  # moving the window must not disturb a training
-            own.copy_(kernel)
-        values = compute(self.layer, self.image, state)
+        before = own.clone()
+        try:
+            if not torch.equal(own, kernel):  # moving the window must not disturb a training
+                own.copy_(kernel)
+            values = compute(self.layer, self.image, state)
+            if not all(map(math.isfinite, values["responses"])):
+                raise ValueError(f"kernel must give finite answers, got {values['responses']}")
+        except BaseException:  # the layer is the user's
+            own.copy_(before)
+            raise
         values["reach"] = max(self._reach, round_up(float(weight.detach().abs().max())))
         return values, (
             f"Filter from input channel {state['in_channel'] + 1} to output channel {state['out_channel'] + 1}. "

@@ -21,9 +21,10 @@ from typing import Any
 
 import anywidget
 import traitlets
+from tqdm.auto import tqdm
 
 from eqssl_edu.colours import BLUE_WHITE_ORANGE, CIVIDIS
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, typed
 from eqssl_edu.widgets.shared import frozen_page
 from eqssl_edu.widgets.shared.checks import checked
 
@@ -107,32 +108,49 @@ class Explorer(anywidget.AnyWidget):
         if unknown:
             raise ValueError(f"{unknown[0]} is not part of the state; it has {', '.join(self._state)}")
         with self._lock, self.hold_sync():
-            state = {**self._state, **self.check(changes)}
-            values, readout = self.show(state)
-            self._state = state
-            self.values, self.readout, self.error = values, readout, ""
-            self.changed()
+            before = self._state, self.values, self.readout
+            try:
+                state = {**self._state, **self.check(changes)}
+                values, readout = self.show(state)
+                self._state, self.values, self.readout = state, values, readout
+                self.changed()
+            except BaseException:
+                self._state, self.values, self.readout = before
+                raise
+            self.error = ""
 
-    def to_html(self, path: str | Path, title: str = "") -> Path:
+    @typed
+    def to_html(self, path: str | os.PathLike, title: str = "") -> Path:
         """Write one page that still turns with no kernel and no network, and return its path.
 
         The page holds states computed beforehand (see ``frozen_states``), at most 2 MB of them, and shows the
         one nearest to what the hand wants. This explorer itself stays as it is.
 
         Arguments:
-            path: of the file, ending in .html; an older one is replaced.
+            path: of the file, ending in .html; an older one is replaced when all is computed.
             title: of the page; by default what the explorer is called.
         """
         path = Path(path)
         if path.suffix not in (".html", ".htm"):
             raise ValueError(f"path must end in .html, {got(str(path))}")
-        with self._lock:
+        if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+            raise ValueError(f"path must name a file in a folder that can be written to, {got(str(path))}")
+        with self._lock, tqdm(desc=path.name, unit="state", leave=False) as bar:
             states = self.frozen_states()
-            table = [(changes, self.frozen({**self._state, **self.check(changes)})) for changes in states]
+            bar.reset(len(states))
+            table = []
+            for changes in states:
+                table.append((changes, self.frozen({**self._state, **self.check(changes)})))
+                bar.update()
             head = {"facts": self.frozen_facts(states), "free": self.free, "first": self.state()}
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
         text = frozen_page.page(table, head, (self._esm, self._css), title or words)
-        path.write_text(text, encoding="utf-8")
+        new = path.with_name(f"{path.name}.new")  # an interrupt leaves the older file, or none
+        try:
+            new.write_text(text, encoding="utf-8")
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
         return path
 
     @handler

@@ -25,7 +25,7 @@ def checked(changes: dict[str, Any], **choices: range | Sequence[Any]) -> dict[s
         if isinstance(allowed, range):
             found[name] = need_integer(name, changes[name], allowed[0], allowed[-1])
         else:
-            need_choice(name, changes[name], allowed)
+            found[name] = need_choice(name, changes[name], allowed)
     return found
 
 

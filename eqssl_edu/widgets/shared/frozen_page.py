@@ -6,27 +6,32 @@ import base64
 import gzip
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 __all__ = ["MAX_BYTES", "packed_size", "page", "product_of"]
 
 FOLDER = Path(__file__).parent
+MAX_STATES = 10_000
 MAX_BYTES = 2_000_000  # of what a page adds to the scripts and styles that all pages share
 States = list[
     tuple[dict[str, Any], dict[str, Any]]
 ]  # entries of the state, traits that the script reads in it
 
 
-def product_of(**axes: Iterable) -> list[dict[str, Any]]:
+def product_of(**axes: Collection) -> list[dict[str, Any]]:
     """Every combination of the values of some entries of a state.
 
     Example:
         >>> product_of(angle=[0, 90], mirror=[False])
         [{'angle': 0, 'mirror': False}, {'angle': 90, 'mirror': False}]
     """
+    count = prod(len(list_of) for list_of in axes.values())
+    if count > MAX_STATES:
+        raise ValueError(f"a page holds at most {MAX_STATES:,} states, got {count:,} of {', '.join(axes)}")
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
