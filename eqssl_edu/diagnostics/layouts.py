@@ -105,7 +105,7 @@ def layouts(
             layout = output.trouble or ("attention" if attends else "no maps")
         elif len(shape) == 3:
             side = _side(shape, tokens, squares, grids)
-            layout = Layout("tokens", side) if side else "no tokens on a grid that is known: say tokens="
+            layout = Layout("tokens", side) if side else "no maps (the grid of tokens is said with tokens=)"
         else:
             if shape[-3] == shape[-2] and not output.convolves and grown is None:
                 grown = wide()

@@ -107,6 +107,10 @@ class FeatureRecorder:
         except Exception as problem:
             name = "forward" if forward else argument
             raise ValueError(f"{name} must run on the image, {got(image)}; it says: {problem}") from problem
+        if self._calls.keys() == {"forward"}:
+            raise ValueError(
+                f"forward must run the network that it is given, a copy of {argument}, {got(forward)}"
+            )
         outputs = self._seen
         found = layouts(outputs, tokens, said, split, partial(self._wide_shapes, image))
         self._layouts = {name: layout for name, layout in found.items() if isinstance(layout, Layout)}

@@ -106,6 +106,37 @@ def test_field_explorer(field_page, open_page):
     looks_well(opened, open_page(field_page, dark=True, width=1600))
 
 
+def test_a_layer_that_gives_nan_and_an_axis_whose_order_was_measured(show):
+    class Copies(torch.nn.Conv2d):  # four kernels, each turned clockwise in four steps
+        def forward(self, x):
+            kernels = [torch.rot90(self.weight, -i, (2, 3)) for i in range(4)]
+            maps = torch.nn.functional.conv2d(x, torch.stack(kernels, 1).flatten(0, 1))
+            return maps.log() if self.bias is not None else maps
+
+    image, other = digits(32).test.images[4], Copies(1, 4, 3)
+    page = show(
+        FieldExplorer(
+            Copies(1, 4, 3, bias=False), image, other, ("mine", "log"), group=cyclic(4), group_axis=2
+        )
+    )
+    page.press("turn by 90 degrees")
+    page.says("Image turned by 90°. Equivariance error: mine 0.0000")
+    page.says("log no number. Layer 'output' gives NaN or infinity on this image.")
+    assert (
+        page.root.locator(".eqssl-panel")
+        .first.inner_text()
+        .endswith("Measured: order=[0, 3, 2, 1] has error 0.")
+    )
+    assert (
+        page.root.locator(".eqssl-panel")
+        .last.locator("b.eqssl-note")
+        .inner_text()
+        .startswith("Layer 'output'")
+    )
+    assert page.root.locator(".eqssl-chart > .eqssl-mark:visible").count() == 1
+    assert page.root.locator(".eqssl-chart .eqssl-line").count() == 1
+
+
 def test_a_flood_of_moves_on_a_page_ends_at_the_last_one(field_page, open_page):
     opened = open_page(field_page)
     page = Page(opened)

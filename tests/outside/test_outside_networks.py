@@ -269,7 +269,7 @@ def test_tokens_that_are_told(leading, tokens):
     explorer = FieldExplorer(Headless(), PICTURE, tokens=tokens, forward=forward)
     explorer.set_state(angle=90)
     assert explorer.state()["layer"] == "vit.norm" and explorer.errors()["Headless"] < 1e-5
-    with pytest.raises(ValueError, match="say tokens="):
+    with pytest.raises(ValueError, match="said with tokens="):
         FieldExplorer(Headless(), PICTURE, forward=forward)
 
 
@@ -293,6 +293,9 @@ def test_a_network_that_takes_more_than_images():
         FieldExplorer(Masked(), PICTURE)
     with pytest.raises(ValueError, match=r"^forward must run on the image.*scal"):
         FieldExplorer(Masked(), PICTURE, forward=lambda model, images: model(images, scal=2))
+    original = Twice()
+    with pytest.raises(ValueError, match=r"^forward must run the network that it is given.*got"):
+        FieldExplorer(original, PICTURE, forward=lambda model, images: original.stem(images))
 
 
 def test_a_scripted_network_is_refused():
