@@ -169,13 +169,18 @@ def need_integers(name: str, tensor: object, below: int | None = None) -> None:
 
 
 def need_shape(
-    name: str, tensor: object, *shape: int | str, floating: bool = False, like: Tensor | None = None
+    name: str,
+    tensor: object,
+    *shape: int | str,
+    floating: bool = False,
+    finite: bool = False,
+    like: Tensor | None = None,
 ) -> None:
     """Raise unless ``tensor`` is a Tensor of this shape: a letter stands for one size, "..." in front for any axes.
 
     ``need_shape("features", z, "B", 8, "G")`` is content with (2, 8, 4). With ``floating`` the numbers must be
-    floating-point numbers, with ``like`` those of the weights that they meet. TypeError for the kind, ValueError for
-    the shape.
+    floating-point numbers, with ``finite`` all must be finite, with ``like`` those of the weights that they meet.
+    TypeError for the kind, ValueError for the shape and for NaN or infinity, with the places along the first axis.
     """
     need_instance(name, tensor, Tensor)
     if floating and not tensor.is_floating_point():
@@ -193,6 +198,12 @@ def need_shape(
     wrong = any(b != (known.setdefault(a, b) if isinstance(a, str) else a) for a, b in pairs)
     if wrong or more < 0 or (more and not any_axes) or 0 in last[1:]:  # a batch may be empty, nothing else
         raise ValueError(f"{name} must have shape ({', '.join(map(str, shape))}), {got(tensor)}")
+    if finite and not (fine := tensor.isfinite()).all():
+        places = (~fine.flatten(1).all(1) if fine.ndim > 1 else ~fine.flatten()).nonzero().flatten().tolist()
+        first = f"{', '.join(map(str, places[:8]))}{', ...' if len(places) > 8 else ''}"
+        raise ValueError(
+            f"{name} must hold finite numbers only, got NaN or infinity at {first} of the first axis"
+        )
 
 
 def need_widths(name: str, widths: object, least: int = 1) -> None:

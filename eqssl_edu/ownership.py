@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from torch import nn
 
-__all__ = ["Claim", "free", "steady", "take"]
+__all__ = ["Claim", "free", "in_training", "steady", "take"]
 
 SECONDS_FOR_READERS = 0.001
 _claims: WeakSet[Claim] = WeakSet()
@@ -65,6 +65,12 @@ def free(claims: Iterable[Claim], owner: Any) -> None:
         for claim in claims:
             if claim.owner is owner:
                 claim.owner = None
+
+
+def in_training() -> bool:
+    """Does a training run in the background?"""
+    with _guard:
+        return any(claim.owner is not None for claim in _claims)
 
 
 @contextmanager

@@ -1,59 +1,132 @@
-"""Copies of networks that can be looked at while the networks themselves are trained."""
+"""Twins of networks: the one way to look at a user's network, which leaves the network as it was."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
+import random
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_leaves
+from torch.utils.data import DataLoader, Dataset
 
-from eqssl_edu.ownership import steady
+from eqssl_edu.errors import got
+from eqssl_edu.ownership import in_training, steady
 
-__all__ = ["Twin", "eval_mode", "tensors"]
+__all__ = ["Twin", "copied", "eval_mode", "same_random_numbers", "tensors"]
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+SHARED = (Optimizer, DataLoader, Dataset)  # what a network may know of its training, too large to be copied
+PLAIN = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+LONG = 1000  # a longer container is known by its id alone
+LARGE = 2**16  # bytes of a weight, from which on it is known by sums
+COLUMNS = 509  # of those sums; a prime, so that rows or channels that change places come into other columns
 
 
 class Twin:
-    """A copy of a network in eval mode. The mode, the hooks and the gradients of the network stay as they are.
+    """A network that is looked at and left as it was: in evaluation mode, on clones of the inputs, without gradients.
+
+    A copy of the network runs; a function, or a network that cannot be copied, runs itself, and what it uses is put
+    back. Modes, running statistics, images and the random state stay. The user's own hooks are off; on are those that
+    torch needs (weight norm, pruning, lazy modules), and methods of the network itself.
 
     Arguments:
-        model: the network.
-        share: the copy has the very weights of the network, also while they are trained; otherwise it has weights
-            of its own, which a training in another thread cannot change between two moves of the hand.
+        model: the network, or any function of tensors.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout())
+        >>> twin, x = Twin(model), torch.rand(4, 1, 8, 8)
+        >>> torch.equal(twin(x), twin(x)), model.training, int(model[1].num_batches_tracked)
+        (True, True, 0)
     """
 
-    def __init__(self, model: nn.Module, share: bool = False) -> None:
-        self.model, self.share = model, share
+    def __init__(self, model: Callable[..., Any]) -> None:
+        self.model = model
         self.module: nn.Module | None = None  # the copy
         self.weights: list[Tensor] = []  # of the network, when it was last looked at
-        self.version: tuple | None = None  # changes when a weight has changed
-        self._kept: tuple[tuple | None, Any] = (None, None)  # version, and what was computed with its weights
+        self.version = 0  # counts the changes of the network that were seen
+        self._seen: tuple[Any, ...] = ()
+        self._kept: tuple[int, Any] = (0, None)  # version, and what was computed with its weights
+
+    def __call__(self, *inputs: Any) -> Any:
+        """What the network gives for these inputs now."""
+        if isinstance(self.model, nn.Module):
+            with contextlib.suppress(TypeError):  # it cannot be copied
+                self.renew()
+        return self.run(*inputs)
+
+    @torch.no_grad()
+    def run(self, *inputs: Any) -> Any:
+        """What the copy gives, as it was when it was last renewed."""
+        clones = [each.detach().clone() if isinstance(each, Tensor) else each for each in inputs]
+        with same_random_numbers(), contextlib.nullcontext() if self.module else _put_back():
+            return (self.module or self.model)(*clones)
 
     def renew(self) -> bool:
-        """Copy the network again if a weight has changed since the last call; whether it was so."""
+        """Copy the network again if anything has changed in it since the last call; whether it was so."""
+        objects: list[Any] = []
+        marks = [_mark(vars(module), objects, module) for module in self.model.modules()]
         self.weights = tensors(self.model)
-        # Torch counts in ``_version``, which has no public name, how often a tensor has been changed in place.
-        version = tuple((id(tensor), tensor._version, tensor.device) for tensor in self.weights)
-        if version == self.version:
+        seen = {id(each): each for each in (*self.weights, *objects) if isinstance(each, Tensor)}
+        counts, sums = _signs(list(seen.values()))
+        marks.append(counts)
+        if self._seen and marks == self._seen[0] and all(map(torch.equal, sums, self._seen[1])):
             return False
-        # What deepcopy finds in the memo it does not copy. Tensors that a module keeps as plain attributes are
-        # always shared: they may be part of a graph, which cannot be copied.
-        kept = [value for module in self.model.modules() for value in vars(module).values()]
-        shared = (*kept, *self.weights) if self.share else kept
-        memo = {id(value): value for value in shared if isinstance(value, Tensor)}
-        # In eval mode some layers prepare their kernels, so that new weights need a new copy.
-        with steady(self.model):
-            self.module = copy.deepcopy(self.model, memo).eval()
-        self.version = version
+        with steady(self.model), same_random_numbers():
+            self.module, self.version = copied(self.model), self.version + 1
+        self._seen = marks, sums, objects  # what is kept here keeps its id
         return True
 
     def kept(self, compute: Callable[[nn.Module], Any]) -> Any:
-        """``compute(copy)``, computed again only when a weight of the network has changed."""
+        """``compute(copy)``, computed again only when the network has changed."""
         self.renew()
         if self._kept[0] != self.version:
             self._kept = (self.version, compute(self.module))
         return self._kept[1]
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy of a network with weights of its own, in evaluation mode, without the user's hooks; TypeError if none."""
+    model = getattr(model, "_orig_mod", model)  # of torch.compile, which would compile each copy again
+    modules, known = list(model.modules()), {}
+    for module in modules:
+        # Not copied is what deepcopy finds in its memo. It cannot copy a tensor that is part of a graph.
+        for value in tree_leaves(vars(module)):
+            if isinstance(value, SHARED):
+                known[id(value)] = value
+            elif isinstance(value, Tensor) and value.grad_fn is not None:
+                known[id(value)] = value.detach().clone()
+        known |= {id(getattr(module, name)): OrderedDict() for name in HOOKS}
+    try:
+        twin = copy.deepcopy(model, memo := dict(known))
+    except Exception:
+        own = {**known, **{id(module): module for module in modules}}
+        for value in [value for module in modules for value in vars(module).values()]:
+            try:
+                copy.deepcopy(value, dict(own))
+            except Exception:  # a lock, a file: the copy has the same
+                known[id(value)] = value
+        try:
+            twin = copy.deepcopy(model, memo := dict(known))
+        except Exception as problem:
+            raise TypeError(
+                f"model must be one that copy.deepcopy can copy, {got(model)}: {problem}"
+            ) from problem
+    for module in modules:
+        for hooks in (getattr(module, name) for name in HOOKS):
+            needed = {key: copy.deepcopy(hook, memo) for key, hook in hooks.items() if _is_needed(hook)}
+            known[id(hooks)].update(needed)
+    return twin.eval()
 
 
 def tensors(model: nn.Module) -> list[Tensor]:
@@ -81,3 +154,90 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def same_random_numbers() -> Iterator[None]:
+    """Run a block that may draw random numbers; the next ones are the same as without it."""
+    devices = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    # Not beside a training in another thread, which would draw its numbers a second time.
+    with torch.random.fork_rng(devices, enabled=not in_training()):
+        try:
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)  # noqa: NPY002
+
+
+def _mark(value: Any, objects: list[Any], module: nn.Module | None = None) -> Any:
+    """A value that can be compared: numbers and words themselves, containers by what they hold, all else by its id."""
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, dict) and len(value) <= LONG:
+        names = [name for name in value if module is None or name != "training"]
+        return id(module), type(module), *names, *(_mark(value[name], objects) for name in names)
+    if isinstance(value, (list, tuple)) and len(value) <= LONG:
+        return [_mark(part, objects) for part in value]
+    objects.append(value)
+    return id(value)
+
+
+@torch.no_grad()
+def _signs(weights: list[Tensor]) -> tuple[list[tuple], list[Tensor]]:
+    """(what torch knows of each tensor, the bytes of small ones and sums of large ones).
+
+    Some ways to write weights (fused optimisers, ``.data``, numpy) do not count in ``_version``.
+    """
+    counts, small, sums = [], {}, []
+    for tensor in weights:
+        try:
+            version = 0 if tensor.is_inference() else tensor._version
+            counts.append((id(tensor), tensor.shape, tensor.dtype, tensor.device, version))
+            axes = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)  # as it lies in memory
+            bits = tensor.detach().permute(axes).reshape(-1).view(torch.uint8)
+        except (RuntimeError, ValueError, NotImplementedError):  # sparse, or without numbers yet
+            continue
+        rest = len(bits) if len(bits) < LARGE else len(bits) % (8 * COLUMNS)
+        if rest < len(bits) and not bits.is_meta:
+            large = bits[: len(bits) - rest]
+            rows = (
+                (large.clone() if large.storage_offset() % 8 else large).view(torch.int64).view(-1, COLUMNS)
+            )
+            numpy = rows.device.type == "cpu"  # which sums integers faster than torch
+            sums.append(torch.from_numpy(rows.numpy().sum(axis=0)) if numpy else rows.sum(dim=0))
+        if not bits.is_meta:
+            small.setdefault(tensor.device, []).append(bits[len(bits) - rest :])
+    return counts, [*map(torch.cat, small.values()), *sums]
+
+
+def _is_needed(hook: Any) -> bool:
+    """Is it a hook of torch, or a method with which a network looks at itself?"""
+    while isinstance(hook, functools.partial):
+        hook = hook.func
+    homes = [getattr(hook, "__module__", None), *(kind.__module__ for kind in type(hook).__mro__)]
+    own = isinstance(getattr(hook, "__self__", None), nn.Module)
+    return own or any(str(home).startswith("torch.") for home in homes)
+
+
+@contextmanager
+def _put_back() -> Iterator[None]:
+    """Run a block in which every network that this thread runs is in eval mode, and is put back afterwards."""
+    me, before = threading.get_ident(), {}
+
+    def first(module: nn.Module, _inputs: Any) -> None:
+        if threading.get_ident() == me and module not in before:
+            buffers = [(buffer, buffer.clone()) for buffer in module.buffers(recurse=False)]
+            before[module] = module.training, module._forward_hooks, buffers
+            needed = {key: hook for key, hook in module._forward_hooks.items() if _is_needed(hook)}
+            module.training, module._forward_hooks = False, OrderedDict(needed)
+
+    handle = register_module_forward_pre_hook(first)
+    try:
+        yield
+    finally:
+        handle.remove()
+        for module, (training, hooks, buffers) in before.items():
+            module.training, module._forward_hooks = training, hooks
+            for buffer, values in buffers:
+                buffer.copy_(values)

@@ -14,7 +14,7 @@ LIBRARY = "eqssl_edu"
 # From the ground up: a module imports from its own floor and from those before it.
 FLOORS = [
     ["errors", "colours", "shapes", "ownership"],
-    ["tables", "plots", "twins"],
+    ["tables", "plots", "twins", "precision"],
     ["rotate", "groups"],
     ["permutations"],
     ["gsets"],

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.errors import need_choice, need_instance, need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import precise
 from eqssl_edu.shapes import Features
 
-__all__ = ["Features", "Others", "need_pairs", "precise", "unit"]
+__all__ = ["Features", "Others", "need_pairs", "unit"]
 
 Others = Float[Tensor, "other channel group"]  # that meet each of the features
 
 
-def precise(z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """In single precision at least: a loss counts small differences, whatever the network computes in."""
-    return z.to(torch.promote_types(z.dtype, torch.float32))
-
-
-def unit(z: Features) -> Features:
-    """Scaled to length 1 over channels and group together. A zero vector has no direction: it stays about zero."""
-    # In half precision squares overflow, or vanish.
-    squares = precise(z).flatten(1).square().sum(dim=1).clamp_min(1e-24)
+def unit(z: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """Scaled to length 1 over channels and group together. A zero vector has no direction: it stays zero."""
+    # First by the largest entry: squares of very large or small features overflow, or vanish.
+    axes, scaled = tuple(range(1, z.ndim)), precise(z)
+    largest = scaled.detach().abs().amax(axes, keepdim=True)
+    scaled = scaled / largest.where(largest != 0, 1)
+    squares = scaled.square().sum(axes, keepdim=True).clamp_min(1e-24)
     # Times the inverse length: the backward pass then holds fewer copies than that of a quotient.
-    return (z * squares.rsqrt()[:, None, None]).to(z.dtype)
+    return (scaled * squares.rsqrt()).to(z.dtype)
 
 
 def need_pairs(group: FiniteGroup, least: int | None = None, **features: object) -> None:

@@ -7,12 +7,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.features import Features, need_pairs, precise, unit
+from eqssl_edu.contrastive.features import Features, need_pairs, unit
 from eqssl_edu.contrastive.loss import Contrast, Loss
 from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.contrastive.similarity import SIMILARITIES, compared
 from eqssl_edu.errors import need_choice, need_number, need_positive
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import precise
 
 __all__ = ["MoCo"]
 

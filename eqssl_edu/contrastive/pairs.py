@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.features import Features, precise
+from eqssl_edu.contrastive.features import Features
 from eqssl_edu.contrastive.similarity import prepared, reduced
 from eqssl_edu.groups import FiniteGroup, tables_on
+from eqssl_edu.precision import precise
 
 __all__ = ["align", "pair_correlation", "pair_similarity"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.contrastive.features import Features, need_pairs, precise, unit
+from eqssl_edu.contrastive.features import Features, need_pairs, unit
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.contrastive.similarity import SIMILARITIES
 from eqssl_edu.errors import need_choice, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupMLP
+from eqssl_edu.precision import precise
 
 __all__ = ["BYOL", "SimSiam"]
 

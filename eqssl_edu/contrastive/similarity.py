@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.features import Features, Others, need_pairs, precise
+from eqssl_edu.contrastive.features import Features, Others, need_pairs, unit
 from eqssl_edu.contrastive.gpu.available import kernels_for
 from eqssl_edu.errors import need_choice, need_number
 from eqssl_edu.groups import FiniteGroup, cyclic, tables_on
 from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies, within_torch_func
+from eqssl_edu.precision import precise, size
 
 __all__ = ["SIMILARITIES", "canonicalize", "orbit_correlation", "orbit_distance", "orbit_similarity"]
 
@@ -89,9 +89,11 @@ def orbit_distance(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, 
         True
     """
     need_pairs(group, z=z, w=w)
-    z, w = precise(z), precise(w)  # squares overflow in half precision
+    z, w = precise(z), precise(w)
+    scale = size(z, w)  # or squares overflow, or vanish
+    z, w = z / scale, w / scale
     squares = z.flatten(1).square().sum(dim=1)[:, None] + w.flatten(1).square().sum(dim=1)
-    return (squares - 2 * _correlated(group, z, w).amax(dim=2)).clamp_min(0).sqrt()
+    return scale * (squares - 2 * _correlated(group, z, w).amax(dim=2)).clamp_min(0).sqrt()
 
 
 def canonicalize(group: FiniteGroup, z: Features) -> Features:
@@ -132,7 +134,7 @@ def prepared(
     if kind == "mean":  # mean over g of <z, rho(g) w> = <sum z, sum w> / |G|
         return cyclic(1), z.sum(dim=2, keepdim=True) / math.sqrt(group.order)
     if kind == "maxpool":
-        return cyclic(1), F.normalize(z.amax(dim=2))[:, :, None]
+        return cyclic(1), unit(z.amax(dim=2))[:, :, None]
     return group, z
 
 

@@ -4,15 +4,15 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.contrastive import orbit_distance
 from eqssl_edu.contrastive.features import need_pairs, unit
 from eqssl_edu.diagnostics.irreps import irrep_energy
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import fine, size
 from eqssl_edu.shapes import Features
 
 __all__ = ["Collapse", "orbit_collapse", "orbit_spread", "pooled_spread", "rank_me", "spread"]
@@ -65,7 +65,7 @@ def orbit_collapse(group: FiniteGroup, z: Features) -> Collapse:
         (1.0, 0.0, 'orbit collapse')
     """
     need_pairs(group, 2, z=z)
-    energy = irrep_energy(group, z)
+    energy = irrep_energy(group, fine(z) / size(z))
     return Collapse(
         spread(z),
         orbit_spread(group, z),
@@ -86,7 +86,9 @@ def spread(z: Float[Tensor, "batch ..."]) -> float:
     References:
         Chen and He, Exploring Simple Siamese Representation Learning (arXiv 2011.10566), section 4.1.
     """
-    directions = F.normalize(z.flatten(1), dim=1)
+    need_shape("z", z, "...", "B", "D", floating=True)
+    need_integer("len(z)", len(z), least=1)
+    directions = unit(fine(z).flatten(1))
     return float((directions - directions.mean(dim=0)).square().sum(dim=1).mean().sqrt())
 
 
@@ -95,7 +97,7 @@ def orbit_spread(group: FiniteGroup, z: Features) -> float:
     r"""The spread of orbits: $\big(\tfrac12 \mathrm{mean}_{ij}\, d(\hat z_i, \hat z_j)^2\big)^{1/2}$, with the distance
     of orbits $d$ in place of the plain one. At most the ``spread``; 0 if all features lie in one orbit."""
     need_pairs(group, 1, z=z)
-    z = unit(z)
+    z = unit(fine(z))
     # Not 1 - max kappa: features of length zero are no unit vectors.
     return float((orbit_distance(group, z, z).square().mean() / 2).sqrt())
 
@@ -125,12 +127,12 @@ def rank_me(z: Float[Tensor, "batch ..."]) -> float:
         >>> round(rank_me(torch.eye(6)), 4)
         6.0
     """
-    need_instance("z", z, Tensor)
-    if z.ndim < 2 or not len(z):
-        raise ValueError(f"z must have one row for each image and at least one of them, {got(z)}")
+    need_shape("z", z, "...", "B", "D", floating=True)
+    need_integer("len(z)", len(z), least=1)
+    z = fine(z)
     if not z.isfinite().all():
         return math.nan
-    values = torch.linalg.svdvals(z.flatten(1).to(torch.promote_types(z.dtype, torch.float32)))
+    values = torch.linalg.svdvals(z.flatten(1) / size(z))
     if values.sum() == 0:
         return 0.0
     return float(torch.special.entr(values / values.sum()).sum().exp())

@@ -10,7 +10,9 @@ from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
 from eqssl_edu.diagnostics.turning import turn_maps
 from eqssl_edu.errors import got, need_instance, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import fine, norm, precise
 from eqssl_edu.rotate import disc_mask
+from eqssl_edu.twins import Twin
 
 __all__ = ["equivariance_error", "rotation_error"]
 
@@ -26,6 +28,7 @@ def equivariance_error(
 ) -> Float[Tensor, " group"]:
     r"""For each element g the relative error $\|f(g x) - g f(x)\|_2 / \|f(x)\|_2$ over the whole batch.
 
+    A copy of the model runs, in evaluation mode (see ``Twin``); the errors are computed in float64.
     Without more arguments this is the error of an encoder: images in, regular features out.
 
     Arguments:
@@ -42,7 +45,8 @@ def equivariance_error(
             is measured with ``find_order``; where none fits it is our own.
 
     Raises:
-        ValueError: if the output is zero everywhere (nothing could be compared), or if nothing says how it moves.
+        ValueError: if the output is zero everywhere (nothing could be compared) or not finite, or if nothing says how
+            it moves.
 
     Example:
         >>> from eqssl_edu.encoders import GroupCNN
@@ -64,20 +68,24 @@ def equivariance_error(
     need_features = transform_outputs is None and transform_inputs != group.transform_features
     transform_inputs = transform_inputs or group.transform
     transform_outputs = transform_outputs or group.transform_features
-    with torch.no_grad():
-        reference = model(inputs)
-        if need_features and (reference.ndim != 3 or reference.shape[2] != group.order):
-            raise ValueError(
-                "transform_outputs must say how the output moves (or group_axis, if it has one), unless it is features "
-                f"(B, C, {group.order}), {got(reference)}"
-            )
-        size = reference.norm()
-        if size == 0:
-            raise ValueError("model must not give zero everywhere on these inputs: nothing can be compared")
-        errors = [
-            (model(transform_inputs(inputs, g)) - transform_outputs(reference, g)).norm() / size
-            for g in group.elements
-        ]
+    need_shape("inputs", inputs, "...", finite=True)
+    twin = Twin(model)
+    reference = twin(inputs)
+    need_shape("model(inputs)", reference, "...", finite=True)
+    if need_features and (reference.ndim != 3 or reference.shape[2] != group.order):
+        raise ValueError(
+            "transform_outputs must say how the output moves (or group_axis, if it has one), unless it is features "
+            f"(B, C, {group.order}), {got(reference)}"
+        )
+    size, errors = norm(reference), []
+    if size == 0:
+        raise ValueError("model must not give zero everywhere on these inputs: nothing can be compared")
+    for g in group.elements:
+        answer = twin(transform_inputs(inputs.clone(), g))
+        expected = transform_outputs(reference.clone(), g)
+        need_shape("model(transform_inputs(inputs, g))", answer, *reference.shape, finite=True)
+        need_shape("transform_outputs(model(inputs), g)", expected, *reference.shape, finite=True)
+        errors.append(norm(fine(answer) - fine(expected)) / size)
     return torch.stack(errors)
 
 
@@ -100,10 +108,11 @@ def rotation_error(
         group: for regular maps (with a group axis): R then acts on that axis by the rotation nearest to it.
         margin: how many pixels the disc stays away from the border: as far as kernels read beyond it.
     """
-    need_shape("maps_of_turned", maps_of_turned, *maps.shape)
-    expected = turn_maps(group, maps, degrees)
+    need_shape("maps", maps, "...", "H", "W", finite=True)
+    need_shape("maps_of_turned", maps_of_turned, *maps.shape, finite=True)
+    expected = fine(turn_maps(group, precise(maps), degrees))
     mask = disc_mask(maps.shape[-1], margin).to(maps.device)
-    size = (expected * mask).norm()
+    size = norm(expected * mask)
     if size == 0:
         raise ValueError("maps must not be zero everywhere inside the disc: nothing can be compared")
-    return float(((maps_of_turned - expected) * mask).norm() / size)
+    return float(norm((fine(maps_of_turned) - expected) * mask) / size)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_integer
 from eqssl_edu.groups import FiniteGroup
@@ -113,10 +113,7 @@ def find_order(
         [0, 3, 2, 1]
     """
     said = GroupAxis.said(group, group_axis, None)
-    if isinstance(model, nn.Module):
-        twin = Twin(model, share=True)
-        twin.renew()
-        model = twin.module
+    model = Twin(model)
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(images.shape, generator=generator).to(images)
     if not group.exact_on_grid:  # smooth, so that turns between the pixels are nearly exact

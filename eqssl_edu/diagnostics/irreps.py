@@ -8,6 +8,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_instance, need_integer, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import fine
 from eqssl_edu.tables import table
 
 __all__ = ["irrep_energy", "irrep_projectors"]
@@ -33,11 +34,10 @@ def irrep_energy(group: FiniteGroup, z: Float[Tensor, "*batch group"]) -> dict[s
     need_instance("group", group, FiniteGroup)
     need_shape("z", z, "...", "B", group.order)
     need_integer("len(z)", len(z), least=1)
-    flat = z.reshape(-1, group.order).double()
+    flat = fine(z).reshape(-1, group.order)
     gram = flat.T @ flat / len(z)  # ||P z||^2 = trace(P z z^T) of a projector P
     return {
-        name: float((projector.to(gram.device) * gram).sum())
-        for name, projector in irrep_projectors(group).items()
+        name: float((projector.to(gram) * gram).sum()) for name, projector in irrep_projectors(group).items()
     }
 
 

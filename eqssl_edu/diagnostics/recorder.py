@@ -58,9 +58,8 @@ class _Called(nn.Module):
 class FeatureRecorder:
     """The feature maps of every layer of any ``torch.nn.Module``.
 
-    The network itself is never run. A copy of it runs: the same modules around the *same* parameters and buffers.
-    So the mode (train or eval), hooks and gradients of the network stay as they are, even while another thread
-    trains it, and the copy always shows the current weights.
+    The network itself is never run. A copy of it runs (see ``Twin``), made again when a weight has changed. So the
+    mode (train or eval), hooks and gradients of the network stay as they are, even while another thread trains it.
 
     Regular maps (B, C, |G|, H, W) keep their group axis where the user says so, or a module: the layer has a ``group``
     of that order, or a module around it, or the layer that ran before it. All other axes in front of the grid are
@@ -99,7 +98,7 @@ class FeatureRecorder:
         need_instance("forward", forward, (Callable, type(None)))
         self.model, self.said = model, said
         self.measured: list[int] | None = None  # the order of elements, if only the axis was said
-        self._copy = Twin(_Called(model, forward) if forward else model, share=True)
+        self._copy = Twin(_Called(model, forward) if forward else model)
         self._wanted: str | None = None
         self._fields = EscnnFields() if has_escnn(model) else None
         try:
@@ -130,8 +129,8 @@ class FeatureRecorder:
             self._settle_order(image)
 
     @property
-    def version(self) -> tuple | None:
-        """Changes when a weight has changed."""
+    def version(self) -> int:
+        """Grows when a weight has changed."""
         return self._copy.version
 
     def maps(self, images: Images, layer: str) -> Float[Tensor, "batch out *group out_height out_width"]:
@@ -167,10 +166,10 @@ class FeatureRecorder:
         self._seen, self._calls, self._batch, self._last = [], {}, len(images), None
         self._said: FiniteGroup | None = None  # by the last layer with a group axis
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
-        images = images.to(like.device, like.dtype)
+        images = images.to(like.device, like.dtype, copy=True)
         fields = getattr(self._copy.module, "in_type", None) if self._fields else None
         with contextlib.suppress(_Found), _nothing_compiled():
-            self._copy.module(images if fields is None else fields(images))
+            self._copy.run(images if fields is None else fields(images))
         self._last = None
 
     def _look(self, name: str, module: nn.Module, _inputs: tuple, output: object) -> None:

@@ -43,11 +43,9 @@ def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[
     need_instance("encoder", encoder, nn.Module)
     need_instance("images", images, Tensor)
     need_positive(batch_size=batch_size)
-    like = next(encoder.parameters(), images)  # images go where the weights are
-    twin = Twin(encoder)
+    like, twin = next(encoder.parameters(), images), Twin(encoder)  # images go where the weights are
     twin.renew()
-    with torch.no_grad():
-        return torch.cat([twin.module(batch.to(like)).float().cpu() for batch in images.split(batch_size)])
+    return torch.cat([twin.run(batch.to(like)).float().cpu() for batch in images.split(batch_size)])
 
 
 def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:

@@ -31,10 +31,8 @@ def checked(changes: dict[str, Any], **choices: range | Sequence[Any]) -> dict[s
 
 def need_square(name: str, images: object, *shape: int | str) -> Tensor:
     """The images without their graph, on the CPU. Raises unless they are square, finite and of this shape."""
-    need_shape(name, images, *shape, floating=True)
+    need_shape(name, images, *shape, floating=True, finite=True)
     height, width = images.shape[-2:]
     if height != width or not images.numel():
         raise ValueError(f"{name} must be square, got {height} x {width}")
-    if not images.isfinite().all():
-        raise ValueError(f"{name} must hold finite numbers only, got infinities or NaN")
     return images.detach().cpu()

@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import got, need_instance, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Images
-from eqssl_edu.twins import tensors
+from eqssl_edu.twins import same_random_numbers, tensors
 
 __all__ = ["need_encoder", "regular_features"]
 
@@ -15,11 +15,12 @@ CHUNK = 256  # images that go through an encoder at once
 
 
 @torch.no_grad()
+@same_random_numbers()
 def regular_features(encoder: nn.Module, images: Images) -> Float[Tensor, "batch feature group"]:
     """Regular features in float64 on the CPU: what is computed of them adds no rounding of its own."""
     like = next((tensor for tensor in tensors(encoder) if tensor.is_floating_point()), images)
     try:
-        parts = [encoder(chunk.to(like.device, like.dtype)) for chunk in images.split(CHUNK)]
+        parts = [encoder(chunk.to(like.device, like.dtype, copy=True)) for chunk in images.split(CHUNK)]
     except RuntimeError as problem:
         raise ValueError(f"encoder must run on the images, {got(images)}; it says: {problem}") from problem
     order = encoder.group.order
@@ -27,8 +28,7 @@ def regular_features(encoder: nn.Module, images: Images) -> Float[Tensor, "batch
         name = encoder.group.name
         raise ValueError(f"encoder must give regular features (B, C, {order}) for {name}, {got(parts[0])}")
     features = torch.cat(parts)
-    if not features.isfinite().all():
-        raise ValueError("encoder must give finite numbers, got infinities or NaN")
+    need_shape("encoder(images)", features, "...", finite=True)
     return features.cpu().double()
 
 
