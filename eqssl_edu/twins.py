@@ -212,12 +212,12 @@ def _signs(weights: list[Tensor]) -> tuple[list[tuple], list[Tensor]]:
 
 
 def _is_needed(hook: Any) -> bool:
-    """Is it a hook of torch, or a method with which a network looks at itself?"""
+    """Is it a hook of torch, or one of ours, or a method with which a network looks at itself?"""
     while isinstance(hook, functools.partial):
         hook = hook.func
     homes = [getattr(hook, "__module__", None), *(kind.__module__ for kind in type(hook).__mro__)]
     own = isinstance(getattr(hook, "__self__", None), nn.Module)
-    return own or any(str(home).startswith("torch.") for home in homes)
+    return own or any(str(home).startswith(("torch.", "eqssl_edu.")) for home in homes)
 
 
 @contextmanager
