@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.diagnostics.escnn_maps import EscnnFields, has_escnn, torch_inside_escnn
+from eqssl_edu.diagnostics.escnn_maps import EscnnFields, envelopes, has_escnn, torch_inside_escnn
 from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
 from eqssl_edu.diagnostics.layouts import Layout, Output, Tokens, layouts, need_tokens, parts_of
 from eqssl_edu.errors import got, need_instance
@@ -101,11 +101,18 @@ class FeatureRecorder:
         self._copy = Twin(_Called(model, forward) if forward else model)
         self._wanted: str | None = None
         self._fields = EscnnFields() if has_escnn(model) else None
-        try:
-            self._run(torch.stack([image, image]))
-        except Exception as problem:
+        problems = []
+        for envelope in envelopes(self._copy.model):
+            self._envelope = envelope
+            try:
+                self._run(torch.stack([image, image]))
+                break
+            except Exception as problem:
+                problems.append(problem)
+        else:
             name = "forward" if forward else argument
-            raise ValueError(f"{name} must run on the image, {got(image)}; it says: {problem}") from problem
+            message = f"{name} must run on the image, {got(image)}; it says: {problems[0]}"
+            raise ValueError(message) from problems[0]
         if self._calls.keys() == {"forward"}:
             raise ValueError(
                 f"forward must run the network that it is given, a copy of {argument}, {got(forward)}"
@@ -167,9 +174,8 @@ class FeatureRecorder:
         self._said: FiniteGroup | None = None  # by the last layer with a group axis
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
         images = images.to(like.device, like.dtype, copy=True)
-        fields = getattr(self._copy.module, "in_type", None) if self._fields else None
         with contextlib.suppress(_Found), _nothing_compiled():
-            self._copy.run(images if fields is None else fields(images))
+            self._copy.run(self._envelope(images))
         self._last = None
 
     def _look(self, name: str, module: nn.Module, _inputs: tuple, output: object) -> None:
@@ -186,7 +192,8 @@ class FeatureRecorder:
         seen = [self._part(part) for part in parts]
         index = next((i for i, (_, _, trouble) in enumerate(seen) if not trouble), 0)
         tensor, group, trouble = seen[index] if seen else (None, None, "gives nothing")
-        container = any(True for _ in module.children())
+        convolution = hasattr(module, "expand_parameters")  # escnn's, with the parts of its kernels inside
+        container = not convolution and any(True for _ in module.children())
         if container and (trouble or parts[index] is self._last):
             return  # a container gives the very tensor of its last layer: it is known by that name
         kind = type(module).__name__
@@ -195,8 +202,7 @@ class FeatureRecorder:
             return
         self._last = parts[index]
         group = group or self._group(name, tensor)
-        convolves = getattr(getattr(module, "weight", None), "ndim", 0) >= 4
-        convolves |= hasattr(module, "expand_parameters")  # escnn's convolutions
+        convolves = convolution or getattr(getattr(module, "weight", None), "ndim", 0) >= 4
         attends = tensor.shape[-1] == tensor.shape[-2] and bool((tensor >= 0).all())
         attends = attends and torch.allclose(tensor.sum(-1), torch.ones(()).to(tensor), atol=0.02)
         self._seen.append(Output(unique, kind, tuple(tensor.shape), index, group, convolves, attends))
@@ -204,8 +210,7 @@ class FeatureRecorder:
     def _part(self, part: object) -> tuple[Tensor | None, FiniteGroup | None, str]:
         """(tensor, the group of its axis 2 if escnn says it, why it can be no maps) of a part of an output."""
         if self._fields and self._fields.knows(part):
-            maps, group = self._fields.maps(part) or (None, None)
-            return maps, group, "" if maps is not None else "gives fields of escnn that no permutation moves"
+            return self._fields.maps(part)
         if not isinstance(part, Tensor):
             return None, None, "gives no tensor"
         if not part.is_floating_point() or part.is_nested or part.layout != torch.strided:

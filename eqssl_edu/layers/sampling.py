@@ -156,7 +156,7 @@ class _Comparison:
                 handle.remove()
 
     def _enter(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        is_network = not self.running and any(True for _ in module.children())
+        is_network = not self.running and len(self.upright) > 2  # other modules run inside
         call = _Call(name, module, is_network, unclear=self.unclear)
         # What is wrong with the inputs happened in the forward of the module that is calling.
         (args, kwargs), call.known = self._visit(self.running[-1] if self.running else call, (args, kwargs))

@@ -103,8 +103,14 @@ for kind, reducer in KNOWN_BY.items():
     copyreg.pickle(kind, reducer)
 
 
+def _forget_expanded(_layer: nn.Module, state: dict, prefix: str, *_) -> None:
+    """A state dict that was saved in eval mode holds the expanded weights too: they follow from the others."""
+    for name in ("filter", "expanded_bias", "matrix"):
+        state.pop(prefix + name, None)
+
+
 class FixedEscnn(nn.Module):
-    """Holds an escnn module and repairs its three flaws, in place.
+    """Holds an escnn module and repairs its three flaws, in place. A state dict of either mode can be loaded.
 
     1. In eval mode escnn's layers with weights keep an expanded copy of them. It enters the state dict (whose keys
        then depend on the mode), it is part of a graph (which cannot be copied), and it goes stale when weights are
@@ -125,6 +131,8 @@ class FixedEscnn(nn.Module):
                     # The analytic basis behind the samples is never changed: that one may be shared.
                     memo[id(child.basis)] = child.basis
                     setattr(parent, name, copy.deepcopy(child, memo))
+            if hasattr(parent, "expand_parameters"):
+                parent.register_load_state_dict_pre_hook(_forget_expanded)
         self.train(module.training)
 
     def train(self, mode: bool = True) -> FixedEscnn:

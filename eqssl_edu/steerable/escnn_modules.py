@@ -32,7 +32,7 @@ class EscnnMaps(FixedEscnn):
     def __init__(self, module: enn.EquivariantModule) -> None:
         if not isinstance(module, enn.EquivariantModule) or not isinstance(module.out_type, enn.FieldType):
             raise TypeError(f"module must be an escnn module with an in_type and an out_type, {got(module)}")
-        group = group_of(module.in_type.gspace)
+        group = group_of(module.out_type.gspace)  # the smaller one, if the module restricts its fields
         index = lifting_table(module.out_type)
         super().__init__(module)
         self.group, self.out_channels = group, len(index)
@@ -101,15 +101,18 @@ def group_of(plane: gspaces.GSpace) -> FiniteGroup:
 
 def lifting_table(fields: enn.FieldType) -> Int64[Tensor, "orbit group"]:
     """For each orbit of the fields' points a row: [h] = the plane to which h moves the orbit's first point."""
-    rows, start = [], 0
+    rows, strange, start = [], [], 0
     for field in fields:
         matrices = np.stack([field(element) for element in fields.fibergroup.elements])
         moved = matrices.argmax(axis=1)  # [h, p] = h.p
         if not np.allclose(matrices, np.eye(field.size)[moved].transpose(0, 2, 1), atol=1e-5):
-            raise ValueError(
-                f"module must have regular or quotient fields alone in its out_type (permutations), got {field.name}"
-            )
+            strange.append(field.name)
         first = np.unique(moved.min(axis=0))  # of each orbit
         rows.append(start + moved[:, first].T)
         start += field.size
+    if strange:
+        raise ValueError(
+            f"module must have regular or quotient fields alone in its out_type (permutations), "
+            f"got {', '.join(dict.fromkeys(strange))}"
+        )
     return torch.from_numpy(np.concatenate(rows)).long()
