@@ -189,7 +189,7 @@ def need_shape(
         raise TypeError(f"{name} must be dense, got a tensor with the layout {tensor.layout}")
     if like is not None and tensor.dtype != like.dtype and not torch.is_autocast_enabled(tensor.device.type):
         raise TypeError(f"{name} must have the type of the weights, {like.dtype}, {got(tensor)}")
-    any_axes = shape[0] == "..."
+    any_axes = shape[:1] == ("...",)
     sizes = shape[any_axes:]
     more = tensor.ndim - len(sizes)
     last = tensor.shape[max(0, more) :]

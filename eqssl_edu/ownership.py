@@ -8,14 +8,15 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from torch import nn
 
-__all__ = ["Claim", "free", "in_training", "steady", "take"]
+__all__ = ["Claim", "free", "in_training", "learned", "steady", "steps_of", "take"]
 
 SECONDS_FOR_READERS = 0.001
 _claims: WeakSet[Claim] = WeakSet()
+_steps: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 _guard = threading.Lock()  # of the set, and of all owners
 _numbers = itertools.count()
 
@@ -71,6 +72,16 @@ def in_training() -> bool:
     """Does a training run in the background?"""
     with _guard:
         return any(claim.owner is not None for claim in _claims)
+
+
+def steps_of(model: nn.Module) -> int:
+    """How many steps this very model has learned, in whatever runs."""
+    return _steps.get(model, 0)
+
+
+def learned(model: nn.Module, steps: int) -> None:
+    """Write down that it is so many steps now."""
+    _steps[model] = steps
 
 
 @contextmanager

@@ -3,15 +3,19 @@
 import atexit
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from eqssl_edu.errors import got, need_integer, need_shape
 from eqssl_edu.shapes import Images
 
 __all__ = ["TrainingStep", "device_name", "launched"]
+
+RECORD = ("step", "epoch", "seconds", "steps_per_second")  # what a record of a run has beside the metrics
 
 
 def launched(accelerator: str, precision: str, devices: int, strategy: str) -> Fabric:
@@ -21,8 +25,12 @@ def launched(accelerator: str, precision: str, devices: int, strategy: str) -> F
         # Emulated bfloat16 (older GPUs) would be slower than float32.
         bfloat16 = wants_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16-mixed" if bfloat16 else "32-true"
+    need_integer("devices", devices, least=1)
     with _without_hints():
         fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if fabric.device.type == "cpu":
+        need_integer("devices", devices, most=cores)  # as many processes would wait for each other
     fabric.launch()
     if fabric.world_size > 1:
         atexit.register(_end_process_group)
@@ -54,7 +62,20 @@ class TrainingStep(nn.Module):
         self.model = model
 
     def forward(self, images: Images, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.model.training_step(images, generator)
+        output = self.model.training_step(images, generator)
+        if not isinstance(output, dict) or not isinstance(output.get("loss"), Tensor) or output["loss"].ndim:
+            raise TypeError(f"training_step must return a dict with a scalar tensor 'loss', {got(output)}")
+        if not output["loss"].requires_grad:
+            raise ValueError("training_step must return a loss with a gradient, got one without")
+        for name, value in output.items():
+            if not isinstance(name, str) or name in RECORD:
+                raise ValueError(
+                    f"training_step must name its metrics other than {', '.join(RECORD)}, {got(name)}"
+                )
+            need_shape(f"training_step's {name!r}", value)
+            if value.is_complex():
+                raise TypeError(f"training_step's {name!r} must be real, {got(value)}")
+        return output
 
 
 @contextlib.contextmanager

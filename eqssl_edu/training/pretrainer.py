@@ -1,31 +1,24 @@
 """The training loop: what is random, what is recorded, how a run is stopped and resumed."""
 
-import hashlib
 import math
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
-from eqssl_edu.errors import got, need_integer, need_number, need_shape
+from eqssl_edu.errors import got, need_instance, need_integer, need_number, need_shape
+from eqssl_edu.ownership import Claim, learned, steady, steps_of
 from eqssl_edu.shapes import Images
 from eqssl_edu.training.devices import TrainingStep, device_name, launched
+from eqssl_edu.training.schedule import Batches, cosine_with_warmup, seed_of
+from eqssl_edu.training.states import copied, mark, need_optimizer, need_state, need_weights
 
-__all__ = ["Pretrainer", "cosine_with_warmup"]
-
-
-def cosine_with_warmup(step: int, total_steps: int) -> float:
-    r"""The factor of the learning rate at optimiser step ``step`` = 0, 1, ..., ``total_steps`` - 1.
-
-    A linear rise over the first 5 % of the steps, then half a cosine down to almost zero:
-    $f(s) = \min(1, (s+1)/w) \cdot (1 + \cos(\pi s / S)) / 2$. It is a function of the step alone, so that a
-    resumed run needs no state of a scheduler.
-    """
-    warmup = max(1, total_steps // 20)
-    return min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
+__all__ = ["Pretrainer"]
 
 
 class Pretrainer:
@@ -43,6 +36,10 @@ class Pretrainer:
     **Batches.** All images live on the device as one tensor. The last incomplete batch of an epoch is
     dropped, so that every step has the same number of negatives and the same batch statistics; as each epoch
     has its own order, no image is left out for good. With several processes each takes its share of a batch.
+
+    **Threads.** One training changes a model at a time: while a LiveTraining trains it, other runs of it refuse to
+    step. :meth:`state_dict`, ``extract`` and the explorers may be used meanwhile; they wait for the end of a step.
+    ``model.state_dict()`` is torch's own: it hands out the weights themselves, which the training goes on changing.
 
     **Reading.** Losses stay on the device and are read once in ``interval`` steps (10 in a long run), because
     a reading makes a GPU wait. What is read is the mean over the interval.
@@ -81,18 +78,29 @@ class Pretrainer:
             wanted = "a torch.nn.Module with training_step(images, generator) -> dict"
             raise TypeError(f"model must be {wanted}, got {type(model).__name__}")
         need_shape("images", images, "N", "C", "H", "W", floating=True)
+        if len(bad := (~images.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()):
+            raise ValueError(
+                f"images must be finite, got infinities or NaN in {len(bad)} of them: {bad[:10]}"
+            )
         need_number("lr", lr, above=0)
+        need_number("weight_decay", weight_decay, least=0)
         self.epochs = need_integer("epochs", epochs, least=1)
         self.batch_size = need_integer("batch_size", batch_size, least=1, most=len(images))
         self.seed = need_integer("seed", seed, least=0)
         self.lr, self.weight_decay = lr, weight_decay
+
+        if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
+            raise ValueError("model must know its shapes: show an image to its lazy layers first")
+        if not any(p.requires_grad for p in model.parameters()):
+            raise ValueError("model must have parameters that need gradients, got none")
 
         self.fabric = launched(accelerator, precision, devices, strategy)
         processes = self.fabric.world_size
         if batch_size % processes:
             raise ValueError(f"batch_size must be a multiple of the {processes} processes, {got(batch_size)}")
 
-        self.model = self.fabric.to_device(model)
+        with steady(model):
+            self.model = self.fabric.to_device(model)
         weights = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
         vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
         groups = [{"params": weights, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -100,6 +108,7 @@ class Pretrainer:
         # Fabric wraps both: the wrapped pair handles precision and processes, the bare pair holds the state.
         self._fabric_step, self._fabric_optimizer = self.fabric.setup(TrainingStep(model), self._optimizer)
         self.images = self.fabric.to_device(images)
+        self.claim = Claim(model)
 
         self.steps_per_epoch = len(images) // self.batch_size
         self.total_steps = self.epochs * self.steps_per_epoch
@@ -110,7 +119,8 @@ class Pretrainer:
         self._names: list[str] = []
         self._unread: list[Float[Tensor, " metric"]] = []
         self._generator = torch.Generator(self.fabric.device)
-        self._order: tuple[int, Int64[Tensor, " count"]] | None = None
+        self._batches = Batches(self.images, self.batch_size, seed)
+        self._mark: dict[str, Any] = {}  # of the model and the images
         self._good: dict | None = None  # the state at the last reading that was good
 
     @property
@@ -125,28 +135,25 @@ class Pretrainer:
         time so far), "steps_per_second", and the metrics of ``training_step`` as they were read last. Leave
         the generator between two steps and the run can go on later.
 
+        Whatever goes wrong in a step, an interrupt of the kernel as well, puts the run back to its last reading.
+
         Raises:
-            FloatingPointError: when the loss or a weight is no finite number; says at which step. The run is
-                then as it was at the last reading that was good.
+            FloatingPointError: when a metric or a weight is no finite number; says at which step.
+            TypeError, ValueError: when ``training_step`` gives something else than a dict of scalar tensors.
+            RuntimeError: when a LiveTraining trains this model now.
         """
-        self._good = self._good or self.state_dict()
         while self.step < self.total_steps:
-            start = time.perf_counter()
-            if not self.model.training:
-                self.model.train()
-            self._unread.append(self._train_one_step())
-            self.step += 1
-            due = self.step % self.interval == 0 or self.step in (1, self.total_steps)
-            means = self._read() if due else {}
-            self.seconds += time.perf_counter() - start
-            epoch = (self.step - 1) // self.steps_per_epoch + 1
-            here = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
-            if due:
-                last = self.history[-1] if self.history else {"step": 0, "seconds": 0.0}
-                speed = (self.step - last["step"]) / (self.seconds - last["seconds"])
-                self.history.append({**here, "steps_per_second": speed, **means})
-                self._good = self.state_dict()
-            yield {**self.history[-1], **here}
+            self._need_free("steps")
+            with self.claim.step():
+                self._good = self._good or self.state_dict()
+                try:
+                    record = self._advance()
+                except BaseException as error:
+                    self._restore(self._good)
+                    if not isinstance(error, FloatingPointError):  # which says so
+                        error.add_note(f"(the run was put back to its state after step {self.step})")
+                    raise
+            yield record
 
     def fit(self, stop: threading.Event | None = None) -> list[dict[str, float]]:
         """Train to the end, or until ``stop`` is set, with a progress bar; return the history.
@@ -155,6 +162,8 @@ class Pretrainer:
         """
         from tqdm.auto import tqdm
 
+        need_instance("stop", stop, (threading.Event, type(None)))
+        self._need_free("fit")
         stop = stop or threading.Event()
         quiet = not self.fabric.is_global_zero
         with tqdm(total=self.total_steps, initial=self.step, unit="step", disable=quiet) as bar:
@@ -167,60 +176,99 @@ class Pretrainer:
     def state_dict(self) -> dict:
         """Everything that a new Pretrainer with the same arguments needs to go on: a copy, fit for a file.
 
-        Take it between two steps. On the CPU a run that was cut at any step and resumed ends with the same
-        parameters, bit for bit, as one that was not.
+        While the run trains in another thread it waits for the end of a step. On the CPU a run that was cut at any
+        step and resumed ends with the same parameters, bit for bit, as one that was not.
         """
-        return {
-            "model": _copied(self.model.state_dict()),
-            "optimizer": _copied(self._optimizer.state_dict()),
-            "step": self.step,
-            "settings": self._settings(),
-            "history": list(self.history),  # a record never changes
-            "metrics": self._names,
-            "unread": torch.stack(self._unread).cpu() if self._unread else None,
-            "seconds": self.seconds,
-        }
+        with steady(self.model):
+            return {
+                "model": copied(self.model.state_dict()),
+                "optimizer": copied(self._optimizer.state_dict()),
+                "step": self.step,
+                "settings": self._settings(),
+                "history": list(self.history),  # a record never changes
+                "metrics": list(self._names),
+                "unread": torch.stack(self._unread).cpu() if self._unread else None,
+                "seconds": self.seconds,
+            }
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on from a :meth:`state_dict`.
+        """Go on from a :meth:`state_dict`. All of it is checked first: what is refused changes nothing.
 
         Raises:
-            ValueError: when the state belongs to a run with other arguments (it would not be the same run).
+            TypeError, ValueError: when the state is not whole, or belongs to a run with other arguments, another kind
+                of model or other images (it would not be the same run).
+            RuntimeError: when a LiveTraining trains this model now.
         """
-        for name, mine in self._settings().items():
-            if (theirs := state["settings"].get(name)) != mine:
-                raise ValueError(f"state has {name} = {theirs}, this run has {name} = {mine}")
+        self._need_free("load_state_dict")
+        with self.claim.step():
+            mine = self.state_dict()
+            need_state(state, mine, self.total_steps)
+            need_weights("state['model']", state["model"], mine["model"])
+            need_optimizer(state["optimizer"], self._optimizer, state["step"] > 0)
+            try:
+                self._restore(state)
+            except BaseException:  # a module may have rules of its own
+                self._restore(mine)
+                raise
+            learned(self.model, self.step)
+            self._good = self.state_dict()
+
+    def __reduce_ex__(self, _protocol: int) -> tuple:
+        words = "a Pretrainer can be neither copied nor pickled: keep its state_dict(), and load it into a new one"
+        raise TypeError(words)
+
+    def _restore(self, state: dict) -> None:
+        learned(self.model, steps_of(self.model) + state["step"] - self.step)
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(_copied(state["optimizer"]))  # it keeps the tensors that it is given
-        self.step, self.seconds, self._names = state["step"], state["seconds"], state["metrics"]
+        self._optimizer.load_state_dict(copied(state["optimizer"]))  # it keeps the tensors that it is given
+        self.step, self.seconds, self._names = state["step"], state["seconds"], list(state["metrics"])
         unread = state["unread"]
         self._unread = [] if unread is None else list(unread.to(self.fabric.device))
         self.history[:] = state["history"]
-        self._good = self.state_dict()
+
+    def _need_free(self, what: str) -> None:
+        if any(owner.thread is not threading.current_thread() for owner in self.claim.owners()):
+            raise RuntimeError(
+                f"{what}: a LiveTraining trains this model now; stop() it and wait() for it first"
+            )
+
+    def _advance(self) -> dict[str, float]:
+        """One optimiser step and, when it is due, a reading; returns the record."""
+        start = time.perf_counter()
+        if not self.model.training:
+            self.model.train()
+        self._unread.append(self._train_one_step())
+        self.step += 1
+        learned(self.model, steps_of(self.model) + 1)
+        due = self.step % self.interval == 0 or self.step in (1, self.total_steps)
+        means = self._read() if due else {}
+        self.seconds += time.perf_counter() - start
+        epoch = (self.step - 1) // self.steps_per_epoch + 1
+        here = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
+        if due:
+            last = self.history[-1] if self.history else {"step": 0, "seconds": 0.0}
+            speed = (self.step - last["step"]) / (self.seconds - last["seconds"])
+            self.history.append({**here, "steps_per_second": speed, **means})
+            self._good = self.state_dict()
+        return {**self.history[-1], **here}
 
     def _train_one_step(self) -> Float[Tensor, " metric"]:
         """One optimiser step; returns the detached metrics, still on the device."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.lr * cosine_with_warmup(self.step, self.total_steps)
-        self._generator.manual_seed(_hash(self.seed, self.step, self.fabric.global_rank))
-        output = self._fabric_step(self._batch(), self._generator)
-        if not isinstance(output, dict) or not isinstance(output.get("loss"), Tensor) or output["loss"].ndim:
-            raise TypeError(f"training_step must return a dict with a scalar tensor 'loss', {got(output)}")
+        self._generator.manual_seed(seed_of(self.seed, self.step, self.fabric.global_rank))
+        batch = self._batches.at(self.step, self.fabric.global_rank, self.fabric.world_size)
+        output = self._fabric_step(batch, self._generator)
+        if self._names and output.keys() != set(self._names):
+            before = ", ".join(self._names)
+            raise ValueError(
+                f"training_step must keep its names ({before}), got {', '.join(output)} at another step"
+            )
         self._fabric_optimizer.zero_grad()
         self.fabric.backward(output["loss"])
         self._fabric_optimizer.step()
-        self._names = list(output)
-        return torch.stack([value.detach().float() for value in output.values()])
-
-    def _batch(self) -> Images:
-        """This process's share of the images of the coming step."""
-        epoch, position = divmod(self.step, self.steps_per_epoch)
-        if self._order is None or self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(_hash(self.seed, epoch))
-            order = torch.randperm(len(self.images), generator=generator)
-            self._order = (epoch, order.to(self.images.device))
-        rows = self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
-        return self.images[rows.view(self.fabric.world_size, -1)[self.fabric.global_rank]]
+        self._names = self._names or list(output)
+        return torch.stack([output[name].detach().float() for name in self._names])
 
     def _read(self) -> dict[str, float]:
         """Bring the metrics since the last reading to the CPU, check them, and return their means."""
@@ -230,32 +278,19 @@ class Pretrainer:
         *values, norm = torch.cat([metrics.flatten(), norm.view(1)]).tolist()
         columns = {name: values[i :: len(self._names)] for i, name in enumerate(self._names)}
         first = self.step - len(self._unread) + 1
-        bad = [first + i for i, loss in enumerate(columns["loss"]) if not math.isfinite(loss)]
+        numbered = [(first + i, name, value) for name in columns for i, value in enumerate(columns[name])]
+        bad = [(step, name) for step, name, value in numbered if not math.isfinite(value)]
         if bad or not math.isfinite(norm):
-            what, when = ("loss", bad[0]) if bad else ("weights", self.step)
-            self.load_state_dict(self._good)
+            when, what = min(bad) if bad else (self.step, "weights")
             raise FloatingPointError(
                 f"the {what} became infinite or nan at step {when}; model and optimiser were put back to "
-                f"their state after step {self.step}. A lower lr (it is {self.lr:g}) is the usual remedy."
+                f"their state after step {self._good['step']}. A lower lr (it is {self.lr:g}) is the usual remedy."
             )
         self._unread = []
         return {name: sum(column) / len(column) for name, column in columns.items()}
 
-    def _settings(self) -> dict[str, float]:
-        """The arguments that decide which run this is."""
+    def _settings(self) -> dict[str, Any]:
+        """What decides which run this is: the arguments, and a mark of the model and the images."""
+        self._mark = self._mark or mark(self.model, self.images)
         names = ("epochs", "batch_size", "lr", "weight_decay", "seed")
-        return {"images": len(self.images), **{name: getattr(self, name) for name in names}}
-
-
-def _hash(*numbers: int) -> int:
-    """A seed out of several numbers: (3, 1) and (1, 3), or neighbouring steps, get unrelated streams."""
-    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest(), "little")
-
-
-def _copied(tree):
-    """A nest of dicts and lists with every tensor cloned: ten times as fast as ``copy.deepcopy``, at every reading."""
-    if isinstance(tree, Tensor):
-        return tree.detach().clone()
-    if isinstance(tree, dict):
-        return {key: _copied(value) for key, value in tree.items()}
-    return [_copied(value) for value in tree] if isinstance(tree, list) else tree
+        return {name: getattr(self, name) for name in names} | self._mark

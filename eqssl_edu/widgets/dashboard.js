@@ -154,6 +154,16 @@ function makeProgress(model, facts, steps, signal) {
   return Object.assign(make("div", make(".eqssl-live-foot", button, bar, pace), hint), { paint, answered });
 }
 
+/** What became of the training, or of an earlier one of the same model; empty as a rule. */
+function makeNote() {
+  const element = make(".eqssl-live-note", { hidden: true });
+  element.paint = ({ note }) => {
+    element.hidden = !note;
+    say(element, note);
+  };
+  return element;
+}
+
 /** What went wrong in the training, and where. */
 function makeFailure() {
   const [message, trace] = [make("div"), make("pre")];
@@ -174,11 +184,12 @@ function render({ model, el }) {
   const charts = makeCharts(facts, steps);
   const readouts = makeReadouts(facts, steps);
   const progress = makeProgress(model, facts, steps, closing.signal);
+  const note = makeNote();
   const failure = makeFailure();
   const badge = make("span.eqssl-live-status");
   const spoken = make(".eqssl-spoken", { role: "status", "aria-live": "polite" });
   const root = make("section.eqssl.eqssl-live", { "aria-label": facts.title });
-  root.append(make(".eqssl-title", facts.title, badge), charts, readouts, progress, failure, spoken);
+  root.append(make(".eqssl-title", facts.title, badge), charts, readouts, progress, note, failure, spoken);
   el.append(root);
   let said = ""; // the status that a screen reader heard last
   let saidAt = -Infinity;
@@ -187,6 +198,7 @@ function render({ model, el }) {
     const { status } = values;
     charts.paint(values, model.get("readout"));
     progress.paint(values);
+    note.paint(values);
     failure.paint(values);
     badge.textContent = STATUS[status];
     root.dataset.status = badge.dataset.status = status;

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-import time
-import traceback
+import itertools
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import anywidget
-import torch
 import traitlets
 
 from eqssl_edu.errors import got, need_instance
-from eqssl_edu.twins import eval_mode
+from eqssl_edu.ownership import Claim
+from eqssl_edu.widgets.background import Background
 from eqssl_edu.widgets.shared.base import front_end
+from eqssl_edu.widgets.shared.kernel import hear_stop, hold, hold_loosely, this_cell
 from eqssl_edu.widgets.training_curves import curve, figures, guides, trail
 
 __all__ = ["LiveTraining"]
-
-SECONDS_BETWEEN_UPDATES = 0.2
-SECONDS_BETWEEN_READINGS = 1.0
-SHARE_OF_READINGS = 0.1  # of the time, for readouts that take long
 
 
 class LiveTraining(anywidget.AnyWidget):
@@ -49,8 +45,13 @@ class LiveTraining(anywidget.AnyWidget):
     looking changes nothing. ``live.readings[name of a run]`` is [{"step": 1, "RankMe": 3.2, ...}, ...]. If the
     function fails, its error is shown and the training goes on; :meth:`wait` raises the first such error at the end.
 
+    **One training for a model.** A new LiveTraining of the same weights, or of the same cell that is run again, stops
+    the earlier one and says so. What that one had learned stays in the model: to start anew, make the model and its
+    Pretrainer anew, best in the same cell. :meth:`close` ends the training, and so does the end of Python, or of the
+    last reference to a LiveTraining that was never displayed.
+
     Arguments:
-        runs: name -> ``eqssl_edu.training.Pretrainer``.
+        runs: name -> ``eqssl_edu.training.Pretrainer``; no two of them may share weights that learn.
         title: the heading.
         readouts: a function from the model of a run to its numbers by name.
 
@@ -74,17 +75,17 @@ class LiveTraining(anywidget.AnyWidget):
         if not runs:
             raise ValueError("runs must hold at least one Pretrainer, got an empty dict")
         for name, run in runs.items():
-            if not callable(getattr(run, "steps", None)):
+            if not isinstance(getattr(run, "claim", None), Claim):
                 raise TypeError(f"runs[{name!r}] must be a Pretrainer, {got(run)}")
+        for (one, first), (other, second) in itertools.combinations(runs.items(), 2):
+            if first.claim.learning & second.claim.learning:
+                words = f"runs[{one!r}] and runs[{other!r}] must train models of their own, got weights that both train"
+                raise ValueError(words)
         if readouts is not None and not callable(readouts):
             raise TypeError(f"readouts must be a function from a model to a dict of numbers, {got(readouts)}")
-        self.runs, self.readouts = dict(runs), readouts
-        self.readings: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
-        self._stop, self._idle = threading.Event(), threading.Event()
-        self._error: BaseException | None = None
-        self._status, self._words, self._trace = "running", "", ""
-        self._steps = self._steps_before = sum(run.step for run in runs.values())
-        self._seconds = self._seconds_before = 0.0
+        # The thread must not keep the widget alive: what nobody holds or sees any more is to stop.
+        show = weakref.WeakMethod(self._show)
+        self._training = Background(dict(runs), readouts, lambda: (shown := show()) and shown(), this_cell())
         facts = {
             "title": title,
             "runs": [{"name": name, "total": run.total_steps} for name, run in self.runs.items()],
@@ -93,6 +94,7 @@ class LiveTraining(anywidget.AnyWidget):
         }
         super().__init__(facts=facts, **self._view())
         self.on_msg(self._receive)
+        hold_loosely(self)
         # JupyterLab sends what a button says to a side thread of the kernel (a "subshell"), so that it
         # arrives while a cell runs. ipykernel 7.4 hands it on to the thread that used the widget last: the
         # main one, which is busy in wait() under "Run All". Without that detour Stop arrives within 20 ms;
@@ -102,118 +104,79 @@ class LiveTraining(anywidget.AnyWidget):
         # the cell and says so; the kernel's interrupt works everywhere.
         if hasattr(self.comm, "_reply_subshell_for"):
             self.comm._reply_subshell_for = lambda _data, side_thread: side_thread
-        self._start()
+        self._training.start()
+
+    @property
+    def runs(self) -> dict[str, Any]:
+        """The Pretrainers by name."""
+        return self._training.runs
+
+    @property
+    def readings(self) -> dict[str, list[dict[str, float]]]:
+        """What the readouts gave, by name of the run."""
+        return self._training.readings
 
     @property
     def running(self) -> bool:
         """Whether the training goes on right now."""
-        return not self._idle.is_set()
+        return self._training.running
 
     @property
     def stopped(self) -> bool:
         """Whether it was stopped before its end; the runs keep their state, and :meth:`resume` goes on."""
-        return self._status == "stopped"
+        return self._training.status == "stopped"
 
     def stop(self) -> None:
         """Stop after the step, or the readouts of a model, being computed. Returns at once; :meth:`wait` waits."""
-        self._stop.set()
+        self._training.stop()
 
     def resume(self) -> None:
-        """Go on after a stop; does nothing if the training runs, has ended or has failed."""
-        if self.stopped and not self.running:
-            self._steps_before, self._seconds_before = self._steps, self._seconds
-            self._status = "running"
-            self._start()
+        """Go on after a stop; does nothing if the training runs, has ended or has failed.
+
+        Raises:
+            RuntimeError: when it was closed, or a later LiveTraining trains the same models now.
+        """
+        if self.comm is None:
+            raise RuntimeError("this LiveTraining was closed: make a new one of the same runs, they go on")
+        self._training.resume()
 
     def wait(self) -> None:
         """Block until the training has ended or was stopped; raise here what went wrong in it.
 
         An interrupt of the kernel stops the training and is raised again.
         """
-        try:
-            # With a timeout, because on Windows a wait without one cannot be interrupted. Not Thread.join:
-            # when that is interrupted, Python 3.11 takes the thread for dead.
-            while not self._idle.wait(timeout=0.1):
-                pass
-        except KeyboardInterrupt:
-            self.stop()
-            self._idle.wait()
-            raise
-        if self._error is not None:
-            raise self._error
+        self._training.wait(lambda: hear_stop(self))
+
+    def close(self) -> None:
+        """Stop the training, wait for its step, and take the picture out of the notebook."""
+        self._training.stop()
+        self._training.join()
+        super().close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_training"):  # else the arguments were refused
+            self._training.stop()  # without waiting: the thread may need what whoever deletes this holds
+            super().close()
+
+    @property
+    def model_id(self) -> str | None:
+        """Of ipywidgets. Whoever asks for it is about to show this: it is held from now on, until it is closed."""
+        hold(self)
+        return super().model_id
 
     def __repr__(self) -> str:
         return f"LiveTraining: {self.readout}"
 
     def _receive(self, _widget: Any, message: Any, _buffers: Any) -> None:
-        """A button was pressed. Runs on a side thread: it touches no trait, the training thread does."""
+        """A button was pressed, on whatever thread."""
         if message == "stop":
             self.stop()
         elif message == "resume":
-            self.resume()
-
-    def _start(self) -> None:
-        self._stop.clear()
-        self._idle.clear()
-        threading.Thread(target=self._work, name="eqssl_edu training", daemon=True).start()
-
-    def _work(self) -> None:
-        """The training thread: trains, then shows the last state, whatever happened."""
-        try:
-            self._train()
-            complete = all(run.step >= run.total_steps for run in self.runs.values())
-            self._status = "finished" if complete else "stopped"
-        except BaseException as error:
-            self._status, self._error = "failed", error
-            self._words, self._trace = f"{type(error).__name__}: {error}", traceback.format_exc()
-        try:
-            self._show()
-        finally:
-            self._idle.set()
-
-    def _train(self) -> None:
-        """All runs in turn, one step each, until they end or a stop is asked for."""
-        started = time.perf_counter()
-        shown, due = -SECONDS_BETWEEN_UPDATES, started  # when it was last shown; when readouts are next taken
-        turns = [run.steps() for run in self.runs.values()]
-        while turns:
-            for turn in list(turns):
-                if self._stop.is_set():
-                    return
-                if next(turn, None) is None:
-                    turns.remove(turn)
-                self._steps = sum(run.step for run in self.runs.values())
-                self._seconds = self._seconds_before + time.perf_counter() - started
-                if self._seconds - shown >= SECONDS_BETWEEN_UPDATES:
-                    shown = self._seconds
-                    self._show()
-            begin = time.perf_counter()
-            if self.readouts is not None and (begin >= due or not turns):
-                self._read()
-                end = time.perf_counter()
-                due = max(begin + SECONDS_BETWEEN_READINGS, end + (end - begin) * (1 / SHARE_OF_READINGS - 1))
-
-    def _read(self) -> None:
-        """Take the readouts of every run that has moved since its last reading; a stop leaves the rest out."""
-        for name, run in self.runs.items():
-            if self.readings[name] and self.readings[name][-1]["step"] == run.step:
-                continue
-            if self._stop.is_set() and run.step < run.total_steps:  # what has ended is read all the same
-                return
-            reading: dict[str, float] = {"step": run.step}
             try:
-                with eval_mode(run.model), torch.no_grad():
-                    numbers = self.readouts(run.model)
-                if not isinstance(numbers, Mapping):
-                    raise TypeError(f"readouts must give a dict of numbers by name, {got(numbers)}")
-                reading |= {kind: float(value) for kind, value in numbers.items()}
-            except Exception as error:
-                if self._error is None:
-                    where = f"the readouts of {name!r} at step {run.step}"
-                    error.add_note(f"(in {where})")
-                    self._error, self._trace = error, traceback.format_exc()
-                    self._words = f"In {where}: {type(error).__name__}: {error}"
-            self.readings[name].append(reading)
+                self.resume()
+            except RuntimeError as error:
+                self._training.note = str(error)
+                self._show()
 
     def _show(self) -> None:
         """Send the present state, from any thread: the socket behind ipywidgets has a thread of its own."""
@@ -223,17 +186,19 @@ class LiveTraining(anywidget.AnyWidget):
 
     def _view(self) -> dict[str, Any]:
         """``values``, ``measured`` and ``readout`` of the present state."""
-        seconds = self._seconds - self._seconds_before
-        speed = (self._steps - self._steps_before) / seconds if seconds else 0.0
+        now = self._training
+        seconds = now.seconds - now.seconds_before
+        speed = (now.steps - now.steps_before) / seconds if seconds else 0.0
         runs = self.runs.values()
         curves = [curve(run.history, run.total_steps // run.interval + 1) for run in runs]
         values = {
-            "status": self._status,
-            "seconds": round(self._seconds, 2),
+            "status": now.status,
+            "seconds": round(now.seconds, 2),
             "steps_per_second": round(speed, 1),
             "runs": [{"step": run.step, "points": points} for run, points in zip(runs, curves, strict=True)],
-            "error": self._words,
-            "trace": self._trace,
+            "error": now.words,
+            "trace": now.trace,
+            "note": now.note,
         }
         taken = {name: list(readings) for name, readings in self.readings.items()}
         found = (kind for readings in taken.values() for reading in readings for kind in reading)
@@ -245,7 +210,7 @@ class LiveTraining(anywidget.AnyWidget):
             "trails": [[trail(readings, kind) for readings in taken.values()] for kind in kinds],
             "last": [[figures(reading.get(kind)) for reading in last.values()] for kind in kinds],
         }
-        sentences = [f"{self._status}, {self._seconds:.0f} s."]
+        sentences = [f"{now.status}, {now.seconds:.0f} s."]
         for (name, run), shown in zip(self.runs.items(), values["runs"], strict=True):
             sentence = f"{name}: step {run.step} of {run.total_steps}"
             for _, loss, accuracy in shown["points"][-1:]:
@@ -254,5 +219,5 @@ class LiveTraining(anywidget.AnyWidget):
                 sentence += f", loss {loss:.3f}{told}"
             sentence += "".join(f", {kind} {figures(last[name].get(kind))}" for kind in kinds)
             sentences.append(sentence + ".")
-        readout = " ".join([*sentences, self._words]).strip()
+        readout = " ".join([*sentences, now.note, now.words]).strip()
         return {"values": values, "measured": measured, "readout": readout}

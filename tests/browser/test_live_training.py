@@ -212,7 +212,7 @@ def test_an_error_in_the_training_is_seen_in_the_view_and_in_the_waiting_cell(tr
     assert alert.is_visible() and "KeyError: 'no such page'" in alert.inner_text()
     alert.locator("summary").click()
     assert "in training_step" in alert.locator("pre").inner_text()
-    assert "step 39 of 500" in page.locator(".eqssl-live-pace").inner_text()
+    assert "step 35 of 500" in page.locator(".eqssl-live-pace").inner_text()
     notebook.output(2).first.wait_for()
     assert "KeyError" in notebook.output(2).first.inner_text()
     assert notebook.external_requests == []

@@ -30,7 +30,7 @@ from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import GroupMLP
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
-from eqssl_edu.widgets import dashboard
+from eqssl_edu.widgets import background
 from eqssl_edu.widgets.dashboard import LiveTraining
 from eqssl_edu.widgets.training_curves import POINTS_PER_CURVE, POINTS_PER_TRAIL, curve, guides, trail
 
@@ -252,8 +252,8 @@ def test_every_diagnostic_is_a_live_readout():
 
 def test_looking_changes_nothing(monkeypatch):
     """Even a readout that calls the model as it is: its batch norms must not see the pictures."""
-    monkeypatch.setattr(dashboard, "SECONDS_BETWEEN_READINGS", 0.0)
-    monkeypatch.setattr(dashboard, "SHARE_OF_READINGS", 1.0)
+    monkeypatch.setattr(background, "SECONDS_BETWEEN_READINGS", 0.0)
+    monkeypatch.setattr(background, "SHARE_OF_READINGS", 1.0)
     modes = []
 
     def careless(model):
@@ -292,7 +292,7 @@ def calls(model):
 
 
 def test_readings_go_on_after_a_stop(monkeypatch):
-    monkeypatch.setattr(dashboard, "SECONDS_BETWEEN_READINGS", 0.02)
+    monkeypatch.setattr(background, "SECONDS_BETWEEN_READINGS", 0.02)
     live = LiveTraining({"a": run(Coin(seconds=0.01), epochs=60)}, readouts=calls)
     until(lambda: len(live.readings["a"]) > 2)
     live.stop()
@@ -314,8 +314,8 @@ def fussy(model):
 
 
 def test_readouts_that_fail_are_shown_and_raised_and_the_training_goes_on(monkeypatch):
-    monkeypatch.setattr(dashboard, "SECONDS_BETWEEN_READINGS", 0.0)
-    monkeypatch.setattr(dashboard, "SHARE_OF_READINGS", 1.0)
+    monkeypatch.setattr(background, "SECONDS_BETWEEN_READINGS", 0.0)
+    monkeypatch.setattr(background, "SHARE_OF_READINGS", 1.0)
     live = LiveTraining({"a": run()}, readouts=fussy)
     with pytest.raises(KeyError, match="no such page") as raised:
         live.wait()
