@@ -211,6 +211,8 @@ class FeatureRecorder:
         """(tensor, the group of its axis 2 if escnn says it, why it can be no maps) of a part of an output."""
         if self._fields and self._fields.knows(part):
             return self._fields.maps(part)
+        # e2cnn's fields, for one, keep their tensor so.
+        part = part if isinstance(part, Tensor) else getattr(part, "tensor", None)
         if not isinstance(part, Tensor):
             return None, None, "gives no tensor"
         if not part.is_floating_point() or part.is_nested or part.layout != torch.strided:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import types
 
 import pytest
 import torch
@@ -105,6 +106,22 @@ class Counts(nn.Module):
         return (x > 0).sum((2, 3)), x > 0
 
 
+class Fields(nn.Module):
+    """e2cnn's modules give objects of their own."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Wrapped()
+
+    def forward(self, x):
+        return self.inner(x).tensor.mean((2, 3))
+
+
+class Wrapped(nn.Module):
+    def forward(self, x):
+        return types.SimpleNamespace(tensor=F.avg_pool2d(x, 2), type="a field")
+
+
 class Video(nn.Module):
     """Frames are no group, and a spectral axis is none."""
 
@@ -168,6 +185,7 @@ ZOO = {  # name: (network, image, layers with maps that turn with the image, rea
     "Mixer": (mixer, PICTURE, ["0", "2", "3"], {"1": "tokens=", "5": "tokens="}),
     "U-Net": (UNet, PICTURE, ["down", "pool", "deep", "up", "out"], {}),
     "detector": (Detector, PICTURE, ["body", "neck"], {"count": "int64"}),
+    "fields of another library": (Fields, PICTURE, ["inner"], {}),
     "24 bands": (Video, noise(24, 16, 16), ["conv"], {}),
     "8 frames of 8 x 8": (Video, noise(8, 8, 8), ["conv"], {}),
     "shared weights": (Twice, PICTURE, ["stem", "shared", "shared (call 2)"], {"head": "no maps"}),
