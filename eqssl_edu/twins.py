@@ -70,7 +70,7 @@ class Twin:
         """What the copy gives, as it was when it was last renewed."""
         clones = [each.detach().clone() if isinstance(each, Tensor) else each for each in inputs]
         with same_random_numbers(), contextlib.nullcontext() if self.module else _put_back():
-            return (self.module or self.model)(*clones)
+            return (self.model if self.module is None else self.module)(*clones)
 
     def renew(self) -> bool:
         """Copy the network again if anything has changed in it since the last call; whether it was so."""

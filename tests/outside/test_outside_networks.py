@@ -186,6 +186,7 @@ ZOO = {  # name: (network, image, layers with maps that turn with the image, rea
     "U-Net": (UNet, PICTURE, ["down", "pool", "deep", "up", "out"], {}),
     "detector": (Detector, PICTURE, ["body", "neck"], {"count": "int64"}),
     "fields of another library": (Fields, PICTURE, ["inner"], {}),
+    "empty": (nn.Sequential, PICTURE, ["output"], {}),  # a module of length 0 counts as false
     "24 bands": (Video, noise(24, 16, 16), ["conv"], {}),
     "8 frames of 8 x 8": (Video, noise(8, 8, 8), ["conv"], {}),
     "shared weights": (Twice, PICTURE, ["stem", "shared", "shared (call 2)"], {"head": "no maps"}),
