@@ -69,7 +69,7 @@ class Twin:
     def run(self, *inputs: Any) -> Any:
         """What the copy gives, as it was when it was last renewed."""
         clones = [each.detach().clone() if isinstance(each, Tensor) else each for each in inputs]
-        with same_random_numbers(), contextlib.nullcontext() if self.module else _put_back():
+        with same_random_numbers(), contextlib.nullcontext() if self.module is not None else _put_back():
             return (self.model if self.module is None else self.module)(*clones)
 
     def renew(self) -> bool:

@@ -29,6 +29,12 @@ class GroupAxis(NamedTuple):
             flattened into one, (B, C |G|, H, W): the axis is where the group stands once they are split.
         order: ``order[i]`` is the element, in the numbering of ``group``, that stands at index i of the axis. None
             is our own order, 0 .. |G| - 1.
+
+    Example:
+        >>> from eqssl_edu.groups import cyclic
+        >>> clockwise = GroupAxis(cyclic(4), axis=2, order=[0, 3, 2, 1])
+        >>> clockwise.ours(torch.tensor([[[0.0, 270.0, 180.0, 90.0]]])).tolist()
+        [[[0.0, 90.0, 180.0, 270.0]]]
     """
 
     group: FiniteGroup

@@ -105,6 +105,9 @@ def layouts(
             layout = output.trouble or ("attention" if attends else "no maps")
         elif len(shape) == 3:
             side = _side(shape, tokens, squares, grids)
+            grown = wide() if side and grown is None else grown
+            if side and grown.get(output.name, (0, 0))[1] == shape[1]:
+                side = 0  # as many for a wider picture: queries, not places
             layout = Layout("tokens", side) if side else "no maps (the grid of tokens is said with tokens=)"
         else:
             if shape[-3] == shape[-2] and not output.convolves and grown is None:

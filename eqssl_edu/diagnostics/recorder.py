@@ -136,6 +136,14 @@ class FeatureRecorder:
             self._settle_order(image)
 
     @property
+    def folded(self) -> bool:
+        """Do layers have an axis more that nobody calls a group's?"""
+        axes = [
+            len(self._described[name].shape) for name, layer in self.layers.items() if layer.group is None
+        ]
+        return max(axes, default=0) > 4
+
+    @property
     def version(self) -> int:
         """Grows when a weight has changed."""
         return self._copy.version

@@ -43,6 +43,19 @@ class Vit(nn.Module):
         return self.head(self.mlp(x).mean(1))
 
 
+class Queries(nn.Module):
+    """DETR: as many queries as there are places, by chance."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.encode = exact(nn.Conv2d(1, 12, 4, stride=4)), nn.Linear(12, 12)
+        self.queries, self.decode = nn.Parameter(torch.randn(64, 12)), nn.Linear(12, 12)
+
+    def forward(self, images):
+        x = self.encode(self.embed(images).flatten(2).mT)
+        return self.decode(torch.softmax(self.queries @ x.mT, -1) @ x)
+
+
 class Permute(nn.Module):
     def __init__(self, *axes):
         super().__init__()
@@ -179,6 +192,7 @@ ZOO = {  # name: (network, image, layers with maps that turn with the image, rea
     "ViT": (lambda: Vit(1), PICTURE, VIT, {"soft": "attention", "head": r"\(B, 10\), no maps"}),
     "ViT with registers": (lambda: Vit(5), PICTURE, VIT, {"soft": "attention"}),
     "no class token": (lambda: Vit(0), PICTURE, VIT, {"soft": "attention"}),
+    "DETR": (Queries, PICTURE, ["embed", "encode"], {"decode": "tokens="}),
     "Swin": (lambda: swin(6), PICTURE, ["0", "1", "2", "4"], {"3.linear": r"\(8, 16, 6\) for 2 images"}),
     "Swin, as many channels as rows": (lambda: swin(8), PICTURE, ["0", "1", "2", "4"], {"7": "no maps"}),
     "ConvNeXt": (lambda: convnext(8), PICTURE, ["0", "1", "2", "3", "4", "5"], {}),
@@ -230,6 +244,12 @@ def test_a_group_axis_that_the_user_says(name, layout):
     order = explorer.networks[0].recorder.measured
     assert explorer.facts["networks"][0]["note"] == f"Measured: order={order} has error 0. "
     assert explorer.values["panels"][0]["columns"][1] == "90°"
+
+
+def test_an_axis_that_nobody_calls_a_groups_is_channels_and_said_to_be():
+    explorer = FieldExplorer(Copies(ORDERS["ours"][1]), PICTURE)
+    assert list(explorer.errors()) == ["Copies"] and explorer.values["panels"][0]["columns"] == []
+    assert explorer.facts["networks"][0]["note"].startswith("Maps of 5 axes are shown as channels")
 
 
 def test_a_wrong_order_is_shown_as_said_and_the_right_one_proposed():

@@ -290,6 +290,10 @@ def _note(recorder: FeatureRecorder, most: int = 4) -> str:
         lines.append(f"{', '.join(names[:2])}{more}: {reason}")
     lines += [f"and {len(reasons) - most} other kinds"] if len(reasons) > most else []
     order = f"Measured: order={recorder.measured} has error 0. " if recorder.measured else ""
+    if recorder.folded:
+        order += (
+            "Maps of 5 axes are shown as channels: if one of them is a group's, say group= and group_axis=. "
+        )
     return order + (f"Not shown: {'; '.join(lines)}." if lines else "")
 
 
