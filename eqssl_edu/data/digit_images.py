@@ -33,5 +33,6 @@ def digits(size: int = 16) -> Splits:
     images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
     labels = torch.from_numpy(bunch.target).long()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    parts = [ImageSet(images[part], labels[part]) for part in order.split([1297, 200, 300])]
+    names = tuple(map(str, range(10)))
+    parts = [ImageSet(images[part], labels[part], names) for part in order.split([1297, 200, 300])]
     return Splits(*parts)

@@ -87,7 +87,7 @@ def glyphs(
         atlas = glyph_atlas(kind, part, 2 * size)
         labels = torch.randperm(count, generator=generator) % atlas.shape[1]
         images = [_draw(atlas, chunk, size, upright, textured, generator) for chunk in labels.split(1000)]
-        parts.append(ImageSet(torch.cat(images), labels))
+        parts.append(ImageSet(torch.cat(images), labels, glyph_classes(kind)))
     return Splits(*parts)
 
 

@@ -1,34 +1,62 @@
-"""Any labelled images: parquet files, a folder of pictures, or a data set of the Hugging Face hub."""
+"""Any images: pictures and folders of them, parquet files, arrays, or a data set of the Hugging Face hub."""
+
+from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from torch import Tensor
 
+from eqssl_edu.data.arrays import ARRAYS, array_source, arrays_of
+from eqssl_edu.data.folders import files_below, picture_folder, picture_source
+from eqssl_edu.data.pictures import PICTURES
 from eqssl_edu.data.sets import ImageSet
-from eqssl_edu.errors import got, need_instance, need_positive
+from eqssl_edu.data.sources import Source, Values, same_part
+from eqssl_edu.data.tables import hub_source, parts_of, table_source, tables_of
+from eqssl_edu.errors import got, need_instance, need_integer, need_number
+from eqssl_edu.shapes import Images
+
+Image = Shaped[Tensor, "channel rows columns"]  # bytes, or numbers in [0, 1]
 
 __all__ = ["load_images"]
 
-IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "fine_label")
-GREY_MODES, DEEP_MODES = ("1", "L", "LA"), ("I", "I;16", "F")
-
 
 def load_images(
-    source: str | os.PathLike, split: str = "train", size: int | None = None, limit: int | None = None
+    source: str | os.PathLike,
+    split: str = "train",
+    size: int | None = None,
+    limit: int | None = None,
+    scale: Sequence[float] | None = None,
 ) -> ImageSet:
-    """Images and labels from disk or from the hub; values in [0, 1], one channel if every picture is grey.
+    """Images, labels and names of classes from disk or from the hub; values in [0, 1].
 
     | source | what is read |
     |---|---|
-    | a parquet file | all of it |
-    | a folder with parquet files | the files of the split: ``train-00000-of-00001.parquet`` or ``train/0000.parquet`` |
-    | a folder of pictures | ``split/class/name.png``, or ``class/name.png`` where there is no folder of that split |
+    | a folder of pictures | ``split/class/.../name.png``; ``class/.../name.png`` where no folder is named like a part |
+    | a folder with parquet files | the split's: ``train.parquet``, ``train-0-of-1.parquet``, ``train/0.parquet`` |
+    | a folder with arrays | the file of the split: ``x_train.npy`` (with ``y_train.npy``), ``pcam_train_x.h5`` |
+    | a picture, a parquet file | all of it, whatever the split |
+    | .npy, .npz, .h5, .amat | arrays (N, H, W), (N, H, W, C) or (N, C, H, W), with labels; the split's, if named |
     | any other name, such as "ylecun/mnist" | the data set of the hub; downloaded once, then read offline |
+
+    *Classes.* The outermost folder below the part is the class; pictures without class folders, and tables and arrays
+    without labels, have ``labels`` None. Names are numbered in natural order ("2" before "10") over all parts, so a
+    part that lacks a class keeps the others' numbers. Hidden folders, and those without pictures, are none.
+    *Parts.* "validation" is also called "valid" and "val", "train" "training", "test" "testing".
+    *Values.* Whole numbers are divided by the largest of their kind (255, 65,535), others must lie in [0, 1], or
+    ``scale`` says what becomes 0 and 1. Values that are not finite, and pixels marked as without data, are refused.
+    *Channels.* Grey pictures keep one if all are grey; TIFF, FITS and arrays may have any number, in the axis that is
+    shorter than the other two, the first or the last. Transparent pictures are put on white, or on black if their ink
+    is bright; the orientation in a photo's EXIF is followed; rows of FITS are in the order of the file.
 
     Arguments:
         source: where the images are.
@@ -36,112 +64,149 @@ def load_images(
         size: side of the images in pixels: the largest centred square is cut out and resized (bilinear,
             smoothed). None leaves them as they are; then all must have one size.
         limit: read at most so many, spread evenly over the whole (sets are often sorted by class).
+        scale: two numbers, which become 0 and 1; what lies beyond is cut off.
 
     Raises:
         FileNotFoundError: nothing is there, or nothing of that split.
         ConnectionError: the hub cannot be reached and the data set was never downloaded.
-        ValueError: no image or label column, or sizes that differ.
+        ImportError: the file needs a package of the extra ``data``: datasets, pyarrow, h5py, astropy, tifffile.
+        ValueError: a file that cannot be read, missing labels, sizes that differ, values out of range; more images
+            than the memory holds.
 
     Example:
         >>> train = load_images("ylecun/mnist", limit=6000)  # doctest: +SKIP
     """
     need_instance("source", source, (str, os.PathLike))
     need_instance("split", split, str)
-    need_positive(**{name: each for name, each in {"size": size, "limit": limit}.items() if each is not None})
-    if not str(source) or not split:
-        raise ValueError(f"source and split must not be empty, got {source!r} and {split!r}")
-    with TemporaryDirectory() as scratch:  # files on this disk need no second copy in the hub's cache
-        rows = _rows(str(source), split, scratch)
-        image, label = _column(rows, "image", IMAGE_COLUMNS), _column(rows, "label", LABEL_COLUMNS)
-        if limit is not None and limit < len(rows):
-            rows = rows.select(torch.linspace(0, len(rows) - 1, limit).round().long().tolist())
-        labels = rows[label][:] if len(rows) else []
-        if not labels or not all(isinstance(value, int) and value >= 0 for value in labels):
-            raise ValueError(f"source must hold images with labels >= 0 in {label!r}, {got(labels[:3])}")
-        pictures = [_pixels(picture, size) for picture in rows.select_columns([image])[image]]
-    shapes = sorted({tuple(picture.shape[-2:]) for picture in pictures})
-    if len(shapes) > 1:
-        found = " and ".join(f"{height} x {width}" for height, width in shapes[:3])
-        raise ValueError(f"size must be given when images have different sizes, got None and {found} pixels")
-    channels = max(len(picture) for picture in pictures)
-    stacked = torch.stack([picture.expand(channels, -1, -1) for picture in pictures])
-    return ImageSet(stacked.float() / 255, torch.tensor(labels))
+    size, limit = (
+        None if each is None else need_integer(name, each, least=1)
+        for name, each in (("size", size), ("limit", limit))
+    )
+    place = os.fsdecode(source)
+    if not place or "\0" in place or not split:
+        raise ValueError(f"source and split must not be empty, got {place!r} and {split!r}")
+    if scale is not None:
+        if not isinstance(scale, tuple | list) or len(scale) != 2:
+            raise TypeError(f"scale must be two numbers, {got(scale)}")
+        need_number("scale[0]", scale[0])
+        need_number("scale[1]", scale[1], above=scale[0])
+    found = _found(place, split)
+    if not found.count:
+        raise ValueError(f"source must hold images, got none in {place!r}")
+    count = found.count if limit is None else min(limit, found.count)
+    need_memory(count, (size or 1) ** 2)
+    # float32 decides which rows these are: so the numbers in docs/results stay those of the same images
+    rows = torch.linspace(0, found.count - 1, count, dtype=torch.float32, device="cpu").round().long().numpy()
+    rows = rows if count < found.count else np.arange(count)
+    images = _stacked((_image(values, name, size, scale) for name, values in found.read(rows)), count)
+    labels = found.labels and torch.tensor([found.labels[row] for row in rows], device="cpu")
+    return ImageSet(images, labels, found.classes)
 
 
-def _rows(source: str, split: str, scratch: str):
-    """The rows as a data set of Hugging Face."""
-    try:
-        import datasets  # takes a second to import: only where files are read
-    except ImportError as error:
-        raise ImportError("load_images needs the package datasets: pip install datasets") from error
+def _found(place: str, split: str) -> Source:
+    """What is at a place: a path, a file:// address, or a name of the hub."""
+    path = Path(
+        url2pathname(urlsplit(place).path) if place.startswith("file:") else os.path.expanduser(place)
+    )
+    if not os.path.exists(path):
+        if place.endswith(".parquet") or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", place):
+            raise FileNotFoundError(f"source must be there, got {place!r}: no such file or folder")
+        return hub_source(place, split)
+    if path.is_dir():
+        return _in_folder(path, split)
+    ending = path.suffix.lower()
+    if path.is_file() and ending == ".parquet":
+        beside = path.parent.glob("*.parquet") if same_part(parts_of(path)[0]) else []
+        return table_source([path], list(beside))
+    if path.is_file() and ending in ARRAYS:
+        return array_source(path, split)
+    if path.is_file() and ending in PICTURES:
+        return picture_source([path])
+    wanted = f".parquet, {', '.join(ARRAYS)} or a picture; unpack archives first"
+    raise ValueError(f"source must be a folder or a file {wanted}, got the file {path.name!r}")
 
-    path = Path(source)
-    if path.exists():
-        kind, files = _files(path, split)
-        bars = datasets.is_progress_bar_enabled()
-        datasets.disable_progress_bars()
-        try:
-            return datasets.load_dataset(
-                kind, data_files={split: files}, split=split, cache_dir=scratch, keep_in_memory=True
+
+def _in_folder(folder: Path, split: str) -> Source:
+    """The split's parquet files, else its pictures, else its file of arrays."""
+    tables = list(files_below(folder, (".parquet",)))
+    mine = tables_of(tables, split)
+    if mine:
+        return table_source(mine, tables)
+    if any(files_below(folder, PICTURES)):
+        return picture_folder(folder, split)
+    files = list(files_below(folder, ARRAYS))
+    arrays = arrays_of(files, split)
+    if len(arrays) == 1:
+        return array_source(arrays[0], split)
+    if tables or files:
+        there = ", ".join(file.name for file in (tables + files)[:6])
+        raise FileNotFoundError(f"split must be the part that a file's name says, got {split!r}: {there}")
+    wanted = "parquet files, arrays, or pictures in one folder a class"
+    raise FileNotFoundError(f"source must hold {wanted}, got {folder.name!r}: neither is in it")
+
+
+def _image(values: Values, name: str, size: int | None, scale: Sequence[float] | None) -> Image:
+    """Values as numbers in [0, 1], the centred square of them if there is a size."""
+    image = torch.from_numpy(_in_range(values, name, scale))
+    if size is not None and tuple(image.shape[-2:]) != (size, size):
+        side = min(image.shape[-2:])
+        top, left = (image.shape[-2] - side) // 2, (image.shape[-1] - side) // 2
+        square = image[None, :, top : top + side, left : left + side]
+        square = square.float() if image.dtype == torch.uint8 else square
+        resized = F.interpolate(square, (size, size), mode="bilinear", antialias=True, align_corners=False)[0]
+        image = resized.round().clamp(0, 255).byte() if image.dtype == torch.uint8 else resized
+    numbers = image.to(torch.get_default_dtype())
+    return numbers / 255 if image.dtype == torch.uint8 else numbers
+
+
+def _in_range(values: Values, name: str, scale: Sequence[float] | None) -> Values:
+    """Bytes as they are; all others between 0 and 1."""
+    if values.dtype == np.uint8 and scale is None:
+        return np.ascontiguousarray(values)
+    numbers, kind = values.astype(np.float64), values.dtype
+    bad = int((~np.isfinite(numbers)).sum())
+    if bad:
+        raise ValueError(
+            f"source must hold finite values, got {bad} pixels that are NaN or infinite in {name}"
+        )
+    low, high = scale or (0, np.iinfo(kind).max if kind.kind in "iu" else 1)
+    least, most = numbers.min(initial=high), numbers.max(initial=low)
+    if scale is None and not low <= least <= most <= high:
+        wanted = f"what becomes 0 and 1 unless all values lie in {low} .. {high}"
+        raise ValueError(f"scale must say {wanted}, got None, and {least:g} .. {most:g} in {name}")
+    return ((numbers - low) / (high - low)).clip(0, 1)
+
+
+def _stacked(images: Iterable[Image], count: int) -> Images:
+    """All images in one tensor: grey ones get three channels where others are coloured."""
+    whole = torch.empty(0)
+    for row, image in enumerate(images):
+        if not row:
+            need_memory(count, image.numel())
+            whole = torch.empty(count, *image.shape, dtype=image.dtype, device="cpu")
+        if image.shape[-2:] != whole.shape[-2:]:
+            found = " and ".join(f"{each.shape[-2]} x {each.shape[-1]}" for each in (whole, image))
+            raise ValueError(
+                f"size must be given when images have different sizes, got None and {found} pixels"
             )
-        finally:
-            if bars:
-                datasets.enable_progress_bars()
-    names_a_path = source.startswith((".", "~", os.sep)) or source.endswith(".parquet")
-    if names_a_path or source.count("/") > 1:
-        raise FileNotFoundError(f"source must be there, got {source!r}: no such file or folder")
-    try:
-        return datasets.load_dataset(source, split=split)
-    except OSError as error:
-        raise ConnectionError(
-            f"source must be a file, a folder or a data set of the hub, got {source!r}: {str(error)[:120]}. Without a "
-            "network give the path of a parquet file or of a folder (HF_HUB_OFFLINE=1 saves the attempts)"
-        ) from error
+        if len(image) == 3 and whole.shape[1] == 1:
+            need_memory(count, image.numel())
+            whole = whole.repeat(1, 3, 1, 1)
+        if len(image) != whole.shape[1] and (len(image), whole.shape[1]) != (1, 3):
+            found = f"{whole.shape[1]} and {len(image)} channels"
+            raise ValueError(f"source must hold images of as many channels each, got {found}")
+        whole[row] = image
+    return whole
 
 
-def _files(path: Path, split: str) -> tuple[str, list[str]]:
-    """The builder that reads a path, and the files of the split."""
-    if path.is_file():
-        if path.suffix != ".parquet":
-            raise ValueError(f"source must be a folder or a .parquet file, got the file {path.name!r}")
-        return "parquet", [str(path)]
-    parquet = sorted(path.rglob("*.parquet"))
-    if parquet:
-        files = [str(file) for file in parquet if file.name.startswith(split) or file.parent.name == split]
-        if not files:
-            there = ", ".join(file.name for file in parquet[:6])
-            raise FileNotFoundError(f"split must begin a file's or folder's name, got {split!r}: {there}")
-        return "parquet", files
-    folder = path / split if (path / split).is_dir() else path
-    endings = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    files = sorted(str(file) for file in folder.glob("*/**/*") if file.suffix.lower() in endings)
-    if not files:
-        wanted = "parquet files, or pictures in one folder a class"
-        raise FileNotFoundError(f"source must hold {wanted}, got {path.name!r}: neither in {folder.name!r}")
-    return "imagefolder", files
+def need_memory(count: int, values: int) -> None:
+    """Raise ValueError if so many images, of so many values each, do not fit into what is free."""
+    import psutil
 
-
-def _column(rows, what: str, names: tuple[str, ...]) -> str:
-    """The column of the images or of the labels."""
-    found = [name for name in names if name in rows.column_names]
-    if not found:
-        wanted = f"a column {' or '.join(map(repr, names))} with the {what} of each row"
-        raise ValueError(f"source must have {wanted}, got the columns {', '.join(rows.column_names)}")
-    return found[0]
-
-
-def _pixels(picture, size: int | None) -> UInt8[Tensor, "channel height width"]:
-    """A decoded picture as a tensor; grey ones keep one channel."""
-    import numpy as np
-
-    if picture.mode in DEEP_MODES:
-        raise ValueError(f"source must hold pictures of 8 bits, got mode {picture.mode!r}: rescale them")
-    picture = picture.convert("L" if picture.mode in GREY_MODES else "RGB")
-    pixels = torch.from_numpy(np.array(picture)).view(picture.height, picture.width, -1).permute(2, 0, 1)
-    if size is None or tuple(pixels.shape[-2:]) == (size, size):
-        return pixels
-    side = min(pixels.shape[-2:])
-    top, left = (pixels.shape[-2] - side) // 2, (pixels.shape[-1] - side) // 2
-    square = pixels[None, :, top : top + side, left : left + side].float()
-    resized = F.interpolate(square, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return resized[0].round().clamp(0, 255).to(torch.uint8)
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # what a container may take: a number, or the word max
+        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    need = count * values * torch.get_default_dtype().itemsize / 1e9
+    if need > free / 1e9:
+        wanted = f"{count} images of {values} values need {need:.1f} GB"
+        raise ValueError(f"size and limit must leave room in memory: {wanted}, got {free / 1e9:.1f} GB")

@@ -65,9 +65,22 @@ def test_bytes():
     image = from_bytes(bytes(range(12)), 2, 3)
     assert image.shape == (3, 2, 2)
     assert image[1, 0, 0] * 255 == 4
-    for data, side, channels in ((b"abc", 2, 1), (bytes(8), 2, 2), (b"", 0, 1), (bytes(4), -2, 1)):
+    for data, side, channels in ((b"abc", 2, 1), (bytes(8), 2, 2), (bytes(8), 2, True)):
         with pytest.raises(ValueError, match="picture must have 1 or 3 channels"):
             from_bytes(data, side, channels)
+    for side in (0, -2, 10**9):
+        with pytest.raises(ValueError, match=r"side must be an integer 1 \.\. 4096"):
+            from_bytes(bytes(4), side, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "side"), [("side", bytes(4), "2"), ("side", bytes(4), 2.0), ("data", "abcd", 2)]
+)
+def test_what_is_no_picture_of_a_front_end_is_named(as_a_user, name, data, side):
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        from_bytes(data, side, 1)
+    with pytest.raises(ValueError, match="source must be one of 'file', 'drawing'"):
+        Sources(GREY).add("digits", GREY, "not of the user")
 
 
 def test_files_stay_and_the_drawing_is_replaced():

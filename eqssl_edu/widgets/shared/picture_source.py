@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_choice, need_instance, need_integer
 from eqssl_edu.shapes import Image
 
 __all__ = ["SOURCES", "Picture", "Sources", "fit", "from_bytes"]
@@ -57,6 +57,7 @@ class Sources:
 
     def add(self, source: str, image: Image, text: str) -> int:
         """Take a picture from a file, or put the drawing into the place of the last one; returns its number."""
+        need_choice("source", source, ("file", "drawing"))
         kept = self._pictures["file"] if source == "file" else []
         self._pictures[source] = [*kept, Picture(fit(image, self._like), text)]
         self.drawn += source == "drawing"
@@ -92,10 +93,12 @@ def from_bytes(data: bytes | memoryview, side: int, channels: int) -> Float[Tens
     """A picture out of its bytes, channels one after the other; 255 is 1.0.
 
     Raises:
-        ValueError: if there are more or fewer bytes than that.
+        TypeError, ValueError: if there are more or fewer bytes than that, or no such pictures.
     """
-    if not 1 <= side <= MAX_SIDE or channels not in (1, 3) or len(data) != channels * side**2:
-        found = got((channels, side, len(data)))
+    need_instance("data", data, (bytes, memoryview))
+    size, side = memoryview(data).nbytes, need_integer("side", side, 1, MAX_SIDE)
+    if channels not in (1, 3) or size != channels * side**2:
+        found = got((channels, side, size))
         raise ValueError(f"picture must have 1 or 3 channels of side x side bytes, {found}")
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).view(channels, side, side) / 255
 

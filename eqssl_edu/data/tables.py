@@ -1,0 +1,120 @@
+"""Tables with a picture in each row: parquet files of any origin, and data sets of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eqssl_edu.data.pictures import decode
+from eqssl_edu.data.sources import Source, Values, class_numbers, library, named, pick, same_part
+
+__all__ = ["hub_source", "parts_of", "table_source", "tables_of"]
+
+IMAGE_WORDS = ("image", "img", "images", "picture", "photo")
+LABEL_WORDS = ("label", "labels", "fine_label", "class", "target")
+NOT_LABELS = ("path", "file_name", "filename", "id", "index", "__index_level_0__")
+
+
+def parts_of(file: Path) -> tuple[str, str]:
+    """What may name the part of a file: train-00000-of-00001, train_0 and train/0000, but not train_extra."""
+    return re.sub(r"([-_.]\d+)?(-of-\d+)?(-[0-9a-f]{16})?$", "", file.stem), file.parent.name
+
+
+def tables_of(files: Sequence[Path], split: str) -> list[Path]:
+    """The files of a part."""
+    mine = [file for file in files if split in parts_of(file)]
+    mine = mine or [file for file in files if any(same_part(name, split) for name in parts_of(file))]
+    if len({file.parent for file in mine}) > 1:
+        places = ", ".join(str(file) for file in mine[:4])
+        raise ValueError(f"split must lie in one folder, got {split!r} in {places}")
+    return mine
+
+
+def table_source(mine: Sequence[Path], files: Sequence[Path]) -> Source:
+    """The rows of the files of a part; the classes are those of all parts among ``files``."""
+    table = _dataset(mine)
+    image, label = _columns(table.schema.names)
+    labels, classes = None, None
+    if label:
+        others = [file for file in files if file not in mine and any(map(same_part, parts_of(file)))]
+        values = _column(table, label)
+        every = values + (_column(_dataset(others), label) if others else [])
+        info = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+        feature = info.get("info", {}).get("features", {}).get(label, {})
+        labels, classes = class_numbers(values, every, feature.get("names"))
+
+    def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
+        first = 0
+        for file in table.get_fragments():
+            start = first
+            for group in file.split_by_row_group():
+                below = first + group.count_rows()
+                wanted = rows[(rows >= first) & (rows < below)].tolist()
+                column = group.to_table(columns=[image])[image] if wanted else []  # no other group is read
+                for row in wanted:
+                    name = f"row {row - start} of {file.path}"
+                    yield name, _picture(column[row - first].as_py(), name)
+                first = below
+
+    return Source(table.count_rows(), labels, classes, read)
+
+
+def _dataset(files: Sequence[Path]) -> Any:
+    with named(", ".join(map(str, files[:4]))):
+        return library("pyarrow.dataset").dataset([str(file) for file in files], format="parquet")
+
+
+def _column(table: Any, name: str) -> list:
+    with named(name):
+        return table.to_table(columns=[name])[name].to_pylist() if name in table.schema.names else []
+
+
+def _columns(columns: Sequence[str]) -> tuple[str, str | None]:
+    """The names of the columns with the pictures and with the labels: None if there are pictures alone."""
+    image = pick(columns, IMAGE_WORDS, "image of each row")
+    alone = not [name for name in columns if name != image and name not in NOT_LABELS]
+    return image, None if alone else pick(columns, LABEL_WORDS, "label of each row")
+
+
+def _picture(value: Any, name: str, trusted: bool = False) -> Values:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    with named(name):
+        if data is None and trusted:
+            data = Path(value["path"]).read_bytes()
+        if not isinstance(data, bytes):
+            held = "a path, which is not followed" if isinstance(value, dict | str) else type(value).__name__
+            raise ValueError(f"it must hold the bytes of a picture, got {held}")
+        return decode(BytesIO(data))
+
+
+def hub_source(name: str, split: str) -> Source:
+    """A part of a data set of the hub; downloaded once, then read offline."""
+    datasets = library("datasets")
+    try:
+        table = datasets.load_dataset(name, split=split)
+    except OSError as error:
+        raise ConnectionError(
+            f"source must be a file, a folder or a data set of the hub, got {name!r}: {str(error)[:120]}. Without a "
+            "network give the path of a parquet file or of a folder (HF_HUB_OFFLINE=1 saves the attempts)"
+        ) from error
+    image, label = _columns(table.column_names)
+    labels, classes = None, None
+    if label:
+        values = list(table[label])
+        labels, classes = class_numbers(values, values, getattr(table.features[label], "names", None))
+    pictures = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+
+    def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
+        for row in rows:
+            yield (
+                f"row {row} of {name}",
+                _picture(pictures[int(row)][image], f"row {row} of {name}", trusted=True),
+            )
+
+    return Source(len(table), labels, classes, read)

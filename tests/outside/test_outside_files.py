@@ -1,0 +1,543 @@
+"""Other people's folders, files and pictures: the right images, or one sentence with file and cause."""
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eqssl_edu.data import ImageSet, load_images
+from eqssl_edu.data.loading import need_memory
+
+GREY = np.arange(36, dtype=np.uint8).reshape(6, 6)
+
+
+def picture(path, values=GREY, **options):
+    """A picture file, and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = values if isinstance(values, Image.Image) else Image.fromarray(np.asarray(values))
+    image.save(path, **options)
+    return path
+
+
+def encoded(values=GREY, format="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, format)
+    return file.getvalue()
+
+
+def table(path, **columns):
+    """A parquet file as pandas and pyarrow write it, with nothing said about pictures."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path, row_group_size=3)
+    return path
+
+
+def whole_numbers(images, largest=255):
+    return (images * largest).round().long()
+
+
+# -- folders -------------------------------------------------------------------------------------------------------
+
+
+def test_the_outermost_folder_is_the_class(tmp_path):
+    for kind in ("benign", "malignant"):
+        for inner in ("40X", "100X/patient 7"):
+            picture(tmp_path / "train" / kind / inner / "0.png")
+    found = load_images(tmp_path)
+    assert found.labels.tolist() == [0, 0, 1, 1] and found.classes == ("benign", "malignant")
+
+
+def test_a_part_that_lacks_a_class_keeps_the_numbers_of_the_others(tmp_path):
+    for place in ("train/1", "train/2", "train/10", "val/10", "val/2"):
+        picture(tmp_path / place / "x.png")
+    for part in (
+        load_images(tmp_path, "val"),
+        load_images(tmp_path, "validation"),
+        load_images(tmp_path / "val"),
+    ):
+        assert part.labels.tolist() == [1, 2] and part.classes == ("1", "2", "10")
+    images, labels = load_images(tmp_path)
+    assert labels.tolist() == [0, 1, 2] and len(images) == 3
+
+
+def test_what_other_programs_leave_is_no_class_and_no_picture(tmp_path):
+    for place in (
+        "a/.ipynb_checkpoints/0.png",
+        ".git/0.png",
+        "__MACOSX/a/0.png",
+        "a/._0.png",
+        "a/0.PNG",
+        "b/0.png",
+    ):
+        picture(tmp_path / "train" / place)
+    (tmp_path / "train" / "empty").mkdir()
+    (tmp_path / "train" / "a" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "train" / ".DS_Store").write_bytes(b"x")
+    found = load_images(tmp_path)
+    assert found.labels.tolist() == [0, 1] and found.classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "name", ["cat[1]", "a*b", "what?", "a::b", "50% #3", "-x", "été 猫", "a b", "{x}", "$HOME"]
+)
+def test_names_are_names(tmp_path, name):
+    picture(tmp_path / name / "train" / name / f"{name}.png")
+    picture(tmp_path / name / "train" / "zz" / "other.png")
+    found = load_images(tmp_path / name)
+    assert set(found.classes) == {name, "zz"} and len(found.images) == 2
+
+
+def test_pictures_come_in_natural_order(tmp_path):
+    for number in (10, 9, 1):
+        picture(tmp_path / "a" / f"{number}.png", np.full((4, 4), number, np.uint8))
+    assert whole_numbers(load_images(tmp_path).images[:, 0, 0, 0]).tolist() == [1, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("places", "split", "words"),
+    [
+        (
+            ("train/a", "test/a"),
+            "validation",
+            r"split must name one of the folders .* 'validation': test, train",
+        ),
+        (("a", "b"), "test", r"split must name .* got 'test': a, b"),
+        (("all/train/a", "all/test/a"), "train", r"parts directly in it, got 'all.test'"),
+        (("val/a", "valid/a"), "validation", r"split must name .*: val, valid"),
+        (("a", "a/b", "."), "train", "each picture in a folder of its class"),
+        (("bus", "car", "train"), "train", "split must .* class beside others"),
+    ],
+)
+def test_a_part_that_is_not_there_is_never_another(tmp_path, places, split, words):
+    for place in places:
+        picture(tmp_path / "set" / place / "0.png")
+    with pytest.raises((FileNotFoundError, ValueError), match=words):
+        load_images(tmp_path / "set", split)
+
+
+def test_pictures_without_classes_have_no_labels(tmp_path):
+    for number in range(3):
+        picture(tmp_path / "unlabelled" / f"{number}.png")
+    found = load_images(tmp_path / "unlabelled")
+    assert len(found.images) == 3 and found.labels is None and found.classes is None
+    one = load_images(tmp_path / "unlabelled" / "0.png")
+    assert torch.equal(whole_numbers(one.images[0, 0]), torch.from_numpy(GREY).long())
+    assert load_images((tmp_path / "unlabelled" / "0.png").as_uri()).images.equal(one.images)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_are_followed_but_not_in_a_circle_and_a_broken_one_is_named(tmp_path):
+    picture(tmp_path / "elsewhere" / "0.png")
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "a" / "up").symlink_to(tmp_path / "set")
+    os.mkfifo(tmp_path / "set" / "a" / "pipe.png")  # reading it would never end
+    picture(tmp_path / "set" / "a" / "0.png")
+    found = load_images(tmp_path / "set")
+    assert found.classes == ("a", "b") and found.labels[0] == 0 and found.labels[-1] == 1
+    (tmp_path / "set" / "b" / "1.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(ValueError, match=r"files that can be read, got .*1\.png: .*No such file"):
+        load_images(tmp_path / "set")
+
+
+# -- pictures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("ink", [0, 255])
+def test_ink_on_nothing_can_be_seen(tmp_path, mode, ink):
+    values = np.full((8, 8, 4), 255 - ink, np.uint8)  # the colour of what is not there
+    values[..., 3] = 0
+    values[2:4, 2:4] = (ink, ink, ink, 255)
+    image = Image.fromarray(values)
+    if mode == "P":
+        image = Image.fromarray((values[..., 3] > 0).astype(np.uint8), "P")
+        image.putpalette([ink] * 6)
+        image.info["transparency"] = 0
+    picture(tmp_path / "a" / "0.png", image if mode == "P" else image.convert(mode))
+    [found] = load_images(tmp_path).images
+    assert len(found) == (1 if mode == "LA" else 3)
+    assert (found[:, 2:4, 2:4] == ink / 255).all() and (found[:, 5:] == 1 - ink / 255).all()
+
+
+def test_an_opaque_picture_keeps_its_colours(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (5, 5, 4), dtype=np.uint8)
+    values[..., 3] = 255
+    picture(tmp_path / "a" / "0.png", values)
+    assert torch.equal(
+        whole_numbers(load_images(tmp_path).images[0]),
+        torch.from_numpy(values[..., :3]).permute(2, 0, 1).long(),
+    )
+
+
+def test_sixteen_bits_are_read_whole(tmp_path):
+    deep = np.linspace(0, 65535, 36).round().astype(np.uint16).reshape(6, 6)
+    for ending in ("png", "tif", "pgm"):
+        found = load_images(picture(tmp_path / f"grey.{ending}", deep)).images[0, 0]
+        assert torch.equal(whole_numbers(found, 65535), torch.from_numpy(deep.astype(np.int64)))
+
+
+def png_of_16_bits():
+    """Colours of 16 bits, which Pillow can read but not write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    rows = zlib.compress(4 * (b"\0" + bytes(range(24))))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("deep.png", png_of_16_bits(), "16 bits"),
+        ("deep.ppm", b"P6 2 2 65535\n" + bytes(24), "16 bits"),
+        (
+            "cut.png",
+            encoded(np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8))[:900],
+            "truncated",
+        ),
+        ("empty.jpg", b"", "cannot identify"),
+        ("text.heic", b"some text", "cannot identify"),
+        ("bomb.png", encoded()[:16] + struct.pack(">II", 100_000, 100_000) + encoded()[24:], "."),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_named_with_the_cause(tmp_path, name, data, words):
+    picture(tmp_path / "a" / "good.png")
+    (tmp_path / "a" / name).write_bytes(data)
+    with pytest.raises(ValueError, match=rf"source must hold files .* got .*{name}: .*{words}"):
+        load_images(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["gif", "tif", "png", "webp"])
+def test_many_pages_are_refused(tmp_path, ending):
+    pages = [Image.fromarray(np.full((8, 8), value, np.uint8)) for value in (0, 80, 160)]
+    path = picture(tmp_path / f"film.{ending}", pages[0], save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=r"film.*it has 3 pictures in it"):
+        load_images(path)
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("CMYK", 3), ("YCbCr", 3), ("P", 3)])
+def test_other_modes(tmp_path, mode, channels):
+    values = np.full((6, 6, 3), 255, np.uint8)
+    found = load_images(picture(tmp_path / f"{mode}.tif", Image.fromarray(values).convert(mode))).images
+    assert found.shape == (1, channels, 6, 6) and found.min() > 0.99
+
+
+def test_the_orientation_of_a_photo_is_followed_and_oblong_ones_are_cut(tmp_path):
+    values = np.zeros((20, 30, 3), np.uint8)
+    values[:, :5] = 255  # the left border: outside the centred square
+    values[:10, 5:25] = 200
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise by a quarter: the upper half is then on the right
+    picture(tmp_path / "photo.png", values, exif=exif)
+    [found] = load_images(tmp_path / "photo.png", size=20).images
+    assert (
+        found.shape == (3, 20, 20) and (found[:, :, :10] == 0).all() and (found[:, :, 10:] == 200 / 255).all()
+    )
+
+
+def test_what_the_memory_cannot_hold_is_refused_before_it_is_taken(tmp_path):
+    picture(tmp_path / "a" / "0.png")
+    with pytest.raises(ValueError, match=r"size and limit must leave room .* GB, got"):
+        load_images(tmp_path, size=10**6)
+    with pytest.raises(ValueError, match="size and limit"):
+        need_memory(10**9, 28 * 28)
+    need_memory(100, 28 * 28)
+
+
+# -- parquet -------------------------------------------------------------------------------------------------------
+
+
+ROWS = [encoded(np.full((4, 4), value, np.uint8)) for value in (3, 1, 4, 1, 5, 9, 2)]
+STRUCTS = [{"bytes": data, "path": None} for data in ROWS]
+
+
+@pytest.mark.parametrize(("name", "images"), [("image", STRUCTS), ("img", ROWS), ("Image", ROWS)])
+@pytest.mark.parametrize(
+    ("labels", "numbers", "classes"),
+    [
+        ([2, 0, 1, 0, 0, 0, 0], [2, 0, 1, 0, 0, 0, 0], ("0", "1", "2")),
+        ([1.0, 0, 1, 0, 1, 0, 0], [1, 0, 1, 0, 1, 0, 0], ("0", "1")),
+        ([True] * 7, [1] * 7, ("False", "True")),
+        (["9", "10", "2", "2", "2", "2", "2"], [1, 2, 0, 0, 0, 0, 0], ("2", "9", "10")),
+        ([0] * 7, [0] * 7, ("0",)),
+    ],
+)
+def test_tables_of_any_origin(tmp_path, name, images, labels, numbers, classes):
+    path = table(tmp_path / "train.parquet", **{name: images, "label": labels})
+    found = load_images(path)
+    assert found.labels.tolist() == numbers and found.classes == classes
+    assert whole_numbers(found.images[:, 0, 0, 0]).tolist() == [3, 1, 4, 1, 5, 9, 2]
+    few = load_images(path, limit=3)
+    assert whole_numbers(few.images[:, 0, 0, 0]).tolist() == [3, 1, 2]
+    assert few.labels.tolist() == [numbers[0], numbers[3], numbers[6]] and few.classes == classes
+
+
+def test_a_table_without_labels(tmp_path):
+    found = load_images(table(tmp_path / "a.parquet", image=STRUCTS, filename=list("abcdefg")))
+    assert len(found.images) == 7 and found.labels is None and found.classes is None
+
+
+def test_words_are_numbered_over_all_parts_and_names_come_from_the_file(tmp_path):
+    import datasets
+
+    table(tmp_path / "train.parquet", image=ROWS[:3], label=["ant", "bee", "cat"])
+    table(tmp_path / "test.parquet", image=ROWS[:2], label=["cat", "bee"])
+    for source in (tmp_path, tmp_path / "test.parquet"):
+        found = load_images(source, "test")
+        assert found.labels.tolist() == [2, 1] and found.classes == ("ant", "bee", "cat")
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    rows = datasets.Dataset.from_dict({"image": STRUCTS[:2], "label": [1, 1]}, features=features)
+    rows.to_parquet(tmp_path / "named.parquet")
+    found = load_images(tmp_path / "named.parquet")
+    assert found.labels.tolist() == [1, 1] and found.classes == ("no", "yes")
+
+
+def test_a_file_that_only_begins_like_a_part_is_not_of_it(tmp_path):
+    for number, name in enumerate(
+        ("train-00000-of-00002", "train-00001-of-00002-1359597a978bc4fa", "train_extra")
+    ):
+        table(tmp_path / "data" / f"{name}.parquet", image=ROWS[:1], label=[number])
+    assert load_images(tmp_path).labels.tolist() == [0, 1]
+    assert load_images(tmp_path, "train_extra").labels.tolist() == [2]
+    table(tmp_path / "other" / "train.parquet", image=ROWS[:1], label=[3])
+    with pytest.raises(ValueError, match="split must lie in one folder"):
+        load_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"image": STRUCTS[:3], "label": [0, None, None]}, r"a label in each row, got none in the rows 1, 2"),
+        ({"image": STRUCTS[:3], "label": [0.0, float("nan"), 1.0]}, r"got none in the rows 1"),
+        ({"image": STRUCTS[:3], "label": [0, 1.5, 1]}, r"labels .* got 1.5 in row 1"),
+        ({"image": STRUCTS[:3], "label": [0, -1, 1]}, r"labels >= 0.* got -1 in row 1"),
+        ({"image": STRUCTS[:3], "label": [0, 10**12, 1]}, r"below a million, got 1000000000000 in row 1"),
+        ({"image": [*STRUCTS[:2], None], "label": [0, 1, 1]}, r"got row 2 of .*train.parquet: .* NoneType"),
+        (
+            {"image": [{"bytes": None, "path": "/etc/hostname"}], "label": [0]},
+            r"row 0 .* a path, which is not",
+        ),
+        ({"image": ["/etc/hostname"], "label": [0]}, r"row 0 .* a path, which is not followed"),
+        ({"image": [b"no picture"], "label": [0]}, r"row 0 of .*train.parquet: cannot identify"),
+        ({"picture": STRUCTS[:1], "kind": [0]}, r"one of label, .* got the columns picture, kind"),
+        ({"image": STRUCTS[:0], "label": []}, r"images, got none"),
+    ],
+)
+def test_a_table_that_cannot_be_right_is_refused(tmp_path, columns, words):
+    with pytest.raises(ValueError, match=words):
+        load_images(table(tmp_path / "train.parquet", **columns))
+
+
+@pytest.mark.parametrize("keep", [0, 3, 200])
+def test_a_truncated_table_is_named(tmp_path, keep):
+    path = table(tmp_path / "train.parquet", image=STRUCTS, label=[0] * 7)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"files that can be read, got .*train.parquet: .*(bytes|size)"):
+        load_images(path)
+
+
+# -- arrays, the sky and the ground --------------------------------------------------------------------------------
+
+
+BYTES = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+AS_IMAGES = torch.from_numpy(BYTES).permute(0, 3, 1, 2).long()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_arrays_in_any_order_of_channels(tmp_path, first):
+    np.savez(tmp_path / "set.npz", x=BYTES.transpose(0, 3, 1, 2) if first else BYTES, y=np.arange(5)[:, None])
+    found = load_images(tmp_path / "set.npz")
+    assert torch.equal(whole_numbers(found.images), AS_IMAGES) and found.labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_arrays_of_several_parts(tmp_path):
+    parts = {"train": slice(3), "val": slice(3, 4), "test": slice(4, 5)}
+    arrays = {f"{part}_images": BYTES[rows] for part, rows in parts.items()}
+    labels = {f"{part}_labels": np.arange(5)[rows, None] for part, rows in parts.items()}
+    np.savez(tmp_path / "mnist.npz", **arrays, **labels)
+    for source in (tmp_path, tmp_path / "mnist.npz"):
+        assert load_images(source, "validation").labels.tolist() == [3]
+        assert torch.equal(whole_numbers(load_images(source, "test").images), AS_IMAGES[4:])
+    with pytest.raises(FileNotFoundError, match="split must be in the name of an array, got 'extra'"):
+        load_images(tmp_path / "mnist.npz", "extra")
+
+
+def test_labels_in_a_file_of_their_own(tmp_path):
+    for part, rows in (("train", slice(3)), ("test", slice(3, 5))):
+        np.save(tmp_path / f"x_{part}.npy", BYTES[rows])
+        np.save(tmp_path / f"y_{part}.npy", np.arange(5)[rows])
+    assert load_images(tmp_path, "test").labels.tolist() == [3, 4]
+    with pytest.raises(FileNotFoundError, match=r"got 'validation': x_test\.npy"):
+        load_images(tmp_path, "validation")
+    np.save(tmp_path / "y_test.npy", np.arange(5))
+    with pytest.raises(ValueError, match="a label an image, got 5 for 2"):
+        load_images(tmp_path, "test")
+
+
+def test_rotated_mnist(tmp_path):
+    rows = np.hstack([np.random.default_rng(2).random((4, 784)).round(6), [[7], [0], [1], [7]]])
+    np.savetxt(tmp_path / "mnist_all_rotation_normalized_float_test.amat", rows, fmt="%.6f")
+    found = load_images(tmp_path, "test")
+    assert found.labels.tolist() == [7, 0, 1, 7] and len(found.classes) == 8
+    assert torch.allclose(found.images, torch.from_numpy(rows[:, :-1]).float().view(4, 1, 28, 28))
+    (tmp_path / "mnist_all_rotation_normalized_float_test.amat").rename(tmp_path / "x_train_valid.amat")
+    with pytest.raises(FileNotFoundError, match="got 'valid'"):  # the file holds both
+        load_images(tmp_path, "valid")
+
+
+def test_hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    for name, values in (("x", BYTES), ("y", np.arange(5).reshape(5, 1, 1, 1) % 2)):
+        with h5py.File(tmp_path / f"camelyonpatch_level_2_split_valid_{name}.h5", "w") as file:
+            file[name] = values
+    found = load_images(tmp_path, "validation")
+    assert torch.equal(whole_numbers(found.images), AS_IMAGES) and found.labels.tolist() == [0, 1, 0, 1, 0]
+    with h5py.File(tmp_path / "Galaxy10.h5", "w") as file:
+        file["images"], file["ans"], file["redshift"] = BYTES, np.arange(5), np.ones(5) / 3
+        file["link"] = h5py.ExternalLink("camelyonpatch_level_2_split_valid_x.h5", "x")
+    found = load_images(tmp_path / "Galaxy10.h5", limit=2)
+    assert found.labels.tolist() == [0, 4] and torch.equal(whole_numbers(found.images), AS_IMAGES[[0, 4]])
+
+
+def test_the_sky_and_the_ground(tmp_path):
+    fits = pytest.importorskip("astropy.io.fits")
+    tifffile = pytest.importorskip("tifffile")
+    rng = np.random.default_rng(3)
+    sky = rng.normal(0, 1e-7, (6, 6)).astype(np.float32)
+    for kind in ("spiral", "elliptical"):
+        (tmp_path / "sky" / kind).mkdir(parents=True)
+        fits.writeto(tmp_path / "sky" / kind / "1.fits", sky)
+    with pytest.raises(ValueError, match=r"scale must say what becomes 0 and 1 .* got None, and -.*1\.fits"):
+        load_images(tmp_path / "sky")
+    found = load_images(tmp_path / "sky", scale=(-1e-7, 1e-7))
+    assert found.classes == ("elliptical", "spiral")
+    assert torch.allclose(found.images[1, 0], torch.from_numpy((sky / 2e-7 + 0.5).clip(0, 1)), atol=1e-6)
+    sky[2, 2] = np.nan
+    fits.writeto(tmp_path / "sky" / "spiral" / "2.fits", sky)
+    with pytest.raises(ValueError, match=r"finite values, got 1 pixels .* in .*2\.fits"):
+        load_images(tmp_path / "sky", scale=(-1e-7, 1e-7))
+    bands = rng.integers(0, 10_000, (13, 9, 9), dtype=np.uint16)
+    options = {"photometric": "minisblack", "planarconfig": "separate"}
+    (tmp_path / "ground" / "sea").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "ground" / "sea" / "1.tif", bands, **options)
+    contiguous = np.ascontiguousarray(bands.transpose(1, 2, 0))
+    tifffile.imwrite(
+        tmp_path / "ground" / "sea" / "2.tif", contiguous, **{**options, "planarconfig": "contig"}
+    )
+    for largest, scale in ((65535, None), (10_000, (0, 10_000))):
+        found = load_images(tmp_path / "ground", scale=scale).images
+        assert torch.equal(
+            whole_numbers(found, largest), torch.from_numpy(bands.astype(np.int64)).expand(2, -1, -1, -1)
+        )
+    tag = (42113, "s", 0, "-9999", True)  # where GDAL says which value means: no data
+    heights = np.array([[1, -9999], [2, 3]], np.int16)
+    tifffile.imwrite(tmp_path / "heights.tif", heights, extratags=[tag])
+    with pytest.raises(ValueError, match=r"heights\.tif: it has 1 pixels without data"):
+        load_images(tmp_path / "heights.tif")
+    tifffile.imwrite(tmp_path / "colour.tif", (257 * BYTES[0].astype(np.uint16)), photometric="rgb")
+    assert torch.equal(whole_numbers(load_images(tmp_path / "colour.tif").images[0]), AS_IMAGES[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((32, 32, 3)), r"\(N, H, W\).* got \(32, 32, 3\)"),
+        (np.zeros((5, 784)), r"got \(5, 784\)"),
+        (np.zeros((2, 4, 4, 4)), r"image 0 of .*: an image must be .* got \(4, 4, 4\)"),
+        (np.array([{}, {}]), "Python objects"),
+        (np.full((2, 5, 5), 2.0), "scale must say"),
+        (np.full((2, 5, 5), -1), "scale must say"),
+        (np.full((2, 5, 5), np.nan), "finite values, got 25 pixels .* in image 0"),
+    ],
+)
+def test_arrays_that_cannot_be_images_are_refused(tmp_path, values, words):
+    np.save(tmp_path / "x.npy", values, allow_pickle=True)
+    with pytest.raises(ValueError, match=words):
+        load_images(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("ending", "package"),
+    [(".h5", "h5py"), (".fits", "astropy"), (".tif", "tifffile"), (".parquet", "pyarrow")],
+)
+def test_a_missing_library_is_named(tmp_path, monkeypatch, ending, package):
+    import sys
+
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(b"SIMPLE  =" if ending == ".fits" else b"")
+    if ending == ".tif":
+        picture(path, np.zeros((4, 4), np.uint16))
+    for module in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=f"source needs the package {package}: pip install {package}"):
+        load_images(path)
+
+
+# -- the door ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (["a.png"], r"source must be a str or a PathLike, got \['a.png'\]"),
+        (torch.utils.data.TensorDataset(torch.zeros(1)), "source must be a str or a PathLike"),
+        ("\0", "source"),
+        ("https://example.org/a/b.zip", "no such file"),
+        ("a" * 5000 + "/b/c", "no such file"),
+        ("~nobody at all/x/y", "no such file"),
+        ("set.zip", "unpack archives first, got the file 'set.zip'"),
+    ],
+)
+def test_what_is_no_source_is_refused(as_a_user, tmp_path, monkeypatch, source, words):
+    monkeypatch.chdir(tmp_path)
+    Path("set.zip").write_bytes(b"PK")
+    with pytest.raises((TypeError, ValueError, FileNotFoundError), match=words):
+        load_images(source)
+
+
+@pytest.mark.parametrize(
+    "options", [{"size": 2.5}, {"limit": True}, {"limit": 0}, {"scale": 3}, {"scale": (1, 0)}]
+)
+def test_options_are_checked(as_a_user, tmp_path, options):
+    picture(tmp_path / "0.png")
+    with pytest.raises((TypeError, ValueError), match=f"^{next(iter(options))}"):
+        load_images(tmp_path / "0.png", **options)
+
+
+def test_home_numbers_of_numpy_and_the_default_type(as_a_user, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for number in range(9):
+        picture(tmp_path / "set" / "a" / f"{number}.png", np.full((6, 6), number, np.uint8))
+    try:
+        torch.set_default_dtype(torch.float64)
+        found = load_images("~/set", size=np.int64(6), limit=np.int64(4))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.images.dtype == torch.float64
+    assert whole_numbers(found.images[:, 0, 0, 0]).tolist() == [0, 3, 5, 8]
+
+
+def test_an_image_set_is_a_pair_with_names_that_survives_copies(tmp_path):
+    import copy
+    import pickle
+
+    made = ImageSet(torch.zeros(2, 1, 4, 4), torch.tensor([0, 1]), ("a", "b"))
+    for each in (made, copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        images, labels = each
+        assert images is each.images and labels is each.labels and each.classes == ("a", "b")
+    assert ImageSet(images, labels).classes is None
