@@ -156,13 +156,13 @@ def _image(values: Values, name: str, size: int | None, scale: Sequence[float] |
         resized = F.interpolate(square, (size, size), mode="bilinear", antialias=True, align_corners=False)[0]
         image = resized.round().clamp(0, 255).byte() if image.dtype == torch.uint8 else resized
     numbers = image.to(torch.get_default_dtype())
-    return numbers / 255 if image.dtype == torch.uint8 else numbers
+    return numbers.div_(255) if image.dtype == torch.uint8 else numbers
 
 
 def _in_range(values: Values, name: str, scale: Sequence[float] | None) -> Values:
     """Bytes as they are; all others between 0 and 1."""
     if values.dtype == np.uint8 and scale is None:
-        return np.ascontiguousarray(values)
+        return values
     numbers, kind = values.astype(np.float64), values.dtype
     bad = int((~np.isfinite(numbers)).sum())
     if bad:

@@ -43,20 +43,26 @@ def table_source(mine: Sequence[Path], files: Sequence[Path]) -> Source:
     labels, classes = None, None
     if label:
         others = [file for file in files if file not in mine and any(map(same_part, parts_of(file)))]
-        values = _column(table, label)
-        every = values + (_column(_dataset(others), label) if others else [])
+        values = _column(table, label).to_pylist()
+        tables = [_dataset([file]) for file in others]  # one by one: a part may have no labels
+        every = [
+            value
+            for each in tables
+            if label in each.schema.names
+            for value in _column(each, label).to_pylist()
+        ]
         info = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = info.get("info", {}).get("features", {}).get(label, {})
-        labels, classes = class_numbers(values, every, feature.get("names"))
+        labels, classes = class_numbers(values, values + every, feature.get("names"))
 
     def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
         first = 0
         for file in table.get_fragments():
             start = first
             for group in file.split_by_row_group():
-                below = first + group.count_rows()
+                below = first + group.row_groups[0].num_rows
                 wanted = rows[(rows >= first) & (rows < below)].tolist()
-                column = group.to_table(columns=[image])[image] if wanted else []  # no other group is read
+                column = _column(group, image) if wanted else []  # no other group is read
                 for row in wanted:
                     name = f"row {row - start} of {file.path}"
                     yield name, _picture(column[row - first].as_py(), name)
@@ -70,9 +76,9 @@ def _dataset(files: Sequence[Path]) -> Any:
         return library("pyarrow.dataset").dataset([str(file) for file in files], format="parquet")
 
 
-def _column(table: Any, name: str) -> list:
-    with named(name):
-        return table.to_table(columns=[name])[name].to_pylist() if name in table.schema.names else []
+def _column(table: Any, name: str) -> Any:
+    with named(f"{name!r} in {getattr(table, 'path', None) or table.files[:4]}"):
+        return table.to_table(columns=[name])[name]
 
 
 def _columns(columns: Sequence[str]) -> tuple[str, str | None]:

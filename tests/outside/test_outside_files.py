@@ -294,6 +294,8 @@ def test_words_are_numbered_over_all_parts_and_names_come_from_the_file(tmp_path
 
     table(tmp_path / "train.parquet", image=ROWS[:3], label=["ant", "bee", "cat"])
     table(tmp_path / "test.parquet", image=ROWS[:2], label=["cat", "bee"])
+    table(tmp_path / "val.parquet", image=ROWS[:2])  # nobody knows these
+    assert load_images(tmp_path, "val").labels is None
     for source in (tmp_path, tmp_path / "test.parquet"):
         found = load_images(source, "test")
         assert found.labels.tolist() == [2, 1] and found.classes == ("ant", "bee", "cat")
