@@ -32,7 +32,14 @@ PICTURES = (
 PICTURES += (".pbm", ".pnm", ".jp2", ".avif", ".fits", ".fit", ".fts")
 PICTURES += (".heic", ".svg", ".dcm")  # refused by name, where they would be missing without a word
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-BITS, PHOTOMETRIC, SAMPLES, EXTRA, NO_DATA = 258, 262, 277, 338, 42113  # tags of TIFF; the last is GDAL's
+BITS, PHOTOMETRIC, SAMPLES, EXTRA, FORMAT, NO_DATA = (
+    258,
+    262,
+    277,
+    338,
+    339,
+    42113,
+)  # tags; the last is GDAL's
 COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # channels of RGB, CMYK, YCbCr and LAB; grey and palettes have one
 BRIGHT = 0.75  # mean luminance: brighter ink is put on black, any other on white
 
@@ -111,7 +118,7 @@ def _fits(file: BufferedIOBase) -> Values:
 
 
 def _is_plain(file: BufferedIOBase) -> bool:
-    """Has a TIFF at most 8 bits a channel, and the channels of a photo? Only then does Pillow read all of it."""
+    """Has a TIFF the depth and the channels of a photo? Only then does Pillow read all of it."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     head = file.read(8)
@@ -120,7 +127,8 @@ def _is_plain(file: BufferedIOBase) -> bool:
     tags.load(file)
     file.seek(0)
     channels = COLOURS.get(tags.get(PHOTOMETRIC), 1) + any(kind in (1, 2) for kind in tags.get(EXTRA, ()))
-    return tags.get(SAMPLES, 1) == channels and max(tags.get(BITS, (1,))) <= 8 and NO_DATA not in tags
+    deepest = 16 if channels == 1 and tags.get(FORMAT, (1,))[0] == 1 else 8  # unsigned grey is read whole
+    return tags.get(SAMPLES, 1) == channels and max(tags.get(BITS, (1,))) <= deepest and NO_DATA not in tags
 
 
 def _tiff(file: BufferedIOBase) -> Values:

@@ -482,7 +482,7 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, ending, package):
     path = tmp_path / f"a{ending}"
     path.write_bytes(b"SIMPLE  =" if ending == ".fits" else b"")
     if ending == ".tif":
-        picture(path, np.zeros((4, 4), np.uint16))
+        picture(path, np.zeros((4, 4), np.int32))
     for module in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=f"source needs the package {package}: pip install {package}"):
