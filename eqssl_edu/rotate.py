@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from eqssl_edu.errors import got, need_integer, need_number, need_shape, typed
+from eqssl_edu.precision import fine
 from eqssl_edu.tables import table
 
 __all__ = ["disc_mask", "rotate"]
@@ -42,7 +43,7 @@ def rotate(
     if isinstance(degrees, Tensor):
         if images.ndim < 3 or degrees.shape != images.shape[:1] or not degrees.isfinite().all():
             raise ValueError(f"degrees must hold one finite angle per sample of the images, {got(degrees)}")
-        degrees = degrees.to(images.device, precision) % 360
+        degrees = (fine(degrees) % 360).to(images.device, precision)
         planes = images.reshape(len(images), math.prod(images.shape[1:-2]), height, width)
         grid = _grid(degrees.deg2rad(), height, width)
     else:

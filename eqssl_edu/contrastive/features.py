@@ -26,18 +26,21 @@ def unit(z: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
     return (scaled * squares.rsqrt()).to(z.dtype)
 
 
-def need_pairs(group: FiniteGroup, least: int | None = None, **features: object) -> None:
+def need_pairs(
+    group: FiniteGroup, least: int | None = None, finite: bool = False, **features: object
+) -> None:
     """Raise unless all are regular features (B, C, |G|) of one width, type and device.
 
-    With ``least`` they must be of one batch size as well, and at least so many. This is the one door of features:
-    behind it nothing asks again.
+    With ``least`` they must be of one batch size as well, and at least so many; with ``finite`` finite. This is the
+    one door of features: behind it nothing asks again.
     """
     need_instance("group", group, FiniteGroup)
     (name, first), *others = features.items()
-    need_shape(name, first, "B", "C", group.order, floating=True)
+    need_shape(name, first, "B", "C", group.order, floating=True, finite=finite)
     if least is not None:
         need_integer(f"len({name})", len(first), least)
     for name, z in others:
-        need_shape(name, z, "B" if least is None else len(first), first.shape[1], group.order, floating=True)
+        shape = "B" if least is None else len(first), first.shape[1], group.order
+        need_shape(name, z, *shape, floating=True, finite=finite)
         need_choice(f"{name}.dtype", z.dtype, [first.dtype])
         need_choice(f"{name}.device", z.device, [first.device])

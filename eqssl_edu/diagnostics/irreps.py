@@ -32,7 +32,7 @@ def irrep_energy(group: FiniteGroup, z: Float[Tensor, "*batch group"]) -> dict[s
         {'trivial': 2.0, 'frequency 1': 1.0, 'frequency 2': 0.0}
     """
     need_instance("group", group, FiniteGroup)
-    need_shape("z", z, "...", "B", group.order)
+    need_shape("z", z, "...", "B", group.order, floating=True)
     need_integer("len(z)", len(z), least=1)
     flat = fine(z).reshape(-1, group.order)
     gram = flat.T @ flat / len(z)  # ||P z||^2 = trace(P z z^T) of a projector P

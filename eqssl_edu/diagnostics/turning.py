@@ -8,6 +8,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_instance, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import precise
 from eqssl_edu.rotate import rotate
 
 __all__ = ["nearest_element", "turn_features", "turn_maps"]
@@ -48,14 +49,14 @@ def turn_features(
     need_instance("group", group, FiniteGroup)
     need_shape("z", z, "...", group.order)
     need_number("degrees", degrees)
-    coefficients = torch.fft.rfft(z.unflatten(-1, (-1, group.rotations)))
-    frequencies = torch.arange(coefficients.shape[-1], device=z.device, dtype=z.dtype)
-    shift = torch.polar(torch.ones_like(frequencies), -frequencies * math.radians(degrees))
-    return torch.fft.irfft(coefficients * shift, n=group.rotations).flatten(-2)
+    coefficients = torch.fft.rfft(precise(z).unflatten(-1, (-1, group.rotations)))
+    frequencies = torch.arange(coefficients.shape[-1], device=z.device).to(coefficients.real)
+    shift = torch.polar(torch.ones_like(frequencies), -frequencies * math.radians(degrees % 360))
+    return torch.fft.irfft(coefficients * shift, n=group.rotations).flatten(-2).to(z.dtype)
 
 
 def nearest_element(group: FiniteGroup, degrees: float) -> int:
     """The rotation of the group that is nearest to an angle (half-way between two: the even one of them)."""
     need_instance("group", group, FiniteGroup)
     need_number("degrees", degrees)
-    return round(degrees * group.rotations / 360) % group.rotations
+    return round(degrees % 360 * group.rotations / 360) % group.rotations

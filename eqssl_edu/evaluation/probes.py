@@ -1,6 +1,5 @@
 """Probes on frozen features: what did a representation learn?"""
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
@@ -20,8 +19,9 @@ from eqssl_edu.data import Splits
 from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.ownership import steady
+from eqssl_edu.precision import precise
 from eqssl_edu.shapes import Images
-from eqssl_edu.twins import Twin
+from eqssl_edu.twins import Twin, copied
 
 __all__ = [
     "Orientations",
@@ -41,7 +41,7 @@ def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[
     A copy of the encoder computes them, so it may be trained meanwhile: its mode stays, all weights are of one step.
     """
     need_instance("encoder", encoder, nn.Module)
-    need_instance("images", images, Tensor)
+    need_shape("images", images, "...", floating=True)
     need_positive(batch_size=batch_size)
     like, twin = next(encoder.parameters(), images), Twin(encoder)  # images go where the weights are
     twin.renew()
@@ -55,9 +55,9 @@ def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:
     random in training (a dropout) is so here, always with the same draws.
     """
     need_instance("encoder", encoder, nn.Module)
-    need_instance("images", images, Tensor)
+    need_shape("images", images, "...", floating=True, finite=True)
     with steady(encoder):
-        encoder = copy.deepcopy(encoder)
+        encoder = copied(encoder)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         update_bn([images.to(next(encoder.parameters(), images))], encoder)
@@ -89,7 +89,7 @@ def linear_probe(
 
 def knn_probe(
     features: Float[Tensor, "count feature"], labels: Int64[Tensor, " count"], neighbours: int = 10
-) -> KNeighborsClassifier:
+) -> Pipeline:
     """Cosine nearest neighbours; ``.score(features, labels)`` is its accuracy.
 
     Arguments:
@@ -98,7 +98,8 @@ def knn_probe(
     """
     known = _arrays(features, labels)
     need_integer("neighbours", neighbours, least=1, most=len(features))
-    return KNeighborsClassifier(neighbours, metric="cosine", weights="distance").fit(*known)
+    classifier = KNeighborsClassifier(neighbours, metric="cosine", weights="distance")
+    return make_pipeline(FunctionTransformer(_directions), classifier).fit(*known)
 
 
 def orbit_knn_accuracy(
@@ -120,7 +121,7 @@ def orbit_knn_accuracy(
         neighbours: how many vote.
     """
     (features, labels), (others, truth) = reference, queries
-    need_pairs(group, reference=features, queries=others)
+    need_pairs(group, finite=True, reference=features, queries=others)
     for name, z, of_z in (("reference", features, labels), ("queries", others, truth)):
         need_integers(name, of_z)
         need_shape(name, of_z, len(z))
@@ -129,7 +130,7 @@ def orbit_knn_accuracy(
     features, right = unit(features), 0
     for chunk, wanted in zip(unit(others).split(200), truth.split(200), strict=True):
         distance, index = orbit_distance(group, chunk, features).topk(neighbours, largest=False)
-        votes = torch.zeros(len(chunk), len(classes), dtype=distance.dtype)
+        votes = distance.new_zeros(len(chunk), len(classes))
         votes.scatter_add_(1, labels[index], 1 / distance.clamp_min(1e-6))
         right += int((classes[votes.argmax(dim=1)] == wanted).sum())
     return right / len(others)
@@ -184,9 +185,16 @@ def probe_orientations(
     return Orientations(scores[0], sum(scores) / len(scores), min(scores))
 
 
+def _directions(rows: np.ndarray | Tensor) -> np.ndarray:
+    """The rows with entries up to 1: squares of very large or small ones overflow, or vanish."""
+    rows = np.asarray(rows)
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    return rows / np.where(largest == 0, 1, largest)
+
+
 def _arrays(features: Tensor, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """For scikit-learn: a row of features for each label. (Pool or flatten the group axis first.)"""
-    need_shape("features", features, "count", "feature")
+    need_shape("features", features, "count", "feature", floating=True, finite=True)
     need_integers("labels", labels)
     need_shape("labels", labels, len(features))
-    return features.numpy(), labels.numpy()
+    return precise(features.detach()).cpu().numpy(), labels.cpu().numpy()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_encoder, need_integer, typed
+from eqssl_edu.errors import need_choice, need_encoder, need_integer, need_shape, typed
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
 from eqssl_edu.layers.group_state import GroupState, labels_in_words
+from eqssl_edu.ownership import steady
 from eqssl_edu.pretext.parts import lift_parts
 from eqssl_edu.pretext.task import Images, Inputs, Task
+from eqssl_edu.twins import copied
 
 __all__ = ["PretextModel"]
 
@@ -105,7 +105,7 @@ class PretextModel(GroupState):
         """Draw the task's inputs and labels from these images: {"loss" in nats, "accuracy"}."""
         inputs, labels = self.task.sample(images, generator)
         logits = self(inputs)
-        accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
+        accuracy = _right(logits.detach(), labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
     @typed
@@ -121,7 +121,9 @@ class PretextModel(GroupState):
                 they are drawn: upright if the images are. (An equivariant model gives the same numbers.)
         """
         need_integer("len(images)", len(images), least=1)
-        judge = copy.deepcopy(self).eval().double()
+        need_shape("images", images, "B", "C", "H", "W", finite=True)
+        with steady(self):
+            judge = copied(self).double()
         images = images.to(next(judge.parameters()))
         if seed is None:
             inputs, cases = self.task.every_input(images)
@@ -135,6 +137,11 @@ class PretextModel(GroupState):
                 for chunk, truth in zip(inputs.split(CHUNK), labels.split(CHUNK), strict=True):
                     logits, wanted = judge(self.task.transform(chunk, g)), self.task.labels.act(g, truth)
                     loss += float(F.cross_entropy(logits, wanted, reduction="sum"))
-                    right += int((logits.argmax(dim=1) == wanted).sum())
+                    right += int(_right(logits, wanted).sum())
         total = len(inputs) * len(elements)
         return loss / total, right / total
+
+
+def _right(logits: Tensor, labels: Tensor) -> Bool[Tensor, " batch"]:
+    """Which answers are right; NaN is none (the argmax would be its place)."""
+    return (logits.argmax(dim=1) == labels) & ~logits.isnan().any(dim=1)

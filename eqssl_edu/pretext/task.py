@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eqssl_edu.errors import need_choice, need_exact, need_instance, need_shape, typed
+from eqssl_edu.errors import need_choice, need_exact, need_instance, need_integers, need_shape, typed
 from eqssl_edu.groups import random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.shapes import Images
@@ -89,12 +89,14 @@ class Task:
         """
         return 1.0
 
+    @typed
     def apply(self, images: Images, labels: Labels, draws: Tensor | None = None) -> Inputs:
         """The input of each image and label.
 
         Arguments:
             draws: what else the task draws (jitter, ...), from ``draw``; none by default.
         """
+        need_integers("labels", labels, below=self.labels.size)
         return self._apply(images, labels)
 
     def draw(self, images: Images, generator: torch.Generator | None) -> Tensor | None:

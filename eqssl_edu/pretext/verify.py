@@ -9,10 +9,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, typed
+from eqssl_edu.errors import need_integer, need_number, need_shape, typed
+from eqssl_edu.precision import fine
 from eqssl_edu.pretext.task import Images, Task
 
 __all__ = ["CounterExample", "Verification", "verify"]
+
+ROUNDING = 1e-6  # relative: images whose inputs differ by less tell no label from another
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Verification:
     """What ``verify`` found. ``print`` it for a sentence; a notebook shows it with the pictures."""
 
     task: Task
-    ok: bool  # True if every comparison held
+    ok: bool  # True if every comparison held, and the images could have told otherwise
     checked: int  # how many (image, label, element) were compared
     failed: int  # how many of them did not hold
     unclear: (
@@ -63,7 +66,9 @@ class Verification:
             )
             if self.task.assumption:
                 text += f" {self.task.assumption}"
-        if self.unclear:
+        if case is None and not self.ok:
+            text = "These images are no witnesses: whatever the label, their inputs look the same."
+        elif self.unclear:
             text += f" {self.unclear} inputs look like the input of another label and prove little."
         return text
 
@@ -99,13 +104,15 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
     $$ g \cdot a(x, l) = a(g x, g \cdot l) $$
 
     (for a task whose label is a pose: $a(x, g \cdot l)$)? Random images or photographs are good witnesses; an image
-    with symmetries or blank parts lets wrong actions pass.
+    with symmetries or blank parts lets wrong actions pass. If none of the images tells one label from another, nothing
+    is proved, and the answer is not ok.
 
     Arguments:
         task: the task.
         images: real images; a few are enough.
         seed: of the task's draws (jitter).
-        tolerance: how much two pixels may differ; the tasks of this library pass with 0.
+        tolerance: how much two pixels may differ, as a part of the largest pixel of the image's inputs; the tasks of
+            this library pass with 0.
 
     Example:
         >>> from eqssl_edu.groups import cyclic
@@ -115,26 +122,32 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
         (False, True)
     """
     need_integer("len(images)", len(images), least=1)
+    need_shape("images", images, "B", "C", "H", "W", finite=True)
+    need_number("tolerance", tolerance, least=0)
     group, labels = task.group, task.labels
     draws = task.draw(images, torch.Generator().manual_seed(seed))
     all_labels = torch.arange(labels.size, device=images.device)[:, None].expand(-1, len(images))
-    before = [task.apply(images, label, draws) for label in all_labels]
+    # Clones: a task of one's own may work in place.
+    before = [task.apply(images.clone(), label, draws) for label in all_labels]
+    largest = torch.stack([_far(inputs, torch.zeros_like(inputs)) for inputs in before]).amax(dim=0)
+    need_shape("task.apply(images, labels)", largest, len(images), finite=True)
+    allowed = tolerance * largest  # for each image
     unclear = checked = failed = 0
     for inputs in before:
-        alike = torch.stack([_far(inputs, other) <= tolerance for other in before])
+        alike = torch.stack([_far(inputs, other) <= allowed for other in before])
         unclear += int((alike.sum(dim=0) > 1).sum())  # each is like itself
-    difference, counter_example = 0.0, None
+    differences, counter_example = [], None
     for g in group.elements:
         sources = group.transform(images, g) if task.image_turns else images
         for l, label in enumerate(all_labels):
             promised = labels.act(g, label)
             moved_draws = task.transform_draws(draws, g, label)
-            turned = task.transform(before[l], g)
-            expected = task.apply(sources, promised, moved_draws)
+            turned = task.transform(before[l].clone(), g)
+            expected = task.apply(sources.clone(), promised, moved_draws)
             far = _far(turned, expected)
-            wrong = far > tolerance
+            wrong = ~(far <= allowed)  # NaN is wrong
             checked, failed = checked + len(images), failed + int(wrong.sum())
-            difference = max(difference, float(far.max()))
+            differences.append(far.max())
             if counter_example is None and wrong.any():
                 i = int(wrong.nonzero()[0])
                 one = slice(i, i + 1)
@@ -142,21 +155,24 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
                 fits = [
                     k
                     for k, own in enumerate(all_labels[:, one])
-                    if _far(task.apply(sources[one], own, own_draws), turned[one]) <= tolerance
+                    if _far(task.apply(sources[one].clone(), own, own_draws), turned[one]) <= allowed[one]
                 ]
                 found = fits[0] if fits else None
                 seen = before[l][i], turned[i], expected[i]
                 counter_example = CounterExample(images[i], g, l, int(promised[i]), found, *seen)
-    return Verification(task, failed == 0, checked, failed, unclear, difference, counter_example)
+    witness = labels.size == 1 or any((_far(before[0], other) > ROUNDING * largest).any() for other in before)
+    difference = float(torch.stack(differences).max())
+    return Verification(task, witness and failed == 0, checked, failed, unclear, difference, counter_example)
 
 
 def _far(inputs: Tensor, others: Tensor) -> Float[Tensor, " batch"]:
     """The largest difference between two pixels, for each sample."""
-    return (inputs - others).abs().flatten(1).amax(dim=1)
+    need_shape("task.apply(images, labels)", others, *inputs.shape)  # or one is repeated to fit the other
+    return (fine(inputs) - fine(others)).abs().flatten(1).amax(dim=1)
 
 
 def _plane(pixels: Float[Tensor, "*input"]) -> Float[Tensor, "height width"]:
     """One grey picture: the mean of the channels; parts side by side."""
-    grey = pixels.mean(dim=-3)
+    grey = fine(pixels).mean(dim=-3)
     parts = F.pad(grey.reshape(-1, *grey.shape[-2:]), (0, 1), value=float(grey.max()))  # a line after each
     return torch.cat(parts.unbind(), dim=1)[:, :-1]

@@ -103,8 +103,10 @@ def test_tolerance_and_difference():
 
 def test_blank_images_are_poor_witnesses():
     verdict = verify(JigsawTask(C4, 2, "left"), torch.zeros(2, 1, 8, 8))
-    assert verdict.ok and verdict.unclear == 48
-    assert "48 inputs look like the input of another label" in str(verdict)
+    assert not verdict.ok and verdict.unclear == 48
+    assert "no witnesses: whatever the label, their inputs look the same" in str(verdict)
+    mixed = verify(JigsawTask(C4, 2), torch.cat([torch.zeros(2, 1, 16, 16).to(noise(1)), noise(1)]))
+    assert mixed.ok and "48 inputs look like the input of another label" in str(mixed)
     assert verify(JigsawTask(C4, 2), noise(2)).unclear == 0
 
 
