@@ -5,12 +5,14 @@ from eqssl_edu.diagnostics.equivariance import equivariance_error, rotation_erro
 from eqssl_edu.diagnostics.geometry import alignment, matched_temperature, uniformity
 from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
 from eqssl_edu.diagnostics.irreps import irrep_energy, irrep_projectors
+from eqssl_edu.diagnostics.report import equivariance_report
 from eqssl_edu.diagnostics.turning import nearest_element, turn_features, turn_maps
 
 __all__ = [
     "GroupAxis",
     "alignment",
     "equivariance_error",
+    "equivariance_report",
     "find_order",
     "irrep_energy",
     "irrep_projectors",

@@ -100,6 +100,7 @@ class FeatureRecorder:
         self.measured: list[int] | None = None  # the order of elements, if only the axis was said
         self._copy = Twin(_Called(model, forward) if forward else model)
         self._wanted: str | None = None
+        self._all: dict[str, Tensor] | None = None
         self._fields = EscnnFields() if has_escnn(model) else None
         problems = []
         for envelope in envelopes(self._copy.model):
@@ -121,7 +122,7 @@ class FeatureRecorder:
         found = layouts(outputs, tokens, said, split, partial(self._wide_shapes, image))
         self._layouts = {name: layout for name, layout in found.items() if isinstance(layout, Layout)}
         self.left_out = {name: reason for name, reason in found.items() if isinstance(reason, str)}
-        self._described = {output.name: output for output in outputs}
+        self.described = {output.name: output for output in outputs}
         self.layers = {name: self._layer(name) for name in self._layouts}
         if not self.layers:
             wanted = "(B, C, H, W) or (B, C, |G|, H, W) with H = W of at least 3"
@@ -161,6 +162,15 @@ class FeatureRecorder:
         finally:
             self._wanted = self._maps = None
 
+    def all_maps(self, images: Images) -> dict[str, Tensor]:
+        """The feature maps of all layers that run, in one run, and vectors (B, ...) if the network gives such."""
+        self._all = {}
+        try:
+            self._run(images)
+            return self._all
+        finally:
+            self._all = None
+
     def find_order(self, layer: str, image: Image) -> list[int] | None:
         """The order of elements in which the group axis of a layer has no error, measured; see ``find_order``."""
         axis = self._layouts[layer].axis
@@ -190,10 +200,16 @@ class FeatureRecorder:
         """A module has run: its maps are kept if they are wanted, or described in the first run."""
         call = self._calls[name] = self._calls.get(name, 0) + 1
         unique = name if call == 1 else f"{name} (call {call})"
-        if self._wanted == unique:
-            self._maps = self._part(parts_of(output)[self._described[unique].index])[0]
+        if self._all is not None:
+            if unique in self._layouts:  # a copy: the next layer may work in place
+                maps = self._part(parts_of(output)[self.described[unique].index])[0]
+                self._all[unique] = self._layouts[unique].read(maps).clone()
+            elif name in ("output", "forward") and isinstance(output, Tensor) and 1 < output.ndim < 4:
+                self._all[unique] = output.clone()
+        elif self._wanted == unique:
+            self._maps = self._part(parts_of(output)[self.described[unique].index])[0]
             raise _Found
-        if self._wanted is None:
+        elif self._wanted is None:
             self._describe(unique, name, module, parts_of(output))
 
     def _describe(self, unique: str, name: str, module: nn.Module, parts: list[object]) -> None:
@@ -238,7 +254,7 @@ class FeatureRecorder:
         return {output.name: output.shape for output in self._seen}
 
     def _layer(self, name: str) -> Layer:
-        output, layout = self._described[name], self._layouts[name]
+        output, layout = self.described[name], self._layouts[name]
         channels = layout.read(torch.empty(output.shape, device="meta")).shape[1]
         group = layout.axis and layout.axis.group
         return Layer(name, output.kind, channels, group, layout.side, output.convolves)

@@ -1,0 +1,269 @@
+"""A table of a network, layer by layer: does it commute with a group, where does it break, and which rule?"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from eqssl_edu.diagnostics.group_axis import GroupAxis
+from eqssl_edu.diagnostics.layouts import Tokens
+from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
+from eqssl_edu.diagnostics.turning import nearest_element
+from eqssl_edu.errors import need_instance, need_number, need_positive, need_shape
+from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.layers import exactness_violations
+from eqssl_edu.layers.sampling import Breach
+from eqssl_edu.precision import fine, precise
+from eqssl_edu.rotate import disc_mask, rotate
+from eqssl_edu.shapes import Images
+
+__all__ = ["EquivarianceReport", "Row", "equivariance_report"]
+
+ROUNDING = 1e-3  # of a relative error: half precision has ten times less
+CHUNK = 16  # images that are looked at together
+TITLES = ("layer", "kind", "judged as", "at the elements", "between them", "what breaks")
+
+
+class Row(NamedTuple):
+    """What the report says of one layer.
+
+    Arguments:
+        name: of the module, as ``named_modules`` says it.
+        kind: its class.
+        judged_as: how its output should turn, such as "8 x C4, 16 x 16 pixels".
+        at_elements: the largest relative error at the elements of the group that map the grid to itself.
+        between: the largest one at the other angles, inside the disc that no turn moves out of the picture.
+        breaks: the rule that it breaks; empty if it is exact.
+    """
+
+    name: str
+    kind: str
+    judged_as: str
+    at_elements: float | None
+    between: float | None
+    breaks: str
+
+
+class EquivarianceReport:
+    """The rows of ``equivariance_report``, in the order in which the layers run; printed as a table.
+
+    Attributes:
+        rows: one ``Row`` a layer.
+        first_broken: name of the first layer that is wrong at an element of the group; None if none is.
+        heading: what was compared.
+    """
+
+    def __init__(self, rows: list[Row], heading: str) -> None:
+        self.rows, self.heading = rows, heading
+        judged = (row for row in rows if row.at_elements is not None and "invariants" not in row.judged_as)
+        broken = (row.name for row in judged if not row.at_elements <= ROUNDING)
+        self.first_broken: str | None = next(broken, None)
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [(*row[:3], _percent(row.at_elements), _percent(row.between), row.breaks) for row in self.rows]
+
+    def _summary(self) -> str:
+        if self.first_broken is None:
+            return f"{self.heading}: no layer that was judged breaks it."
+        return f"{self.heading}: {self.first_broken} is the first layer that breaks it."
+
+    def __str__(self) -> str:
+        lines = [TITLES, *self._cells()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        padded = ("  ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)) for line in lines)
+        return "\n".join([self._summary(), *(line.rstrip() for line in padded)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{title}</th>' for title in TITLES)
+        body = ""
+        for name, *cells in self._cells():
+            mark = ' style="font-weight:bold"' if name == self.first_broken else ""
+            body += f'<tr{mark}><th scope="row">{escape(name)}</th>'
+            body += "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        return f"<table><caption>{escape(self._summary())}</caption><tr>{head}</tr>{body}</table>"
+
+
+def equivariance_report(
+    model: nn.Module,
+    images: Images,
+    group: FiniteGroup | None = None,
+    angles: Sequence[float] = (15.0, 45.0, 75.0),
+    group_axis: int | None = None,
+    order: Sequence[int] | None = None,
+    tokens: Tokens = None,
+    forward: Callable[[nn.Module, Tensor], object] | None = None,
+) -> EquivarianceReport:
+    """Turn a set of images and compare the maps of every layer: where does a network stop to commute, and why?
+
+    A layer without a group axis is judged as scalar fields: its maps should turn, and no channel should move. In a
+    plain CNN that breaks at the first convolution, since its kernels have no symmetry. The output of the network is
+    judged too: (B, C, |G|) as regular features, any other vectors as invariants. The errors are those of the whole way
+    from the image to the layer; the reasons come from each module on its own (``exactness_violations``).
+
+    Arguments:
+        model: any network on images (B, C, S, S); see ``FeatureRecorder``. It is left as it is.
+        images: (B, C, S, S), a few dozen.
+        group: by default that of the model or of one of its layers, else C4.
+        angles: in degrees, between the elements, where all is approximate.
+        group_axis, order, tokens, forward: as ``FieldExplorer`` takes them.
+
+    Example:
+        >>> from eqssl_edu.encoders import GroupCNN
+        >>> report = equivariance_report(GroupCNN(cyclic(4)), torch.rand(8, 1, 16, 16))
+        >>> report.first_broken, max(row.at_elements for row in report.rows) < 1e-5
+        (None, True)
+        >>> usual = nn.Sequential(nn.AvgPool2d(2), nn.MaxPool2d(3, 2, 1), nn.Conv2d(1, 2, 3))
+        >>> equivariance_report(usual, torch.rand(8, 1, 16, 16)).rows[1].breaks
+        'rule E1: exact sizes of its input are 7 and 9'
+    """
+    need_shape("images", images, "B", "C", "S", "S", floating=True, finite=True)
+    need_positive(**{"len(images)": len(images)})
+    need_instance("angles", angles, Sequence)
+    for angle in angles:
+        need_number("angles", angle)
+    own = group if group is not None else getattr(model, "group", None)
+    axis_is_said = group_axis is not None or order is not None
+    said = GroupAxis.said(own, group_axis, order) if axis_is_said or group is not None else None
+    recorder = FeatureRecorder(model, images[0], "model", said, axis_is_said, tokens, forward)
+    groups = [own, *(layer.group for layer in recorder.layers.values())]
+    group = next((each for each in groups if isinstance(each, FiniteGroup) and each.order > 1), cyclic(4))
+    errors = _errors(recorder, images, group, angles)
+    breaches = _breaches(model, images) if forward is None else {}
+    why, rows = recorder.left_out | dict.fromkeys(errors, "") | _reasons(breaches, recorder, errors), []
+    for name in dict.fromkeys([*recorder.described, *errors]):
+        kind = recorder.described[name].kind if name in recorder.described else type(model).__name__
+        judged_as, *found = errors.get(name, ("not judged", None, None))
+        rows.append(Row(name, kind, judged_as, *found, why.get(name, "")))
+    for name, breach in breaches.items():
+        if breach.judged and (name or "output") not in errors:
+            kind = type(model.get_submodule(name)).__name__
+            rows.append(
+                Row(name or "forward", kind, "what is between its layers", breach.error, None, _rule(breach))
+            )
+    angles_said = ", ".join(f"{angle:g}" for angle in angles)
+    return EquivarianceReport(rows, f"{len(images)} images, {group.name}, and turns by {angles_said} degrees")
+
+
+def _errors(
+    recorder: FeatureRecorder, images: Images, group: FiniteGroup, angles: Sequence[float]
+) -> dict[str, tuple[str, float | None, float | None]]:
+    """For each layer: as what it is judged, the largest error at the elements, and at the angles between."""
+    elements = [(group.degrees(g), g >= group.rotations) for g in group.elements]
+    exact = [(degrees, flip) for degrees, flip in elements if degrees % 90 == 0 and (degrees or flip)]
+    between = [(float(angle), False) for angle in angles if angle % 90]
+    squares: dict[tuple, Tensor | float] = defaultdict(float)  # of differences, and of what was expected
+    judged_as = {}
+    for some in images.split(CHUNK):
+        upright = recorder.all_maps(some)
+        acts = {name: _action(recorder.layers.get(name), maps, group) for name, maps in upright.items()}
+        judged_as |= {name: words for name, (words, _, _) in acts.items()}
+        for turn in (*exact, *between):
+            turned = recorder.all_maps(_turn(some, *turn))
+            for name in upright.keys() & turned.keys():
+                _, has_grid, act = acts[name]
+                expected = act(precise(upright[name]), *turn)
+                if expected is not None:
+                    inside = disc_mask(expected.shape[-1]).to(expected) if has_grid and turn in between else 1
+                    parts = ((precise(turned[name]) - expected) * inside, expected * inside)
+                    squares[name, turn] += torch.stack([_square(part) for part in parts])
+    ratios = {key: float((square[0] / square[1]).sqrt()) for key, square in squares.items()}
+    largest = [
+        {name: _largest([ratios.get((name, turn)) for turn in turns]) for name in judged_as}
+        for turns in (exact, between)
+    ]
+    return {name: (words, largest[0][name], largest[1][name]) for name, words in judged_as.items()}
+
+
+def _square(part: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(part, dtype=fine(part[:0]).dtype) ** 2
+
+
+def _turn(maps: Tensor, degrees: float, flip: bool) -> Tensor:
+    return rotate(maps.flip(-1) if flip else maps, degrees)
+
+
+def _action(layer: Layer | None, output: Tensor, group: FiniteGroup) -> tuple[str, bool, Callable]:
+    """(what an output is judged as, has it a grid, its action: maps, degrees, flip -> maps, or None if it has none)."""
+
+    def act_on_group(maps: Tensor, degrees: float, flip: bool) -> Tensor | None:
+        if flip and (not group.reflections or degrees * group.rotations % 360):
+            return None
+        element = nearest_element(group, degrees) + flip * group.rotations
+        maps = group.transform_features(maps.movedim(2, -1), element).movedim(-1, 2)
+        return _turn(maps, degrees, flip) if layer else maps
+
+    if layer is None and (output.ndim != 3 or output.shape[2] != group.order):
+        return f"{math.prod(output.shape[1:])} numbers, as invariants", False, lambda maps, *_: maps
+    if layer is None:
+        return f"{output.shape[1]} x {group.name} features", False, act_on_group
+    pixels = f"{layer.side} x {layer.side} pixels"
+    if layer.group is None:
+        return f"{layer.channels} x scalar, {pixels}", True, _turn
+    group = layer.group
+    return f"{layer.channels} x {group.name}, {pixels}", True, act_on_group
+
+
+def _largest(errors: list[float | None]) -> float | None:
+    found = [error for error in errors if error is not None]
+    return math.nan if any(map(math.isnan, found)) else max(found, default=None)
+
+
+def _breaches(model: nn.Module, images: Images) -> dict[str, Breach]:
+    try:
+        return exactness_violations(model, images.shape[-1], images.shape[1])
+    except (TypeError, ValueError):  # it wants something else than noise
+        return {}
+
+
+def _reasons(
+    breaches: dict[str, Breach], recorder: FeatureRecorder, errors: dict[str, tuple]
+) -> dict[str, str]:
+    """What each layer breaks, as far as that is known."""
+    reasons, first = {}, None
+    for name, (_, error, _) in errors.items():
+        layer = recorder.layers.get(name)
+        module = name.partition(" (call")[0]
+        module = "" if module in ("output", "forward") else module
+        around = [module.rsplit(".", n)[0] for n in range(1, 1 + module.count("."))] + [""]
+        caller = next((each for each in around if each in breaches), None)
+        if error is not None and math.isnan(error):
+            reasons[name] = "it gives NaN, infinity, or zero everywhere"
+        elif module in breaches:
+            reasons[name] = _rule(breaches[module])
+        elif error is None or error <= ROUNDING:
+            continue
+        elif first is not None:
+            reasons[name] = f"what comes in: see {first}"
+        elif layer is None:
+            reasons[name] = "it changes with the turn"
+        elif layer.convolves and layer.group is None:
+            reasons[name] = "its kernels have no symmetry, and no group acts on its channels"
+        elif caller is not None:
+            where = repr(caller) if caller else "the network"
+            reasons[name] = f"what the forward of {where} does between its layers: {_rule(breaches[caller])}"
+        elif layer.group is not None:
+            reasons[name] = f"its {layer.group.name} axis does not move as it should"
+        else:
+            reasons[name] = "no group acts on its channels"
+        first = first if error is None or error <= ROUNDING else first or name
+    return reasons
+
+
+def _rule(breach: Breach) -> str:
+    if breach:
+        return f"rule E1: exact sizes of its input are {' and '.join(map(str, breach))}"
+    return f"its geometry at any size near by, {breach.reason}" if breach.judged else breach.reason
+
+
+def _percent(error: float | None) -> str:
+    if error is None or math.isnan(error):
+        return "-" if error is None else "NaN"
+    return f"{100 * error:.1f} %" if error > ROUNDING else f"{error:.0e}"

@@ -1,0 +1,177 @@
+"""The report of a network: errors layer by layer, the first layer that breaks, and the rule that it breaks."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from eqssl_edu.diagnostics import equivariance_report
+from eqssl_edu.encoders import GroupCNN, GroupResNet
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.layers import GroupPool
+from eqssl_edu.pretext import PretextModel, RotationTask
+
+
+def images(channels=1, side=16, count=3):
+    return torch.rand(count, channels, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def symmetric(convolution):
+    """A convolution whose kernels have the symmetry of the square."""
+    with torch.no_grad():
+        weight = convolution.weight
+        weight += weight.flip(-1)
+        weight.copy_(sum(torch.rot90(weight, r, (2, 3)) for r in range(4)))
+    return convolution
+
+
+def rows(model, *arguments, **words):
+    return {row.name: row for row in equivariance_report(model, *arguments, **words).rows}
+
+
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4), cyclic(2)], ids=lambda group: group.name)
+@pytest.mark.parametrize("network", [GroupCNN, GroupResNet])
+def test_exact_networks_break_nowhere(group, network):
+    torch.manual_seed(0)
+    report = equivariance_report(
+        network(group, 1, **({"width": 2} if network is GroupResNet else {})), images()
+    )
+    assert report.first_broken is None
+    judged = [row for row in report.rows if row.at_elements is not None]
+    assert len(judged) > 6
+    assert all(row.at_elements < 1e-5 and not row.breaks and group.name in row.judged_as for row in judged)
+    assert all(row.between > 0.01 for row in judged[:3])
+    assert judged[-1].name == "output"
+    assert judged[-1].judged_as.endswith("features")
+
+
+def test_a_plain_network_breaks_at_its_first_convolution():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5))
+    report = equivariance_report(plain, images())
+    assert report.first_broken == "1"
+    found = {row.name: row for row in report.rows}
+    assert found["0"].at_elements < 1e-5
+    assert found["1"].breaks == "its kernels have no symmetry, and no group acts on its channels"
+    assert found["2"].breaks == "what comes in: see 1"
+    assert found["3"].at_elements is None
+    assert found["output"].judged_as == "5 numbers, as invariants"
+    assert found["output"].at_elements > 0.01
+    assert found["output"].breaks == "what comes in: see 1"
+
+
+def test_the_rule_is_named_with_the_sizes_that_keep_it():
+    torch.manual_seed(0)
+    model = nn.Sequential(symmetric(nn.Conv2d(1, 2, 3)), nn.MaxPool2d(3, 2), symmetric(nn.Conv2d(2, 2, 3)))
+    assert equivariance_report(model, images(side=17)).first_broken is None
+    report = equivariance_report(model, images(side=16))
+    assert report.first_broken == "1"
+    assert report.rows[1].breaks == "rule E1: exact sizes of its input are 13 and 15"
+
+
+class Positions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = symmetric(nn.Conv2d(1, 2, 3)), nn.Tanh()
+
+    def forward(self, x):
+        return self.last(self.first(x) + torch.arange(14.0).to(x))
+
+
+def test_what_a_forward_does_between_its_layers_is_named():
+    report = equivariance_report(Positions(), images())
+    assert report.first_broken == "last"
+    assert "the forward of the network does between its layers" in report.rows[1].breaks
+
+
+def test_words_of_the_explorer():
+    class Clockwise(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(3, 1, 3, 3, generator=torch.Generator().manual_seed(0)))
+
+        def forward(self, x, more=0):
+            copies = torch.stack([torch.rot90(self.weight, -r, (2, 3)) for r in range(4)], 1)
+            return nn.functional.conv2d(x + more, copies.flatten(0, 1), padding=1).unflatten(1, (3, 4))
+
+    model = Clockwise()
+    assert rows(model, images())["output"].at_elements > 0.1
+    for order in (None, [0, 3, 2, 1]):
+        row = rows(model, images(), group=cyclic(4), group_axis=2, order=order)["output"]
+        assert row.at_elements < 1e-5
+        assert row.judged_as == "3 x C4, 16 x 16 pixels"
+    with_more = rows(model, images(), group=cyclic(4), group_axis=2, forward=lambda m, x: m(x, more=1))
+    assert with_more["output"].at_elements < 1e-5
+
+
+def test_models_with_heads():
+    torch.manual_seed(0)
+    encoder = GroupCNN(cyclic(4))
+    assert equivariance_report(PretextModel(encoder, RotationTask(cyclic(4))), images()).first_broken is None
+    pooled = rows(nn.Sequential(encoder, GroupPool(cyclic(4)), nn.Linear(32, 3)), images())
+    assert pooled["output"].at_elements < 1e-5
+
+
+def test_the_model_and_the_random_numbers_stay():
+    model = nn.Sequential(GroupCNN(cyclic(4)), nn.Dropout())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(1)
+    wanted = torch.rand(2)
+    torch.manual_seed(1)
+    equivariance_report(model, images())
+    assert torch.equal(torch.rand(2), wanted)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_nan_is_named():
+    class Log(nn.Module):
+        def forward(self, x):
+            return (x - 2).log()
+
+    report = equivariance_report(nn.Sequential(symmetric(nn.Conv2d(1, 1, 1)), Log()), images())
+    assert report.first_broken == "1"
+    assert report.rows[1].breaks == "it gives NaN, infinity, or zero everywhere"
+
+
+def test_as_text_and_as_html():
+    model = nn.Sequential()
+    model.add_module("<b>", nn.Conv2d(1, 2, 3))
+    report = equivariance_report(model, images())
+    assert str(report).splitlines()[1].split() == [
+        "layer",
+        "kind",
+        "judged",
+        "as",
+        "at",
+        "the",
+        "elements",
+        "between",
+        "them",
+        "what",
+        "breaks",
+    ]
+    assert "<b> is the first layer that breaks it" in str(report)
+    html = report._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+    assert html.count('scope="col"') == 6
+    assert html.count('scope="row"') == len(report.rows)
+    assert re.search("<caption>3 images, C4, and turns by 15, 45, 75 degrees: &lt;b&gt; is", html)
+
+
+def test_doors(as_a_user):
+    model = GroupCNN(cyclic(4))
+    with pytest.raises(ValueError, match=r"images must have shape \(B, C, S, S\)"):
+        equivariance_report(model, torch.rand(2, 1, 9, 8))
+    with pytest.raises(ValueError, match=r"len\(images\) must be at least 1, got 0"):
+        equivariance_report(model, torch.rand(0, 1, 8, 8))
+    with pytest.raises(TypeError, match="images must be a Tensor"):
+        equivariance_report(model, "images")
+    with pytest.raises(TypeError, match="model must be a Module"):
+        equivariance_report(torch.relu, images())
+    with pytest.raises(TypeError, match="angles must be a number, got 'x'"):
+        equivariance_report(model, images(), angles=["x"])
+    with pytest.raises(TypeError, match="group must be a FiniteGroup"):
+        equivariance_report(model, images(), group="C4")
