@@ -34,9 +34,9 @@ class Lab:
     token: str
     folder: Path
 
-    def write(self, name: str, cells: list) -> str:
+    def write(self, name: str, cells: list, kernel: str = "python3") -> str:
         """Write a notebook of these cells; returns its address."""
-        (self.folder / name).write_text(json.dumps(as_notebook(cells)))
+        (self.folder / name).write_text(json.dumps(as_notebook(cells, kernel)))
         return f"{self.url}doc/tree/{name}?token={self.token}"
 
 
@@ -44,7 +44,7 @@ def theme_name(dark: bool) -> str:
     return "JupyterLab Dark" if dark else "JupyterLab Light"
 
 
-def as_notebook(cells: list) -> dict:
+def as_notebook(cells: list, kernel: str = "python3") -> dict:
     """The JSON of a notebook of these cells: code, or whole cells of another notebook.
 
     Without a kernelspec in it, JupyterLab would open a dialog.
@@ -53,7 +53,7 @@ def as_notebook(cells: list) -> dict:
 
     return nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
     )
 
 
@@ -107,6 +107,16 @@ class NotebookPage:
     def start_all(self) -> None:
         """Run every cell and come back at once, while the last ones are still waiting."""
         self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def start_cell(self, cell: int) -> None:
+        """Run one cell and come back at once."""
+        self.page.evaluate(
+            """(cell) => {
+                 jupyterapp.shell.currentWidget.content.activeCellIndex = cell;
+                 void jupyterapp.commands.execute('notebook:run-cell');
+               }""",
+            cell,
+        )
 
     def run_last_cell(self, source: str) -> None:
         """Put this source into the last cell and run it, as a user would to steer a widget from a cell."""
@@ -210,12 +220,14 @@ def _wait_for_url(server: subprocess.Popen, runtime: Path, log: Path) -> str:
 
 
 @contextlib.contextmanager
-def open_notebook(chromium, lab: Lab, name: str, cells: list) -> Iterator[NotebookPage]:
+def open_notebook(
+    chromium, lab: Lab, name: str, cells: list, kernel: str = "python3"
+) -> Iterator[NotebookPage]:
     """A notebook of these cells, open in a window of its own."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     opened = watch(context, set())
     page = opened.page
-    page.goto(lab.write(name, cells), timeout=START_SECONDS * 1000)
+    page.goto(lab.write(name, cells, kernel), timeout=START_SECONDS * 1000)
     page.wait_for_selector(".jp-CodeCell", timeout=START_SECONDS * 1000)
     # The kernel is there: what is run now, runs at once.
     page.wait_for_function(
