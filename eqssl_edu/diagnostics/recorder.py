@@ -139,10 +139,9 @@ class FeatureRecorder:
     @property
     def folded(self) -> bool:
         """Do layers have an axis more that nobody calls a group's?"""
-        axes = [
-            len(self._described[name].shape) for name, layer in self.layers.items() if layer.group is None
-        ]
-        return max(axes, default=0) > 4
+        return any(
+            len(self.described[name].shape) > 4 and not each.group for name, each in self.layers.items()
+        )
 
     @property
     def version(self) -> int:

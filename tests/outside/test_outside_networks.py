@@ -242,7 +242,7 @@ def test_a_group_axis_that_the_user_says(name, layout):
         explorer.set_state(angle=element["angle"], mirror=element["mirror"])
         assert explorer.errors()[f"{group.name} network"] < 1e-5
     order = explorer.networks[0].recorder.measured
-    assert explorer.facts["networks"][0]["note"] == f"Measured: order={order} has error 0. "
+    assert explorer.facts["networks"][0]["note"] == f"Measured: order={order} has error 0."
     assert explorer.values["panels"][0]["columns"][1] == "90°"
 
 
@@ -277,6 +277,7 @@ def test_an_axis_in_no_order_gets_no_proposal():
     explorer = FieldExplorer(model, PICTURE, group=cyclic(4))
     explorer.set_state(angle=90)
     assert explorer.errors()["C4 network"] > 0.1 and "order" not in explorer.readout
+    assert explorer.facts["networks"][0]["note"] == "Measured: no order of the elements has error 0."
 
 
 def test_the_plain_network_beside_it_has_no_group_axis():

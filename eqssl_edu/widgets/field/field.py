@@ -12,12 +12,13 @@ import traitlets
 from torch import Tensor, nn
 
 from eqssl_edu.diagnostics.group_axis import GroupAxis
-from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
-from eqssl_edu.errors import got, need_integer, need_number
-from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.diagnostics.recorder import FeatureRecorder
+from eqssl_edu.errors import need_integer, need_number
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image
+from eqssl_edu.widgets.field.facts import checked_names, default_layer, facts_of
 from eqssl_edu.widgets.field.page import FieldPage
-from eqssl_edu.widgets.field.values import CHANNELS, LAYERS, Network, Sizes, compute, element_label, errors_at
+from eqssl_edu.widgets.field.values import CHANNELS, LAYERS, Network, Sizes, compute, errors_at
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.picture_source import SOURCES, Sources, from_bytes
@@ -127,18 +128,18 @@ class FieldExplorer(FieldPage, Explorer):
             FeatureRecorder(module, image, argument, said, module is model, tokens, forward)
             for argument, module in models.items()
         ]
-        self.networks = list(map(Network, _checked_names(names, recorders), recorders))
+        self.networks = list(map(Network, checked_names(names, recorders), recorders))
         self.layers = [list(recorder.layers) for recorder in recorders]
         self.choices = dict.fromkeys(("mirror", "stabilised", "animate"), (False, True))
         self.choices |= {"source": list(SOURCES), **dict(zip(LAYERS, self.layers, strict=False))}
         self._curves: dict[tuple, Curve] = {}  # of the weights of _versions, by layers and mirror
         self._versions = [recorder.version for recorder in recorders]
-        first = _default_layer(recorders[0], image.shape[-1])
+        first = default_layer(recorders[0], image.shape[-1])
         state = {"angle": 0.0, "mirror": False, "stabilised": False, "animate": False}
         state |= {"layer": first, "channel": 0, "source": "image", "picture": 0}
         if compare is not None:
             state |= {"compare_layer": self._same_depth(first), "compare_channel": 0}
-        super().__init__(_facts(self.networks, image), state, unfinished=True)
+        super().__init__(facts_of(self.networks, image), state, unfinished=True)
 
     def errors(self) -> dict[str, float]:
         """The relative equivariance error of each network in this state."""
@@ -251,73 +252,3 @@ def describe(name: str, size: Sequence[int], image: Image) -> str:
     cut = "" if width == height else f"the central {square} × {square} of "
     made = f", made {side} × {side}" if square != side else ""
     return f"{name}: {cut}{width} × {height} pixels{made}{', grey' if len(image) == 1 else ''}"
-
-
-def _facts(networks: list[Network], image: Tensor) -> dict[str, Any]:
-    """Names and choices for the front end."""
-    group = next((layer.group for layer in networks[0].recorder.layers.values() if layer.group), cyclic(4))
-    elements = [
-        {"label": element_label(group, g), "angle": group.degrees(g), "mirror": g >= group.rotations}
-        for g in group.elements
-    ]
-    layers = [[_layer_fact(layer) for layer in network.recorder.layers.values()] for network in networks]
-    return {
-        "elements": elements,
-        "networks": [
-            {"name": n.name, "layers": facts, "note": _note(n.recorder)}
-            for n, facts in zip(networks, layers, strict=True)
-        ],
-        "angle_step": 1,
-        "fixed_channels": False,
-        "input": {"side": image.shape[-1], "channels": len(image)},
-        "sources": [list(source) for source in SOURCES.items()],
-    }
-
-
-def _layer_fact(layer: Layer) -> dict[str, Any]:
-    label = f"{layer.name} · {layer.kind} · {layer.side} × {layer.side}"
-    return {"name": layer.name, "label": label, "channels": layer.channels}
-
-
-def _note(recorder: FeatureRecorder, most: int = 4) -> str:
-    """What was measured of the group axis, and what is not shown."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in recorder.left_out.items():
-        reasons.setdefault(reason, []).append(name)
-    lines = []
-    for reason, names in list(reasons.items())[:most]:
-        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        lines.append(f"{', '.join(names[:2])}{more}: {reason}")
-    lines += [f"and {len(reasons) - most} other kinds"] if len(reasons) > most else []
-    order = f"Measured: order={recorder.measured} has error 0. " if recorder.measured else ""
-    if recorder.folded:
-        order += (
-            "Maps of 5 axes are shown as channels: if one of them is a group's, say group= and group_axis=. "
-        )
-    return order + (f"Not shown: {'; '.join(lines)}." if lines else "")
-
-
-def _default_layer(recorder: FeatureRecorder, image_side: int) -> str:
-    """The deepest convolution whose maps are still large enough to recognise the image in them."""
-    layers = list(recorder.layers.values())
-    large = [layer for layer in layers if 2 * layer.side >= image_side] or layers[:1]
-    return ([layer for layer in large if layer.convolves] or large)[-1].name
-
-
-def _checked_names(names: tuple[str, ...] | None, recorders: list[FeatureRecorder]) -> list[str]:
-    if names is None:
-        names = [_default_name(recorder) for recorder in recorders]
-        return names if len(set(names)) == len(names) else [f"{name} {i + 1}" for i, name in enumerate(names)]
-    if len(names) != len(recorders) or len(set(names)) != len(names):
-        wanted = f"{len(recorders)} different names, one for each network"
-        raise ValueError(f"names must hold {wanted}, {got(names)}")
-    return list(names)
-
-
-def _default_name(recorder: FeatureRecorder) -> str:
-    group = next((layer.group for layer in recorder.layers.values() if layer.group), None)
-    if group:
-        return f"{group.name} network"
-    # A network over C1 has no group axis worth the name, and "Sequential" says nothing.
-    known = isinstance(recorder.model, nn.Sequential) or hasattr(recorder.model, "group")
-    return "plain CNN" if known else type(recorder.model).__name__
