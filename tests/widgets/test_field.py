@@ -349,7 +349,7 @@ def test_a_resnet_of_plain_torch_and_a_photo(tmp_path, monkeypatch):
 
     blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     (lines,) = [block.strip().splitlines() for block in blocks if "my_photo" in block]
-    assert sum(bool(line) for line in lines) == 5
+    assert sum(bool(line) for line in lines) == 4
     names = {"my_model": my_model}
     exec("\n".join(lines[:-1]), names)
     explorer = eval(lines[-1], names)
