@@ -15,8 +15,8 @@ from eqssl_edu.data.sources import Source, Values, class_numbers, library, named
 __all__ = ["ARRAYS", "array_source", "arrays_of"]
 
 ARRAYS = (".npy", ".npz", ".amat", ".h5", ".hdf5")
-IMAGE_WORDS = ("images", "image", "x", "data", "imgs")
-LABEL_WORDS = ("labels", "label", "y", "ans", "targets", "target", "class")
+IMAGE_WORDS = ("images", "image", "x", "data", "imgs", "arr_0")
+LABEL_WORDS = ("labels", "label", "y", "ans", "targets", "target", "class", "arr_1")
 TWINS = {
     "x": "y",
     "X": "y",
@@ -69,7 +69,7 @@ def array_source(path: Path, split: str) -> Source:
             yield f"image {row} of {path.name}", values
 
     values = _labels(path, arrays, [other for other in names if other != name])
-    labels, classes = (None, None) if values is None else class_numbers(values, values)
+    labels, classes = (None, None) if values is None else class_numbers(values, values, path.name)
     if labels is not None and len(labels) != shape[0]:
         raise ValueError(
             f"source must have a label an image, got {len(labels)} for {shape[0]} in {path.name}"
@@ -102,10 +102,10 @@ def _open(path: Path) -> Mapping:
         ):  # a line an image: its pixels row by row, as the field's code takes them, and its label
             table = np.loadtxt(path, ndmin=2)
             side = math.isqrt(table.shape[1] - 1)
-            return {"images": table[:, :-1].reshape(-1, side, side), "labels": table[:, -1]}
+            return {"images": table[:, :-1].reshape(len(table), side, side), "labels": table[:, -1]}
         if ending in (".npy", ".npz"):
-            found = np.load(path, mmap_mode="r" if ending == ".npy" else None, allow_pickle=False)
-            return found if ending == ".npz" else {path.stem: found}
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            return {path.stem: found} if isinstance(found, np.ndarray) else found
         h5py = library("h5py")
         file = h5py.File(path, "r")
         inside = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]

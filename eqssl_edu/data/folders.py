@@ -57,9 +57,9 @@ def picture_folder(folder: Path, split: str) -> Source:
         return picture_source(loose)
     classes = sorted({name for each in parts for name in _classes(each)}, key=natural)
     pairs = [
-        (file, classes.index(name))
-        for name in sorted(found, key=natural)
-        for place in found[name]
+        (file, label)
+        for label, name in enumerate(classes)
+        for place in found.get(name, ())
         for file in files_below(place, PICTURES)
     ]
     return picture_source([file for file, _ in pairs], [label for _, label in pairs], tuple(classes))

@@ -41,7 +41,7 @@ def load_images(
 
     | source | what is read |
     |---|---|
-    | a folder of pictures | ``split/class/.../name.png``; ``class/.../name.png`` where no folder is named like a part |
+    | a folder of pictures | ``split/class/.../name.png``; all of ``class/.../name.png`` without folders of parts |
     | a folder with parquet files | the split's: ``train.parquet``, ``train-0-of-1.parquet``, ``train/0.parquet`` |
     | a folder with arrays | the file of the split: ``x_train.npy`` (with ``y_train.npy``), ``pcam_train_x.h5`` |
     | a picture, a parquet file | all of it, whatever the split |
@@ -51,7 +51,8 @@ def load_images(
     *Classes.* The outermost folder below the part is the class; pictures without class folders, and tables and arrays
     without labels, have ``labels`` None. Names are numbered in natural order ("2" before "10") over all parts, so a
     part that lacks a class keeps the others' numbers. Hidden folders, and those without pictures, are none.
-    *Parts.* "validation" is also called "valid" and "val", "train" "training", "test" "testing".
+    *Parts.* "validation" is also called "valid" and "val", "train" "training", "test" "testing". One that is not there
+    is an error; the folder of a part may be given itself, and keeps the classes of its sisters.
     *Values.* Whole numbers are divided by the largest of their kind (255, 65,535), others must lie in [0, 1], or
     ``scale`` says what becomes 0 and 1. Values that are not finite, and pixels marked as without data, are refused.
     *Channels.* Grey pictures keep one if all are grey; TIFF, FITS and arrays may have any number, in the axis that is
@@ -95,9 +96,14 @@ def load_images(
         raise ValueError(f"source must hold images, got none in {place!r}")
     count = found.count if limit is None else min(limit, found.count)
     need_memory(count, (size or 1) ** 2)
-    # float32 decides which rows these are: so the numbers in docs/results stay those of the same images
-    rows = torch.linspace(0, found.count - 1, count, dtype=torch.float32, device="cpu").round().long().numpy()
-    rows = rows if count < found.count else np.arange(count)
+    rows = np.arange(count)
+    if count < found.count:  # chosen in float32: so the numbers in docs/results stay those of the same images
+        rows = (
+            torch.linspace(0, found.count - 1, count, dtype=torch.float32, device="cpu")
+            .round()
+            .long()
+            .numpy()
+        )
     images = _stacked((_image(values, name, size, scale) for name, values in found.read(rows)), count)
     labels = found.labels and torch.tensor([found.labels[row] for row in rows], device="cpu")
     return ImageSet(images, labels, found.classes)
@@ -105,9 +111,8 @@ def load_images(
 
 def _found(place: str, split: str) -> Source:
     """What is at a place: a path, a file:// address, or a name of the hub."""
-    path = Path(
-        url2pathname(urlsplit(place).path) if place.startswith("file:") else os.path.expanduser(place)
-    )
+    path = url2pathname(urlsplit(place).path) if place.startswith("file:") else os.path.expanduser(place)
+    path = Path(os.path.abspath(path))  # with the names of its folders: one of them may be a part's
     if not os.path.exists(path):
         if place.endswith(".parquet") or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", place):
             raise FileNotFoundError(f"source must be there, got {place!r}: no such file or folder")
@@ -154,7 +159,7 @@ def _image(values: Values, name: str, size: int | None, scale: Sequence[float] |
         square = image[None, :, top : top + side, left : left + side]
         square = square.float() if image.dtype == torch.uint8 else square
         resized = F.interpolate(square, (size, size), mode="bilinear", antialias=True, align_corners=False)[0]
-        image = resized.round().clamp(0, 255).byte() if image.dtype == torch.uint8 else resized
+        image = resized.round().clamp(0, 255).byte() if image.dtype == torch.uint8 else resized.clamp(0, 1)
     numbers = image.to(torch.get_default_dtype())
     return numbers.div_(255) if image.dtype == torch.uint8 else numbers
 

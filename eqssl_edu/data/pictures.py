@@ -75,7 +75,7 @@ def decode(file: BufferedIOBase) -> Values:
         )
     if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         ImageOps.exif_transpose(picture, in_place=True)
-    if picture.has_transparency_data:
+    if picture.has_transparency_data and not picture.mode.startswith("I"):
         picture = _on_ground(picture)
     if picture.mode.startswith("I"):  # of PNG and PGM: 16 bits, whatever Pillow calls them
         return np.array(picture).astype(np.uint16)[None]

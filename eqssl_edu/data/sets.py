@@ -24,7 +24,7 @@ class ImageSet(_Pair):
     order of the labels; None where nobody named them.
     """
 
-    classes: tuple[str, ...] | None
+    classes: tuple[str, ...] | None = None
 
     def __new__(
         cls, images: Images, labels: Tensor | None, classes: tuple[str, ...] | None = None

@@ -77,7 +77,7 @@ def pick(found: Iterable[str], words: Sequence[str], what: str) -> str:
 
 
 def class_numbers(
-    values: Sequence[Any], every: Sequence[Any], names: Sequence[str] | None = None
+    values: Sequence[Any], every: Sequence[Any], where: str, names: Sequence[str] | None = None
 ) -> tuple[list[int], tuple[str, ...]]:
     """Labels (words, bools, whole numbers) as numbers, and the names of all classes, words in natural order.
 
@@ -85,9 +85,8 @@ def class_numbers(
     """
     missing = [row for row, value in enumerate(values) if value is None or value != value]
     if missing:
-        raise ValueError(
-            f"source must have a label in each row, got none in the rows {str(missing[:6])[1:-1]}"
-        )
+        rows = f"{str(missing[:6])[1:-1]} of {where}"
+        raise ValueError(f"source must have a label in each row, got none in the rows {rows}")
     if any(isinstance(value, str) for value in values):
         names = sorted({value for value in every if isinstance(value, str)}, key=natural)
         numbers = {name: number for number, name in enumerate(names)}
@@ -98,10 +97,10 @@ def class_numbers(
     def fits(value: object) -> bool:
         return isinstance(value, int | float) and 0 <= value < MOST_CLASSES and value % 1 == 0
 
-    wrong = [(row, value) for row, value in enumerate(values) if not fits(value)]
+    wrong = [f"{value!r} in row {row} of {where}" for row, value in enumerate(values) if not fits(value)]
     if wrong:
         wanted = "words, or whole numbers below a million"
-        raise ValueError(f"source must hold labels >= 0: {wanted}, got {wrong[0][1]!r} in row {wrong[0][0]}")
+        raise ValueError(f"source must hold labels >= 0: {wanted}, got {wrong[0]}")
     most = max((int(value) for value in (*every, *values) if fits(value)), default=-1)
     if names is None or most >= len(names):
         names = map(str, range(most + 1))

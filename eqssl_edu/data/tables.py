@@ -39,7 +39,7 @@ def tables_of(files: Sequence[Path], split: str) -> list[Path]:
 def table_source(mine: Sequence[Path], files: Sequence[Path]) -> Source:
     """The rows of the files of a part; the classes are those of all parts among ``files``."""
     table = _dataset(mine)
-    image, label = _columns(table.schema.names)
+    image, label = _columns(table.schema.names, mine[0].name)
     labels, classes = None, None
     if label:
         others = [file for file in files if file not in mine and any(map(same_part, parts_of(file)))]
@@ -53,7 +53,7 @@ def table_source(mine: Sequence[Path], files: Sequence[Path]) -> Source:
         ]
         info = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = info.get("info", {}).get("features", {}).get(label, {})
-        labels, classes = class_numbers(values, values + every, feature.get("names"))
+        labels, classes = class_numbers(values, values + every, mine[0].name, feature.get("names"))
 
     def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
         first = 0
@@ -81,11 +81,11 @@ def _column(table: Any, name: str) -> Any:
         return table.to_table(columns=[name])[name]
 
 
-def _columns(columns: Sequence[str]) -> tuple[str, str | None]:
+def _columns(columns: Sequence[str], where: str) -> tuple[str, str | None]:
     """The names of the columns with the pictures and with the labels: None if there are pictures alone."""
-    image = pick(columns, IMAGE_WORDS, "image of each row")
+    image = pick(columns, IMAGE_WORDS, f"images of {where}")
     alone = not [name for name in columns if name != image and name not in NOT_LABELS]
-    return image, None if alone else pick(columns, LABEL_WORDS, "label of each row")
+    return image, None if alone else pick(columns, LABEL_WORDS, f"labels of {where}")
 
 
 def _picture(value: Any, name: str, trusted: bool = False) -> Values:
@@ -109,11 +109,11 @@ def hub_source(name: str, split: str) -> Source:
             f"source must be a file, a folder or a data set of the hub, got {name!r}: {str(error)[:120]}. Without a "
             "network give the path of a parquet file or of a folder (HF_HUB_OFFLINE=1 saves the attempts)"
         ) from error
-    image, label = _columns(table.column_names)
+    image, label = _columns(table.column_names, name)
     labels, classes = None, None
     if label:
         values = list(table[label])
-        labels, classes = class_numbers(values, values, getattr(table.features[label], "names", None))
+        labels, classes = class_numbers(values, values, name, getattr(table.features[label], "names", None))
     pictures = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
 
     def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:

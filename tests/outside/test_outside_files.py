@@ -323,10 +323,13 @@ def test_a_file_that_only_begins_like_a_part_is_not_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"image": STRUCTS[:3], "label": [0, None, None]}, r"a label in each row, got none in the rows 1, 2"),
+        (
+            {"image": STRUCTS[:3], "label": [0, None, None]},
+            r"a label in each row, got none in the rows 1, 2 of train.parquet",
+        ),
         ({"image": STRUCTS[:3], "label": [0.0, float("nan"), 1.0]}, r"got none in the rows 1"),
         ({"image": STRUCTS[:3], "label": [0, 1.5, 1]}, r"labels .* got 1.5 in row 1"),
-        ({"image": STRUCTS[:3], "label": [0, -1, 1]}, r"labels >= 0.* got -1 in row 1"),
+        ({"image": STRUCTS[:3], "label": [0, -1, 1]}, r"labels >= 0.* got -1 in row 1 of train.parquet"),
         ({"image": STRUCTS[:3], "label": [0, 10**12, 1]}, r"below a million, got 1000000000000 in row 1"),
         ({"image": [*STRUCTS[:2], None], "label": [0, 1, 1]}, r"got row 2 of .*train.parquet: .* NoneType"),
         (
@@ -487,6 +490,37 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, ending, package):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=f"source needs the package {package}: pip install {package}"):
         load_images(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".gif", ".tif", ".npy", ".npz", ".amat", ".parquet"])
+def test_a_damaged_file_is_read_or_named(tmp_path, ending):
+    """Forty of each kind, cut or with bytes exchanged: images in [0, 1], or a sentence with the file's name."""
+    rng, path, refusals = np.random.default_rng(4), tmp_path / f"damaged{ending}", []
+    if ending == ".npz":
+        np.savez(path, x=BYTES, y=np.arange(5))
+    elif ending == ".npy":
+        np.save(path, BYTES)
+    elif ending == ".amat":
+        np.savetxt(path, np.hstack([rng.random((4, 36)), [[1], [0], [2], [1]]]))
+    elif ending == ".parquet":
+        table(path, image=STRUCTS, label=[0] * 7)
+    else:
+        picture(path, BYTES[0])
+    whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    for _ in range(40):
+        data = whole.copy()
+        data[rng.integers(0, len(data), rng.integers(1, 9))] = rng.integers(0, 256)
+        path.write_bytes(
+            data[: rng.integers(1, len(data))].tobytes() if rng.random() < 0.3 else data.tobytes()
+        )
+        try:
+            images = load_images(path).images
+        except ValueError as error:
+            refusals.append(str(error))
+        else:
+            assert 0 <= images.min() <= images.max() <= 1
+    assert refusals and [text for text in refusals if "damaged" not in text] == []
 
 
 # -- the door ------------------------------------------------------------------------------------------------------
