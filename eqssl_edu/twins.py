@@ -69,8 +69,12 @@ class Twin:
     def run(self, *inputs: Any) -> Any:
         """What the copy gives, as it was when it was last renewed."""
         clones = [each.detach().clone() if isinstance(each, Tensor) else each for each in inputs]
-        with same_random_numbers(), contextlib.nullcontext() if self.module is not None else _put_back():
-            return (self.model if self.module is None else self.module)(*clones)
+        if self.module is not None:
+            with same_random_numbers():
+                return self.module(*clones)
+        training = steady(self.model) if isinstance(self.model, nn.Module) else contextlib.nullcontext()
+        with same_random_numbers(), training, _put_back():
+            return self.model(*clones)
 
     def renew(self) -> bool:
         """Copy the network again if anything has changed in it since the last call; whether it was so."""

@@ -88,6 +88,15 @@ def check_kernel() -> bool:
     return show("kernel", True, "runs in the lab's environment and finds eqssl_edu")
 
 
+def check_stop() -> bool:
+    """Does a button reach a kernel that is at work? Before ipykernel 7 it is heard between two cells alone."""
+    version = importlib.metadata.version("ipykernel")
+    if int(version.split(".")[0]) >= 7:
+        return show("Stop button", True, f"works while a cell runs (ipykernel {version})")
+    finding = f"waits for the cell that runs, unless that is `live.wait()` (ipykernel {version})"
+    return show("Stop button", False, finding, "pip install 'ipykernel>=7'", needed=False)
+
+
 def check_anywidget() -> bool:
     """Two halves have to be there: the Python package, and the extension that JupyterLab finds."""
     import anywidget
@@ -169,6 +178,7 @@ if __name__ == "__main__":
         check_whole,
         check_torch,
         check_kernel,
+        check_stop,
         check_anywidget,
         check_escnn,
         check_chromium,

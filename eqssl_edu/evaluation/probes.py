@@ -1,5 +1,6 @@
 """Probes on frozen features: what did a representation learn?"""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,8 @@ def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[
     need_shape("images", images, "...", floating=True)
     need_positive(batch_size=batch_size)
     like, twin = next(encoder.parameters(), images), Twin(encoder)  # images go where the weights are
-    twin.renew()
+    with contextlib.suppress(TypeError):  # what cannot be copied runs itself
+        twin.renew()
     return torch.cat([twin.run(batch.to(like)).float().cpu() for batch in images.split(batch_size)])
 
 

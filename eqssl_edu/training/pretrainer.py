@@ -77,11 +77,7 @@ class Pretrainer:
         if not isinstance(model, nn.Module) or not callable(getattr(model, "training_step", None)):
             wanted = "a torch.nn.Module with training_step(images, generator) -> dict"
             raise TypeError(f"model must be {wanted}, got {type(model).__name__}")
-        need_shape("images", images, "N", "C", "H", "W", floating=True)
-        if len(bad := (~images.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()):
-            raise ValueError(
-                f"images must be finite, got infinities or NaN in {len(bad)} of them: {bad[:10]}"
-            )
+        need_shape("images", images, "N", "C", "H", "W", floating=True, finite=True)
         need_number("lr", lr, above=0)
         need_number("weight_decay", weight_decay, least=0)
         self.epochs = need_integer("epochs", epochs, least=1)

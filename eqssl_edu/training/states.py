@@ -70,9 +70,8 @@ def need_weights(name: str, theirs: object, mine: dict[str, Any]) -> None:
         which = ", ".join(sorted(map(str, different)))
         raise ValueError(f"{name} must have the entries of this run, it lacks or has beyond them: {which}")
     for key, value in mine.items():
-        need_shape(f"{name}[{key!r}]", theirs[key], *value.shape, floating=value.is_floating_point())
-        if not theirs[key].isfinite().all():
-            raise ValueError(f"{name}[{key!r}] must be finite, got infinities or NaN")
+        floating = value.is_floating_point()
+        need_shape(f"{name}[{key!r}]", theirs[key], *value.shape, floating=floating, finite=True)
 
 
 def need_optimizer(theirs: object, optimizer: torch.optim.Optimizer, started: bool) -> None:

@@ -35,6 +35,14 @@ def test_a_kernel_of_another_environment_is_found_out(library, tmp_path, monkeyp
     assert capsys.readouterr().out.startswith(f"MEND  kernel: `python3` runs in {tmp_path}")
 
 
+@pytest.mark.parametrize(("version", "word"), [("6.31.0", "note"), ("7.3.0", "ok  "), ("10.0", "ok  ")])
+def test_a_kernel_that_does_not_hear_buttons_is_told(monkeypatch, capsys, version, word):
+    monkeypatch.setattr(doctor.importlib.metadata, "version", lambda _: version)
+    assert doctor.check_stop()
+    said = capsys.readouterr().out
+    assert said.startswith(f"{word}  Stop button") and version in said
+
+
 def test_both_halves_of_anywidget_are_looked_for(monkeypatch, capsys):
     assert doctor.check_anywidget()
     monkeypatch.setattr("jupyterlab_server.config.get_federated_extensions", lambda _: {})
