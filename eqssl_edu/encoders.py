@@ -15,7 +15,7 @@ from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, HalvingPool2d, LiftingConv2d
 from eqssl_edu.layers.group_state import GroupState
 from eqssl_edu.shapes import Images, Maps
-from eqssl_edu.twins import eval_mode
+from eqssl_edu.twins import Twin
 
 __all__ = [
     "Encoder",
@@ -223,8 +223,8 @@ def count_parameters(module: nn.Module) -> int:
 @typed
 def count_multiplications(module: nn.Module, images: Images) -> int:
     """Multiply-adds of one forward pass in eval mode over these images (convolutions, matrix products)."""
-    with eval_mode(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(images)
+    with FlopCounterMode(display=False) as counter:
+        Twin(module)(images)
     return counter.get_total_flops() // 2
 
 

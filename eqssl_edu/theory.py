@@ -16,6 +16,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_choice, need_integer, need_number, need_shape, typed
 from eqssl_edu.gsets import GSet
+from eqssl_edu.tables import table
 
 __all__ = ["EquivariantFloor", "Floor", "equivariant_floor", "inconsistency_floor", "label_cap"]
 
@@ -118,6 +119,7 @@ def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels:
     return EquivariantFloor(*best, uncertainty, max(0.0, best.nats - uncertainty))
 
 
+@table
 @typed
 def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: Iterable[int]) -> Floor:
     r"""The best that an equivariant network can reach if its head moves the labels by the wrong action.

@@ -16,6 +16,7 @@ from torch import Tensor
 from eqssl_edu.data.textures import textures
 from eqssl_edu.errors import need_exact, need_instance, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup, random_elements
+from eqssl_edu.precision import precise
 from eqssl_edu.shapes import Images
 
 __all__ = ["RandomView", "View"]
@@ -36,12 +37,14 @@ class _Draws(NamedTuple):
 
     def uniform(self, *shape: int) -> Tensor:
         """(B, *shape), in [-1, 1)."""
-        drawn = torch.rand(len(self.images), *shape, generator=self.generator, device=self.generator.device)
+        how = {"generator": self.generator, "device": self.generator.device, "dtype": torch.float32}
+        drawn = torch.rand(len(self.images), *shape, **how)
         return (2 * drawn - 1).to(self.images)
 
     def normal(self, *shape: int) -> Tensor:
         """(B, *shape), mean 0 and variance 1."""
-        drawn = torch.randn(len(self.images), *shape, generator=self.generator, device=self.generator.device)
+        how = {"generator": self.generator, "device": self.generator.device, "dtype": torch.float32}
+        drawn = torch.randn(len(self.images), *shape, **how)
         return drawn.to(self.images)
 
     def textures(self) -> Tensor:
@@ -65,12 +68,14 @@ class RandomView:
         scale: the largest change of size, as a fraction.
         shift: the largest shift, as a fraction of the image's side.
         contrast: the largest change of contrast, as a fraction.
-        noise: standard deviation of the pixel noise; the images' values are in [0, 1].
+        noise: standard deviation of the pixel noise, as a fraction of the range of values.
         crop: the largest part of the side that a crop leaves out; what is left fills the view.
         rotation: the largest rotation, in degrees.
         texture: the largest weight of the texture that is mixed in.
-        inversion: the probability that x becomes 1 - x.
+        inversion: the probability that x becomes 1 - x, black white.
         colour: the largest change of each channel on its own, as a fraction.
+        limits: the values of black and white; bytes as numbers have (0, 255). Values further outside than the range is
+            wide are refused, where they meet noise, a texture or an inversion.
 
     Example:
         >>> from eqssl_edu.groups import cyclic
@@ -88,12 +93,15 @@ class RandomView:
     texture: float = 0.0
     inversion: float = 0.0
     colour: float = 0.0
+    limits: tuple[float, float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         for name in ("scale", "shift", "contrast", "noise", "crop", "texture", "colour"):
             need_number(name, getattr(self, name), least=0, below=1)
         need_number("inversion", self.inversion, least=0, most=1)
         need_number("rotation", self.rotation, least=0, most=180)
+        need_shape("limits", torch.as_tensor(self.limits, device="cpu"), 2, finite=True)
+        need_number("limits[1]", self.limits[1], above=self.limits[0])
         if self.group is not None:
             need_exact(self.group)
 
@@ -109,9 +117,20 @@ class RandomView:
         need_shape("images", images, "B", "C", "H", "W", floating=True)
         need_instance("generator", generator, (torch.Generator, type(None)))
         if generator is None:  # one that follows from the global generator
-            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        draws = _Draws(images, generator)
-        views = self._shaded(self._looked_at(images, draws), draws)
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, (), device="cpu")))
+        low, high = self.limits
+        scaled = (precise(images) - low) / (high - low)
+        if scaled.numel() and (self.noise or self.texture or self.inversion):
+            least, most = (float(bound) for bound in scaled.detach().aminmax())
+            if not (least >= -1 and most <= 2):  # noise of other views may lie a little outside
+                extent = " .. ".join(f"{bound * (high - low) + low:.3g}" for bound in (least, most))
+                raise ValueError(
+                    f"images must have values within the limits of the view, {low:g} .. {high:g}, got {extent}; scale "
+                    "them, or say RandomView(..., limits=(black, white))"
+                )
+        draws = _Draws(scaled, generator)
+        views = self._shaded(self._looked_at(scaled, draws), draws) * (high - low) + low
+        views = views.to(images.dtype)
         if self.group is None:
             return View(views, torch.zeros(len(images), dtype=torch.long, device=images.device))
         elements = random_elements(self.group, views, generator)

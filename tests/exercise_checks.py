@@ -29,6 +29,21 @@ def answers(notebooks, solutions):
     return found
 
 
+def spoiled(answer):
+    """The answer with NaN in place of its numbers; of a function or a network, in place of what it gives."""
+    if isinstance(answer, torch.Tensor):
+        return torch.full_like(answer, torch.nan, dtype=torch.promote_types(answer.dtype, torch.float32))
+    if isinstance(answer, (list, tuple, set)):
+        return type(answer)(map(spoiled, answer))
+    if isinstance(answer, dict):
+        return {key: spoiled(value) for key, value in answer.items()}
+    if isinstance(answer, type) and issubclass(answer, torch.nn.Module):
+        return type("Spoiled", (answer,), {"forward": lambda self, *x: spoiled(answer.forward(self, *x))})
+    if callable(answer):
+        return lambda *x, **named: spoiled(answer(*x, **named))
+    return answer if isinstance(answer, str) else torch.nan
+
+
 class ExerciseChecks:
     """Stubs are not done, solutions pass, typical mistakes get their own hint, and no answer raises."""
 
@@ -73,6 +88,12 @@ class ExerciseChecks:
             assert hint in verdict.hint, verdict
             hints.add(verdict.hint)
         assert len(hints) >= 3
+
+    def test_nan_is_no_answer(self, name, solutions):
+        answer = spoiled(solutions[name])
+        assert repr(answer) == repr(solutions[name]) or not check(
+            name, answer
+        )  # names and choices hold no numbers
 
     def test_no_answer_raises(self, name):
         for answer in NO_ANSWERS:

@@ -5,10 +5,12 @@ import torch.nn.functional as F
 
 from eqssl_edu.data.sets import ImageSet, Splits
 from eqssl_edu.errors import need_integer
+from eqssl_edu.tables import table
 
 __all__ = ["digits"]
 
 
+@table
 def digits(size: int = 16) -> Splits:
     """The 1,797 real handwritten digits that scikit-learn ships, enlarged from 8 x 8; values in [0, 1].
 
@@ -31,6 +33,7 @@ def digits(size: int = 16) -> Splits:
     bunch = load_digits()
     images = torch.from_numpy(bunch.images).float()[:, None] / 16
     images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+    images = images.to(torch.get_default_dtype())
     labels = torch.from_numpy(bunch.target).long()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     names = tuple(map(str, range(10)))

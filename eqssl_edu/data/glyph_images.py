@@ -15,6 +15,7 @@ from eqssl_edu.data.textures import textures
 from eqssl_edu.data.typefaces import TYPEFACES, letter_images
 from eqssl_edu.errors import got, need_choice, need_instance, need_integer, need_positive
 from eqssl_edu.groups import dihedral
+from eqssl_edu.tables import table
 
 __all__ = ["GLYPH_KINDS", "glyph_atlas", "glyph_classes", "glyphs"]
 
@@ -40,6 +41,7 @@ GLYPH_KINDS = {
 }
 
 
+@table
 def glyphs(
     kind: str = "capitals",
     *,
@@ -87,7 +89,7 @@ def glyphs(
         atlas = glyph_atlas(kind, part, 2 * size)
         labels = torch.randperm(count, generator=generator) % atlas.shape[1]
         images = [_draw(atlas, chunk, size, upright, textured, generator) for chunk in labels.split(1000)]
-        parts.append(ImageSet(torch.cat(images), labels, glyph_classes(kind)))
+        parts.append(ImageSet(torch.cat(images).to(torch.get_default_dtype()), labels, glyph_classes(kind)))
     return Splits(*parts)
 
 
@@ -107,6 +109,7 @@ def glyph_classes(kind: str = "capitals") -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=12)
+@table
 def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label size size"]:
     """The clean, upright drawings that the images are made from: ink 1 on ground 0.
 
@@ -162,7 +165,7 @@ def _draw(
     count = len(labels)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(count, *shape, generator=generator)
+        return low + (high - low) * torch.rand(count, *shape, generator=generator, dtype=torch.float32)
 
     variant = torch.randint(len(atlas), (count,), generator=generator)
     angle = uniform(-math.pi / 15, math.pi / 15) if upright else uniform(0, 2 * math.pi)
@@ -178,4 +181,4 @@ def _draw(
     ground = uniform(0.4, 0.6, 1, 1, 1) + uniform(0.06, 0.14, 1, 1, 1) * textures(count, size, generator)
     dark_or_light = 1 - 2 * torch.randint(2, (count, 1, 1, 1), generator=generator)
     images = ground + dark_or_light * uniform(0.3, 0.5, 1, 1, 1) * ink
-    return (images + 0.05 * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+    return (images + 0.05 * torch.randn(images.shape, generator=generator, dtype=torch.float32)).clamp(0, 1)

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.tables import table
+
 __all__ = ["letters"]
 
 # A font's letters are symmetric to the eye only: one edge is a pixel off, and the stabiliser is gone.
@@ -42,6 +44,7 @@ DRAWINGS = {
 }
 
 
+@table
 def letters() -> dict[str, Float[Tensor, "9 9"]]:
     """Each letter, of the default type, as zeros and ones with a border of zeros: A to Z, and b, d, p, q.
 

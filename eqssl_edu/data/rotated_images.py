@@ -35,4 +35,6 @@ def rotated(
         raise ValueError(f"images must be square, {got(images)}")
     need_integer("seed", seed, least=0)
     generator = torch.Generator().manual_seed(seed)
-    return rotate(images, 360 * torch.rand(len(images), generator=generator))
+    return rotate(
+        images, 360 * torch.rand(len(images), generator=generator, device="cpu", dtype=torch.float32)
+    )

@@ -26,15 +26,15 @@ def textures(count: int, size: int, generator: torch.Generator) -> Float[Tensor,
         >>> textures(3, 16, torch.Generator().manual_seed(0)).shape
         torch.Size([3, 1, 16, 16])
     """
-    device = generator.device
+    how = {"device": generator.device, "dtype": torch.float32}  # whatever the default: the same textures
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=device)
+        return torch.rand(*shape, generator=generator, **how)
 
-    axis = torch.linspace(-0.5, 0.5, size, device=device)
+    axis = torch.linspace(-0.5, 0.5, size, **how)
     weights = uniform(count, 4) + 0.05
     weights = weights / weights.norm(dim=1, keepdim=True)
-    total = torch.zeros(count, 1, size, size, device=device)
+    total = torch.zeros(count, 1, size, size, **how)
     for wave in range(2):
         angle, phase = 2 * math.pi * uniform(2, count)
         cycles = 1 + 5 * uniform(count)  # over the picture's side
@@ -46,7 +46,7 @@ def textures(count: int, size: int, generator: torch.Generator) -> Float[Tensor,
         field = b.cos()[:, :, None] * a.cos()[:, None] - b.sin()[:, :, None] * a.sin()[:, None]
         total += weights[:, wave, None, None, None] * math.sqrt(2) * field[:, None]
     for octave, cells in enumerate((4, 8)):
-        noise = torch.randn(count, 1, cells, cells, generator=generator, device=device)
+        noise = torch.randn(count, 1, cells, cells, generator=generator, **how)
         smooth = F.interpolate(noise, (size, size), mode="bilinear", align_corners=False)
         total += weights[:, 2 + octave, None, None, None] * 1.4 * smooth  # interpolation halves the variance
     return total

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.tables import table
+
 __all__ = ["TYPEFACES", "letter_images"]
 
 # Each part has upright and slanted, light and bold, with and without serifs; no face is in two parts.
@@ -24,6 +26,7 @@ TYPEFACES = {
 
 
 @lru_cache(maxsize=16)
+@table
 def letter_images(
     faces: tuple[str, ...], letters: str, size: int, fill: float = 0.7
 ) -> Float[Tensor, "face letter size size"]:

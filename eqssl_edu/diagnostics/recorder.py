@@ -227,7 +227,7 @@ class FeatureRecorder:
         group = group or self._group(name, tensor)
         convolves = convolution or getattr(getattr(module, "weight", None), "ndim", 0) >= 4
         attends = tensor.shape[-1] == tensor.shape[-2] and bool((tensor >= 0).all())
-        attends = attends and torch.allclose(tensor.sum(-1), torch.ones(()).to(tensor), atol=0.02)
+        attends = attends and torch.allclose(tensor.sum(-1), tensor.new_ones(()), atol=0.02)
         self._seen.append(Output(unique, kind, tuple(tensor.shape), index, group, convolves, attends))
 
     def _part(self, part: object) -> tuple[Tensor | None, FiniteGroup | None, str]:

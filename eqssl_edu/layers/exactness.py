@@ -110,7 +110,7 @@ def _that_runs(model: nn.Module, side: int, channels: int | None) -> tuple[nn.Mo
     envelopes = [lambda images: images, *filter(None, [getattr(model, "in_type", None)])]
     like, problems = next(model.parameters(), torch.zeros(())), []
     for dtype, width, envelope in product(casts, dict.fromkeys(widths), envelopes):
-        images = torch.rand(BATCH, width, side, side, dtype=dtype).to(like.device)
+        images = torch.rand(BATCH, width, side, side, dtype=dtype, device=like.device)
         try:
             twin = Twin(model)
             twin.renew()

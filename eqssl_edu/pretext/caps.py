@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, typed
+from eqssl_edu.errors import need_integer, need_shape, typed
 from eqssl_edu.pretext.task import Images, Task
 from eqssl_edu.theory import law_floor
 
@@ -42,6 +42,7 @@ def _floors(task: Task, images: Images) -> tuple[Float[Tensor, " batch"], Float[
     $H(g \cdot l \mid g y)$, and the cap the mean probability of the most likely label.
     """
     need_integer("len(images)", len(images), least=1)
+    need_shape("images", images, "B", "C", "H", "W", finite=True)  # two NaN are two pictures
     best = []
     for image in images.split(1):
         inputs, labels = task.every_input(image)

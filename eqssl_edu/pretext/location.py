@@ -14,7 +14,8 @@ from eqssl_edu.pretext.task import Images, Labels, Task
 
 __all__ = ["RelativeLocationTask"]
 
-DIRECTIONS = torch.tensor([(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right])
+SIDES = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
+DIRECTIONS = torch.tensor(SIDES, device="cpu")
 
 
 class RelativeLocationTask(Task):

@@ -11,6 +11,7 @@ from eqssl_edu.errors import need_integers, typed
 from eqssl_edu.groups import FiniteGroup, random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.task import Cases, Images, Labels, Task
+from eqssl_edu.tables import table
 
 __all__ = ["RotationTask"]
 
@@ -42,6 +43,7 @@ class RotationTask(Task):
         GSet(D4, size=4, orbits of sizes [4])
     """
 
+    @table
     @typed
     def __init__(self, group: FiniteGroup, stabilizer: Iterable[int] = (0,)) -> None:
         self.stabilizer = group.subgroup(stabilizer, "stabilizer")

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from eqssl_edu.errors import need_instance
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import nearest_sizes
+from eqssl_edu.tables import table
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.frozen_page import product_of
 
@@ -55,6 +56,7 @@ def compute(state: dict[str, int], rule: bool = True) -> dict[str, Any]:
     return values
 
 
+@table
 def measured_error(size: int, kernel_size: int, stride: int, padding: int) -> float:
     """The relative error of a strided lifting convolution with random weights when noise is turned by 90°."""
     group, generator = cyclic(4), torch.Generator().manual_seed(0)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import got, need_instance, need_integer, need_number
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
+from eqssl_edu.tables import table
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.frozen_page import product_of
@@ -226,6 +227,7 @@ class KernelExplorer(Explorer):
         return {**self.facts, "editable": False}
 
 
+@table
 def _table(layer: Layer) -> list[list[int]]:
     """[g][i]: which weight of the base filter, flat, stands at entry i of copy g."""
     shape = layer.weight.shape[2:]

@@ -16,6 +16,7 @@ from eqssl_edu.errors import need_choice
 from eqssl_edu.groups import dihedral
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
 from eqssl_edu.shapes import Image
+from eqssl_edu.tables import table
 from eqssl_edu.widgets.puzzles import Puzzle, puzzle_of
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import checked, need_square
@@ -97,6 +98,7 @@ def _nine_tiles() -> JigsawTask:
     return JigsawTask(dihedral(4), 3, count=24)
 
 
+@table
 def default_image() -> Float[Tensor, "1 36 36"]:
     """A letter on a ground that gets brighter to one corner: no symmetry, and no two tiles alike."""
     letter = F.interpolate(letters()["R"][None, None], scale_factor=4.0)[0]

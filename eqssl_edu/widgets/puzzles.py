@@ -50,7 +50,7 @@ class Puzzle:
 
     def make(self, image: Picture, code: Code) -> Tensor:
         """The input that the task makes of an image with this label, without jitter."""
-        return self.task.apply(image[None], torch.tensor(code))[0]
+        return self.task.apply(image[None], torch.tensor(code, device="cpu"))[0]
 
     def turn(self, made: Tensor, g: int) -> Tensor:
         """How g acts on an input."""
@@ -145,11 +145,13 @@ class JigsawPuzzle(Puzzle):
         return "".join(map(str, code))
 
     def move(self, action: str, g: int, code: Code) -> Code:
-        return tuple(move(self.group, self.task.grid, action, g, torch.tensor([code]))[0].tolist())
+        return tuple(
+            move(self.group, self.task.grid, action, g, torch.tensor([code], device="cpu"))[0].tolist()
+        )
 
     def make(self, image: Picture, code: Code) -> Tensor:
         # Not task.apply: an action that is not the task's own may lead out of its set of permutations.
-        return self._join(self._tiles(self.cut(image))[torch.tensor(code).argsort()])
+        return self._join(self._tiles(self.cut(image))[torch.tensor(code, device="cpu").argsort()])
 
     def undo(self, image: Picture, made: Tensor, code: Code) -> Picture:
         return self._join(self._tiles(made)[list(code)])

@@ -200,7 +200,7 @@ def _panel(
     }
     panel |= {"width": width, "count": len(shown), "side": side, "first": first, "page": page}
     panel |= {"low": low, "limits": limits}  # of the scale of each row
-    highest = torch.tensor(limits).repeat_interleave(width)[: len(shown), None, None]
+    highest = shown.new_tensor(limits, device="cpu").repeat_interleave(width)[: len(shown), None, None]
     return panel, to_bytes(shown.cpu(), low * highest, highest)
 
 

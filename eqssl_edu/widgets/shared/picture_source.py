@@ -82,7 +82,7 @@ def fit(image: Image, like: Float[Tensor, "out side side"]) -> Float[Tensor, "ou
     if square != side:
         image = F.interpolate(image[None], size=(side, side), mode="bilinear", antialias=True)[0]
     if len(image) == 3 and len(like) != 3:
-        image = torch.einsum("chw,c->hw", image, torch.tensor([0.299, 0.587, 0.114]))[None]
+        image = torch.einsum("chw,c->hw", image, image.new_tensor([0.299, 0.587, 0.114]))[None]
     low, high = like.aminmax()
     if low < 0 or high > 1:
         image = low + (high - low) * image.to(low)
@@ -126,7 +126,7 @@ def _glyphs(side: int) -> Made:
 
 def _shapes(side: int) -> Made:
     size = max(side, 8)
-    axis = (torch.arange(size) + 0.5) / size * 2 - 1
+    axis = (torch.arange(size, device="cpu") + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(-axis, axis, indexing="ij")
     radius = (x**2 + y**2).sqrt()
 
