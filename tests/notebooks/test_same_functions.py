@@ -140,12 +140,12 @@ def test_only_shared_statistics_stand_turns_of_ones_own(notebook):
     def each_plane(maps):
         return planes(maps.flatten(1, 2)).unflatten(1, (2, 4))
 
-    assert notebook["map_error"](each_plane, maps, group) < 1e-12 < 1e-2
-    assert notebook["own_turn_error"](each_plane, maps, group) > 1e-2
+    error, own = notebook["error_in_its_mode"], torch.arange(8) % 4
+    assert error(each_plane, maps, group, 1) < 1e-12 < 1e-2 < error(each_plane, maps, group, own)
     shared = randomised(notebook["SharedBatchNorm"](2))
-    assert notebook["own_turn_error"](shared, maps, group) < 1e-12
+    assert error(shared, maps, group, own) < 1e-12
     randomised(planes)
-    assert notebook["map_error"](each_plane, maps, group) > 1e-2
+    assert error(each_plane, maps, group, 1) > 1e-2
 
 
 @pytest.mark.parametrize("kind", ["TwistOnly", "ShiftOnly", "AngleOnly"])
