@@ -170,11 +170,12 @@ class SymmetrizedEncoder(GroupState):
         # A module that names its own width is believed; else the last layer's width counts.
         own = getattr(module, "out_channels", None)
         self.group, self.module = group, module
+        self.back = [int(group.inverse[g]) for g in group.elements]  # no tensors: a graph can hold them
         self.out_channels = own if isinstance(own, int) else widths[-1]
 
     def forward(self, images: Images) -> Float[Tensor, "batch out group"]:
         need_shape("images", images, "B", "C", "H", "W")
-        turned_back = [self.group.transform(images, int(self.group.inverse[g])) for g in self.group.elements]
+        turned_back = [self.group.transform(images, g) for g in self.back]
         # One batch, so that a batch norm inside sees all copies and shares its statistics over the group.
         vectors = self.module(torch.cat(turned_back)).flatten(1)
         width = vectors.shape[1]

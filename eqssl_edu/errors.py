@@ -33,7 +33,17 @@ __all__ = [
     "need_shape",
     "need_widths",
     "typed",
+    "within_transform",
 ]
+
+
+# PyTorch's own question in ``autograd.Function.apply``, without a public name.
+_within_torch_func = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
+
+
+def within_transform() -> bool:
+    """Is ``torch.compile`` or ``torch.func`` at work? Then tensors have no values that one could ask for."""
+    return torch.compiler.is_compiling() or _within_torch_func()
 
 
 def got(value: object) -> str:
@@ -164,7 +174,9 @@ def need_integers(name: str, tensor: object, below: int | None = None) -> None:
     """Raise TypeError unless ``tensor`` is a LongTensor, ValueError unless its entries are 0 .. below - 1."""
     if not isinstance(tensor, Tensor) or tensor.dtype != torch.int64:
         raise TypeError(f"{name} must be a LongTensor, {got(tensor)}")
-    if below is not None and tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < below:
+    if below is None or not tensor.numel() or within_transform():
+        return
+    if not 0 <= int(tensor.min()) <= int(tensor.max()) < below:
         raise ValueError(f"{name} must hold integers 0 .. {below - 1}, {got(tensor.tolist())}")
 
 

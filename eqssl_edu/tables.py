@@ -22,4 +22,6 @@ def table(function: Callable) -> Callable:
         with torch.inference_mode(False), torch.device("cpu"):
             return function(*arguments, **named)
 
+    # What ``torch.compiler.assume_constant_result`` does; that call would load the compiler whenever we are imported.
+    computed._dynamo_marked_constant = True
     return computed

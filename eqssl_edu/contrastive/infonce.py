@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -13,8 +14,9 @@ from eqssl_edu.contrastive.features import Features, need_pairs, unit
 from eqssl_edu.contrastive.gpu.available import INFONCE_KINDS, kernels_for
 from eqssl_edu.contrastive.loss import Contrast, Loss
 from eqssl_edu.contrastive.similarity import SIMILARITIES, compared
-from eqssl_edu.errors import need_choice, need_number, need_positive
+from eqssl_edu.errors import need_choice, need_number, need_positive, within_transform
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import precise
 
 __all__ = ["InfoNCE"]
 
@@ -78,6 +80,10 @@ class InfoNCE(Loss):
     def contrast(self, z1: Features, z2: Features) -> Contrast:
         """The loss, and the accuracy with which each view's partner is found among all others."""
         need_pairs(self.group, least=2, z1=z1, z2=z2)
+        if within_transform():  # of the formula, not of its chunks
+            logits, partner = self.logits(z1, z2)
+            accuracy = (logits.argmax(dim=1) == partner).to(precise(z1[:0]).dtype).mean()
+            return Contrast(F.cross_entropy(precise(logits), partner), accuracy)
         how = self.group, self.similarity, self.temperature, self.chunk
         if self.similarity in INFONCE_KINDS and kernels_for(self.group, z1):
             from eqssl_edu.contrastive.gpu.infonce import fused_contrast  # it needs Triton

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from eqssl_edu.contrastive.features import Features, Others, need_pairs, unit
 from eqssl_edu.contrastive.gpu.available import kernels_for
-from eqssl_edu.errors import need_choice, need_number
+from eqssl_edu.errors import need_choice, need_number, within_transform
 from eqssl_edu.groups import FiniteGroup, cyclic, tables_on
-from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies, within_torch_func
+from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies
 from eqssl_edu.precision import precise, size
 
 __all__ = ["SIMILARITIES", "canonicalize", "orbit_correlation", "orbit_distance", "orbit_similarity"]
 
 SIMILARITIES = ("max", "soft", "mean", "power2", "power3", "canonical", "maxpool", "plain")
+TRIVIAL = cyclic(1)
 
 
 def orbit_correlation(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, "batch other group"]:
@@ -128,13 +129,13 @@ def prepared(
 ) -> tuple[FiniteGroup, Float[Tensor, "batch features elements"]]:
     """What a kind correlates: features of G, or, where one product a pair is enough, of the trivial group."""
     if kind == "plain":
-        return cyclic(1), z.flatten(1)[:, :, None]
+        return TRIVIAL, z.flatten(1)[:, :, None]
     if kind == "canonical":
-        return cyclic(1), canonicalize(group, z).flatten(1)[:, :, None]
+        return TRIVIAL, canonicalize(group, z).flatten(1)[:, :, None]
     if kind == "mean":  # mean over g of <z, rho(g) w> = <sum z, sum w> / |G|
-        return cyclic(1), z.sum(dim=2, keepdim=True) / math.sqrt(group.order)
+        return TRIVIAL, z.sum(dim=2, keepdim=True) / math.sqrt(group.order)
     if kind == "maxpool":
-        return cyclic(1), unit(z.amax(dim=2))[:, :, None]
+        return TRIVIAL, unit(z.amax(dim=2))[:, :, None]
     return group, z
 
 
@@ -156,7 +157,7 @@ def _correlated(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, "ba
     back = len(z) <= len(w)
     few, many = (z, w) if back else (w, z)
     tables = copied_entries(group, few.shape[1], back, few.device)
-    if kernels_for(group, few) and not within_torch_func():  # which knows how to transform an indexing
+    if kernels_for(group, few) and not within_transform():  # which knows how to transform an indexing
         from eqssl_edu.contrastive.gpu.correlation import FusedCorrelation  # it needs Triton
 
         products = FusedCorrelation.apply(few, many, *tables)

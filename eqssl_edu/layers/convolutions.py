@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -134,6 +136,14 @@ class GroupConv2d(_ExpandedConv2d):
     """
 
     on_group = True
+
+    def _apply(self, convert: Callable[[Tensor], Tensor], recurse: bool = True) -> GroupConv2d:
+        # ``.to(memory_format=torch.channels_last)`` asks for four axes; this layer follows the layout of its input.
+        def on_planes(weight: Tensor) -> Tensor:
+            planes = convert(weight.flatten(1, 2)) if weight.ndim == 5 else convert(weight)
+            return planes.contiguous().unflatten(1, weight.shape[1:3]) if weight.ndim == 5 else planes
+
+        return super()._apply(on_planes, recurse)
 
     def forward(self, maps: Maps) -> Float[Tensor, "batch out group out_height out_width"]:
         need_regular(maps, self.group, self.in_channels, grid=True, like=self.weight)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from eqssl_edu.errors import within_transform
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.tables import table
 
@@ -20,14 +21,9 @@ __all__ = [
     "places_of",
     "products_with_copies",
     "transformed_copies",
-    "within_torch_func",
 ]
 
 Table = Int64[Tensor, "group all_entries"]  # [g, j] says something about entry j of copy g
-
-# PyTorch's own question in ``autograd.Function.apply``, without a public name. A Function that torch.func can transform
-# is bound to its signature anew in every call, which takes longer than a small convolution.
-within_torch_func = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 
 
 def transformed_copies(
@@ -42,7 +38,9 @@ def transformed_copies(
         shape: of the answer, which holds (C', |G|, entries) numbers.
     """
     dtype = autocast_dtype(weight)
-    if within_torch_func():  # it knows how to transform an indexing
+    # A Function that torch.func can transform is bound to its signature anew in every call, which takes longer than a
+    # small convolution; one with a ``jvp`` cannot be compiled. An indexing can be transformed as it is.
+    if within_transform():
         return _copies(weight, table, dtype, shape)
     return _TransformedCopies.apply(weight, table, places, dtype, shape)
 
