@@ -17,13 +17,8 @@ __all__ = ["ARRAYS", "array_source", "arrays_of"]
 ARRAYS = (".npy", ".npz", ".amat", ".h5", ".hdf5")
 IMAGE_WORDS = ("images", "image", "x", "data", "imgs", "arr_0")
 LABEL_WORDS = ("labels", "label", "y", "ans", "targets", "target", "class", "arr_1")
-TWINS = {
-    "x": "y",
-    "X": "y",
-    "images": "labels",
-    "image": "label",
-    "data": "labels",
-}  # for files of one array each
+# Of files with one array each: x_train.npy and y_train.npy
+TWINS = {"x": "y", "X": "y", "images": "labels", "image": "label", "data": "labels"}
 
 
 def _words(name: str) -> list[str]:
@@ -68,29 +63,29 @@ def array_source(path: Path, split: str) -> Source:
                 values = channels_first(np.asarray(images[row]))
             yield f"image {row} of {path.name}", values
 
-    values = _labels(path, arrays, [other for other in names if other != name])
-    labels, classes = (None, None) if values is None else class_numbers(values, values, path.name)
+    labels, classes = _labels(path, arrays, [other for other in names if other != name])
     if labels is not None and len(labels) != shape[0]:
-        raise ValueError(
-            f"source must have a label an image, got {len(labels)} for {shape[0]} in {path.name}"
-        )
+        found = f"{len(labels)} for {shape[0]} in {path.name}"
+        raise ValueError(f"source must have a label an image, got {found}")
     return Source(shape[0], labels, classes, read)
 
 
-def _labels(path: Path, arrays: Mapping, names: list[str]) -> list | None:
-    """The labels among these arrays, or in the file beside this one; None without either."""
+def _labels(path: Path, arrays: Mapping, names: list[str]) -> tuple[list[int] | None, tuple[str, ...] | None]:
+    """The labels among these arrays, or in the file beside this one, and all classes; None without either."""
     if not names:
         stem = "".join(TWINS.get(word, word) for word in re.split(r"([A-Za-z]+)", path.stem))
         twin = path.with_stem(stem)
         if twin == path or not twin.exists():
-            return None
+            return None, None
         path, arrays = twin, _open(twin)
         names = list(arrays)
     label = names[0] if len(arrays) == 1 else pick(names, LABEL_WORDS, f"labels of {path.name}")
     with named(path):
         if math.prod(arrays[label].shape[1:]) != 1:
             raise ValueError(f"labels must be one number an image, got {arrays[label].shape} in {label!r}")
-        return np.asarray(arrays[label][:]).reshape(-1).tolist()
+        kin = [name for name in arrays if set(_words(name)) & set(_words(label)) & set(LABEL_WORDS)]
+        every = {name: np.asarray(arrays[name][:]).reshape(-1).tolist() for name in {label, *kin}}
+    return class_numbers(every[label], [value for each in every.values() for value in each], path.name)
 
 
 def _open(path: Path) -> Mapping:
@@ -99,7 +94,7 @@ def _open(path: Path) -> Mapping:
     with named(path):
         if (
             ending == ".amat"
-        ):  # a line an image: its pixels row by row, as the field's code takes them, and its label
+        ):  # a line an image: its pixels row by row, as the field's code has them, and its label
             table = np.loadtxt(path, ndmin=2)
             side = math.isqrt(table.shape[1] - 1)
             return {"images": table[:, :-1].reshape(len(table), side, side), "labels": table[:, -1]}

@@ -19,9 +19,8 @@ REMAINS = ("__MACOSX", "@eaDir")  # of other programs; so is what begins with a 
 
 def _visible(folder: Path) -> list[Path]:
     with named(folder):
-        return sorted(
-            (p for p in folder.iterdir() if p.name[0] != "." and p.name not in REMAINS), key=natural
-        )
+        kept = (path for path in folder.iterdir() if not path.name.startswith((".", *REMAINS)))
+        return sorted(kept, key=natural)
 
 
 def files_below(folder: Path, endings: tuple[str, ...], above: tuple[str, ...] = ()) -> Iterator[Path]:
@@ -91,11 +90,8 @@ def _part(folder: Path, split: str) -> tuple[Path, list[Path]]:
         raise FileNotFoundError(f"split must name one of the folders of {folder.name!r}, {there}")
     inner = [path for place in places for path in _visible(place) if path.is_dir() and same_part(path.name)]
     if inner:
-        raise ValueError(
-            f"source must have its parts directly in it, got {str(inner[0].relative_to(folder))!r}"
-        )
+        found = str(inner[0].relative_to(folder))
+        raise ValueError(f"source must have its parts directly in it, got {found!r}")
     if not same_part(folder.name):
         return folder, [folder]
-    return folder, [
-        path for path in _visible(folder.resolve().parent) if path.is_dir() and same_part(path.name)
-    ]
+    return folder, [path for path in _visible(folder.parent) if path.is_dir() and same_part(path.name)]

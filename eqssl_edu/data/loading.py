@@ -79,10 +79,8 @@ def load_images(
     """
     need_instance("source", source, (str, os.PathLike))
     need_instance("split", split, str)
-    size, limit = (
-        None if each is None else need_integer(name, each, least=1)
-        for name, each in (("size", size), ("limit", limit))
-    )
+    size = size if size is None else need_integer("size", size, least=1)
+    limit = limit if limit is None else need_integer("limit", limit, least=1)
     place = os.fsdecode(source)
     if not place or "\0" in place or not split:
         raise ValueError(f"source and split must not be empty, got {place!r} and {split!r}")
@@ -98,12 +96,8 @@ def load_images(
     need_memory(count, (size or 1) ** 2)
     rows = np.arange(count)
     if count < found.count:  # chosen in float32: so the numbers in docs/results stay those of the same images
-        rows = (
-            torch.linspace(0, found.count - 1, count, dtype=torch.float32, device="cpu")
-            .round()
-            .long()
-            .numpy()
-        )
+        spread = torch.linspace(0, found.count - 1, count, dtype=torch.float32, device="cpu")
+        rows = spread.round().long().numpy()
     images = _stacked((_image(values, name, size, scale) for name, values in found.read(rows)), count)
     labels = found.labels and torch.tensor([found.labels[row] for row in rows], device="cpu")
     return ImageSet(images, labels, found.classes)
@@ -171,9 +165,8 @@ def _in_range(values: Values, name: str, scale: Sequence[float] | None) -> Value
     numbers, kind = values.astype(np.float64), values.dtype
     bad = int((~np.isfinite(numbers)).sum())
     if bad:
-        raise ValueError(
-            f"source must hold finite values, got {bad} pixels that are NaN or infinite in {name}"
-        )
+        found = f"{bad} pixels that are NaN or infinite in {name}"
+        raise ValueError(f"source must hold finite values, got {found}")
     low, high = scale or (0, np.iinfo(kind).max if kind.kind in "iu" else 1)
     least, most = numbers.min(initial=high), numbers.max(initial=low)
     if scale is None and not low <= least <= most <= high:
@@ -191,9 +184,8 @@ def _stacked(images: Iterable[Image], count: int) -> Images:
             whole = torch.empty(count, *image.shape, dtype=image.dtype, device="cpu")
         if image.shape[-2:] != whole.shape[-2:]:
             found = " and ".join(f"{each.shape[-2]} x {each.shape[-1]}" for each in (whole, image))
-            raise ValueError(
-                f"size must be given when images have different sizes, got None and {found} pixels"
-            )
+            wanted = "given when images have different sizes"
+            raise ValueError(f"size must be {wanted}, got None and {found} pixels")
         if len(image) == 3 and whole.shape[1] == 1:
             need_memory(count, image.numel())
             whole = whole.repeat(1, 3, 1, 1)

@@ -58,10 +58,8 @@ def named(what: object) -> Iterator[None]:
     except ImportError:
         raise
     except Exception as error:
-        cause = (
-            re.sub(r" <_io\.\S+ object at \w+>", "", str(error)).replace(str(what), "it")
-            or type(error).__name__
-        )
+        cause = re.sub(r" <_io\.\S+ object at \w+>", "", str(error)) or type(error).__name__
+        cause = cause.replace(str(what), "it")
         raise ValueError(f"source must hold files that can be read, got {what}: {cause[:300]}") from error
 
 

@@ -376,6 +376,7 @@ def test_arrays_of_several_parts(tmp_path):
     np.savez(tmp_path / "mnist.npz", **arrays, **labels)
     for source in (tmp_path, tmp_path / "mnist.npz"):
         assert load_images(source, "validation").labels.tolist() == [3]
+        assert load_images(source).classes == ("0", "1", "2", "3", "4")  # those of all parts
         assert torch.equal(whole_numbers(load_images(source, "test").images), AS_IMAGES[4:])
     with pytest.raises(FileNotFoundError, match="split must be in the name of an array, got 'extra'"):
         load_images(tmp_path / "mnist.npz", "extra")
