@@ -118,6 +118,17 @@ def test_files_of_every_kind(grey):
     grey.note.filter(has_text="blink.gif (first frame): 8 × 8 pixels, made 32 × 32, grey").wait_for()
     grey.lives()
 
+    for ink, ground in ((255, 0), (0, 255)):  # on nothing: what lies behind lets it be seen
+        drawn = np.full((32, 32, 4), (ink, ink, ink, 0))
+        drawn[8:16, 8:16, 3] = 255
+        grey.open(f"ink{ink}.png", "image/png", file_of("PNG", drawn))
+        grey.note.filter(has_text=f"ink{ink}.png: 32 × 32 pixels").wait_for()
+        assert sorted({colour[0] for colour in grey.colours()}) == [0, 255]
+        assert grey.colours()[0][0] == ground
+    for _ in range(2):
+        grey.button("Previous picture").click()
+    grey.note.filter(has_text="blink.gif").wait_for()
+
     # The button opens the browser's own window for files.
     with grey.page.expect_file_chooser() as chooser:
         grey.button("Open a file …").click()
@@ -126,7 +137,8 @@ def test_files_of_every_kind(grey):
     )
     grey.note.filter(has_text="dark.png: 2 × 2 pixels").wait_for()
     assert {tuple(colour) for colour in grey.colours()} == {(16, 16, 16)}
-    grey.button("Previous picture").click()
+    for _ in range(3):
+        grey.button("Previous picture").click()
     grey.note.filter(has_text="blink.gif").wait_for()
     assert {tuple(colour) for colour in grey.colours()} == {(255, 255, 255)}  # its first frame
 

@@ -565,6 +565,8 @@ def test_home_numbers_of_numpy_and_the_default_type(as_a_user, tmp_path, monkeyp
         found = load_images("~/set", size=np.int64(6), limit=np.int64(4))
     finally:
         torch.set_default_dtype(torch.float32)
+    with torch.device("meta"):  # files are read on the CPU, whatever the default is
+        assert load_images(str(tmp_path / "set"), limit=4).images.equal(found.images.float())
     assert found.images.dtype == torch.float64
     assert whole_numbers(found.images[:, 0, 0, 0]).tolist() == [0, 3, 5, 8]
 

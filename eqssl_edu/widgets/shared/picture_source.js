@@ -2,6 +2,7 @@
 // Files are decoded, cropped and made smaller here; the kernel gets what the network takes.
 
 const GREY = [0.299, 0.587, 0.114]; // luminance of red, green and blue
+const BRIGHT = 0.75 * 255; // mean luminance: brighter ink is put on black, any other on white
 const PEN = 1 / 11; // of the side
 const KEY_STEP = 1 / 16; // of the side, for a pen that the arrow keys move
 const UNREADABLE = "is not a picture that this browser can read. Choose a PNG, JPEG, GIF or WebP file.";
@@ -30,19 +31,34 @@ function squareCanvas(side, colour) {
   return canvas;
 }
 
-/** The central square of a picture in a file, as a canvas of this side; transparent parts become white. */
+/** What lies behind a transparent picture, so that its ink can be seen: as in eqssl_edu.data.load_images. */
+function groundOf(picture) {
+  const canvas = make("canvas", { width: 64, height: 64 });
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0, 64, 64);
+  const { data } = context.getImageData(0, 0, 64, 64);
+  let [ink, light] = [0, 0];
+  for (let i = 0; i < data.length; i += 4) {
+    ink += data[i + 3];
+    light += data[i + 3] * GREY.reduce((sum, weight, c) => sum + weight * data[i + c], 0);
+  }
+  return ink < 255 * 64 * 64 && light > BRIGHT * ink ? "#000" : "#fff";
+}
+
+/** The central square of a picture in a file, as a canvas of this side. */
 async function decodeFile(file, side) {
   const bitmap = await createImageBitmap(file).catch(() => {
     throw new Error(`${file.name} ${UNREADABLE}`);
   });
   const { width, height } = bitmap;
+  const ground = groundOf(bitmap);
   let size = Math.min(width, height);
   let picture = bitmap;
   let [left, top] = [(width - size) / 2, (height - size) / 2];
   // In halves: one large step would skip pixels instead of averaging them.
   do {
     const smaller = size > 2 * side ? Math.ceil(size / 2) : side;
-    const canvas = squareCanvas(smaller, "#fff");
+    const canvas = squareCanvas(smaller, ground);
     canvas.getContext("2d").drawImage(picture, left, top, size, size, 0, 0, smaller, smaller);
     [picture, size, left, top] = [canvas, smaller, 0, 0];
   } while (size !== side);
