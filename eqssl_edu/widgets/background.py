@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -218,7 +219,14 @@ class Background:
 
 @atexit.register  # while Python is whole: a thread that computes when it ends would abort the program
 def _end_all() -> None:
-    for training in list(_at_work):
+    trainings = list(_at_work)
+    if trainings and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the wait below is short, and must not be cut
+    for training in trainings:
         training.stop()
-    for training in list(_at_work):
+        print(
+            f"Python ends: a training stops at step {training.steps}; wait() waits for its end",
+            file=sys.stderr,
+        )
+    for training in trainings:
         training.join(seconds=SECONDS_AT_EXIT)

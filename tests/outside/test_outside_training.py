@@ -10,10 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import ipywidgets
 import pytest
 import torch
+import zmq
+from jupyter_client.session import Session
 from torch import nn
 
 from eqssl_edu.encoders import GroupCNN
@@ -209,6 +212,29 @@ def test_waiting_in_a_thread_and_twice(live):
         assert not thread.is_alive()
 
 
+@pytest.mark.parametrize(("said", "stops"), [("stop", True), ("resume", False)])
+def test_a_cell_that_waits_hears_the_button_where_the_kernel_does_not(live, monkeypatch, said, stops):
+    """Kernels before ipykernel 7 keep what the page says in a queue while a cell runs."""
+    session = Session(key=b"")
+    training = live({"a": run(epochs=40 if not stops else 100_000)})
+    content = {"comm_id": training.comm.comm_id, "data": {"method": "custom", "content": said}}
+
+    def frames(kind, content):
+        parts = session.serialize(session.msg(kind, content=content), ident=b"page")
+        return (list(map(zmq.Frame, parts)),)
+
+    messages = [
+        (0, None, frames("execute_request", {"code": "1"})),
+        (1, None, ()),
+        (2, None, frames("comm_msg", content)),
+    ]
+    queue, stream = SimpleNamespace(_queue=messages), SimpleNamespace(flush=lambda: None)
+    shell = SimpleNamespace(kernel=SimpleNamespace(msg_queue=queue, shell_stream=stream, session=session))
+    monkeypatch.setattr(kernel, "get_ipython", lambda: shell)
+    training.wait()
+    assert training.stopped == stops and len(messages) == 3
+
+
 def test_without_interrupts_waiting_says_what_ends_it(live):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -257,6 +283,7 @@ def test_a_script_that_ends_while_it_trains_ends_cleanly(end, code):
         script.send_signal(signal.SIGINT)
     _, errors = script.communicate(timeout=60)
     assert script.returncode == code and "terminate called" not in errors and "Fatal" not in errors
+    assert ("Python ends: a training stops at step" in errors) == (end != "live.wait()")
 
 
 # -- reading while it trains --------------------------------------------------------------------------------------

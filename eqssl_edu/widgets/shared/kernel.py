@@ -44,7 +44,7 @@ def hear_stop(widget: ipywidgets.Widget) -> None:
     if queue is None or widget.comm is None or threading.current_thread() is not threading.main_thread():
         return
     kernel.shell_stream.flush()  # from the socket into the queue
-    for _, _, frames in list(queue):
+    for *_, frames in list(queue):
         if frames:  # else it is no message
             _, (_, header, _, _, content, *_) = kernel.session.feed_identities(frames[0], copy=False)
             said = kernel.session.unpack(content.bytes)
