@@ -49,7 +49,8 @@ def within_transform() -> bool:
 def got(value: object) -> str:
     """``value`` as the second half of an error message: a tensor by shape and type, anything else by repr."""
     if isinstance(value, Tensor):
-        return f"got a {value.dtype} tensor of shape {tuple(value.shape)}"
+        layout = "" if value.layout is torch.strided else f" and layout {value.layout}"
+        return f"got a {value.dtype} tensor of shape {tuple(value.shape)}{layout}"
     text = repr(value)
     return f"got {text if len(text) <= 80 else text[:77] + '...'}"
 
@@ -88,11 +89,11 @@ def typed(function: Callable) -> Callable:
             named = {name: _fitted(name, value, hints()) for name, value in named.items()}
         try:
             return function(*given, *arguments[len(given) :], **named)
-        except (MemoryError, OverflowError, RuntimeError, _TooLarge) as problem:
-            # A GPU that is full has an error of its own.
-            full = re.search("allocate memory|[oO]verflow", str(problem)) or not isinstance(
-                problem, RuntimeError
-            )
+        except (MemoryError, OverflowError, RuntimeError, TypeError, _TooLarge) as problem:
+            full = isinstance(problem, MemoryError | OverflowError | _TooLarge)
+            full = full or re.search(
+                "allocate memory|[oO]verflow", str(problem)
+            )  # a GPU has an error of its own
             values = {**dict(zip(names, given, strict=False)), **named}
             sizes = {name: value for name, value in values.items() if isinstance(value, int | tuple | list)}
             if not (full and sizes):
@@ -117,6 +118,8 @@ def _fitted(name: str, value: Any, hints: dict[str, Any]) -> Any:
         fits = not (isinstance(value, str | bytes) or (isinstance(value, Tensor) and not value.ndim))
     else:  # True is an int to Python; not every float is a finite number
         fits = not (numbers and (isinstance(value, float) or (isinstance(value, bool) and bool not in kinds)))
+    if isinstance(value, Tensor):
+        fits &= value.layout is torch.strided
     if fits and isinstance(value, kinds):
         return value
     if numbers and not (is_tensor and len(kinds) > 1):
@@ -144,8 +147,8 @@ def need_integer(name: str, value: object, least: int | None = None, most: int |
     except TypeError:
         raise TypeError(f"{name} must be an integer, {got(value)}") from None
     if (least is not None and number < least) or (most is not None and number > most):
-        low, high = ("" if bound is None else bound for bound in (least, most))
-        wanted = f"at least {least}" if most is None else f"an integer {low} .. {high}"
+        wanted = f"at least {least}" if most is None else f"an integer {least} .. {most}"
+        wanted = f"at most {most}" if least is None else wanted
         raise ValueError(f"{name} must be {wanted}, got {number}")
     return number
 
@@ -198,7 +201,7 @@ def need_shape(
     if floating and not tensor.is_floating_point():
         raise TypeError(f"{name} must hold floating-point numbers, {got(tensor)}")
     if tensor.layout is not torch.strided:
-        raise TypeError(f"{name} must be dense, got a tensor with the layout {tensor.layout}")
+        raise TypeError(f"{name} must be strided, {got(tensor)}")
     if like is not None and tensor.dtype != like.dtype and not torch.is_autocast_enabled(tensor.device.type):
         raise TypeError(f"{name} must have the type of the weights, {like.dtype}, {got(tensor)}")
     any_axes = shape[:1] == ("...",)

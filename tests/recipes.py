@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import nn
 
 from eqssl_edu import (
@@ -34,7 +38,16 @@ from tools.measure_house import modules
 __all__ = ["RARE", "RECIPES", "Recipe", "doors"]
 
 Recipe = tuple[Callable, Callable[[], dict[str, Any]]]
-INNER = {"errors", "colours", "shapes", "tables", "twins", "jupyter"}  # the house's own
+INNER = {
+    "errors",
+    "colours",
+    "shapes",
+    "tables",
+    "twins",
+    "precision",
+    "ownership",
+    "jupyter",
+}  # the house's own
 C4, D4 = groups.cyclic(4), groups.dihedral(4)
 TILES = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
 
@@ -128,6 +141,15 @@ def sets() -> data.Splits:
     return data.Splits(*[data.ImageSet(x(12), labels(12))] * 3)
 
 
+@cache
+def pictures() -> str:
+    folder = Path(tempfile.mkdtemp())
+    for name in "ab":
+        (folder / name).mkdir()
+        Image.new("L", (9, 9)).save(folder / name / "0.png")
+    return str(folder)
+
+
 LOSSES = {"InfoNCE": {}, "VICReg": {}, "BarlowTwins": {}, "SimSiam": {}, "BYOL": {}, "MoCo": {"size": 8}}
 RECIPES: dict[str, Recipe] = {
     "groups.FiniteGroup": recipe(groups.FiniteGroup, rotations=4, reflections=False),
@@ -143,7 +165,7 @@ RECIPES: dict[str, Recipe] = {
     "groups.degrees": recipe(C4.degrees, g=1),
     "groups.element_name": recipe(D4.element_name, g=5),
     "groups.generate": recipe(D4.generate, generators=(2, 4)),
-    "groups.subgroup": recipe(D4.subgroup, elements=(0, 4)),
+    "groups.subgroup": recipe(D4.subgroup, subgroup=(0, 4)),
     "groups.left_cosets": recipe(D4.left_cosets, subgroup=(0, 4)),
     "groups.transform": recipe(D4.transform, images=lambda: x(), g=5),
     "groups.transform_each": recipe(D4.transform, images=lambda: x(), g=lambda: torch.tensor([1, 5])),
@@ -322,11 +344,17 @@ RECIPES: dict[str, Recipe] = {
     ),
     "data.glyph_atlas": recipe(data.glyph_atlas, kind="capitals", part="test", size=16),
     "data.glyph_classes": recipe(data.glyph_classes, kind="pose"),
-    "data.load_images": recipe(data.load_images, source="/nowhere", split="train", size=8, limit=3),
+    "data.load_images": recipe(data.load_images, source=lambda: pictures(), split="train", size=8, limit=2),
     "data.rotated": recipe(data.rotated, images=lambda: x(), seed=0),
     "diagnostics.alignment": recipe(diagnostics.alignment, group=C4, z1=lambda: z(), z2=lambda: z(seed=1)),
     "diagnostics.equivariance_error": recipe(
         diagnostics.equivariance_error, model=lambda: net().eval(), inputs=lambda: x(), group=C4
+    ),
+    "diagnostics.find_order": recipe(
+        diagnostics.find_order, model=lambda: net().eval(), images=lambda: x(), group=C4, group_axis=2
+    ),
+    "diagnostics.equivariance_report": recipe(
+        diagnostics.equivariance_report, model=lambda: net(), images=lambda: x(), group=C4, angles=(45.0,)
     ),
     "diagnostics.irrep_energy": recipe(diagnostics.irrep_energy, group=C4, z=lambda: z()),
     "diagnostics.irrep_projectors": recipe(diagnostics.irrep_projectors, group=C4),
@@ -430,6 +458,7 @@ RECIPES: dict[str, Recipe] = {
 }
 RARE = (
     "steerable.",
+    "diagnostics.equivariance_report",
     "widgets.Live",
     "data.digits",
     "evaluation.",

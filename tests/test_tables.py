@@ -25,7 +25,8 @@ def fresh():
     """A group that has computed nothing yet. (``cyclic`` and ``dihedral`` keep the groups that they have made.)"""
     from eqssl_edu import groups
 
-    groups.tables_on.cache_clear(), groups._pixel_table.cache_clear(), irrep_projectors.cache_clear()
+    groups.tables_on.__wrapped__.cache_clear(), groups._pixel_table.cache_clear()
+    irrep_projectors.__wrapped__.cache_clear()
     return FiniteGroup(4, True)
 
 

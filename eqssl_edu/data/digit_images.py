@@ -4,12 +4,13 @@ import torch
 import torch.nn.functional as F
 
 from eqssl_edu.data.sets import ImageSet, Splits
-from eqssl_edu.errors import need_integer
+from eqssl_edu.errors import need_integer, typed
 from eqssl_edu.tables import table
 
 __all__ = ["digits"]
 
 
+@typed
 @table
 def digits(size: int = 16) -> Splits:
     """The 1,797 real handwritten digits that scikit-learn ships, enlarged from 8 x 8; values in [0, 1].
@@ -27,7 +28,7 @@ def digits(size: int = 16) -> Splits:
         >>> digits(16).train.images.shape
         torch.Size([1297, 1, 16, 16])
     """
-    need_integer("size", size, least=8)  # the side of the originals
+    need_integer("size", size, 8, 512)  # the side of the originals; 2 GB
     from sklearn.datasets import load_digits  # scikit-learn takes a second to import: only where it is used
 
     bunch = load_digits()

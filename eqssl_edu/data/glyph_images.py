@@ -13,7 +13,7 @@ from torch import Tensor
 from eqssl_edu.data.sets import ImageSet, Splits
 from eqssl_edu.data.textures import textures
 from eqssl_edu.data.typefaces import TYPEFACES, letter_images
-from eqssl_edu.errors import got, need_choice, need_instance, need_integer, need_positive
+from eqssl_edu.errors import got, need_choice, need_integer, need_positive, typed
 from eqssl_edu.groups import dihedral
 from eqssl_edu.tables import table
 
@@ -41,6 +41,7 @@ GLYPH_KINDS = {
 }
 
 
+@typed
 @table
 def glyphs(
     kind: str = "capitals",
@@ -80,8 +81,7 @@ def glyphs(
     if not isinstance(counts, tuple) or len(counts) != 3:
         raise TypeError(f"counts must be three integers (train, validation, test), {got(counts)}")
     need_positive(size=size, **{f"counts[{i}]": count for i, count in enumerate(counts)})
-    need_instance("upright", upright, bool)
-    need_instance("textured", textured, bool)
+    need_integer("size", size, 1, math.isqrt(2**30 // sum(counts)))  # 4 GB of images
     need_integer("seed", seed, least=0)
     parts = []
     for number, (part, count) in enumerate(zip(TYPEFACES, counts, strict=True)):
@@ -93,6 +93,7 @@ def glyphs(
     return Splits(*parts)
 
 
+@typed
 def glyph_classes(kind: str = "capitals") -> tuple[str, ...]:
     """What the labels 0, 1, ... of a kind of glyphs stand for.
 
@@ -108,6 +109,7 @@ def glyph_classes(kind: str = "capitals") -> tuple[str, ...]:
     return (pair, *(f"{pair} {group.element_name(turn)}" for turn in (1, 2, 3)))
 
 
+@typed
 @lru_cache(maxsize=12)
 @table
 def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label size size"]:
@@ -123,7 +125,7 @@ def glyph_atlas(kind: str, part: str, size: int) -> Float[Tensor, "variant label
     """
     need_choice("kind", kind, tuple(GLYPH_KINDS))
     need_choice("part", part, tuple(TYPEFACES))
-    need_positive(size=size)
+    need_integer("size", size, 1, 2048)
     if size % 2:
         raise ValueError(f"size must be even, so that the centre lies between pixels, {got(size)}")
     recipe, group = GLYPH_KINDS[kind], dihedral(4)

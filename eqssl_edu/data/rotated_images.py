@@ -4,12 +4,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_integer, need_shape
+from eqssl_edu.errors import got, need_integer, need_shape, typed
 from eqssl_edu.rotate import rotate
 
 __all__ = ["rotated"]
 
 
+@typed
 def rotated(
     images: Float[Tensor, "count channel size size"], seed: int = 0
 ) -> Float[Tensor, "count channel size size"]:

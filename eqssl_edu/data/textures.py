@@ -7,9 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.errors import need_integer, typed
+
 __all__ = ["textures"]
 
 
+@typed
 def textures(count: int, size: int, generator: torch.Generator) -> Float[Tensor, "count 1 size size"]:
     r"""Random textures of mean 0 and variance about 1: two plane waves and smooth noise on two scales.
 
@@ -26,6 +29,8 @@ def textures(count: int, size: int, generator: torch.Generator) -> Float[Tensor,
         >>> textures(3, 16, torch.Generator().manual_seed(0)).shape
         torch.Size([3, 1, 16, 16])
     """
+    need_integer("count", count, least=0)
+    need_integer("size", size, 1, math.isqrt(2**30 // max(1, count)))  # 4 GB
     how = {"device": generator.device, "dtype": torch.float32}  # whatever the default: the same textures
 
     def uniform(*shape: int) -> Tensor:

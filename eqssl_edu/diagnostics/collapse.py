@@ -10,7 +10,7 @@ from torch import Tensor
 from eqssl_edu.contrastive import orbit_distance
 from eqssl_edu.contrastive.features import need_pairs, unit
 from eqssl_edu.diagnostics.irreps import irrep_energy
-from eqssl_edu.errors import need_integer, need_shape
+from eqssl_edu.errors import need_integer, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine, size
 from eqssl_edu.shapes import Features
@@ -75,6 +75,7 @@ def orbit_collapse(group: FiniteGroup, z: Features) -> Collapse:
     )
 
 
+@typed
 @torch.no_grad()
 def spread(z: Float[Tensor, "batch ..."]) -> float:
     r"""The usual collapse monitor: the standard deviation of the normalised features, over all dimensions together.
@@ -111,6 +112,7 @@ def pooled_spread(group: FiniteGroup, z: Features) -> float:
     return spread(z.amax(dim=2))
 
 
+@typed
 @torch.no_grad()
 def rank_me(z: Float[Tensor, "batch ..."]) -> float:
     r"""RankMe, a smooth rank: $\exp\big(-\sum_k p_k \log p_k\big)$ with $p_k = \sigma_k / \sum \sigma$, the singular

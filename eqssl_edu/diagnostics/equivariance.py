@@ -1,6 +1,6 @@
 """The error of equivariance, at the elements of the group and at any angle."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
 from eqssl_edu.diagnostics.turning import turn_maps
-from eqssl_edu.errors import got, need_instance, need_shape
+from eqssl_edu.errors import got, need_instance, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine, norm, precise
 from eqssl_edu.rotate import disc_mask
@@ -17,6 +17,7 @@ from eqssl_edu.twins import Twin
 __all__ = ["equivariance_error", "rotation_error"]
 
 
+@typed
 def equivariance_error(
     model: Callable[[Tensor], Tensor],
     inputs: Float[Tensor, "batch ..."],
@@ -24,7 +25,7 @@ def equivariance_error(
     transform_inputs: Callable[[Tensor, int], Tensor] | None = None,
     transform_outputs: Callable[[Tensor, int], Tensor] | None = None,
     group_axis: int | None = None,
-    order: Sequence[int] | None = None,
+    order: Collection[int] | None = None,
 ) -> Float[Tensor, " group"]:
     r"""For each element g the relative error $\|f(g x) - g f(x)\|_2 / \|f(x)\|_2$ over the whole batch.
 
@@ -89,6 +90,7 @@ def equivariance_error(
     return torch.stack(errors)
 
 
+@typed
 @torch.no_grad()
 def rotation_error(
     maps_of_turned: Float[Tensor, "batch channel *group height width"],

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_integer
+from eqssl_edu.errors import got, need_instance, need_integer, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Images
@@ -92,6 +92,7 @@ class GroupAxis(NamedTuple):
         return moved.movedim(2, self.place(output)).reshape(output.shape)
 
 
+@typed
 @torch.no_grad()
 def find_order(
     model: Callable[[Tensor], Tensor], images: Images, group: FiniteGroup, group_axis: int | None = None

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_instance, need_integer, need_shape
+from eqssl_edu.errors import need_instance, need_integer, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine
 from eqssl_edu.tables import table
@@ -41,6 +41,7 @@ def irrep_energy(group: FiniteGroup, z: Float[Tensor, "*batch group"]) -> dict[s
     }
 
 
+@typed
 @lru_cache(maxsize=64)
 @table
 def irrep_projectors(group: FiniteGroup) -> dict[str, Float[Tensor, "group group"]]:
@@ -55,7 +56,7 @@ def irrep_projectors(group: FiniteGroup) -> dict[str, Float[Tensor, "group group
         >>> {name: round(P.trace().item()) for name, P in irrep_projectors(dihedral(3)).items()}
         {'trivial': 1, 'frequency 0, mirror-odd': 1, 'frequency 1': 4}
     """
-    need_instance("group", group, FiniteGroup)
+    need_integer("group.order", group.order, most=256)  # about |G|^3 / 2 numbers
     n, g = group.rotations, torch.arange(group.order)
     reflection = g >= n
     projectors = {}

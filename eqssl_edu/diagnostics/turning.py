@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_instance, need_number, need_shape
+from eqssl_edu.errors import need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import precise
 from eqssl_edu.rotate import rotate
@@ -14,11 +14,12 @@ from eqssl_edu.rotate import rotate
 __all__ = ["nearest_element", "turn_features", "turn_maps"]
 
 
+@typed
 def turn_maps(
     group: FiniteGroup | None, maps: Float[Tensor, "batch channel *group height width"], degrees: float
 ) -> Float[Tensor, "batch channel *group height width"]:
     """Turn feature maps: the grid by ``rotate``, a group axis (if a group is given) by the nearest rotation of it."""
-    need_shape("maps", maps, "...", maps.shape[-1], maps.shape[-1])
+    need_shape("maps", maps, "...", "S", "S")
     if group is None:
         return rotate(maps, degrees)
     need_shape("maps", maps, "B", "C", group.order, "H", "W")
@@ -26,6 +27,7 @@ def turn_maps(
     return rotate(group.transform_features(maps.movedim(2, -1), element).movedim(-1, 2), degrees)
 
 
+@typed
 def turn_features(
     group: FiniteGroup, z: Float[Tensor, "*batch group"], degrees: float
 ) -> Float[Tensor, "*batch group"]:
@@ -46,17 +48,14 @@ def turn_features(
         >>> torch.allclose(z, (3 * (angles - torch.pi / 9)).cos(), atol=1e-5)
         True
     """
-    need_instance("group", group, FiniteGroup)
     need_shape("z", z, "...", group.order)
-    need_number("degrees", degrees)
     coefficients = torch.fft.rfft(precise(z).unflatten(-1, (-1, group.rotations)))
     frequencies = torch.arange(coefficients.shape[-1], device=z.device).to(coefficients.real)
     shift = torch.polar(torch.ones_like(frequencies), -frequencies * math.radians(degrees % 360))
     return torch.fft.irfft(coefficients * shift, n=group.rotations).flatten(-2).to(z.dtype)
 
 
+@typed
 def nearest_element(group: FiniteGroup, degrees: float) -> int:
     """The rotation of the group that is nearest to an angle (half-way between two: the even one of them)."""
-    need_instance("group", group, FiniteGroup)
-    need_number("degrees", degrees)
     return round(degrees % 360 * group.rotations / 360) % group.rotations

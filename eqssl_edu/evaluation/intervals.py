@@ -1,13 +1,13 @@
 """Means over seeds with confidence intervals, and differences that are paired seed by seed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from eqssl_edu.errors import got
+from eqssl_edu.errors import got, need_number, typed
 
 __all__ = ["Interval", "interval", "paired_interval"]
 
@@ -25,7 +25,8 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def interval(values: Sequence[float]) -> Interval:
+@typed
+def interval(values: Collection[float]) -> Interval:
     r"""Student's 95 % interval of a mean: $\bar x \pm t_{n-1} \, s / \sqrt n$, for n values that are independent.
 
     Arguments:
@@ -35,7 +36,7 @@ def interval(values: Sequence[float]) -> Interval:
         >>> [round(x, 3) for x in interval([0.70, 0.72, 0.74])]
         [0.72, 0.67, 0.77]
     """
-    numbers = np.asarray(values, dtype=float)
+    numbers = np.array([need_number("values", value) for value in values])
     if len(numbers) < 2 or not np.isfinite(numbers).all():
         raise ValueError(f"values must hold at least two finite numbers, {got(values)}")
     mean = fmean(numbers)  # exactly rounded
@@ -43,7 +44,8 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def paired_interval(values: Sequence[float], reference: Sequence[float]) -> Interval:
+@typed
+def paired_interval(values: Collection[float], reference: Collection[float]) -> Interval:
     """The 95 % t interval of the mean difference to a reference method, seed by seed.
 
     Both methods saw the same data order and the same draws with each seed, so what a seed does to both cancels.

@@ -1,6 +1,7 @@
 """Probes on frozen features: what did a representation learn?"""
 
 import contextlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,15 @@ from torch.optim.swa_utils import update_bn
 from eqssl_edu.contrastive import orbit_distance
 from eqssl_edu.contrastive.features import need_pairs, unit
 from eqssl_edu.data import Splits
-from eqssl_edu.errors import need_instance, need_integer, need_integers, need_positive, need_shape
+from eqssl_edu.errors import (
+    need_choice,
+    need_instance,
+    need_integer,
+    need_integers,
+    need_positive,
+    need_shape,
+    typed,
+)
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.ownership import steady
 from eqssl_edu.precision import precise
@@ -36,13 +45,12 @@ __all__ = [
 ]
 
 
+@typed
 def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[Tensor, "batch out group"]:
     """The encoder's features of these images, in eval mode, in batches, on the CPU.
 
     A copy of the encoder computes them, so it may be trained meanwhile: its mode stays, all weights are of one step.
     """
-    need_instance("encoder", encoder, nn.Module)
-    need_shape("images", images, "...", floating=True)
     need_positive(batch_size=batch_size)
     like, twin = next(encoder.parameters(), images), Twin(encoder)  # images go where the weights are
     with contextlib.suppress(TypeError):  # what cannot be copied runs itself
@@ -50,14 +58,14 @@ def extract(encoder: nn.Module, images: Images, batch_size: int = 500) -> Float[
     return torch.cat([twin.run(batch.to(like)).float().cpu() for batch in images.split(batch_size)])
 
 
+@typed
 def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:
     """A copy of an encoder whose batch norms know the statistics of these images; no weight is learned.
 
     A *random* encoder is a fair control only so: as it is made, its batch norms assume mean 0 and variance 1. What is
     random in training (a dropout) is so here, always with the same draws.
     """
-    need_instance("encoder", encoder, nn.Module)
-    need_shape("images", images, "...", floating=True, finite=True)
+    need_shape("images", images, "...", finite=True)
     with steady(encoder):
         encoder = copied(encoder)
     with torch.random.fork_rng():
@@ -66,11 +74,12 @@ def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:
     return encoder.eval()
 
 
+@typed
 def linear_probe(
     features: Float[Tensor, "count feature"],
     labels: Int64[Tensor, " count"],
     validation: tuple[Float[Tensor, "held feature"], Int64[Tensor, " held"]],
-    regularization: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0),
+    regularization: Sequence[float] = (0.01, 0.1, 1.0, 10.0),
 ) -> Pipeline:
     """Multinomial logistic regression on standardised features; ``.score(features, labels)`` is its accuracy.
 
@@ -89,6 +98,7 @@ def linear_probe(
     return max(probes, key=lambda probe: probe.fit(*known).score(*held))
 
 
+@typed
 def knn_probe(
     features: Float[Tensor, "count feature"], labels: Int64[Tensor, " count"], neighbours: int = 10
 ) -> Pipeline:
@@ -104,6 +114,7 @@ def knn_probe(
     return make_pipeline(FunctionTransformer(_directions), classifier).fit(*known)
 
 
+@typed
 def orbit_knn_accuracy(
     group: FiniteGroup,
     reference: tuple[Float[Tensor, "count channel group"], Int64[Tensor, " count"]],
@@ -122,6 +133,7 @@ def orbit_knn_accuracy(
         queries: regular features and labels that are judged.
         neighbours: how many vote.
     """
+    need_choice("(len(reference), len(queries))", (len(reference), len(queries)), [(2, 2)])
     (features, labels), (others, truth) = reference, queries
     need_pairs(group, finite=True, reference=features, queries=others)
     for name, z, of_z in (("reference", features, labels), ("queries", others, truth)):
@@ -138,6 +150,7 @@ def orbit_knn_accuracy(
     return right / len(others)
 
 
+@typed
 def orientations(group: FiniteGroup, images: Images) -> list[Images]:
     """The images turned by every element, upright first: to report upright, mean and worst accuracy."""
     need_instance("group", group, FiniteGroup)
@@ -152,6 +165,7 @@ class Orientations(NamedTuple):
     worst: float
 
 
+@typed
 def probe_orientations(
     encoder: nn.Module, splits: Splits, group: FiniteGroup, dimension: int, pooled: bool = True
 ) -> Orientations:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.encoders import Encoder, need_stages
-from eqssl_edu.errors import got, need_positive, need_shape
+from eqssl_edu.errors import got, need_positive, need_shape, typed
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.layers import HalvingPool2d
 from eqssl_edu.shapes import Images
@@ -71,11 +73,12 @@ class SteerableCNN(Encoder):
         torch.Size([2, 8, 8])
     """
 
+    @typed
     def __init__(
         self,
         symmetry: FiniteGroup | str,
         in_channels: int = 1,
-        channels: tuple[int, ...] = (8, 16, 32),
+        channels: Sequence[int] = (8, 16, 32),
         kernel_size: int = 5,
         frequency: int = 3,
     ) -> None:

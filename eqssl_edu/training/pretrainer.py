@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from eqssl_edu.errors import got, need_instance, need_integer, need_number, need_shape
+from eqssl_edu.errors import got, need_instance, need_integer, need_number, need_shape, typed
 from eqssl_edu.ownership import Claim, learned, steady, steps_of
 from eqssl_edu.shapes import Images
 from eqssl_edu.training.devices import TrainingStep, device_name, launched
@@ -59,6 +59,7 @@ class Pretrainer:
         Decoupled weight decay regularization, Loshchilov and Hutter, arXiv 1711.05101 (AdamW, cosine).
     """
 
+    @typed
     def __init__(
         self,
         model: nn.Module,

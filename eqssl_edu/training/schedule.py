@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from eqssl_edu.errors import need_integer, typed
 from eqssl_edu.shapes import Images
 
 __all__ = ["Batches", "cosine_with_warmup", "seed_of"]
 
 
+@typed
 def cosine_with_warmup(step: int, total_steps: int) -> float:
     r"""The factor of the learning rate at optimiser step ``step`` = 0, 1, ..., ``total_steps`` - 1.
 
@@ -21,6 +23,7 @@ def cosine_with_warmup(step: int, total_steps: int) -> float:
     $f(s) = \min(1, (s+1)/w) \cdot (1 + \cos(\pi s / S)) / 2$. It is a function of the step alone, so that a
     resumed run needs no state of a scheduler.
     """
+    need_integer("total_steps", total_steps, least=1)
     warmup = max(1, total_steps // 20)
     return min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
 

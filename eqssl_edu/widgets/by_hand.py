@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,6 +47,13 @@ class ByHand(Explorer):
                 raise TypeError(f"{name} must be a range, a tuple or a list of choices, {got(values)}")
         self.draw, self.choices = draw, choices
         state = {name: values[0] for name, values in choices.items()}
+        try:
+            inspect.signature(draw).bind(**state)
+        except TypeError as problem:
+            named = f"a function of {', '.join(choices)}"
+            raise TypeError(f"draw must be {named}, {got(draw)}: {problem}") from None
+        except ValueError:  # a function written in C may have no signature
+            pass
         unknown = sorted((start or {}).keys() - state.keys())
         if unknown:
             raise ValueError(f"start must name arguments with choices, {', '.join(state)}, {got(unknown[0])}")

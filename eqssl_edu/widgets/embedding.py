@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_integers
+from eqssl_edu.errors import got, need_integers, typed
 from eqssl_edu.shapes import Features, Images
 from eqssl_edu.twins import Twin
 from eqssl_edu.widgets.shared.base import Explorer, front_end
@@ -141,6 +141,7 @@ class EmbeddingExplorer(Explorer):
 
     _esm, _css = front_end("embedding")
 
+    @typed
     def __init__(
         self,
         encoder: nn.Module,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from eqssl_edu.errors import need_instance
+from eqssl_edu.errors import typed
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import nearest_sizes
 from eqssl_edu.tables import table
@@ -89,10 +89,10 @@ class ExactnessLab(Explorer):
 
     _esm, _css = front_end("exactness_lab")
 
+    @typed
     def __init__(
         self, size: int = 16, kernel_size: int = 3, stride: int = 2, padding: int = 1, rule: bool = True
     ) -> None:
-        need_instance("rule", rule, bool)
         self.rule = rule
         self.choices = {key: range(low, high + 1) for key, (low, high) in LIMITS.items()}
         state = {"size": size, "kernel_size": kernel_size, "stride": stride, "padding": padding}

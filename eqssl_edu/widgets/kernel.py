@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_integer, need_number
+from eqssl_edu.errors import got, need_integer, need_number, typed
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.tables import table
 from eqssl_edu.widgets.shared.base import Explorer, front_end
@@ -136,8 +136,8 @@ class KernelExplorer(Explorer):
 
     _esm, _css = front_end("kernel")
 
+    @typed
     def __init__(self, layer: Layer, image: Float[Tensor, "*axes"] | None = None) -> None:
-        need_instance("layer", layer, (LiftingConv2d, GroupConv2d))
         need_integer("layer.kernel_size", layer.kernel_size, most=MAX_KERNEL)
         self.layer = layer
         weight = layer.weight.detach()

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.data.letters import letters
-from eqssl_edu.errors import need_choice
+from eqssl_edu.errors import need_choice, typed
 from eqssl_edu.groups import dihedral
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
 from eqssl_edu.shapes import Image
@@ -135,6 +135,7 @@ class LabelActionExplorer(Explorer):
 
     _esm, _css = front_end("label_action")
 
+    @typed
     def __init__(self, tasks: Task | Mapping[str, Task] | None = None, image: Image | None = None) -> None:
         self.image = default_image() if image is None else need_square("image", image, "C", "H", "W")
         self._factories = default_tasks(self.image.shape[-1]) if tasks is None else {}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eqssl_edu.data.letters import letters
-from eqssl_edu.errors import need_exact
+from eqssl_edu.errors import need_exact, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.shared.base import Explorer, front_end
@@ -107,6 +107,7 @@ class OrbitExplorer(Explorer):
 
     _esm, _css = front_end("orbit")
 
+    @typed
     def __init__(self, group: FiniteGroup, picture: str | Image = "A") -> None:
         need_exact(group)
         self.group = group

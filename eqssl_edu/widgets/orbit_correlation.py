@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.contrastive import InfoNCE, orbit_correlation
-from eqssl_edu.errors import got, need_shape
+from eqssl_edu.errors import got, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Features, Image, Images
 from eqssl_edu.twins import Twin
@@ -188,9 +189,8 @@ class OrbitCorrelationExplorer(Explorer):
 
     _esm, _css = front_end("orbit_correlation")
 
-    def __init__(
-        self, encoder: nn.Module, images: Images, views: tuple[Images, Images] | None = None
-    ) -> None:
+    @typed
+    def __init__(self, encoder: nn.Module, images: Images, views: Sequence[Images] | None = None) -> None:
         self.encoder, self.group = encoder, need_encoder(encoder)
         self._images = need_square("images", images, "B", "C", "H", "W")
         if len(images) < 2:

@@ -41,7 +41,7 @@ Z = torch.randn(3, 2, 4)
         (r"len\(z\)", lambda: irrep_energy(cyclic(4), Z[:0])),
         ("group", lambda: equivariance_error(abs, Z)),
         ("model", lambda: equivariance_error(lambda x: 0 * x, Z, cyclic(4), cyclic(4).transform_features)),
-        ("maps_of_turned", lambda: rotation_error(torch.randn(1, 2, 8, 8), torch.randn(1, 2, 9, 9), 90)),
+        ("maps", lambda: rotation_error(torch.randn(1, 2, 8, 8), torch.randn(1, 2, 9, 9), 90)),
         ("maps", lambda: rotation_error(torch.zeros(1, 1, 9, 9), torch.zeros(1, 1, 9, 9), 90)),
         ("margin", lambda: rotation_error(torch.ones(1, 1, 9, 9), torch.ones(1, 1, 9, 9), 90, margin=5)),
         ("maps", lambda: turn_maps(None, torch.randn(1, 2, 8, 9), 90)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ def default_layer(recorder: FeatureRecorder, image_side: int) -> str:
     return ([layer for layer in large if layer.convolves] or large)[-1].name
 
 
-def checked_names(names: tuple[str, ...] | None, recorders: list[FeatureRecorder]) -> list[str]:
+def checked_names(names: Sequence[str] | None, recorders: list[FeatureRecorder]) -> list[str]:
     """The names of the networks, given or by default. ValueError unless they differ."""
     if names is None:
         names = [_default_name(recorder) for recorder in recorders]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.recorder import FeatureRecorder
-from eqssl_edu.errors import need_integer, need_number
+from eqssl_edu.errors import need_integer, need_number, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.field.facts import checked_names, default_layer, facts_of
@@ -103,16 +103,17 @@ class FieldExplorer(FieldPage, Explorer):
     # The error against the angle as far as known: {"angles": [...], "errors": [[...] for each network]}.
     curve = traitlets.Dict({"angles": [], "errors": []}).tag(sync=True)
 
+    @typed
     def __init__(
         self,
         model: nn.Module,
         image: Image,
         compare: nn.Module | None = None,
-        names: tuple[str, ...] | None = None,
+        names: Sequence[str] | None = None,
         *,
         group: FiniteGroup | None = None,
         group_axis: int | None = None,
-        order: Sequence[int] | None = None,
+        order: Collection[int] | None = None,
         tokens: int | Sequence[int] | None = None,
         forward: Callable[[nn.Module, Tensor], object] | None = None,
     ) -> None:
@@ -158,7 +159,7 @@ class FieldExplorer(FieldPage, Explorer):
         """The changes of the state, checked; a new layer brings the layer of the second network with it."""
         changes = super().check(changes)
         if "angle" in changes:
-            need_number("angle", changes["angle"], least=0, most=360)
+            changes["angle"] = need_number("angle", changes["angle"], least=0, most=360)
         for key in changes.keys() & {*CHANNELS, "picture"}:
             changes[key] = need_integer(key, changes[key], least=0)
         if "layer" in changes and "compare_layer" in self._state:
