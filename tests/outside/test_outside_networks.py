@@ -343,6 +343,18 @@ def test_a_scripted_network_is_refused():
         FieldExplorer(torch.jit.script(nn.Conv2d(1, 4, 3)), PICTURE)
 
 
+def test_a_norm_without_running_statistics_sees_both_images_together():
+    """Whatever was shown before: the number of a state is one number."""
+    torch.manual_seed(0)
+    model = nn.Sequential(exact(nn.Conv2d(1, 4, 3, padding=1)), nn.BatchNorm2d(4, track_running_stats=False))
+    explorer, errors = FieldExplorer(model, PICTURE), []
+    for before in (10, 200):
+        explorer.set_state(layer="1", angle=before)
+        explorer.set_state(angle=90)
+        errors.append(explorer.errors()["plain CNN"])
+    assert max(errors) < 1e-5
+
+
 # -- numbers that are none ---------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
@@ -47,12 +48,15 @@ class Network:
     def __init__(self, name: str, recorder: FeatureRecorder) -> None:
         self.name, self.recorder = name, recorder
         self._kept: tuple[Any, ...] = ()  # image, layer, version of the weights, maps
+        # Without running statistics the maps of an image depend on those of the batch.
+        norms = [module for module in recorder.model.modules() if isinstance(module, _BatchNorm)]
+        self._in_pairs = any(norm.running_mean is None for norm in norms)
         self._orders: dict[str, list[int] | None] = {}  # by layer: the order of elements that fits
 
     def observe(self, layer: Layer, image: Image, turned: Image, state: State) -> tuple[Tensor, Tensor]:
         """(the maps that the angle is to turn, the maps of the turned image), both with a batch axis."""
         key = (id(image), layer.name)
-        known = self._kept[:2] == key
+        known = self._kept[:2] == key and not self._in_pairs
         if known:
             maps = self.recorder.maps(turned[None], layer.name)
         if not known or self._kept[2] != self.recorder.version:
