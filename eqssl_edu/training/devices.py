@@ -25,7 +25,7 @@ def launched(accelerator: str, precision: str, devices: int, strategy: str) -> F
         # Emulated bfloat16 (older GPUs) would be slower than float32.
         bfloat16 = wants_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16-mixed" if bfloat16 else "32-true"
-    need_integer("devices", devices, least=1)
+    devices = need_integer("devices", devices, least=1)
     with _without_hints():
         fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -79,12 +79,11 @@ class Pretrainer:
             wanted = "a torch.nn.Module with training_step(images, generator) -> dict"
             raise TypeError(f"model must be {wanted}, got {type(model).__name__}")
         need_shape("images", images, "N", "C", "H", "W", floating=True, finite=True)
-        need_number("lr", lr, above=0)
-        need_number("weight_decay", weight_decay, least=0)
+        self.lr = need_number("lr", lr, above=0)
+        self.weight_decay = need_number("weight_decay", weight_decay, least=0)
         self.epochs = need_integer("epochs", epochs, least=1)
         self.batch_size = need_integer("batch_size", batch_size, least=1, most=len(images))
         self.seed = need_integer("seed", seed, least=0)
-        self.lr, self.weight_decay = lr, weight_decay
 
         if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
             raise ValueError("model must know its shapes: show an image to its lazy layers first")
@@ -93,18 +92,21 @@ class Pretrainer:
 
         self.fabric = launched(accelerator, precision, devices, strategy)
         processes = self.fabric.world_size
-        if batch_size % processes:
+        if self.batch_size % processes:
             raise ValueError(f"batch_size must be a multiple of the {processes} processes, {got(batch_size)}")
 
         with steady(model):
             self.model = self.fabric.to_device(model)
         weights = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
         vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-        groups = [{"params": weights, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self._optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
+        groups = [
+            {"params": weights, "weight_decay": self.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         # Fabric wraps both: the wrapped pair handles precision and processes, the bare pair holds the state.
         self._fabric_step, self._fabric_optimizer = self.fabric.setup(TrainingStep(model), self._optimizer)
-        self.images = self.fabric.to_device(images)
+        self.images = self.fabric.to_device(images.detach())
         self.claim = Claim(model)
 
         self.steps_per_epoch = len(images) // self.batch_size
@@ -116,7 +118,7 @@ class Pretrainer:
         self._names: list[str] = []
         self._unread: list[Float[Tensor, " metric"]] = []
         self._generator = torch.Generator(self.fabric.device)
-        self._batches = Batches(self.images, self.batch_size, seed)
+        self._batches = Batches(self.images, self.batch_size, self.seed)
         self._mark: dict[str, Any] = {}  # of the model and the images
         self._good: dict | None = None  # the state at the last reading that was good
 

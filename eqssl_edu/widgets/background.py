@@ -82,6 +82,8 @@ class Background:
             before = steps_of(run.model) - run.step
             if before > 0:
                 words.append(f"{name!r} had been trained for {before} steps before: it goes on from there.")
+            elif run.step == run.total_steps:
+                words.append(f"{name!r} has made all its {run.step} steps.")
             elif run.step:
                 words.append(f"{name!r} goes on after its step {run.step} of {run.total_steps}.")
         return " ".join([*words, "To start anew, make model and Pretrainer anew."] if words else [])
@@ -207,6 +209,8 @@ class Background:
                     numbers = self.readouts(run.model)
                 if not isinstance(numbers, Mapping):
                     raise TypeError(f"readouts must give a dict of numbers by name, {got(numbers)}")
+                if "step" in numbers:
+                    raise ValueError("readouts must give names other than 'step', which each reading has")
                 reading |= {kind: float(value) for kind, value in numbers.items()}
             except Exception as error:
                 if self.error is None:

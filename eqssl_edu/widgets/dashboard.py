@@ -74,7 +74,9 @@ class LiveTraining(anywidget.AnyWidget):
         need_instance("runs", runs, Mapping)
         if not runs:
             raise ValueError("runs must hold at least one Pretrainer, got an empty dict")
+        need_instance("title", title, str)
         for name, run in runs.items():
+            need_instance("a name in runs", name, str)
             if not isinstance(getattr(run, "claim", None), Claim):
                 raise TypeError(f"runs[{name!r}] must be a Pretrainer, {got(run)}")
         for (one, first), (other, second) in itertools.combinations(runs.items(), 2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 __all__ = ["curve", "figures", "guides", "trail"]
@@ -49,8 +50,8 @@ def guides(models: Mapping[str, Any]) -> list[dict[str, Any]]:
     for kind in ("chance", "cap"):
         of_kind: dict[float, list[str]] = {}
         for name, model in models.items():
-            level = getattr(model, kind, None)
-            if level is not None:
+            level = getattr(model, kind, None)  # of another kind of model it may be anything
+            if isinstance(level, Real) and 0 <= level <= 1:
                 of_kind.setdefault(round(100 * float(level), 1), []).append(name)
         for value, names in of_kind.items():
             whose = "" if len(names) == len(models) else f" of {', '.join(names)}"

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import io
 import math
 import os
 import pickle
@@ -13,6 +14,7 @@ import time
 from types import SimpleNamespace
 
 import ipywidgets
+import numpy as np
 import pytest
 import torch
 import zmq
@@ -546,6 +548,72 @@ def test_what_stops_fit_is_an_event():
 def test_a_run_is_not_copied_but_its_state(make):
     with pytest.raises(TypeError, match="neither copied nor pickled: keep its state_dict"):
         make(run())
+
+
+@pytest.mark.usefixtures("as_a_user")
+def test_numbers_of_numpy_and_torch_are_those_of_python():
+    plain, other = (
+        run(Even(0), epochs=3, seed=5, lr=0.5),
+        run(Even(0), epochs=np.int64(3), seed=np.int64(5), lr=np.float32(0.5)),
+    )
+    other.load_state_dict(torch.load(io.BytesIO(saved(plain.state_dict())), weights_only=True))
+    assert [plain._batches.at(s, 0, 1).sum() for s in range(9)] == [
+        other._batches.at(s, 0, 1).sum() for s in range(9)
+    ]
+    torch.load(io.BytesIO(saved(other.state_dict())), weights_only=True)
+
+
+def saved(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def test_images_that_are_part_of_a_graph_stay_as_they_are():
+    images = IMAGES.clone().requires_grad_()
+    model = Even(0)
+    model.result = lambda loss: {"loss": loss * model.norm(model.batch).mean() + loss}
+    step = model.training_step
+    model.training_step = lambda images, generator: (
+        setattr(model, "batch", images),
+        step(images, generator),
+    )[1]
+    run(model, epochs=2, images=2 * images).fit()
+    assert images.grad is None
+
+
+class Busy(Even):
+    """Whose ``chance`` and ``cap`` mean something else."""
+
+    chance = math.nan
+
+    def cap(self):
+        raise NotImplementedError
+
+
+def test_a_model_may_have_a_chance_and_a_cap_of_its_own(live):
+    training = live({"a": run(Busy(0), epochs=1)})
+    training.wait()
+    assert training.facts["guides"] == []
+
+
+def test_readouts_may_not_be_called_step(live):
+    with pytest.raises(ValueError, match="readouts must give names other than 'step'"):
+        live({"a": run(Even(0), epochs=1)}, readouts=lambda model: {"step": 3}).wait()
+
+
+@pytest.mark.parametrize(
+    ("words", "runs", "title"),
+    [
+        ("a name in runs must be a str, got 3", {3: 0}, "x"),
+        ("title must be a str, got 5", {"a": 0}, 5),
+        (r"runs\['a'\] must be a Pretrainer", {"a": 0}, "x"),
+    ],
+)
+@pytest.mark.usefixtures("as_a_user")
+def test_names_and_titles_are_words(words, runs, title):
+    with pytest.raises(TypeError, match=f"^{words}"):
+        LiveTraining(runs, title=title)
 
 
 def test_another_default_device_and_type_change_nothing():
