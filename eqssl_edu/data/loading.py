@@ -25,6 +25,12 @@ from eqssl_edu.data.tables import hub_source, parts_of, table_source, tables_of
 from eqssl_edu.errors import got, need_instance, need_integer, need_number
 from eqssl_edu.shapes import Images
 
+LARGEST = {
+    "uint8": 255,
+    "int8": 127,
+    "uint16": 65535,
+    "int16": 32767,
+}  # of wider kinds nobody uses the whole range
 Image = Shaped[Tensor, "channel rows columns"]  # bytes, or numbers in [0, 1]
 
 __all__ = ["load_images"]
@@ -53,8 +59,9 @@ def load_images(
     part that lacks a class keeps the others' numbers. Hidden folders, and those without pictures, are none.
     *Parts.* "validation" is also called "valid" and "val", "train" "training", "test" "testing". One that is not there
     is an error; the folder of a part may be given itself, and keeps the classes of its sisters.
-    *Values.* Whole numbers are divided by the largest of their kind (255, 65,535), others must lie in [0, 1], or
-    ``scale`` says what becomes 0 and 1. Values that are not finite, and pixels marked as without data, are refused.
+    *Values.* Whole numbers of 8 or 16 bits are divided by the largest of their kind (255, 65,535). All others must lie
+    in [0, 1], or ``scale`` says what becomes 0 and 1. Values that are not finite, and pixels marked as without data,
+    are refused.
     *Channels.* Grey pictures keep one if all are grey; TIFF, FITS and arrays may have any number, in the axis that is
     shorter than the other two, the first or the last. Transparent pictures are put on white, or on black if their ink
     is bright; the orientation in a photo's EXIF is followed; rows of FITS are in the order of the file.
@@ -108,7 +115,8 @@ def _found(place: str, split: str) -> Source:
     path = url2pathname(urlsplit(place).path) if place.startswith("file:") else os.path.expanduser(place)
     path = Path(os.path.abspath(path))  # with the names of its folders: one of them may be a part's
     if not os.path.exists(path):
-        if place.endswith(".parquet") or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", place):
+        is_file = place.lower().endswith((".parquet", *ARRAYS, *PICTURES))
+        if is_file or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", place):
             raise FileNotFoundError(f"source must be there, got {place!r}: no such file or folder")
         return hub_source(place, split)
     if path.is_dir():
@@ -167,10 +175,10 @@ def _in_range(values: Values, name: str, scale: Sequence[float] | None) -> Value
     if bad:
         found = f"{bad} pixels that are NaN or infinite in {name}"
         raise ValueError(f"source must hold finite values, got {found}")
-    low, high = scale or (0, np.iinfo(kind).max if kind.kind in "iu" else 1)
+    low, high = scale or (0, LARGEST.get(kind.name, 1))
     least, most = numbers.min(initial=high), numbers.max(initial=low)
     if scale is None and not low <= least <= most <= high:
-        wanted = f"what becomes 0 and 1 unless all values lie in {low} .. {high}"
+        wanted = f"what becomes 0 and 1 unless all values of {kind} lie in {low} .. {high}"
         raise ValueError(f"scale must say {wanted}, got None, and {least:g} .. {most:g} in {name}")
     return ((numbers - low) / (high - low)).clip(0, 1)
 

@@ -109,6 +109,8 @@ def hub_source(name: str, split: str) -> Source:
             f"source must be a file, a folder or a data set of the hub, got {name!r}: {str(error)[:120]}. Without a "
             "network give the path of a parquet file or of a folder (HF_HUB_OFFLINE=1 saves the attempts)"
         ) from error
+    except ValueError as error:  # no such split, or several sets under one name
+        raise ValueError(f"split must be a part of {name!r}, got {split!r}: {error}") from error
     image, label = _columns(table.column_names, name)
     labels, classes = None, None
     if label:

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -347,6 +348,28 @@ def test_a_table_that_cannot_be_right_is_refused(tmp_path, columns, words):
         load_images(table(tmp_path / "train.parquet", **columns))
 
 
+def test_a_set_of_the_hub(tmp_path, monkeypatch):
+    import datasets
+
+    path = picture(tmp_path / "downloaded.png")
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["no", "yes"])}
+    )
+    pictures = [STRUCTS[5], {"bytes": None, "path": str(path)}]  # the hub's own files may lie apart
+    rows = datasets.Dataset.from_dict({"image": pictures, "label": [1, 0]}, features=features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: rows)
+    found = load_images("someone/something", size=4)
+    assert found.labels.tolist() == [1, 0] and found.classes == ("no", "yes")
+    assert (found.images[0] == 9 / 255).all()
+
+    def refuse(name, split):
+        raise ValueError('Unknown split "dev". Should be one of [train].')
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(ValueError, match=r"split must be a part of 'mnist', got 'dev': Unknown split"):
+        load_images("mnist", "dev")
+
+
 @pytest.mark.parametrize("keep", [0, 3, 200])
 def test_a_truncated_table_is_named(tmp_path, keep):
     path = table(tmp_path / "train.parquet", image=STRUCTS, label=[0] * 7)
@@ -466,7 +489,8 @@ def test_the_sky_and_the_ground(tmp_path):
         (np.zeros((2, 4, 4, 4)), r"image 0 of .*: an image must be .* got \(4, 4, 4\)"),
         (np.array([{}, {}]), "Python objects"),
         (np.full((2, 5, 5), 2.0), "scale must say"),
-        (np.full((2, 5, 5), -1), "scale must say"),
+        (np.full((2, 5, 5), -1, np.int16), "scale must say"),
+        (np.full((2, 5, 5), 255), r"unless all values of int64 lie in 0 .. 1, got None, and 255 .. 255"),
         (np.full((2, 5, 5), np.nan), "finite values, got 25 pixels .* in image 0"),
     ],
 )
@@ -480,9 +504,7 @@ def test_arrays_that_cannot_be_images_are_refused(tmp_path, values, words):
     ("ending", "package"),
     [(".h5", "h5py"), (".fits", "astropy"), (".tif", "tifffile"), (".parquet", "pyarrow")],
 )
-def test_a_missing_library_is_named(tmp_path, monkeypatch, ending, package):
-    import sys
-
+def test_a_missing_library_is_named_and_pictures_need_none(tmp_path, monkeypatch, ending, package):
     path = tmp_path / f"a{ending}"
     path.write_bytes(b"SIMPLE  =" if ending == ".fits" else b"")
     if ending == ".tif":
@@ -491,6 +513,9 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, ending, package):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=f"source needs the package {package}: pip install {package}"):
         load_images(path)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    picture(tmp_path / "set" / "a" / "0.png")
+    assert load_images(tmp_path / "set").classes == ("a",)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -534,6 +559,7 @@ def test_a_damaged_file_is_read_or_named(tmp_path, ending):
         (torch.utils.data.TensorDataset(torch.zeros(1)), "source must be a str or a PathLike"),
         ("\0", "source"),
         ("https://example.org/a/b.zip", "no such file"),
+        ("my_photo.JPG", "no such file"),
         ("a" * 5000 + "/b/c", "no such file"),
         ("~nobody at all/x/y", "no such file"),
         ("set.zip", "unpack archives first, got the file 'set.zip'"),
