@@ -52,10 +52,10 @@ def array_source(path: Path, split: str) -> Source:
     with named(path):
         images = arrays[name]
         shape, kind = images.shape, images.dtype.kind
-        if kind not in "biuf" or len(shape) not in (3, 4) or (len(shape) == 3 and shape[2] <= 4):
-            raise ValueError(
-                f"images must be numbers (N, H, W), (N, H, W, C) or (N, C, H, W), got {shape} {name!r}"
-            )
+        fits = len(shape) == 4 or (len(shape) == 3 and shape[2] > 4)  # (32, 32, 3) is one image
+        if kind not in "biuf" or not fits or 0 in shape[1:]:
+            wanted = "numbers (N, H, W), (N, H, W, C) or (N, C, H, W)"
+            raise ValueError(f"images must be {wanted}, got {shape} {name!r}")
 
     def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
         for row in rows:

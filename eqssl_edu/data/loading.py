@@ -176,7 +176,7 @@ def _in_range(values: Values, name: str, scale: Sequence[float] | None) -> Value
         found = f"{bad} pixels that are NaN or infinite in {name}"
         raise ValueError(f"source must hold finite values, got {found}")
     low, high = scale or (0, LARGEST.get(kind.name, 1))
-    least, most = numbers.min(initial=high), numbers.max(initial=low)
+    least, most = numbers.min(), numbers.max()
     if scale is None and not low <= least <= most <= high:
         wanted = f"what becomes 0 and 1 unless all values of {kind} lie in {low} .. {high}"
         raise ValueError(f"scale must say {wanted}, got None, and {least:g} .. {most:g} in {name}")

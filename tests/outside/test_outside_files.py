@@ -486,6 +486,7 @@ def test_the_sky_and_the_ground(tmp_path):
     [
         (np.zeros((32, 32, 3)), r"\(N, H, W\).* got \(32, 32, 3\)"),
         (np.zeros((5, 784)), r"got \(5, 784\)"),
+        (np.zeros((5, 0, 8), np.uint8), r"got \(5, 0, 8\)"),
         (np.zeros((2, 4, 4, 4)), r"image 0 of .*: an image must be .* got \(4, 4, 4\)"),
         (np.array([{}, {}]), "Python objects"),
         (np.full((2, 5, 5), 2.0), "scale must say"),
