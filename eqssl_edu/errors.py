@@ -89,7 +89,7 @@ def typed(function: Callable) -> Callable:
             named = {name: _fitted(name, value, hints()) for name, value in named.items()}
         try:
             return function(*given, *arguments[len(given) :], **named)
-        except (MemoryError, OverflowError, RuntimeError, TypeError, _TooLarge) as problem:
+        except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as problem:
             full = isinstance(problem, MemoryError | OverflowError | _TooLarge)
             full = full or re.search(
                 "allocate memory|[oO]verflow", str(problem)
@@ -175,7 +175,7 @@ def need_number(
 
 def need_integers(name: str, tensor: object, below: int | None = None) -> None:
     """Raise TypeError unless ``tensor`` is a LongTensor, ValueError unless its entries are 0 .. below - 1."""
-    if not isinstance(tensor, Tensor) or tensor.dtype != torch.int64:
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.int64 or tensor.layout is not torch.strided:
         raise TypeError(f"{name} must be a LongTensor, {got(tensor)}")
     if below is None or not tensor.numel() or within_transform():
         return

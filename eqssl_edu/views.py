@@ -5,6 +5,7 @@ element that turned a view has to be at hand afterwards.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from eqssl_edu.data.textures import textures
-from eqssl_edu.errors import need_exact, need_instance, need_number, need_shape
+from eqssl_edu.errors import need_choice, need_exact, need_instance, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup, random_elements
 from eqssl_edu.precision import precise
 from eqssl_edu.shapes import Images
@@ -100,8 +101,9 @@ class RandomView:
             need_number(name, getattr(self, name), least=0, below=1)
         need_number("inversion", self.inversion, least=0, most=1)
         need_number("rotation", self.rotation, least=0, most=180)
-        need_shape("limits", torch.as_tensor(self.limits, device="cpu"), 2, finite=True)
-        need_number("limits[1]", self.limits[1], above=self.limits[0])
+        need_instance("limits", self.limits, Collection)
+        need_choice("len(limits)", len(self.limits), [2])
+        need_number("limits[1]", self.limits[1], above=need_number("limits[0]", self.limits[0]))
         if self.group is not None:
             need_exact(self.group)
 

@@ -29,14 +29,16 @@ from eqssl_edu.errors import got
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 
-SECONDS, BYTES = 20, 8 * 2**30  # of one case
+SECONDS, BYTES = 60, 8 * 2**30  # of one case
 REFUSALS = (ValueError, TypeError)
 DOCUMENTED = {  # what a user's own network or function raises passes through
     "data.load_images": (OSError,),
-    "encoders.count_multiplications": (NotImplementedError,),
+    "encoders.count_multiplications": (NotImplementedError, RuntimeError),
     "encoders.SymmetrizedEncoder()": (RuntimeError, NotImplementedError),
     "widgets.ByHand": (KeyError, TypeError),
-    "diagnostics.equivariance_error": (TypeError, KeyError),
+    "diagnostics.equivariance_error": (TypeError, KeyError, RuntimeError),
+    "diagnostics.find_order": (KeyError, NotImplementedError, RuntimeError, ValueError),
+    "evaluation.extract": (RuntimeError,),
 }
 EXPLORERS = {  # and where they keep the user's network
     "widgets.ByHand": "",
@@ -49,7 +51,12 @@ EXPLORERS = {  # and where they keep the user's network
     "widgets.OrbitExplorer": "",
 }
 EXPLORERS_MADE: dict[str, Any] = {}
-ALSO = {"pretext.PretextModel()": ["images"], "contrastive.training_step": ["z1"]}  # said by a part
+ALSO = {  # what a part of it names
+    "pretext.PretextModel()": ["images"],
+    "pretext.transform": ["images"],
+    "diagnostics.equivariance_error": ["images"],
+    "contrastive.training_step": ["z1"],
+}
 OTHERS: dict[str, Callable[[], Any]] = {
     "None": lambda: None,
     "text": lambda: "x",
@@ -120,7 +127,7 @@ def changed(rng: random.Random, value: Any) -> tuple[str, Any, bool]:
             "tensor integer": (lambda: torch.tensor(value), True),
             "as float": (lambda: float(value) + 0.5, False),
             "as text": (lambda: str(value), False),
-            "larger": (lambda: value + 100, False),
+            "larger": (lambda: value + 40, False),
         }
     if isinstance(value, float):
         own = {

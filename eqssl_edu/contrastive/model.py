@@ -70,6 +70,7 @@ class ContrastiveModel(nn.Module):
         self, images: Float[Tensor, "batch channel height width"], generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
         """Two views of each image: {"loss", and "accuracy" for a loss that has to find the partner}."""
+        need_integer("len(images)", len(images), least=1)
         views = torch.cat([self.views(images, generator) for _ in range(2)])
         features = [gather(z) for z in self(views).chunk(2)]
         if self.target is not None:

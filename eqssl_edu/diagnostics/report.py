@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.layouts import Tokens
 from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
 from eqssl_edu.diagnostics.turning import nearest_element
-from eqssl_edu.errors import need_instance, need_number, need_positive, need_shape
+from eqssl_edu.errors import need_number, need_positive, need_shape, typed
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers import exactness_violations
 from eqssl_edu.layers.sampling import Breach
@@ -91,13 +91,14 @@ class EquivarianceReport:
         return f"<table><caption>{escape(self._summary())}</caption><tr>{head}</tr>{body}</table>"
 
 
+@typed
 def equivariance_report(
     model: nn.Module,
     images: Images,
     group: FiniteGroup | None = None,
     angles: Sequence[float] = (15.0, 45.0, 75.0),
     group_axis: int | None = None,
-    order: Sequence[int] | None = None,
+    order: Collection[int] | None = None,
     tokens: Tokens = None,
     forward: Callable[[nn.Module, Tensor], object] | None = None,
 ) -> EquivarianceReport:
@@ -126,7 +127,6 @@ def equivariance_report(
     """
     need_shape("images", images, "B", "C", "S", "S", floating=True, finite=True)
     need_positive(**{"len(images)": len(images)})
-    need_instance("angles", angles, Sequence)
     for angle in angles:
         need_number("angles", angle)
     own = group if group is not None else getattr(model, "group", None)

@@ -56,7 +56,7 @@ class PretextModel(GroupState):
             need_choice("task.group", task.group, [encoder.group])
         if hidden is None:
             hidden = channels if parts > 1 else 0
-        need_integer("hidden", hidden, least=0)
+        need_integer("hidden", hidden, 0, 2**16)
         width = parts * channels
         self.encoder, self.task = encoder, task
         self.mlp = nn.Sequential()
@@ -103,6 +103,7 @@ class PretextModel(GroupState):
     @typed
     def training_step(self, images: Images, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Draw the task's inputs and labels from these images: {"loss" in nats, "accuracy"}."""
+        need_integer("len(images)", len(images), least=1)
         inputs, labels = self.task.sample(images, generator)
         logits = self(inputs)
         accuracy = _right(logits.detach(), labels).float().mean()

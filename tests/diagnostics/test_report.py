@@ -167,7 +167,7 @@ def test_doors(as_a_user):
         equivariance_report(model, torch.rand(2, 1, 9, 8))
     with pytest.raises(ValueError, match=r"len\(images\) must be at least 1, got 0"):
         equivariance_report(model, torch.rand(0, 1, 8, 8))
-    with pytest.raises(TypeError, match="images must be a Tensor"):
+    with pytest.raises(TypeError, match="images must be a Float"):
         equivariance_report(model, "images")
     with pytest.raises(TypeError, match="model must be a Module"):
         equivariance_report(torch.relu, images())
