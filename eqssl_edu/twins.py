@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, Dataset
 
 from eqssl_edu.errors import got
@@ -28,9 +27,8 @@ __all__ = ["Twin", "copied", "eval_mode", "same_random_numbers", "tensors"]
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 SHARED = (Optimizer, DataLoader, Dataset)  # what a network may know of its training, too large to be copied
 PLAIN = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-LONG = 1000  # a longer container is known by its id alone
-LARGE = 2**16  # bytes of a weight, from which on it is known by sums
-COLUMNS = 509  # of those sums; a prime, so that rows or channels that change places come into other columns
+LONG = 1000  # a longer container, or one in a container in a container ..., is known by its id alone
+COLUMNS = 509  # of sums; a prime, so that rows or channels of a weight that change places come into other columns
 
 
 class Twin:
@@ -105,7 +103,8 @@ def copied(model: nn.Module) -> nn.Module:
     modules, known = list(model.modules()), {}
     for module in modules:
         # Not copied is what deepcopy finds in its memo. It cannot copy a tensor that is part of a graph.
-        for value in tree_leaves(vars(module)):
+        _mark(vars(module), held := [], module)
+        for value in held:
             if isinstance(value, SHARED):
                 known[id(value)] = value
             elif isinstance(value, Tensor) and value.grad_fn is not None:
@@ -174,22 +173,28 @@ def same_random_numbers() -> Iterator[None]:
             np.random.set_state(of_numpy)  # noqa: NPY002
 
 
-def _mark(value: Any, objects: list[Any], module: nn.Module | None = None) -> Any:
+def _mark(value: Any, objects: list[Any], module: nn.Module | None = None, depth: int = 5) -> Any:
     """A value that can be compared: numbers and words themselves, containers by what they hold, all else by its id."""
     if isinstance(value, PLAIN):
         return value
-    if isinstance(value, dict) and len(value) <= LONG:
+    small = depth and isinstance(value, (dict, list, tuple)) and len(value) <= LONG
+    if small and isinstance(value, dict):
         names = [name for name in value if module is None or name != "training"]
-        return id(module), type(module), *names, *(_mark(value[name], objects) for name in names)
-    if isinstance(value, (list, tuple)) and len(value) <= LONG:
-        return [_mark(part, objects) for part in value]
+        return (
+            id(module),
+            type(module),
+            *names,
+            *(_mark(value[name], objects, depth=depth - 1) for name in names),
+        )
+    if small:
+        return [_mark(part, objects, depth=depth - 1) for part in value]
     objects.append(value)
     return id(value)
 
 
 @torch.no_grad()
 def _signs(weights: list[Tensor]) -> tuple[list[tuple], list[Tensor]]:
-    """(what torch knows of each tensor, the bytes of small ones and sums of large ones).
+    """(what torch knows of each tensor, sums of its bits in columns of 8 bytes, and the bytes of the rest).
 
     Some ways to write weights (fused optimisers, ``.data``, numpy) do not count in ``_version``.
     """
@@ -202,7 +207,7 @@ def _signs(weights: list[Tensor]) -> tuple[list[tuple], list[Tensor]]:
             bits = tensor.detach().permute(axes).reshape(-1).view(torch.uint8)
         except (RuntimeError, ValueError, NotImplementedError):  # sparse, or without numbers yet
             continue
-        rest = len(bits) if len(bits) < LARGE else len(bits) % (8 * COLUMNS)
+        rest = len(bits) % (8 * COLUMNS)
         if rest < len(bits) and not bits.is_meta:
             large = bits[: len(bits) - rest]
             rows = (
@@ -229,19 +234,27 @@ def _put_back() -> Iterator[None]:
     """Run a block in which every network that this thread runs is in eval mode, and is put back afterwards."""
     me, before = threading.get_ident(), {}
 
-    def first(module: nn.Module, _inputs: Any) -> None:
-        if threading.get_ident() == me and module not in before:
+    def first(network: nn.Module, _inputs: Any) -> None:
+        if threading.get_ident() != me or network in before:
+            return
+        for module in network.modules():
             buffers = [(buffer, buffer.clone()) for buffer in module.buffers(recurse=False)]
-            before[module] = module.training, module._forward_hooks, buffers
+            before.setdefault(module, (module.training, module._forward_hooks, buffers))
             needed = {key: hook for key, hook in module._forward_hooks.items() if _is_needed(hook)}
-            module.training, module._forward_hooks = False, OrderedDict(needed)
+            module._forward_hooks = OrderedDict(needed)
+        network.eval()  # some layers prepare their kernels then
 
     handle = register_module_forward_pre_hook(first)
     try:
         yield
     finally:
         handle.remove()
-        for module, (training, hooks, buffers) in before.items():
-            module.training, module._forward_hooks = training, hooks
+        for module, (
+            training,
+            hooks,
+            buffers,
+        ) in before.items():  # outer ones first: inner ones have the last word
+            module.train(training)
+            module._forward_hooks = hooks
             for buffer, values in buffers:
                 buffer.copy_(values)

@@ -236,6 +236,7 @@ class Odd(nn.Module):
 
 
 ODD = {
+    "a loop": lambda model: (loop := {}, loop.update(loop=loop)),
     "lock": lambda _: threading.Lock(),
     "file": lambda _: open(__file__),  # noqa: SIM115
     "generator": lambda _: (i for i in range(3)),
