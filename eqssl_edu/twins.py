@@ -28,7 +28,7 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 SHARED = (Optimizer, DataLoader, Dataset)  # what a network may know of its training, too large to be copied
 PLAIN = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 LONG = 1000  # a longer container, or one in a container in a container ..., is known by its id alone
-COLUMNS = 509  # of sums; a prime, so that rows or channels of a weight that change places come into other columns
+COLUMNS = 509  # of sums; a prime, so that rows or channels of a weight that change places come into others
 
 
 class Twin:
