@@ -6,6 +6,7 @@ import contextlib
 import copy
 import functools
 import random
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from eqssl_edu.errors import got
 from eqssl_edu.ownership import in_training, steady
 
-__all__ = ["Twin", "copied", "eval_mode", "same_random_numbers", "tensors"]
+__all__ = ["Twin", "copied", "eval_mode", "nothing_compiled", "same_random_numbers", "tensors"]
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 SHARED = (Optimizer, DataLoader, Dataset)  # what a network may know of its training, too large to be copied
@@ -157,6 +158,12 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def nothing_compiled() -> contextlib.AbstractContextManager:
+    """Compiled code calls no hooks. Where the compiler was never loaded, it need not be."""
+    loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else contextlib.nullcontext()
 
 
 @contextmanager

@@ -24,13 +24,13 @@ def envelopes(model: nn.Module) -> list[Callable[[Tensor], object]]:
 
 
 def torch_inside_escnn(model: nn.Module) -> set[str]:
-    """Names of torch's own modules inside escnn's. Their maps are laid out in a way of their own."""
+    """Names of what escnn's modules are made of, torch's own modules and its bases: laid out in a way of their own."""
     return {
         f"{name}.{inner}" if name else inner
         for name, module in model.named_modules()
         if _is_escnn(module)
         for inner, child in module.named_modules()
-        if not _is_escnn(child)
+        if not (_is_escnn(child) and hasattr(child, "out_type"))
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from eqssl_edu.diagnostics.layouts import Layout, Output, Tokens, layouts, need_
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image, Images
-from eqssl_edu.twins import Twin
+from eqssl_edu.twins import Twin, nothing_compiled
 
 __all__ = ["FeatureRecorder", "Layer"]
 
@@ -36,12 +35,6 @@ class Layer(NamedTuple):
 
 class _Found(BaseException):
     """Stops a forward pass behind the layer that was asked for. No ``except Exception`` in a model stops it."""
-
-
-def _nothing_compiled() -> contextlib.AbstractContextManager:
-    """Compiled code calls no hooks. Where the compiler was never loaded, it need not be."""
-    loaded = "torch._dynamo" in sys.modules
-    return torch.compiler.set_stance("force_eager") if loaded else contextlib.nullcontext()
 
 
 class _Called(nn.Module):
@@ -191,7 +184,7 @@ class FeatureRecorder:
         self._said: FiniteGroup | None = None  # by the last layer with a group axis
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
         images = images.to(like.device, like.dtype, copy=True)
-        with contextlib.suppress(_Found), _nothing_compiled():
+        with contextlib.suppress(_Found), nothing_compiled():
             self._copy.run(self._envelope(images))
         self._last = None
 

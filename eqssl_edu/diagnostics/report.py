@@ -22,6 +22,7 @@ from eqssl_edu.layers.sampling import Breach
 from eqssl_edu.precision import fine, precise
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Images
+from eqssl_edu.twins import Twin
 
 __all__ = ["EquivarianceReport", "Row", "equivariance_report"]
 
@@ -129,13 +130,16 @@ def equivariance_report(
     need_positive(**{"len(images)": len(images)})
     for angle in angles:
         need_number("angles", angle)
+    twin = Twin(model)
+    twin.renew()  # a copy for all runs: the network itself may be in training
+    model = twin.module
     own = group if group is not None else getattr(model, "group", None)
     axis_is_said = group_axis is not None or order is not None
     said = GroupAxis.said(own, group_axis, order) if axis_is_said or group is not None else None
     recorder = FeatureRecorder(model, images[0], "model", said, axis_is_said, tokens, forward)
     groups = [own, *(layer.group for layer in recorder.layers.values())]
-    group = next((each for each in groups if isinstance(each, FiniteGroup) and each.order > 1), cyclic(4))
-    errors = _errors(recorder, images, group, angles)
+    groups = [each for each in groups if isinstance(each, FiniteGroup) and each.order > 1] or [cyclic(4)]
+    errors = _errors(recorder, images, groups, angles)
     breaches = _breaches(model, images) if forward is None else {}
     why, rows = recorder.left_out | dict.fromkeys(errors, "") | _reasons(breaches, recorder, errors), []
     for name in dict.fromkeys([*recorder.described, *errors]):
@@ -148,22 +152,22 @@ def equivariance_report(
             rows.append(
                 Row(name or "forward", kind, "what is between its layers", breach.error, None, _rule(breach))
             )
-    angles_said = ", ".join(f"{angle:g}" for angle in angles)
-    return EquivarianceReport(rows, f"{len(images)} images, {group.name}, and turns by {angles_said} degrees")
+    between = f", and turns by {', '.join(f'{angle:g}' for angle in angles)} degrees" if angles else ""
+    return EquivarianceReport(rows, f"{len(images)} images, {groups[0].name}{between}")
 
 
 def _errors(
-    recorder: FeatureRecorder, images: Images, group: FiniteGroup, angles: Sequence[float]
+    recorder: FeatureRecorder, images: Images, groups: list[FiniteGroup], angles: Sequence[float]
 ) -> dict[str, tuple[str, float | None, float | None]]:
     """For each layer: as what it is judged, the largest error at the elements, and at the angles between."""
-    elements = [(group.degrees(g), g >= group.rotations) for g in group.elements]
+    elements = [(groups[0].degrees(g), g >= groups[0].rotations) for g in groups[0].elements]
     exact = [(degrees, flip) for degrees, flip in elements if degrees % 90 == 0 and (degrees or flip)]
     between = [(float(angle), False) for angle in angles if angle % 90]
     squares: dict[tuple, Tensor | float] = defaultdict(float)  # of differences, and of what was expected
     judged_as = {}
     for some in images.split(CHUNK):
         upright = recorder.all_maps(some)
-        acts = {name: _action(recorder.layers.get(name), maps, group) for name, maps in upright.items()}
+        acts = {name: _action(recorder.layers.get(name), maps, groups) for name, maps in upright.items()}
         judged_as |= {name: words for name, (words, _, _) in acts.items()}
         for turn in (*exact, *between):
             turned = recorder.all_maps(_turn(some, *turn))
@@ -174,7 +178,7 @@ def _errors(
                     inside = disc_mask(expected.shape[-1]).to(expected) if has_grid and turn in between else 1
                     parts = ((precise(turned[name]) - expected) * inside, expected * inside)
                     squares[name, turn] += torch.stack([_square(part) for part in parts])
-    ratios = {key: float((square[0] / square[1]).sqrt()) for key, square in squares.items()}
+    ratios = {key: float((square[0] / square[1]).sqrt()) for key, square in squares.items() if square.any()}
     largest = [
         {name: _largest([ratios.get((name, turn)) for turn in turns]) for name in judged_as}
         for turns in (exact, between)
@@ -190,7 +194,7 @@ def _turn(maps: Tensor, degrees: float, flip: bool) -> Tensor:
     return rotate(maps.flip(-1) if flip else maps, degrees)
 
 
-def _action(layer: Layer | None, output: Tensor, group: FiniteGroup) -> tuple[str, bool, Callable]:
+def _action(layer: Layer | None, output: Tensor, groups: list[FiniteGroup]) -> tuple[str, bool, Callable]:
     """(what an output is judged as, has it a grid, its action: maps, degrees, flip -> maps, or None if it has none)."""
 
     def act_on_group(maps: Tensor, degrees: float, flip: bool) -> Tensor | None:
@@ -200,14 +204,15 @@ def _action(layer: Layer | None, output: Tensor, group: FiniteGroup) -> tuple[st
         maps = group.transform_features(maps.movedim(2, -1), element).movedim(-1, 2)
         return _turn(maps, degrees, flip) if layer else maps
 
-    if layer is None and (output.ndim != 3 or output.shape[2] != group.order):
+    same_order = (each for each in groups if output.ndim == 3 and each.order == output.shape[2])
+    group = layer.group if layer else next(same_order, None)
+    if layer is None and group is None:
         return f"{math.prod(output.shape[1:])} numbers, as invariants", False, lambda maps, *_: maps
     if layer is None:
         return f"{output.shape[1]} x {group.name} features", False, act_on_group
     pixels = f"{layer.side} x {layer.side} pixels"
-    if layer.group is None:
+    if group is None:
         return f"{layer.channels} x scalar, {pixels}", True, _turn
-    group = layer.group
     return f"{layer.channels} x {group.name}, {pixels}", True, act_on_group
 
 
@@ -234,11 +239,13 @@ def _reasons(
         module = "" if module in ("output", "forward") else module
         around = [module.rsplit(".", n)[0] for n in range(1, 1 + module.count("."))] + [""]
         caller = next((each for each in around if each in breaches), None)
-        if error is not None and math.isnan(error):
-            reasons[name] = "it gives NaN, infinity, or zero everywhere"
+        if error is None:
+            reasons[name] = "nothing can be compared at the elements"
+        elif math.isnan(error):
+            reasons[name] = "it gives NaN or infinity"
         elif module in breaches:
             reasons[name] = _rule(breaches[module])
-        elif error is None or error <= ROUNDING:
+        elif error <= ROUNDING:
             continue
         elif first is not None:
             reasons[name] = f"what comes in: see {first}"
@@ -266,4 +273,4 @@ def _rule(breach: Breach) -> str:
 def _percent(error: float | None) -> str:
     if error is None or math.isnan(error):
         return "-" if error is None else "NaN"
-    return f"{100 * error:.1f} %" if error > ROUNDING else f"{error:.0e}"
+    return f"{100 * error:.1f} %" if error > ROUNDING else f"{error:.0e}" if error else "0"

@@ -9,7 +9,7 @@ from torch import nn
 
 from eqssl_edu.errors import need_integer, need_positive, typed
 from eqssl_edu.layers.sampling import BATCH, breaches
-from eqssl_edu.twins import Twin
+from eqssl_edu.twins import Twin, nothing_compiled, same_random_numbers
 
 __all__ = ["exactness_violations", "is_exact", "nearest_sizes"]
 
@@ -91,9 +91,9 @@ def exactness_violations(
         raise TypeError(
             f"model must have its layers in Python, not be scripted or traced, got {type(model).__name__}"
         )
-    eager = torch.compiler.set_stance("force_eager")  # what is compiled inside has no layers to look at
-    with eager, torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
+    device = next((weight.device.type for weight in model.parameters()), "cpu")
+    single = torch.autocast(device, enabled=False)  # rounding to half precision would look like an error
+    with torch.no_grad(), same_random_numbers(), nothing_compiled(), single:
         return breaches(*_that_runs(model, input_size, in_channels))
 
 
@@ -110,18 +110,21 @@ def _that_runs(model: nn.Module, side: int, channels: int | None) -> tuple[nn.Mo
     envelopes = [lambda images: images, *filter(None, [getattr(model, "in_type", None)])]
     like, problems = next(model.parameters(), torch.zeros(())), []
     for dtype, width, envelope in product(casts, dict.fromkeys(widths), envelopes):
-        images = torch.rand(BATCH, width, side, side, dtype=dtype, device=like.device)
+        shape, generator = (BATCH, width, side, side), torch.Generator().manual_seed(0)
+        noise = torch.rand(shape, dtype=dtype, generator=generator, device="cpu")
         try:
             twin = Twin(model)
             twin.renew()
-            casts[dtype](twin.module)(envelope(images.clone()))
+            images = envelope(noise.to(like.device))
+            casts[dtype](twin.module)(images)
         except Exception as problem:
-            problems.append((images.shape, problem))
+            problems.append((shape, problem))
             continue
         for parameter in twin.module.parameters():
             if parameter.is_floating_point() and (parameter == parameter.flatten()[0]).all():
                 # What starts at zero, such as an encoding of the position, is seen as it will be.
-                parameter += 0.1 * torch.randn_like(parameter)
-        return twin.module, envelope(images)
+                more = torch.randn(parameter.shape, generator=generator, device="cpu")
+                parameter += 0.1 * more.to(parameter)
+        return twin.module, envelope(noise.to(like.device))
     shape, problem = problems[0]
-    raise ValueError(f"model must run on images of shape {tuple(shape)}, got {problem!r}") from problem
+    raise ValueError(f"model must run on images of shape {shape}, got {problem!r}") from problem

@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import fine, norm
 
 __all__ = ["Breach", "breaches"]
 
@@ -99,9 +100,7 @@ def _turned_tokens(count: int) -> Tensor | None:
 
 
 def _relative_error(found: Tensor, wanted: Tensor) -> float:
-    if wanted.dtype in (torch.bool, torch.uint8):
-        found, wanted = found.int(), wanted.int()
-    difference, size = (float((each).abs().double().norm()) for each in (found - wanted, wanted))
+    difference, size = float(norm(fine(found) - fine(wanted))), float(norm(wanted))
     return difference / size if size else (math.inf if difference else difference)
 
 

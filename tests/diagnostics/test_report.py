@@ -132,7 +132,22 @@ def test_nan_is_named():
 
     report = equivariance_report(nn.Sequential(symmetric(nn.Conv2d(1, 1, 1)), Log()), images())
     assert report.first_broken == "1"
-    assert report.rows[1].breaks == "it gives NaN, infinity, or zero everywhere"
+    assert report.rows[1].breaks == "it gives NaN or infinity"
+
+
+def test_what_cannot_be_compared_is_not_broken():
+    report = equivariance_report(nn.Sequential(nn.ReLU()), -images())
+    assert report.first_broken is None
+    assert report.rows[0].breaks == "nothing can be compared at the elements"
+    assert rows(nn.AvgPool2d(2), images(), group=cyclic(3))["output"].at_elements is None
+
+
+def test_a_larger_group_asks_a_layer_for_its_own_elements_alone():
+    torch.manual_seed(0)
+    report = equivariance_report(GroupCNN(cyclic(4)), images(), group=dihedral(4), angles=())
+    assert report.first_broken is None
+    assert report.heading == "3 images, D4"
+    assert report.rows[-1].judged_as == "32 x C4 features"
 
 
 def test_as_text_and_as_html():

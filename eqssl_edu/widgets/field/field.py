@@ -84,6 +84,7 @@ class FieldExplorer(FieldPage, Explorer):
     Example:
         >>> import torch
         >>> from eqssl_edu.encoders import GroupCNN
+        >>> from eqssl_edu.groups import cyclic
         >>> explorer = FieldExplorer(GroupCNN(cyclic(4)), torch.rand(1, 32, 32))
         >>> explorer.set_state(angle=90)
         >>> explorer.errors()["C4 network"] < 1e-5
