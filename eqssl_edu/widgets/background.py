@@ -52,6 +52,7 @@ class Background:
         self.thread: threading.Thread | None = None
         self.status, self.words, self.trace, self.note = "running", "", "", ""
         self.error: BaseException | None = None
+        self.others: dict[str, int] = {}  # steps of other runs, when it began
         self.replaced = False  # by a later training of these weights, or of the same cell
         self.steps = self.steps_before = sum(run.step for run in runs.values())
         self.seconds = self.seconds_before = 0.0
@@ -72,6 +73,7 @@ class Background:
                 rival.replace()
             earlier = set()
             self.note = "An earlier training was stopped. "
+        self.others = self._steps_of_others()
         self.note += self._past()
         self._begin()
 
@@ -79,14 +81,19 @@ class Background:
         """What the models have learned already, in words."""
         words = []
         for name, run in self.runs.items():
-            before = steps_of(run.model) - run.step
-            if before > 0:
-                words.append(f"{name!r} had been trained for {before} steps before: it goes on from there.")
+            if self.others[name] > 0:
+                words.append(
+                    f"{name!r} had been trained for {self.others[name]} steps before: it goes on from there."
+                )
             elif run.step == run.total_steps:
                 words.append(f"{name!r} has made all its {run.step} steps.")
             elif run.step:
                 words.append(f"{name!r} goes on after its step {run.step} of {run.total_steps}.")
         return " ".join([*words, "To start anew, make model and Pretrainer anew."] if words else [])
+
+    def _steps_of_others(self) -> dict[str, int]:
+        """How many steps each model has learned in other runs."""
+        return {name: steps_of(run.model) - run.step for name, run in self.runs.items()}
 
     def replace(self) -> None:
         """Stop for good, because a new training begins, and wait for the end."""
@@ -106,9 +113,14 @@ class Background:
         with self._resuming:
             if self.status != "stopped" or self.running:
                 return
-            if self.replaced or take(self.claims, self):
+            changed = [name for name, steps in self._steps_of_others().items() if steps > self.others[name]]
+            if self.replaced or (not changed and take(self.claims, self)):
                 raise RuntimeError(
                     "a later LiveTraining has taken this one's place: use that one, or make a new one"
+                )
+            if changed:
+                raise RuntimeError(
+                    f"another run has trained {', '.join(changed)} since: make a new LiveTraining"
                 )
             self.steps_before, self.seconds_before = self.steps, self.seconds
             self.status, self.note = "running", ""
@@ -156,7 +168,12 @@ class Background:
         self._idle.clear()
         self.thread = threading.Thread(target=self._work, name="eqssl_edu training", daemon=True)
         _at_work.add(self)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except RuntimeError:  # no more threads, or Python ends
+            self._leave()
+            self._idle.set()
+            raise
 
     def _work(self) -> None:
         """The thread: trains, then shows the last state, whatever happened."""
@@ -167,12 +184,15 @@ class Background:
         except BaseException as error:
             self.status, self.error = "failed", error
             self.words, self.trace = f"{type(error).__name__}: {error}", traceback.format_exc()
-        free(self.claims, self)
-        _at_work.discard(self)
+        self._leave()
         try:
             self.show()
         finally:
             self._idle.set()
+
+    def _leave(self) -> None:
+        free(self.claims, self)
+        _at_work.discard(self)
 
     def _train(self) -> None:
         """All runs in turn, one step each, until they end or a stop is asked for."""
@@ -228,9 +248,9 @@ def _end_all() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the wait below is short, and must not be cut
     for training in trainings:
         training.stop()
-        print(
-            f"Python ends: a training stops at step {training.steps}; wait() waits for its end",
-            file=sys.stderr,
-        )
     for training in trainings:
         training.join(seconds=SECONDS_AT_EXIT)
+        print(
+            f"Python ends: a training stopped at step {training.steps}; wait() waits for its end",
+            file=sys.stderr,
+        )

@@ -108,6 +108,33 @@ def test_a_new_training_of_the_weights_stops_the_earlier_one_and_both_say_so(liv
     assert "taken this one's place" in early.values["note"] and not early.running and late.running
 
 
+def test_a_model_that_another_run_has_trained_since_is_not_resumed(live):
+    first, model = run(), Even(0)
+    early = live({"a": first, "b": run(model)})
+    early.stop()
+    early.wait()
+    next(early.runs["b"].steps())  # its own run may go on
+    early.resume()
+    early.stop()
+    early.wait()
+    run(first.model, epochs=1).fit()
+    with pytest.raises(RuntimeError, match="another run has trained a since"):
+        early.resume()
+
+
+def test_without_a_thread_nothing_hangs(live, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    mine = run(epochs=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            LiveTraining({"a": mine})
+    live({"a": mine}).wait()
+    assert mine.step == mine.total_steps
+
+
 def test_many_trainings_of_one_model_one_after_the_other_and_at_once(live):
     model = Even(seconds=0)
     threads = [threading.Thread(target=lambda: live({"a": run(model)})) for _ in range(8)]
@@ -285,7 +312,7 @@ def test_a_script_that_ends_while_it_trains_ends_cleanly(end, code):
         script.send_signal(signal.SIGINT)
     _, errors = script.communicate(timeout=60)
     assert script.returncode == code and "terminate called" not in errors and "Fatal" not in errors
-    assert ("Python ends: a training stops at step" in errors) == (end != "live.wait()")
+    assert ("Python ends: a training stopped at step" in errors) == (end != "live.wait()")
 
 
 # -- reading while it trains --------------------------------------------------------------------------------------
