@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_encoder, need_integer, need_shape, typed
+from eqssl_edu.errors import need_choice, need_encoder, need_integer, need_number, need_shape, typed
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupLinear, GSetHead, InvariantHead
 from eqssl_edu.layers.group_state import GroupState, labels_in_words
@@ -140,7 +140,7 @@ class PretextModel(GroupState):
                     loss += float(F.cross_entropy(logits, wanted, reduction="sum"))
                     right += int(_right(logits, wanted).sum())
         total = len(inputs) * len(elements)
-        return loss / total, right / total
+        return need_number("loss of the model", loss / total), right / total
 
 
 def _right(logits: Tensor, labels: Tensor) -> Bool[Tensor, " batch"]:

@@ -1,5 +1,6 @@
 """Doors: what is meant is done, what cannot be meant is refused in a sentence that names the argument."""
 
+import contextlib
 import os
 import re
 import time
@@ -114,6 +115,14 @@ def test_a_symmetrised_network_answers_as_the_refusal_says():
     assert PretextModel(SymmetrizedEncoder(C4, network), RotationTask(C4))(X).shape == (2, 4)
 
 
+def test_a_network_that_gives_nan_has_no_accuracy():
+    model = PretextModel(GroupCNN(C4), RotationTask(C4))
+    with torch.no_grad():
+        model.head.bias.fill_(float("nan"))
+    with pytest.raises(ValueError, match="loss of the model must be finite, got nan"):
+        model.evaluate(X)
+
+
 def test_large_groups_are_quick():
     assert len(dihedral(360).subgroups()) == 24 + 1170  # divisors of 360, and their sum
     assert GSet.regular(dihedral(360)).is_transitive
@@ -152,6 +161,25 @@ def test_what_fails_while_it_is_shown_changes_nothing(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         explorer.set_state(row=0)
     assert (explorer.state(), explorer.values) == (state, values) and torch.equal(layer.weight, before)
+
+
+@pytest.mark.parametrize("wrong", [{"angle": 400}, {"upload": {"source": "image"}}, {"upload": {"side": 7}}])
+def test_an_upload_that_is_refused_is_not_taken(wrong):
+    explorer = FieldExplorer(GroupCNN(C4), torch.rand(1, 16, 16))
+    image, state = explorer.sources.get("image", 0).image, explorer.state()
+    upload = {
+        "source": "file",
+        "side": 8,
+        "channels": 1,
+        "name": "a",
+        "size": [8, 8],
+        **wrong.get("upload", {}),
+    }
+    changes = {**wrong, "upload": upload}
+    with contextlib.suppress(ValueError):  # raised as well, where the tests want it
+        explorer.receive({"token": "1", "changes": changes}, [memoryview(bytes(64))])
+    assert "must" in explorer.error and explorer.state() == state
+    assert explorer.sources.count("file") == 0 and explorer.sources.get("image", 0).image is image
 
 
 # -- pages -----------------------------------------------------------------------------------------------------

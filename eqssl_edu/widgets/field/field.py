@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.recorder import FeatureRecorder
-from eqssl_edu.errors import need_integer, need_number, typed
+from eqssl_edu.errors import need_choice, need_integer, need_number, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.field.facts import checked_names, default_layer, facts_of
@@ -180,7 +180,9 @@ class FieldExplorer(FieldPage, Explorer):
             return changes
         changes = dict(changes)
         upload = changes.pop("upload")
-        image, source = from_bytes(buffers[0], upload["side"], upload["channels"]), upload["source"]
+        self.check(changes)  # before the picture is taken: all of it, or nothing
+        source = need_choice("source", upload["source"], ["file", "drawing"])
+        image = from_bytes(buffers[0], upload["side"], upload["channels"])
         text = describe(upload["name"], upload["size"], image) if source == "file" else "my drawing"
         return {"source": source, "picture": self.sources.add(source, image, text), **changes}
 
