@@ -906,7 +906,8 @@ for mode in (True, False):
 # %%
 def train_and_test(encoder, epochs):
     """Train on upright digits; returns the accuracy on test digits that are turned by 0, 90, 180 and 270 degrees."""
-    encoder = encoder.float()
+    encoder = encoder.float()  # training needs no double precision
+    known, unseen = (part.images.float() for part in (data.train, data.test))
     head = nn.Linear(encoder.out_channels, 10, dtype=torch.float32)
     parameters = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=0.02)
@@ -914,15 +915,15 @@ def train_and_test(encoder, epochs):
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     generator = torch.Generator().manual_seed(SEED)
     for _ in range(epochs):
-        for batch in torch.randperm(len(data.train.images), generator=generator).split(64):
-            logits = head(encoder(data.train.images[batch]).amax(dim=2))  # pooled over the group: invariant
+        for batch in torch.randperm(len(known), generator=generator).split(64):
+            logits = head(encoder(known[batch]).amax(dim=2))  # pooled over the group: invariant
             optimizer.zero_grad()
             F.cross_entropy(logits, data.train.labels[batch]).backward()
             optimizer.step()
             schedule.step()
     encoder.eval()
     with torch.no_grad():
-        logits = [head(encoder(C4.transform(data.test.images, g)).amax(dim=2)) for g in C4.elements]
+        logits = [head(encoder(C4.transform(unseen, g)).amax(dim=2)) for g in C4.elements]
     return [(answer.argmax(dim=1) == data.test.labels).double().mean().item() for answer in logits]
 
 
