@@ -115,7 +115,7 @@ class _Call:
 
     name: str
     module: nn.Module
-    is_network: bool = False  # the whole, and not a module in it
+    visits: int = 0  # as many as are left when it begins; when it has run, how many it took
     inputs: tuple = ()
     known: bool = True  # do we know how its inputs turn?
     unclear: tuple | None = None  # what was not clear when it began
@@ -155,8 +155,7 @@ class _Comparison:
                 handle.remove()
 
     def _enter(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        is_network = not self.running and len(self.upright) > 2  # other modules run inside
-        call = _Call(name, module, is_network, unclear=self.unclear)
+        call = _Call(name, module, len(self.upright), unclear=self.unclear)
         # What is wrong with the inputs happened in the forward of the module that is calling.
         (args, kwargs), call.known = self._visit(self.running[-1] if self.running else call, (args, kwargs))
         call.inputs = (args, kwargs)
@@ -170,6 +169,7 @@ class _Comparison:
         call = self.running.pop()
         unclear = self.unclear
         output, known = self._visit(unclear[0] if unclear and not call.known else call, output)
+        call.visits -= len(self.upright)
         if known and self.turning:  # what was not clear inside of it, or in front of it, is settled
             self.unclear = call.unclear if call.known else None
         return output
@@ -256,7 +256,9 @@ def _exact_sizes(call: _Call) -> tuple[int, ...]:
     """The next smaller and the next larger size at which a module on its own is exact, found by trying."""
     leaves, structure = tree_flatten(call.inputs)
     places = [i for i, leaf in enumerate(leaves) if _is_square_maps(_plain(leaf))]
-    if len(places) != 1 or call.is_network:
+    if (
+        len(places) != 1 or call.visits > 4
+    ):  # more than one module runs in it: too many to be tried at each size
         return ()
     envelope, stride = leaves[places[0]], getattr(call.module, "stride", None)
     maps = _plain(envelope)

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from eqssl_edu.encoders import SymmetrizedEncoder
+from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import exactness_violations
 
 
@@ -302,6 +304,26 @@ def test_the_channels_of_the_images_are_found_or_told():
         exactness_violations(HeadFirst(), 32, in_channels=4)
     with pytest.raises(ValueError, match="in_channels must be at least 1, got 0"):
         exactness_violations(HeadFirst(), 32, in_channels=0)
+
+
+class SaysItHas(nn.Module):
+    """A network that names a group."""
+
+    def __init__(self, group, network):
+        super().__init__()
+        self.group, self.network = group, network
+
+    def forward(self, x):
+        return self.network(x).unflatten(1, (-1, self.group.order))
+
+
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], ids=lambda group: group.name)
+def test_a_whole_that_is_exact_makes_good_what_happens_inside(group):
+    """Turned copies of the image: each is seen by a layer that breaks the rule, but all are; and the must-fail twin."""
+    head = nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.Flatten(), nn.Linear(2 * 64, 16))
+    assert exactness_violations(SymmetrizedEncoder(group, head), 16) == {}
+    found = exactness_violations(SaysItHas(group, head), 16)
+    assert found["network.0"] == (15, 17)
 
 
 def test_a_blur_has_the_sizes_of_its_window():
