@@ -10,7 +10,7 @@ from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.diagnostics.recorder import FeatureRecorder
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import exactness_violations
-from eqssl_edu.steerable import enn, from_escnn, gspaces
+from eqssl_edu.steerable import SteerableCNN, enn, from_escnn, gspaces
 from eqssl_edu.widgets import FieldExplorer
 
 C4, C8, D8, SO2 = gspaces.rot2dOnR2(4), gspaces.rot2dOnR2(8), gspaces.flipRot2dOnR2(8), gspaces.rot2dOnR2(-1)
@@ -133,3 +133,13 @@ def test_a_checkpoint_of_either_mode_is_loaded_in_either_mode(saved, loaded):
     assert torch.allclose(encoder.feature_maps(x)[:, 0], module(module.in_type(x)).tensor, atol=1e-6)
     encoder.load_state_dict({f"maps.module.{name}": value for name, value in state.items()})
     assert "maps.module.0.filter" not in encoder.state_dict()
+
+
+def test_channels_last_and_a_compiler_that_splits_the_graph(as_a_user):
+    torch.manual_seed(0)
+    network = SteerableCNN(cyclic(4), 3, (2, 3)).eval()
+    x = image(3, 16)[None]
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    assert torch.allclose(last(x.to(memory_format=torch.channels_last)), network(x), atol=1e-5)
+    torch._dynamo.reset()
+    assert torch.allclose(torch.compile(network, backend="eager")(x), network(x), atol=1e-5)

@@ -138,6 +138,20 @@ class UNet(nn.Module):
         return self.last(torch.cat([top, low], 1))
 
 
+class SegNet(nn.Module):
+    """The places of the largest values go from the pool to its inverse."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = conv(3, 4, 3), conv(4, 5, 3)
+        self.pool, self.unpool = nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)
+
+    def forward(self, x):
+        x = self.first(x)
+        low, places = self.pool(x)
+        return self.last(self.unpool(low, places, x.shape[-2:]))
+
+
 class ConvNeXt(nn.Module):
     """Patches, a depthwise convolution, and the rest with the channels last and a scale that starts at 1e-6."""
 
@@ -239,6 +253,7 @@ NETWORKS = {
         nn.Conv2d(3, 4, 3), nn.FractionalMaxPool2d(2, output_ratio=0.7)
     ),
     "adaptive pooling": lambda _: nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveMaxPool2d(7)),
+    "segnet": lambda _: SegNet(),
     "ceil": lambda _: nn.Sequential(nn.Conv2d(3, 4, 3), nn.AvgPool2d(3, 2, ceil_mode=True)),
     "dilated": lambda _: nn.Sequential(nn.Conv2d(3, 4, 3, 2, dilation=2)),
     "space to depth": lambda _: nn.Sequential(
