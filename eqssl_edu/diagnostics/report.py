@@ -174,10 +174,15 @@ def _errors(
             for name in upright.keys() & turned.keys():
                 _, has_grid, act = acts[name]
                 expected = act(precise(upright[name]), *turn)
-                if expected is not None:
-                    inside = disc_mask(expected.shape[-1]).to(expected) if has_grid and turn in between else 1
-                    parts = ((precise(turned[name]) - expected) * inside, expected * inside)
-                    squares[name, turn] += torch.stack([_square(part) for part in parts])
+                if expected is None:
+                    continue
+                parts = [precise(turned[name]) - expected, expected]
+                if has_grid and turn in between:
+                    inside = disc_mask(expected.shape[-1]).to(expected)
+                    parts = [part.mul_(inside) for part in parts]
+                elif turn in exact:  # it only moves the numbers
+                    parts[1] = upright[name]
+                squares[name, turn] += torch.stack([_square(part) for part in parts])
     ratios = {key: float((square[0] / square[1]).sqrt()) for key, square in squares.items() if square.any()}
     largest = [
         {name: _largest([ratios.get((name, turn)) for turn in turns]) for name in judged_as}
