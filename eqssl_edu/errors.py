@@ -232,13 +232,13 @@ def need_widths(name: str, widths: object, least: int = 1) -> None:
 # -- what takes a group (a FiniteGroup; this module is below it) ------------------------------------------------
 
 
-def need_exact(group: Any) -> None:
+def need_exact(group: Any, name: str = "group") -> None:
     """Raise unless every element of the group maps a pixel grid to itself."""
     if not hasattr(group, "exact_on_grid"):
-        raise TypeError(f"group must be a FiniteGroup, {got(group)}")
+        raise TypeError(f"{name} must be a FiniteGroup, {got(group)}")
     if not group.exact_on_grid:
         raise ValueError(
-            f"group must map the pixel grid to itself (C1, C2, C4, D1, D2, D4; eqssl_edu.steerable has encoders "
+            f"{name} must map the pixel grid to itself (C1, C2, C4, D1, D2, D4; eqssl_edu.steerable has encoders "
             f"for the others), got {group.name}"
         )
 

@@ -5,7 +5,6 @@ element that turned a view has to be at hand afterwards.
 """
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,7 +100,7 @@ class RandomView:
             need_number(name, getattr(self, name), least=0, below=1)
         need_number("inversion", self.inversion, least=0, most=1)
         need_number("rotation", self.rotation, least=0, most=180)
-        need_instance("limits", self.limits, Collection)
+        need_instance("limits", self.limits, (tuple, list))
         need_choice("len(limits)", len(self.limits), [2])
         need_number("limits[1]", self.limits[1], above=need_number("limits[0]", self.limits[0]))
         if self.group is not None:

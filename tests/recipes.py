@@ -165,7 +165,7 @@ RECIPES: dict[str, Recipe] = {
     "groups.degrees": recipe(C4.degrees, g=1),
     "groups.element_name": recipe(D4.element_name, g=5),
     "groups.generate": recipe(D4.generate, generators=(2, 4)),
-    "groups.subgroup": recipe(D4.subgroup, subgroup=(0, 4)),
+    "groups.subgroup": recipe(lambda subgroup: D4.subgroup(subgroup), subgroup=(0, 4)),
     "groups.left_cosets": recipe(D4.left_cosets, subgroup=(0, 4)),
     "groups.transform": recipe(D4.transform, images=lambda: x(), g=5),
     "groups.transform_each": recipe(D4.transform, images=lambda: x(), g=lambda: torch.tensor([1, 5])),

@@ -65,7 +65,7 @@ class Task:
         image_turns: bool = True,
         positions: GSet | None = None,
     ) -> None:
-        need_exact(labels.group)
+        need_exact(labels.group, "labels.group" if type(self) is Task else "group")
         if type(self).apply is Task.apply:
             need_instance("apply", apply, Callable)
         self.group, self.labels, self.image_turns = labels.group, labels, image_turns

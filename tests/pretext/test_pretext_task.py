@@ -227,7 +227,7 @@ def test_sample_is_decided_by_the_generator():
 REFUSED = [  # (what is called, the name that the message begins with)
     (lambda: Task(4, shift), "labels"),
     (lambda: Task(GSet.regular(C4)), "apply"),
-    (lambda: Task(GSet.regular(cyclic(8)), shift), "group"),
+    (lambda: Task(GSet.regular(cyclic(8)), shift), "labels.group"),
     (lambda: Task(GSet.regular(C4), shift, positions=GSet.grid(D4, 2)), "positions"),
     (lambda: Task(GSet.regular(C4), shift).parts(torch.rand(2, 3, 1, 4, 4)), "inputs"),
     (lambda: RotationTask(cyclic(8)), "group"),
