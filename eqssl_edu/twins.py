@@ -245,10 +245,12 @@ def _put_back() -> Iterator[None]:
         if threading.get_ident() != me or network in before:
             return
         for module in network.modules():
+            hooks = {name: getattr(module, name) for name in HOOKS}
             buffers = [(buffer, buffer.clone()) for buffer in module.buffers(recurse=False)]
-            before.setdefault(module, (module.training, module._forward_hooks, buffers))
-            needed = {key: hook for key, hook in module._forward_hooks.items() if _is_needed(hook)}
-            module._forward_hooks = OrderedDict(needed)
+            before.setdefault(module, ({"training": module.training, **hooks}, buffers))
+            for name, known in hooks.items():
+                needed = {key: hook for key, hook in known.items() if _is_needed(hook)}
+                setattr(module, name, OrderedDict(needed))
         network.eval()  # some layers prepare their kernels then
 
     handle = register_module_forward_pre_hook(first)
@@ -256,12 +258,10 @@ def _put_back() -> Iterator[None]:
         yield
     finally:
         handle.remove()
-        for module, (
-            training,
-            hooks,
-            buffers,
-        ) in before.items():  # outer ones first: inner ones have the last word
-            module.train(training)
-            module._forward_hooks = hooks
+        for module, (settings, _) in before.items():
+            module.train(settings["training"])
+        for module, (settings, buffers) in before.items():
+            for name, value in settings.items():
+                setattr(module, name, value)
             for buffer, values in buffers:
                 buffer.copy_(values)

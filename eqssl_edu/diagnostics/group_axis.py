@@ -122,7 +122,7 @@ def find_order(
     said = GroupAxis.said(group, group_axis, None)
     model = Twin(model)
     generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(images.shape, generator=generator).to(images)
+    noise = torch.rand(images.shape, generator=generator, device="cpu").to(images)
     if not group.exact_on_grid:  # smooth, so that turns between the pixels are nearly exact
         small = noise[..., ::4, ::4]
         noise = torch.nn.functional.interpolate(small, noise.shape[-2:], mode="bicubic")
