@@ -146,6 +146,8 @@ def test_a_training_notebook_as_students_use_it(notebook, tmp_path):
     page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     settle(page)
     page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    notebook.run_last_cell("import json, os\nprint(json.dumps([os.getpid()]))")
+    printed(notebook, 5)  # the page has taken up the new kernel: until then it may drop a widget
     notebook.start_cell(0)
     notebook.start_cell(1)
     view(notebook, 1, "running")

@@ -485,7 +485,7 @@ def test_what_a_module_refuses_itself_changes_nothing():
         (lambda loss: {"loss": loss, "seconds": loss}, "got 'seconds'"),
         (lambda loss: {"loss": loss, 3: loss}, "got 3"),
         (lambda loss: {"loss": loss.detach()}, "a loss with a gradient"),
-        (lambda loss: {"loss": float(loss)}, "a dict with a scalar tensor 'loss', got"),
+        (lambda loss: {"loss": loss.item()}, "a dict with a scalar tensor 'loss', got"),
         (lambda loss: loss, "a dict with a scalar tensor 'loss', got a torch.float32 tensor"),
         (lambda loss: {"loss": loss, "more": loss}, r"must keep its names \(loss\), got loss, more"),
     ],
