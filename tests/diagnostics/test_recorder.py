@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import torch
+from escnn_networks import escnn_network
 from torch import nn
 
 from eqssl_edu.diagnostics.recorder import FeatureRecorder
@@ -186,19 +187,6 @@ def test_networks_inside_other_networks():
     task = RotationTask(cyclic(4))
     recorder = FeatureRecorder(PretextModel(GroupCNN(cyclic(4), channels=(2, 3)), task), IMAGE)
     assert all(layer.group == cyclic(4) for layer in recorder.layers.values())
-
-
-def escnn_network(plane, fields):
-    from eqssl_edu.steerable import enn
-
-    torch.manual_seed(0)
-    images, maps = enn.FieldType(plane, [plane.trivial_repr]), enn.FieldType(plane, 2 * [fields])
-    return enn.SequentialModule(
-        enn.R2Conv(images, maps, kernel_size=3, padding=1, bias=False),
-        enn.InnerBatchNorm(maps),
-        enn.ReLU(maps, inplace=True),
-        enn.R2Conv(maps, maps, kernel_size=3, padding=1, bias=False),
-    )
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["alone", "inside another module"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_recorder import escnn_network
+from escnn_networks import escnn_network
 from torch import nn
 
 from eqssl_edu.data import digits
