@@ -30,7 +30,7 @@ def trainings():
 FRESH = "trained = run(5000)\nlive = LiveTraining({'one': trained}, title='A training')\nlive"
 SAME = "again = LiveTraining({'one': run_of(trained.model)}, title='The same model')\nagain"
 FAILS = "bad = LiveTraining({'bad': run(50, fails_at=30)}, title='It fails')\nbad"
-WAIT = "live.wait()\nprint('waited')"
+WAIT = "print('waits', flush=True)\nlive.wait()\nprint('waited')"
 RUN_OF = """
 def run_of(model):
     return Pretrainer(model, torch.randn(200, 1, 4, 4), epochs=5000, batch_size=20, lr=0.02, accelerator="cpu")
@@ -38,6 +38,8 @@ def run_of(model):
 BUSY = (
     """(cell) => document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[cell].textContent.includes('*')"""
 )
+WAITS = """(cell) => document.querySelectorAll('.jp-CodeCell')[cell]
+  .querySelector('.jp-OutputArea-output')?.textContent.trim() === 'waits'"""
 IDLE = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
 
 
@@ -111,7 +113,7 @@ def test_a_training_notebook_as_students_use_it(notebook, tmp_path):
         page.wait_for_function(BUSY, arg=4)
         waits.append(page.evaluate(STOP))
         page.wait_for_function(f"cell => !({BUSY})(cell)", arg=4)
-        assert notebook.output(4).inner_text().strip() == "waited"
+        assert notebook.output(4).inner_text().split() == ["waits", "waited"]
         page.get_by_role("button", name="Resume", exact=True).click()
         status(page, "running")
     seconds["wait()"] = min(waits)
@@ -120,6 +122,7 @@ def test_a_training_notebook_as_students_use_it(notebook, tmp_path):
     # An interrupt, and the cell once more.
     notebook.start_cell(4)
     page.wait_for_function(BUSY, arg=4)
+    page.wait_for_function(WAITS, arg=4)  # a kernel that is idle ignores interrupts
     start = time.monotonic()
     page.evaluate("void jupyterapp.commands.execute('notebook:interrupt-kernel')")
     assert "interrupt of the kernel" in view(notebook, 1, "stopped").inner_text()
