@@ -11,7 +11,7 @@ from math import inf, isfinite
 from numbers import Real
 from sys import float_info
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
 from jaxtyping import Int64, jaxtyped
@@ -75,20 +75,26 @@ def typed(function: Callable) -> Callable:
     jaxtyping a tensor of that type and shape, with the same sizes under the same names; text is no sequence of
     anything. Bounds, and what is inside of containers, are left to the checkers below.
     """
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    names = [name for name, p in inspect.signature(function).parameters.items() if p.kind in kinds]
+    named_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [name for name, p in inspect.signature(function).parameters.items() if p.kind in named_kinds]
 
     @functools.cache
-    def hints() -> dict[str, Any]:  # at the first call, when all names of the module are there
-        return get_type_hints(function)
+    def checked() -> dict[str, _Kinds]:  # at the first call, when all names of the module are there
+        hints = {name: _kinds_of(hint) for name, hint in get_type_hints(function).items() if name in names}
+        return {name: kinds for name, kinds in hints.items() if kinds}
 
     @functools.wraps(function)
     def asked(*arguments: Any, **named: Any) -> Any:
+        given, kinds = list(arguments), checked()
         with jaxtyped("context"):
-            given = [_fitted(*item, hints()) for item in zip(names, arguments, strict=False)]
-            named = {name: _fitted(name, value, hints()) for name, value in named.items()}
+            for i, (name, value) in enumerate(zip(names, arguments, strict=False)):
+                if name in kinds:
+                    given[i] = _fitted(name, value, kinds[name])
+            for name in named:
+                if name in kinds:
+                    named[name] = _fitted(name, named[name], kinds[name])
         try:
-            return function(*given, *arguments[len(given) :], **named)
+            return function(*given, **named)
         except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as problem:
             full = isinstance(problem, MemoryError | OverflowError | _TooLarge)
             full = full or re.search(
@@ -105,26 +111,42 @@ def typed(function: Callable) -> Callable:
     return asked
 
 
-def _fitted(name: str, value: Any, hints: dict[str, Any]) -> Any:
-    """``value``, if it is what the argument's annotation says; any integer as an int."""
-    hint = hints.get(name, Any)
-    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    kinds = tuple(get_origin(kind) or kind for kind in kinds)
+class _Kinds(NamedTuple):
+    """What an annotation says."""
+
+    kinds: tuple[type, ...]
+    numbers: bool  # an int or a float is among them
+    integer: bool  # and no float
+    boolean: bool
+    container: bool  # one out of collections.abc, and text is none
+
+
+def _kinds_of(hint: Any) -> _Kinds | None:
+    """None for an annotation that cannot be asked with isinstance."""
+    kinds = tuple(
+        get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else (hint,))
+    )
     if Any in kinds or not all(isinstance(kind, type) for kind in kinds):
-        return value
-    numbers = {int, float}.intersection(kinds)
-    is_tensor = isinstance(value, Tensor) and value.ndim > 0
-    if any(kind.__module__ == "collections.abc" for kind in kinds) and str not in kinds:
-        fits = not (isinstance(value, str | bytes) or (isinstance(value, Tensor) and not value.ndim))
+        return None
+    container = str not in kinds and any(kind.__module__ == "collections.abc" for kind in kinds)
+    numbers = int in kinds or float in kinds
+    return _Kinds(kinds, numbers, numbers and float not in kinds, bool in kinds, container)
+
+
+def _fitted(name: str, value: Any, wanted: _Kinds) -> Any:
+    """``value``, if it is what the argument's annotation says; any integer as an int."""
+    is_tensor = isinstance(value, Tensor)
+    if wanted.container:
+        fits = not (isinstance(value, str | bytes) or (is_tensor and not value.ndim))
     else:  # True is an int to Python; not every float is a finite number
-        fits = not (numbers and (isinstance(value, float) or (isinstance(value, bool) and bool not in kinds)))
-    if isinstance(value, Tensor):
-        fits &= value.layout is torch.strided
-    if fits and isinstance(value, kinds):
+        fits = not wanted.numbers or not isinstance(value, float if wanted.boolean else (float, bool))
+    fits = fits and (not is_tensor or value.layout is torch.strided)
+    if fits and isinstance(value, wanted.kinds):
         return value
-    if numbers and not (is_tensor and len(kinds) > 1):
-        return need_integer(name, value) if float not in numbers else need_number(name, value)
-    words = " or a ".join(kind.__name__ for kind in kinds if kind is not NoneType)
+    is_tensor = is_tensor and value.ndim > 0
+    if wanted.numbers and not (is_tensor and len(wanted.kinds) > 1):
+        return need_integer(name, value) if wanted.integer else need_number(name, value)
+    words = " or a ".join(kind.__name__ for kind in wanted.kinds if kind is not NoneType)
     raise (ValueError if is_tensor else TypeError)(f"{name} must be a {words}, {got(value)}")
 
 
