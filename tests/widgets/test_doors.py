@@ -1,7 +1,6 @@
 """What explorers refuse: every message names the argument, and a state that is refused changes nothing."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,9 +8,11 @@ from explorers import EXPLORERS, make
 from networks import NotEquivariant, images, network
 from torch import nn
 
+from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
-from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask
+from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask
+from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import (
     ByHand,
     EmbeddingExplorer,
@@ -146,7 +147,9 @@ def refused_arguments():
     yield "runs", LiveTraining, ([],)
     yield "runs", LiveTraining, ({},)
     yield "runs", LiveTraining, ({"a": 3},)
-    yield "readouts", LiveTraining, ({"a": SimpleNamespace(steps=list)}, "training", {"RankMe": 3})
+    model = PretextModel(GroupCNN(cyclic(4), channels=(2,)), RotationTask(cyclic(4)))
+    run = Pretrainer(model, torch.rand(4, 1, 8, 8), epochs=1, batch_size=2, accelerator="cpu")
+    yield "readouts", LiveTraining, ({"a": run}, "training", {"RankMe": 3})
 
 
 def test_constructors_name_what_they_refuse():
