@@ -81,6 +81,7 @@ def view(notebook, cell: int, expected: str):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_a_training_notebook_as_students_use_it(notebook, tmp_path):
     page, seconds = notebook.page, {}
     notebook.start_cell(0)

@@ -63,6 +63,7 @@ def test_a_process_that_dies_is_a_finding(monkeypatch):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_twenty_thousand_strange_arguments():
     began = time.perf_counter()
     pieces = pairwise(range(0, 20_001, 1000))
