@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
+from eqssl_edu.diagnostics.group_axis import GroupAxis
+from eqssl_edu.diagnostics.orders import answer, find_order
 from eqssl_edu.diagnostics.turning import turn_maps
 from eqssl_edu.errors import got, need_instance, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
@@ -71,7 +72,7 @@ def equivariance_error(
     transform_outputs = transform_outputs or group.transform_features
     need_shape("inputs", inputs, "...", finite=True)
     twin = Twin(model)
-    reference = twin(inputs)
+    reference = answer(twin, inputs)
     need_shape("model(inputs)", reference, "...", finite=True)
     if need_features and (reference.ndim != 3 or reference.shape[2] != group.order):
         raise ValueError(
@@ -82,11 +83,11 @@ def equivariance_error(
     if size == 0:
         raise ValueError("model must not give zero everywhere on these inputs: nothing can be compared")
     for g in group.elements:
-        answer = twin(transform_inputs(inputs.clone(), g))
+        turned = answer(twin, transform_inputs(inputs.clone(), g))
         expected = transform_outputs(reference.clone(), g)
-        need_shape("model(transform_inputs(inputs, g))", answer, *reference.shape, finite=True)
+        need_shape("model(transform_inputs(inputs, g))", turned, *reference.shape, finite=True)
         need_shape("transform_outputs(model(inputs), g)", expected, *reference.shape, finite=True)
-        errors.append(norm(fine(answer) - fine(expected)) / size)
+        errors.append(norm(fine(turned) - fine(expected)) / size)
     return torch.stack(errors)
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_instance, need_integer, typed
+from eqssl_edu.errors import got, need_instance, need_integer
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.rotate import disc_mask, rotate
-from eqssl_edu.shapes import Images
-from eqssl_edu.twins import Twin
 
-__all__ = ["GroupAxis", "find_order"]
-
-ROUNDING = 1e-4  # relative: an order whose error is smaller fits (in half precision ten roundings)
+__all__ = ["GroupAxis"]
 
 
 class GroupAxis(NamedTuple):
@@ -57,15 +51,15 @@ class GroupAxis(NamedTuple):
                 raise ValueError(f"order must hold each of 0 .. {group.order - 1} once, {got(order)}")
         return cls(group, axis, order)
 
-    def place(self, output: Tensor, split: bool = True) -> int | None:
-        """Where the group stands, 1 or 2; None if it cannot, or (without ``split``) only in flattened axes."""
-        axes = 5 if output.ndim > 3 else 3
+    def place(self, output: Tensor) -> int | None:
+        """Where the group stands, 1 or 2; None if it cannot."""
+        flat = output.ndim in (2, 4)
+        axes = output.ndim + flat
         axis = self.axis + axes * (self.axis < 0)
-        if axis not in (1, 2) or output.ndim not in (axes - split, axes):
+        if axis not in (1, 2) or axes not in (3, 5):
             return None
-        length = output.shape[axis if output.ndim == axes else 1]
-        fits = length == self.group.order if output.ndim == axes else length % self.group.order == 0
-        return axis if fits else None
+        length, n = output.shape[1 if flat else axis], self.group.order
+        return axis if length == n or (flat and length % n == 0) else None
 
     def ours(self, output: Tensor) -> Tensor:
         """The output as (B, C, |G|) or (B, C, |G|, H, W), elements in our order."""
@@ -90,81 +84,3 @@ class GroupAxis(NamedTuple):
         if self.order is not None:
             moved = moved.index_select(2, torch.as_tensor(self.order, device=output.device))
         return moved.movedim(2, self.place(output)).reshape(output.shape)
-
-
-@typed
-@torch.no_grad()
-def find_order(
-    model: Callable[[Tensor], Tensor], images: Images, group: FiniteGroup, group_axis: int | None = None
-) -> list[int] | None:
-    r"""The order in which the elements of a group stand on an axis, measured: noise is turned by each of them.
-
-    If the axis carries a regular representation, column i of $f(g x)$ is a turned column of $f(x)$. Where the first
-    column comes from, under each g, names every column; whether all columns agree is then measured. Such an order is
-    known up to a translation from the right, which changes no error: the first column is called 0.
-
-    Arguments:
-        model: f. It runs in evaluation mode and stays as it was.
-        images: examples: noise of their shape, type and range is turned.
-        group: the group. Elements that do not map the grid to itself are turned approximately.
-        group_axis: see ``GroupAxis``; 2 by default.
-
-    Returns:
-        ``order[i]`` is the element at index i: 0, 1, 2, ... if that fits; None if no order does.
-
-    Example:
-        >>> from eqssl_edu.groups import cyclic
-        >>> def clockwise(x):  # column i: how the image, turned back by -90 i degrees, looks to one filter
-        ...     return torch.stack([torch.rot90(x, i, (2, 3))[..., :2].sum((2, 3)) for i in range(4)], 2)
-        >>> find_order(clockwise, torch.rand(1, 1, 8, 8), cyclic(4))
-        [0, 3, 2, 1]
-    """
-    said = GroupAxis.said(group, group_axis, None)
-    model = Twin(model)
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(images.shape, generator=generator, device="cpu").to(images)
-    if not group.exact_on_grid:  # smooth, so that turns between the pixels are nearly exact
-        small = noise[..., ::4, ::4]
-        noise = torch.nn.functional.interpolate(small, noise.shape[-2:], mode="bicubic")
-    low, high = images.aminmax()
-    noise = low + noise * (high - low if high > low else 1.0)
-    upright = said.ours(model(noise))
-    quarters = {g for g in group.elements if group.degrees(g) % 90 == 0}
-    distances = {}  # of each column of f(g x) from each turned column of f(x)
-    for g in group.elements:
-        turned, expected = said.ours(model(_turn(group, noise, g))), upright
-        if upright.ndim == 5:
-            inside = 1 if g in quarters else disc_mask(upright.shape[-1]).to(upright)
-            turned, expected = inside * turned, inside * _turn(group, upright, g)
-        columns = (y.movedim(2, 0).flatten(1).double() for y in (turned, expected))
-        distances[g] = torch.cdist(*columns, compute_mode="donot_use_mm_for_euclid_dist")
-    bound = float(upright.double().norm()) * max(ROUNDING, 10 * torch.finfo(upright.dtype).eps)
-    for order in (list(group.elements), _named_by_the_first(group, distances)):
-        if bound > 0 and _fits(group, order, distances, quarters, bound):
-            return order
-    return None
-
-
-def _turn(group: FiniteGroup, maps: Float[Tensor, "*axes"], g: int) -> Float[Tensor, "*axes"]:
-    return rotate(maps.flip(-1) if g >= group.rotations else maps, group.degrees(g))
-
-
-def _named_by_the_first(group: FiniteGroup, distances: dict[int, Tensor]) -> list[int]:
-    """If column 0 of f(g x) is column j of f(x), turned, then g^-1 stands at j; no column gets two names."""
-    order: dict[int, int] = {}
-    for g, distance in distances.items():
-        nearest = [j for j in distance[0].argsort().tolist() if j not in order]
-        order[nearest[0]] = int(group.inverse[g])
-    return [order[j] for j in group.elements]
-
-
-def _fits(
-    group: FiniteGroup, order: list[int], distances: dict[int, Tensor], quarters: set[int], bound: float
-) -> bool:
-    """Is each column where the order says: up to rounding, or (between the pixels) nearest to it?"""
-    for g, distance in distances.items():
-        comes_from = [order.index(int(group.product[group.inverse[g], h])) for h in order]
-        error = distance[torch.arange(group.order), comes_from].norm()
-        if not (error <= bound if g in quarters else distance.argmin(1).tolist() == comes_from):
-            return False
-    return True

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,29 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.diagnostics.group_axis import GroupAxis
+from eqssl_edu.diagnostics.outputs import Output
 from eqssl_edu.errors import got, need_integer
-from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["SMALLEST_SIDE", "Layout", "Output", "layouts", "need_tokens", "parts_of"]
+__all__ = ["Layout", "Tokens", "is_ambiguous", "layouts", "need_tokens"]
 
 SMALLEST_SIDE = 3  # the centred disc, in which maps are compared, is empty on 2 x 2
-MOST_LEADING = (
-    8  # tokens in front of those of the image, if nobody says how many: class, distillation, registers
-)
+MOST_LEADING = 8  # tokens in front of those of the image, if nobody says how many: class, registers
 Tokens = int | Sequence[int] | None
-
-
-class Output(NamedTuple):
-    """What one call of a layer has given."""
-
-    name: str
-    kind: str  # class of the module
-    shape: tuple[int, ...] = ()
-    index: int = 0  # of the tensor among all that it gave
-    group: FiniteGroup | None = None  # of axis 2, as a module says
-    convolves: bool = False
-    attends: bool = False  # its rows sum to 1
-    trouble: str = ""  # why these can be no maps
 
 
 class Layout(NamedTuple):
@@ -56,16 +40,6 @@ class Layout(NamedTuple):
         return self.axis.ours(maps) if self.axis else maps.flatten(1, -3)
 
 
-def parts_of(output: object) -> list[object]:
-    """The tensors of a nested output (dict, list, dataclass), and whatever else is in it, in order."""
-    if dataclasses.is_dataclass(output) and not isinstance(output, type):
-        output = {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
-    if isinstance(output, (Mapping, list, tuple)):
-        parts = output.values() if isinstance(output, Mapping) else output
-        return [part for each in parts for part in parts_of(each)]
-    return [] if output is None else [output]
-
-
 def need_tokens(tokens: Tokens) -> None:
     """Raise unless tokens are told by their square grid, or by how many come before it."""
     if isinstance(tokens, Sequence) and not isinstance(tokens, str):
@@ -79,11 +53,7 @@ def need_tokens(tokens: Tokens) -> None:
 
 
 def layouts(
-    outputs: list[Output],
-    tokens: Tokens = None,
-    said: GroupAxis | None = None,
-    split: bool = True,
-    wide: Callable[[], dict[str, tuple[int, ...]]] = dict,
+    outputs: list[Output], tokens: Tokens, grown: dict[str, tuple[int, ...]]
 ) -> dict[str, Layout | str]:
     """How each output is read as maps, or the reason why it is not.
 
@@ -91,44 +61,40 @@ def layouts(
         outputs: in the order of their calls.
         tokens: the grid (height, width) of the tokens, or how many come before those of the image. By default told
             from the maps before them: n x n with as many channels.
-        said: where the user says that a group stands.
-        split: it may also stand in flattened axes, if no layer has an axis of its own for it.
-        wide: the shapes of all outputs for a picture that is twice as wide, asked for where shapes say too little.
+        grown: the shapes of outputs for a picture that is twice as wide, as far as they are known.
     """
     found: dict[str, Layout | str] = {}
-    maps, grown = {}, None
     squares, grids = [], {}  # (channels, side) of maps so far; the side of the grid of so many tokens
     for output in outputs:
-        shape = output.shape
-        attends = output.attends or (len(shape) == 4 and shape[2] == shape[3] in grids)
+        shape, wide = output.shape, grown.get(output.name, ())
+        grows = [a < b for a, b in zip(shape, wide, strict=True)] if len(shape) == len(wide) else []
+        attends = output.attends or grows[-2:] == [True, True]
+        attends = attends or (len(shape) == 4 and shape[2] == shape[3] in grids)
         if output.trouble or (attends and not output.convolves) or len(shape) > 5:
             layout = output.trouble or ("attention" if attends else "no maps")
-        elif len(shape) == 3:
-            side = _side(shape, tokens, squares, grids)
-            grown = wide() if side and grown is None else grown
-            if side and grown.get(output.name, (0, 0))[1] == shape[1]:
-                side = 0  # as many for a wider picture: queries, not places
+        elif len(shape) == 3:  # as many for a wider picture: queries, not places
+            side = _side(shape, tokens, squares, grids) if grows[1:2] != [False] else 0
             layout = Layout("tokens", side) if side else "no maps (the grid of tokens is said with tokens=)"
         else:
-            if shape[-3] == shape[-2] and not output.convolves and grown is None:
-                grown = wide()
-            layout = _form(output, (grown or {}).get(output.name, ()))
+            layout = _form(output, grows[-3:])
         if isinstance(layout, str):
             text = "" if output.trouble else f"gives (B{''.join(f', {n}' for n in shape[1:])}), "
             found[output.name] = text + layout
             continue
         if layout.form == "tokens":
             grids[shape[1]] = layout.side
-        grid = layout.grid_last(torch.empty(shape, device="meta"))
-        squares.append((math.prod(grid.shape[1:-2]), layout.side))
-        maps[output.name], found[output.name] = grid, layout
-        if output.group:
-            found[output.name] = layout._replace(axis=GroupAxis(output.group, 2))
-    if said:
-        split = split and not any(said.place(grid, split=False) for grid in maps.values())
-        told = [name for name, grid in maps.items() if said.place(grid, split)]
-        found |= {name: found[name]._replace(axis=said) for name in told}
+        squares.append(
+            (math.prod(layout.grid_last(torch.empty(shape, device="meta")).shape[1:-2]), layout.side)
+        )
+        axis = GroupAxis(output.group, 2) if output.group else None
+        found[output.name] = layout._replace(axis=axis)
     return found
+
+
+def is_ambiguous(output: Output) -> bool:
+    """Tokens or not, channels first or last: is it a picture of another width that would tell?"""
+    shape = output.shape
+    return len(shape) == 3 or (len(shape) > 3 and shape[-3] == shape[-2] and not output.convolves)
 
 
 def _side(
@@ -145,18 +111,15 @@ def _side(
     return grids.get(count) or next(reversed(evident), 0)
 
 
-def _form(output: Output, grown: tuple[int, ...]) -> Layout | str:
+def _form(output: Output, grows: list[bool]) -> Layout | str:
     """Channels first or last, or the reason why it is neither."""
     rows, columns, last = output.shape[-3:]
     sides = {"first": last * (columns == last), "last": rows * (rows == columns)}
     if output.convolves or output.group:
         sides["last"] = 0
-    elif sides["last"] and len(grown) == len(output.shape):  # the axis that has grown is the width
-        grows = [a < b for a, b in zip(output.shape[-3:], grown[-3:], strict=True)]
-        sides = {
-            "first": sides["first"] * (grows == [False, False, True]),
-            "last": rows * (grows[1:] == [True, False]),
-        }
+    elif any(grows):  # the axis that has grown is the width
+        sides["first"] *= grows == [False, False, True]
+        sides["last"] *= grows == [False, True, False]
     elif sides["last"] and (sides["first"] or last == 1):
         return "channels first or last?"
     fitting = (Layout(form, side) for form, side in sides.items() if side >= SMALLEST_SIDE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
 
@@ -12,14 +13,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.diagnostics.escnn_maps import EscnnFields, envelopes, has_escnn, torch_inside_escnn
-from eqssl_edu.diagnostics.group_axis import GroupAxis, find_order
-from eqssl_edu.diagnostics.layouts import Layout, Output, Tokens, layouts, need_tokens, parts_of
+from eqssl_edu.diagnostics.group_axis import GroupAxis
+from eqssl_edu.diagnostics.layouts import Layout, Tokens, is_ambiguous, layouts, need_tokens
+from eqssl_edu.diagnostics.orders import Columns, turned_noise
+from eqssl_edu.diagnostics.outputs import Found, Output, attends, is_random, parts_of, tensor_in
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image, Images
-from eqssl_edu.twins import Twin, nothing_compiled
+from eqssl_edu.twins import Twin, nothing_compiled, same_random_numbers
 
 __all__ = ["FeatureRecorder", "Layer"]
+
+FEW = 3  # layers with an axis of their own are asked for the order of its elements
 
 
 class Layer(NamedTuple):
@@ -35,17 +40,6 @@ class Layer(NamedTuple):
 
 class _Found(BaseException):
     """Stops a forward pass behind the layer that was asked for. No ``except Exception`` in a model stops it."""
-
-
-class _Called(nn.Module):
-    """A network as a user calls it."""
-
-    def __init__(self, network: nn.Module, call: Callable[[nn.Module, Tensor], object]) -> None:
-        super().__init__()
-        self.network, self.call = network, call
-
-    def forward(self, images: Tensor) -> object:
-        return self.call(self.network, images)
 
 
 class FeatureRecorder:
@@ -65,8 +59,9 @@ class FeatureRecorder:
         model: any network on images (B, C, H, W).
         image: (C, H, W), an example of what it takes.
         argument: how errors name the model.
-        said: a group axis that no module says. If its order is None, it is measured with ``find_order``.
-        split: ``said`` may also be in flattened axes (B, C |G|, H, W).
+        said: a group axis that no module says. If its order is None, it is measured with ``find_order``. It may also
+            be in flattened axes (B, C |G|, H, W), where their columns are seen to move.
+        needed: raise if ``said`` fits no layer.
         tokens: the grid (height, width) of tokens (B, N, D), or how many come before those of the image; by default
             told from the maps of which they were made.
         forward: (model, images) -> any output, if the network takes more than images.
@@ -78,7 +73,7 @@ class FeatureRecorder:
         image: Image,
         argument: str = "model",
         said: GroupAxis | None = None,
-        split: bool = True,
+        needed: bool = True,
         tokens: Tokens = None,
         forward: Callable[[nn.Module, Tensor], object] | None = None,
     ) -> None:
@@ -89,45 +84,29 @@ class FeatureRecorder:
             )
         need_tokens(tokens)
         need_instance("forward", forward, (Callable, type(None)))
-        self.model, self.said = model, said
+        self.model, self.said, self._forward = model, said, forward
         self.measured: list[int] | None = None  # the order of elements, if only the axis was said
-        self._copy = Twin(_Called(model, forward) if forward else model)
-        self._wanted: str | None = None
-        self._all: dict[str, Tensor] | None = None
+        self.still: list[str] = []  # layers with channels for the axis that was said, which do not move so
+        self._copy = Twin(model)
+        self._wanted: set[str] = set()
         self._fields = EscnnFields() if has_escnn(model) else None
-        problems = []
-        for envelope in envelopes(self._copy.model):
-            self._envelope = envelope
-            try:
-                self._run(torch.stack([image, image]))
-                break
-            except Exception as problem:
-                problems.append(problem)
-        else:
-            name = "forward" if forward else argument
-            message = f"{name} must run on the image, {got(image)}; it says: {problems[0]}"
-            raise ValueError(message) from problems[0]
-        if self._calls.keys() == {"forward"}:
-            raise ValueError(
-                f"forward must run the network that it is given, a copy of {argument}, {got(forward)}"
-            )
-        outputs = self._seen
-        found = layouts(outputs, tokens, said, split, partial(self._wide_shapes, image))
+        self._first_run(image, argument)
+        outputs, grown = self._seen, {}
+        if any(map(is_ambiguous, outputs)):
+            with contextlib.suppress(Exception):  # a network that wants one size tells as much as it has run
+                self._run(torch.cat([image, image], -1)[None].repeat(2, 1, 1, 1))
+            grown = {output.name: output.shape for output in self._seen}
+        found = layouts(outputs, tokens, grown)
         self._layouts = {name: layout for name, layout in found.items() if isinstance(layout, Layout)}
         self.left_out = {name: reason for name, reason in found.items() if isinstance(reason, str)}
         self.described = {output.name: output for output in outputs}
-        self.layers = {name: self._layer(name) for name in self._layouts}
-        if not self.layers:
+        if not self._layouts:
             wanted = "(B, C, H, W) or (B, C, |G|, H, W) with H = W of at least 3"
             why = "".join(f"; {name!r} {reason}" for name, reason in list(self.left_out.items())[:3])
             raise ValueError(f"{argument} must have a layer with feature maps, {wanted}, {got(model)}{why}")
-        if said and not any(layout.axis is said for layout in self._layouts.values()) and split:
-            raise ValueError(
-                f"group_axis must be an axis of {said.group.order} elements ({said.group.name}) of some maps, "
-                f"got {said.axis}; channels are {sorted({layer.channels for layer in self.layers.values()})}"
-            )
         if said:
-            self._settle_order(image)
+            self._settle(image, needed)
+        self.layers = {name: self._layer(name) for name in self._layouts}
 
     @property
     def folded(self) -> bool:
@@ -143,107 +122,108 @@ class FeatureRecorder:
 
     def maps(self, images: Images, layer: str) -> Float[Tensor, "batch out *group out_height out_width"]:
         """The feature maps of one layer, on the network's device."""
-        self._wanted, self._maps = layer, None
+        found = self.all_maps(images, {layer})
+        if layer not in found:
+            raise ValueError(f"layer must run for all images, got {layer!r}, which does not run for these")
+        return found[layer]
+
+    def all_maps(self, images: Images, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        """The maps of these layers as far as they run, in one run. By default all, and vectors (B, ...) as output."""
+        self._wanted = set(layers or {*self._layouts, "output", "forward"})
         try:
             self._run(images)
-            if self._maps is None:
-                raise ValueError(
-                    f"layer must run for all images, got {layer!r}, which does not run for these"
-                )
-            return self._layouts[layer].read(self._maps)
+            return self._kept
         finally:
-            self._wanted = self._maps = None
+            self._wanted, self._kept = set(), {}
 
-    def all_maps(self, images: Images) -> dict[str, Tensor]:
-        """The feature maps of all layers that run, in one run, and vectors (B, ...) if the network gives such."""
-        self._all = {}
-        try:
-            self._run(images)
-            return self._all
-        finally:
-            self._all = None
+    def columns(self, layers: list[str], image: Image) -> dict[str, Columns]:
+        """How the columns of these layers, which have one group, move with an image: measured on noise like it."""
+        found: dict[str, Columns] = {}
+        group = self._layouts[layers[0]].axis.group
+        for g, noise in turned_noise(image[None], group):
+            for name, maps in self.all_maps(noise, layers).items():
+                found.setdefault(name, Columns(group, maps)).add(g, maps)
+        return found
 
-    def find_order(self, layer: str, image: Image) -> list[int] | None:
-        """The order of elements in which the group axis of a layer has no error, measured; see ``find_order``."""
+    def other_order(self, layer: str, image: Image) -> list[int] | None:
+        """Another order of elements than the present one, in which the group axis of a layer has no error."""
         axis = self._layouts[layer].axis
-        found = find_order(partial(self.maps, layer=layer), image[None], axis.group)
-        return found and [found[g] for g in axis.order or axis.group.elements]
+        found, present = self.columns([layer], image)[layer].order(), list(axis.group.elements)
+        return [(axis.order or present)[g] for g in found] if found and found != present else None
+
+    def _first_run(self, image: Image, argument: str) -> None:
+        """See what the layers give, for one image twice."""
+        problems = []
+        for envelope in envelopes(self.model):
+            self._envelope = envelope
+            try:
+                self._run(torch.stack([image, image]))
+                break
+            except Exception as problem:
+                problems.append(problem)
+        else:
+            name = "forward" if self._forward else argument
+            message = f"{name} must run on the image, {got(image)}; it says: {problems[0]}"
+            raise ValueError(message) from problems[0]
+        if self._calls.keys() == {"forward"}:
+            raise ValueError(
+                f"forward must run the network that it is given, a copy of {argument}, {got(self._forward)}"
+            )
 
     @torch.no_grad()
     def _run(self, images: Tensor) -> None:
         if self._copy.renew():
-            copy = self._copy.module
-            self._network = copy.network if isinstance(copy, _Called) else copy
-            hidden = torch_inside_escnn(self._network) if self._fields else set()
-            for name, module in self._network.named_modules():
+            hidden = torch_inside_escnn(self._copy.module) if self._fields else set()
+            for name, module in self._copy.module.named_modules():
                 if name not in hidden and not isinstance(module, torch.jit.ScriptModule):
                     module.register_forward_hook(partial(self._look, name or "output"))
-            if copy is not self._network:
-                copy.register_forward_hook(partial(self._look, "forward"))
-        self._seen, self._calls, self._batch, self._last = [], {}, len(images), None
+        self._seen, self._calls, self._kept, self._batch, self._last = [], {}, {}, len(images), None
         self._said: FiniteGroup | None = None  # by the last layer with a group axis
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
-        images = images.to(like.device, like.dtype, copy=True)
-        with contextlib.suppress(_Found), nothing_compiled():
-            self._copy.run(self._envelope(images))
+        images = self._envelope(images.to(like.device, like.dtype, copy=True))
+        with contextlib.suppress(_Found), nothing_compiled(), same_random_numbers():
+            if self._forward is None:
+                self._copy.module(images)
+            else:
+                output = self._forward(self._copy.module, images)
+                self._look("forward", self._copy.module, (), output)
         self._last = None
 
     def _look(self, name: str, module: nn.Module, _inputs: tuple, output: object) -> None:
         """A module has run: its maps are kept if they are wanted, or described in the first run."""
         call = self._calls[name] = self._calls.get(name, 0) + 1
         unique = name if call == 1 else f"{name} (call {call})"
-        if self._all is not None:
-            if unique in self._layouts:  # a copy: the next layer may work in place
-                maps = self._part(parts_of(output)[self.described[unique].index])[0]
-                self._all[unique] = self._layouts[unique].read(maps).clone()
-            elif name in ("output", "forward") and isinstance(output, Tensor) and 1 < output.ndim < 4:
-                self._all[unique] = output.clone()
-        elif self._wanted == unique:
-            self._maps = self._part(parts_of(output)[self.described[unique].index])[0]
-            raise _Found
-        elif self._wanted is None:
+        if not self._wanted:
             self._describe(unique, name, module, parts_of(output))
+        elif unique in self._wanted and unique in self._layouts:  # a copy: the next layer may work in place
+            maps = self._tensor(parts_of(output)[self.described[unique].index]).tensor
+            self._kept[unique] = self._layouts[unique].read(maps).clone()
+        elif unique in self._wanted and isinstance(output, Tensor) and 1 < output.ndim < 4:
+            self._kept[unique] = output.clone()
+        if self._wanted and self._kept.keys() == self._wanted:
+            raise _Found
+
+    def _tensor(self, part: object) -> Found:
+        return tensor_in(part, self._batch, self._fields)
 
     def _describe(self, unique: str, name: str, module: nn.Module, parts: list[object]) -> None:
-        seen = [self._part(part) for part in parts]
-        index = next((i for i, (_, _, trouble) in enumerate(seen) if not trouble), 0)
-        tensor, group, trouble = seen[index] if seen else (None, None, "gives nothing")
+        seen = [self._tensor(part) for part in parts]
+        index = next((i for i, each in enumerate(seen) if not each.trouble), 0)
+        tensor, group, trouble = seen[index] if seen else Found(trouble="gives nothing")
         convolution = hasattr(module, "expand_parameters")  # escnn's, with the parts of its kernels inside
-        container = not convolution and any(True for _ in module.children())
+        container = name == "forward" or (not convolution and any(True for _ in module.children()))
         if container and (trouble or parts[index] is self._last):
             return  # a container gives the very tensor of its last layer: it is known by that name
         kind = type(module).__name__
+        if not trouble and is_random(tensor):
+            trouble = "gives something else when the same image comes twice"
         if trouble:
             self._seen.append(Output(unique, kind, trouble=trouble))
             return
         self._last = parts[index]
         group = group or self._group(name, tensor)
         convolves = convolution or getattr(getattr(module, "weight", None), "ndim", 0) >= 4
-        attends = tensor.shape[-1] == tensor.shape[-2] and bool((tensor >= 0).all())
-        attends = attends and torch.allclose(tensor.sum(-1), tensor.new_ones(()), atol=0.02)
-        self._seen.append(Output(unique, kind, tuple(tensor.shape), index, group, convolves, attends))
-
-    def _part(self, part: object) -> tuple[Tensor | None, FiniteGroup | None, str]:
-        """(tensor, the group of its axis 2 if escnn says it, why it can be no maps) of a part of an output."""
-        if self._fields and self._fields.knows(part):
-            return self._fields.maps(part)
-        # e2cnn's fields, for one, keep their tensor so.
-        part = part if isinstance(part, Tensor) else getattr(part, "tensor", None)
-        if not isinstance(part, Tensor):
-            return None, None, "gives no tensor"
-        if not part.is_floating_point() or part.is_nested or part.layout != torch.strided:
-            return None, None, f"gives {part.dtype} numbers, {part.layout}"
-        if not part.ndim or len(part) != self._batch:
-            return None, None, f"gives {tuple(part.shape)} for {self._batch} images"
-        if part.ndim < 3:
-            return None, None, f"gives (B{''.join(f', {n}' for n in part.shape[1:])}), no maps"
-        return part, None, ""
-
-    def _wide_shapes(self, image: Image) -> dict[str, tuple[int, ...]]:
-        """What the layers give, as far as they run, for a picture that is twice as wide."""
-        with contextlib.suppress(Exception):
-            self._run(torch.cat([image, image], -1)[None].repeat(2, 1, 1, 1))
-        return {output.name: output.shape for output in self._seen}
+        self._seen.append(Output(unique, kind, tuple(tensor.shape), index, group, convolves, attends(tensor)))
 
     def _layer(self, name: str) -> Layer:
         output, layout = self.described[name], self._layouts[name]
@@ -257,17 +237,39 @@ class FeatureRecorder:
             return None
         order = tensor.shape[2] if tensor.ndim == 5 else 1
         parts = name.split(".") if name not in ("output", "forward") else []
-        around = [self._network.get_submodule(".".join(parts[:n])) for n in range(len(parts), -1, -1)]
+        around = [self._copy.module.get_submodule(".".join(parts[:n])) for n in range(len(parts), -1, -1)]
         said = [*(getattr(module, "group", None) for module in around), self._said]
         fitting = (g for g in said if isinstance(g, FiniteGroup) and g.order == order > 1)
         self._said = next(fitting, None)
         return self._said
 
-    def _settle_order(self, image: Image) -> None:
-        """The user has said a group axis, perhaps without the order of its elements: then it is measured."""
-        told = [name for name, layout in self._layouts.items() if layout.axis is self.said]
-        if told and self.said.order is None:
-            orders = (self.find_order(name, image) for name in told[:3])
+    def _settle(self, image: Image, needed: bool) -> None:
+        """The user has said a group axis: where is it, and in which order, if that is not said?"""
+        said = self.said
+        grids = {
+            name: layout.grid_last(torch.empty(self.described[name].shape, device="meta"))
+            for name, layout in self._layouts.items()
+        }
+        told = [name for name, grid in grids.items() if said.place(grid)]
+        if not told and needed:
+            raise ValueError(
+                f"group_axis must be an axis of {said.group.order} elements ({said.group.name}) of some maps, "
+                f"got {said.axis}; channels are {sorted({math.prod(grid.shape[1:-2]) for grid in grids.values()})}"
+            )
+        flat = [name for name in told if grids[name].ndim == 4]
+        own = [name for name in told if grids[name].ndim == 5]
+        before = self._layouts
+        self._layouts = {**before, **{name: before[name]._replace(axis=said) for name in told}}
+        measured = [*flat, *own[: FEW if said.order is None else 0]]
+        columns = self.columns(measured, image) if measured else {}
+        self.still = [name for name in flat if not columns[name].move()]
+        self._layouts |= {name: before[name] for name in self.still}
+        if said.order is None:
+            orders = (columns[name].order() for name in measured if name not in self.still)
             self.measured = next(filter(None, orders), None)
-            said = self.said._replace(order=self.measured)
-            self._layouts |= {name: self._layouts[name]._replace(axis=said) for name in told}
+            axis = said._replace(order=self.measured)
+            self._layouts |= {
+                name: layout._replace(axis=axis)
+                for name, layout in self._layouts.items()
+                if layout.axis is said
+            }

@@ -44,25 +44,27 @@ def _layer_fact(layer: Layer) -> dict[str, Any]:
 
 def _note(recorder: FeatureRecorder, most: int = 4) -> str:
     """What was measured of the group axis, and what is not shown."""
-    reasons: dict[str, list[str]] = {}
-    for name, reason in recorder.left_out.items():
-        reasons.setdefault(reason, []).append(name)
-    lines = []
-    for reason, names in list(reasons.items())[:most]:
-        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        lines.append(f"{', '.join(names[:2])}{more}: {reason}")
-    lines += [f"and {len(reasons) - most} other kinds"] if len(reasons) > most else []
-    notes = [f"Not shown: {'; '.join(lines)}."] if lines else []
-    if recorder.folded:
-        notes.insert(
-            0, "Maps of 5 axes are shown as channels: if one is a group's, say group= and group_axis=."
-        )
+    notes, reasons = [], {}
     if recorder.said and recorder.said.order is None:
         order = recorder.measured
-        notes.insert(
-            0, f"Measured: {f'order={order} has' if order else 'no order of the elements has'} error 0."
+        notes.append(
+            f"Measured: {f'order={order} has' if order else 'no order of the elements has'} error 0."
         )
-    return " ".join(notes)
+    if recorder.still:
+        notes.append(
+            f"Shown as channels, which do not move along {recorder.said.group.name}: {_some(recorder.still)}."
+        )
+    if recorder.folded:
+        notes.append("Maps of 5 axes are shown as channels: if one is a group's, say group= and group_axis=.")
+    for name, reason in recorder.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    lines = [f"{_some(names)}: {reason}" for reason, names in list(reasons.items())[:most]]
+    lines += [f"and {len(reasons) - most} other kinds"] if len(reasons) > most else []
+    return " ".join(notes + [f"Not shown: {'; '.join(lines)}."] * bool(lines))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
 def default_layer(recorder: FeatureRecorder, image_side: int) -> str:

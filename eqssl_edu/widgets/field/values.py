@@ -51,7 +51,8 @@ class Network:
         # Without running statistics the maps of an image depend on those of the batch.
         norms = [module for module in recorder.model.modules() if isinstance(module, _BatchNorm)]
         self._in_pairs = any(norm.running_mean is None for norm in norms)
-        self._orders: dict[str, list[int] | None] = {}  # by layer: the order of elements that fits
+        # By layer and version of the weights: another order of elements, which fits.
+        self._orders: dict[tuple[str, int], list[int] | None] = {}
 
     def observe(self, layer: Layer, image: Image, turned: Image, state: State) -> tuple[Tensor, Tensor]:
         """(the maps that the angle is to turn, the maps of the turned image), both with a batch axis."""
@@ -76,10 +77,10 @@ class Network:
             return f"Layer {layer.name!r} gives {what} on this image"
         if not layer.group or angle % 90 or not error > WRONG:
             return ""
-        if layer.name not in self._orders:
-            self._orders[layer.name] = self.recorder.find_order(layer.name, image)
-        order = self._orders[layer.name]
-        return f"order={order} has error 0" if order and order != list(layer.group.elements) else ""
+        key = (layer.name, self.recorder.version)
+        if key not in self._orders:
+            self._orders[key] = self.recorder.other_order(layer.name, image)
+        return f"order={self._orders[key]} has error 0" if self._orders[key] else ""
 
 
 def compute(networks: list[Network], image: Image, state: State, sizes: Sizes) -> dict[str, Any]:
