@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.diagnostics.group_axis import GroupAxis
-from eqssl_edu.diagnostics.outputs import Output
+from eqssl_edu.diagnostics.outputs import Output, shown
 from eqssl_edu.errors import got, need_integer
 
 __all__ = ["Layout", "Tokens", "is_ambiguous", "layouts", "need_tokens"]
@@ -74,12 +74,16 @@ def layouts(
             layout = output.trouble or ("attention" if attends else "no maps")
         elif len(shape) == 3:  # as many for a wider picture: queries, not places
             side = _side(shape, tokens, squares, grids) if grows[1:2] != [False] else 0
-            layout = Layout("tokens", side) if side else "no maps (the grid of tokens is said with tokens=)"
+            why = (
+                "the grid of tokens is said with tokens="
+                if tokens is None
+                else f"tokens={tokens} does not fit"
+            )
+            layout = Layout("tokens", side) if side else f"no maps ({why})"
         else:
             layout = _form(output, grows[-3:])
         if isinstance(layout, str):
-            text = "" if output.trouble else f"gives (B{''.join(f', {n}' for n in shape[1:])}), "
-            found[output.name] = text + layout
+            found[output.name] = output.trouble or f"gives {shown(shape)}, {layout}"
             continue
         if layout.form == "tokens":
             grids[shape[1]] = layout.side

@@ -50,11 +50,11 @@ class Columns:
         return next(filter(self._fits, (list(self.group.elements), self._named_by_the_first())), None)
 
     def move(self) -> bool:
-        """Do the columns change places as the group says? Channels stay in theirs: that error is twice as large."""
+        """Do the columns change places as the group says, rather than stay in theirs, as channels do?"""
         orders = list(self.group.elements), self._named_by_the_first()
         error = min(self._error({g: self._origins(order, g) for g in self.distances}) for order in orders)
         stay = self._error({g: list(self.group.elements) for g in self.distances})
-        return stay > max(self._bound(), 2 * error)
+        return stay > max(self._bound(), error)
 
     def _named_by_the_first(self) -> list[int]:
         """If column 0 of f(g x) is column j of f(x), turned, then g^-1 stands at j; no column gets two names."""
@@ -135,8 +135,8 @@ def answer(model: Twin, inputs: Tensor) -> Tensor:
 def turned_noise(images: Images, group: FiniteGroup) -> Iterator[tuple[int, Images]]:
     """(g, g x) for all elements: x is noise of the shape, type and range of these images."""
     noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
-    if not group.exact_on_grid:  # smooth, so that turns between the pixels are nearly exact
-        noise = torch.nn.functional.interpolate(noise[..., ::4, ::4], noise.shape[-2:], mode="bicubic")
+    step = min(4, 1 + images.shape[-1] // 16)  # smooth, so that turns between the pixels are nearly exact
+    noise = torch.nn.functional.interpolate(noise[..., ::step, ::step], noise.shape[-2:], mode="bicubic")
     low, high = images.aminmax()
     noise = low + noise * (high - low if high > low else 1.0)
     return ((g, _turn(group, noise, g)) for g in group.elements)

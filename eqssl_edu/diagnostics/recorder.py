@@ -16,7 +16,7 @@ from eqssl_edu.diagnostics.escnn_maps import EscnnFields, envelopes, has_escnn, 
 from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.layouts import Layout, Tokens, is_ambiguous, layouts, need_tokens
 from eqssl_edu.diagnostics.orders import Columns, turned_noise
-from eqssl_edu.diagnostics.outputs import Found, Output, attends, is_random, parts_of, tensor_in
+from eqssl_edu.diagnostics.outputs import Descriptions, Output, parts_of, tensor_in
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image, Images
@@ -88,15 +88,13 @@ class FeatureRecorder:
         self.measured: list[int] | None = None  # the order of elements, if only the axis was said
         self.still: list[str] = []  # layers with channels for the axis that was said, which do not move so
         self._copy = Twin(model)
-        self._wanted: set[str] = set()
         self._fields = EscnnFields() if has_escnn(model) else None
-        self._first_run(image, argument)
-        outputs, grown = self._seen, {}
+        outputs, grown = self._first_run(image, argument), []
         if any(map(is_ambiguous, outputs)):
+            wide = torch.cat([image, image], -1)
             with contextlib.suppress(Exception):  # a network that wants one size tells as much as it has run
-                self._run(torch.cat([image, image], -1)[None].repeat(2, 1, 1, 1))
-            grown = {output.name: output.shape for output in self._seen}
-        found = layouts(outputs, tokens, grown)
+                self._run(torch.stack([wide, wide]), grown)
+        found = layouts(outputs, tokens, {output.name: output.shape for output in grown})
         self._layouts = {name: layout for name, layout in found.items() if isinstance(layout, Layout)}
         self.left_out = {name: reason for name, reason in found.items() if isinstance(reason, str)}
         self.described = {output.name: output for output in outputs}
@@ -107,13 +105,6 @@ class FeatureRecorder:
         if said:
             self._settle(image, needed)
         self.layers = {name: self._layer(name) for name in self._layouts}
-
-    @property
-    def folded(self) -> bool:
-        """Do layers have an axis more that nobody calls a group's?"""
-        return any(
-            len(self.described[name].shape) > 4 and not each.group for name, each in self.layers.items()
-        )
 
     @property
     def version(self) -> int:
@@ -130,11 +121,10 @@ class FeatureRecorder:
     def all_maps(self, images: Images, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """The maps of these layers as far as they run, in one run. By default all, and vectors (B, ...) as output."""
         self._wanted = set(layers or {*self._layouts, "output", "forward"})
-        try:
-            self._run(images)
-            return self._kept
-        finally:
-            self._wanted, self._kept = set(), {}
+        self._kept: dict[str, Tensor] = {}
+        self._run(images)
+        kept, self._kept = self._kept, {}
+        return kept
 
     def columns(self, layers: list[str], image: Image) -> dict[str, Columns]:
         """How the columns of these layers, which have one group, move with an image: measured on noise like it."""
@@ -151,13 +141,13 @@ class FeatureRecorder:
         found, present = self.columns([layer], image)[layer].order(), list(axis.group.elements)
         return [(axis.order or present)[g] for g in found] if found and found != present else None
 
-    def _first_run(self, image: Image, argument: str) -> None:
-        """See what the layers give, for one image twice."""
+    def _first_run(self, image: Image, argument: str) -> list[Output]:
+        """What the layers give, for one image twice."""
         problems = []
         for envelope in envelopes(self.model):
             self._envelope = envelope
             try:
-                self._run(torch.stack([image, image]))
+                self._run(torch.stack([image, image]), outputs := [])
                 break
             except Exception as problem:
                 problems.append(problem)
@@ -169,16 +159,18 @@ class FeatureRecorder:
             raise ValueError(
                 f"forward must run the network that it is given, a copy of {argument}, {got(self._forward)}"
             )
+        return outputs
 
     @torch.no_grad()
-    def _run(self, images: Tensor) -> None:
+    def _run(self, images: Tensor, outputs: list[Output] | None = None) -> None:
+        """Run the copy: outputs are described, or kept where they are wanted."""
         if self._copy.renew():
             hidden = torch_inside_escnn(self._copy.module) if self._fields else set()
             for name, module in self._copy.module.named_modules():
                 if name not in hidden and not isinstance(module, torch.jit.ScriptModule):
                     module.register_forward_hook(partial(self._look, name or "output"))
-        self._seen, self._calls, self._kept, self._batch, self._last = [], {}, {}, len(images), None
-        self._said: FiniteGroup | None = None  # by the last layer with a group axis
+        self._calls, self._batch = {}, len(images)
+        self._seen = None if outputs is None else Descriptions(self._copy.module, self._fields, outputs)
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)
         images = self._envelope(images.to(like.device, like.dtype, copy=True))
         with contextlib.suppress(_Found), nothing_compiled(), same_random_numbers():
@@ -187,61 +179,29 @@ class FeatureRecorder:
             else:
                 output = self._forward(self._copy.module, images)
                 self._look("forward", self._copy.module, (), output)
-        self._last = None
+        self._seen = None
 
     def _look(self, name: str, module: nn.Module, _inputs: tuple, output: object) -> None:
         """A module has run: its maps are kept if they are wanted, or described in the first run."""
         call = self._calls[name] = self._calls.get(name, 0) + 1
         unique = name if call == 1 else f"{name} (call {call})"
-        if not self._wanted:
-            self._describe(unique, name, module, parts_of(output))
-        elif unique in self._wanted and unique in self._layouts:  # a copy: the next layer may work in place
-            maps = self._tensor(parts_of(output)[self.described[unique].index]).tensor
+        if self._seen:
+            self._seen.add(unique, module, output)
+            return
+        if unique in self._wanted and unique in self._layouts:  # a copy: the next layer may work in place
+            part = parts_of(output)[self.described[unique].index]
+            maps, _, _ = tensor_in(part, self._batch, self._fields)
             self._kept[unique] = self._layouts[unique].read(maps).clone()
         elif unique in self._wanted and isinstance(output, Tensor) and 1 < output.ndim < 4:
             self._kept[unique] = output.clone()
-        if self._wanted and self._kept.keys() == self._wanted:
+        if self._kept.keys() == self._wanted:
             raise _Found
-
-    def _tensor(self, part: object) -> Found:
-        return tensor_in(part, self._batch, self._fields)
-
-    def _describe(self, unique: str, name: str, module: nn.Module, parts: list[object]) -> None:
-        seen = [self._tensor(part) for part in parts]
-        index = next((i for i, each in enumerate(seen) if not each.trouble), 0)
-        tensor, group, trouble = seen[index] if seen else Found(trouble="gives nothing")
-        convolution = hasattr(module, "expand_parameters")  # escnn's, with the parts of its kernels inside
-        container = name == "forward" or (not convolution and any(True for _ in module.children()))
-        if container and (trouble or parts[index] is self._last):
-            return  # a container gives the very tensor of its last layer: it is known by that name
-        kind = type(module).__name__
-        if not trouble and is_random(tensor):
-            trouble = "gives something else when the same image comes twice"
-        if trouble:
-            self._seen.append(Output(unique, kind, trouble=trouble))
-            return
-        self._last = parts[index]
-        group = group or self._group(name, tensor)
-        convolves = convolution or getattr(getattr(module, "weight", None), "ndim", 0) >= 4
-        self._seen.append(Output(unique, kind, tuple(tensor.shape), index, group, convolves, attends(tensor)))
 
     def _layer(self, name: str) -> Layer:
         output, layout = self.described[name], self._layouts[name]
         channels = layout.read(torch.empty(output.shape, device="meta")).shape[1]
         group = layout.axis and layout.axis.group
         return Layer(name, output.kind, channels, group, layout.side, output.convolves)
-
-    def _group(self, name: str, tensor: Tensor) -> FiniteGroup | None:
-        """The group that a module says the axis behind the channels has: its own, or one around it, or before it."""
-        if tensor.ndim == 3:
-            return None
-        order = tensor.shape[2] if tensor.ndim == 5 else 1
-        parts = name.split(".") if name not in ("output", "forward") else []
-        around = [self._copy.module.get_submodule(".".join(parts[:n])) for n in range(len(parts), -1, -1)]
-        said = [*(getattr(module, "group", None) for module in around), self._said]
-        fitting = (g for g in said if isinstance(g, FiniteGroup) and g.order == order > 1)
-        self._said = next(fitting, None)
-        return self._said
 
     def _settle(self, image: Image, needed: bool) -> None:
         """The user has said a group axis: where is it, and in which order, if that is not said?"""

@@ -124,9 +124,23 @@ def test_the_order_of_eight_turns_is_found_between_the_pixels_as_well(quarter):
         ("transform_outputs", lambda x: equivariance_error(lambda y: y, x[..., :4, :4], C4, C4.transform)),
         ("group_axis", lambda x: equivariance_error(lambda y: y, x, C4, group_axis=0)),
         ("group_axis", lambda x: equivariance_error(lambda y: y, x, C4, group_axis=2)),
-        ("order", lambda x: equivariance_error(GroupCNN(C4, 1, (2,)), x, order=[0, 1, 2])),
-        ("order", lambda x: equivariance_error(GroupCNN(C4, 1, (2,)), x, order=[0, 1, 2, 2])),
-        ("order", lambda x: equivariance_error(GroupCNN(C4, 1, (2,)), x, order=[0, 1, 2, 4])),
+        *(
+            ("order", lambda x, order=order: equivariance_error(GroupCNN(C4, 1, (2,)), x, order=order))
+            for order in ([0, 1, 2], [0, 1, 2, 2], [0, 1, 2, 4])
+        ),
+        # What an encoder does not give or cannot take, in either way.
+        *(
+            (says, lambda x, model=model, axis=axis: equivariance_error(model, x, C4, group_axis=axis))
+            for says, model in (
+                (r"model\(inputs\)", lambda x: (x, x)),
+                (r"model\(inputs\)", lambda x: {"logits": x}),
+                ("model", nn.Conv2d(1, 4, 3).half()),
+                ("model", nn.Conv2d(3, 4, 3)),
+                ("model", lambda batch: batch.image),
+                ("model", lambda x, mask: x),
+            )
+            for axis in (2, None)
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(says, call):

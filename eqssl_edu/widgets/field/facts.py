@@ -54,7 +54,8 @@ def _note(recorder: FeatureRecorder, most: int = 4) -> str:
         notes.append(
             f"Shown as channels, which do not move along {recorder.said.group.name}: {_some(recorder.still)}."
         )
-    if recorder.folded:
+    folded = (layer for layer in recorder.layers.values() if not layer.group)
+    if any(len(recorder.described[layer.name].shape) > 4 for layer in folded):
         notes.append("Maps of 5 axes are shown as channels: if one is a group's, say group= and group_axis=.")
     for name, reason in recorder.left_out.items():
         reasons.setdefault(reason, []).append(name)
