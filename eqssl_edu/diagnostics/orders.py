@@ -134,7 +134,7 @@ def answer(model: Twin, inputs: Tensor) -> Tensor:
 
 def turned_noise(images: Images, group: FiniteGroup) -> Iterator[tuple[int, Images]]:
     """(g, g x) for all elements: x is noise of the shape, type and range of these images."""
-    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
+    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(images)
     step = min(4, 1 + images.shape[-1] // 16)  # smooth, so that turns between the pixels are nearly exact
     noise = torch.nn.functional.interpolate(noise[..., ::step, ::step], noise.shape[-2:], mode="bicubic")
     low, high = images.aminmax()
