@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from eqssl_edu.data.pictures import PICTURES, open_picture
-from eqssl_edu.data.sources import Source, Values, named, natural, same_part
+from eqssl_edu.data.sources import PARTS, Source, named, natural, part
 
 __all__ = ["files_below", "picture_folder", "picture_source"]
 
-REMAINS = ("__MACOSX", "@eaDir")  # of other programs; so is what begins with a dot
+REMAINS = (".", "__MACOSX", "@eaDir")  # how names begin that other programs leave
+NO_CLASS = ("images", "image", "imgs", "img", *PARTS)  # of a folder alone in a part: test/images, train/train
 
 
 def _visible(folder: Path) -> list[Path]:
     with named(folder):
-        kept = (path for path in folder.iterdir() if not path.name.startswith((".", *REMAINS)))
-        return sorted(kept, key=natural)
+        return sorted((path for path in folder.iterdir() if not path.name.startswith(REMAINS)), key=natural)
 
 
 def files_below(folder: Path, endings: tuple[str, ...], above: tuple[str, ...] = ()) -> Iterator[Path]:
@@ -33,65 +32,58 @@ def files_below(folder: Path, endings: tuple[str, ...], above: tuple[str, ...] =
             yield path  # a broken link is named when it is read; pipes and devices would block
 
 
-def picture_source(
-    files: list[Path], labels: list[int] | None = None, classes: tuple[str, ...] | None = None
-) -> Source:
+def picture_source(files: list[Path], labels: list[int] | None, classes: tuple[str, ...] | None) -> Source:
     """These pictures."""
-
-    def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
-        for row in rows:
-            yield str(files[row]), open_picture(files[row])
-
-    return Source(len(files), labels, classes, read)
+    return Source(len(files), labels, classes, lambda row: (str(files[row]), open_picture(files[row])))
 
 
 def picture_folder(folder: Path, split: str) -> Source:
     """The pictures of a part, with the classes of all parts; without class folders they have no labels."""
-    part, parts = _part(folder, split)
-    loose = [path for path in _visible(part) if path.name.lower().endswith(PICTURES) and not path.is_dir()]
-    found = _classes(part)
+    mine, parts = _parts(folder, split)
+    loose, found = _content(mine)
     if loose and found:
         raise ValueError(f"source must have each picture in a folder of its class, got {str(loose[0])!r}")
     if not found:
-        return picture_source(loose)
-    classes = sorted({name for each in parts for name in _classes(each)}, key=natural)
-    pairs = [
-        (file, label)
-        for label, name in enumerate(classes)
-        for place in found.get(name, ())
-        for file in files_below(place, PICTURES)
-    ]
+        return picture_source(loose, None, None)
+    classes = sorted({name for each in parts for name in _content(each)[1]}, key=natural)
+    words = {part(word) for name in classes for word in re.split(r"[\W_]+", name)}
+    if len(words & PARTS.keys()) > 1:
+        raise ValueError(f"source must name its parts train, validation and test, got {', '.join(classes)}")
+    places = [(label, place) for label, name in enumerate(classes) for place in found.get(name, ())]
+    pairs = [(file, label) for label, place in places for file in files_below(place, PICTURES)]
+    if len(classes) == 1 and not any(file.parent == place for file, _ in pairs for _, place in places):
+        wanted = "the folder with the parts or the classes right in it"
+        raise ValueError(f"source must be {wanted}, got {classes[0]!r} alone with folders in it: give that")
     return picture_source([file for file, _ in pairs], [label for _, label in pairs], tuple(classes))
 
 
-def _classes(part: Path) -> dict[str, list[Path]]:
-    """The folders of each class; a folder without a picture is none."""
-    found: dict[str, list[Path]] = {}
-    for path in _visible(part):
+def _content(folder: Path) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The pictures right in a part, and the folders of each class; a folder without a picture is none."""
+    loose, found = [], {}
+    for path in _visible(folder):
         if path.is_dir() and any(files_below(path, PICTURES)):
             name = unicodedata.normalize("NFC", path.name)  # macOS writes an accent as a letter of its own
             found.setdefault(name, []).append(path)
-    return found
+        elif path.name.lower().endswith(PICTURES) and not path.is_dir():
+            loose.append(path)
+    alone = next(iter(found)) if len(found) == 1 and not loose else ""
+    return _content(found[alone][0]) if alone.casefold() in NO_CLASS else (loose, found)
 
 
-def _part(folder: Path, split: str) -> tuple[Path, list[Path]]:
+def _parts(folder: Path, split: str) -> tuple[Path, list[Path]]:
     """The folder of the part, and those of all parts."""
     places = [path for path in _visible(folder) if path.is_dir()]
-    parts = [path for path in places if same_part(path.name) or path.name == split]
+    parts = [path for path in places if part(path.name) in PARTS or path.name == split]
     asked = [path for path in parts if path.name == split]
-    asked = asked or [path for path in parts if same_part(path.name, split)]
+    asked = asked or [path for path in parts if part(path.name) == part(split)]
     there = f"got {split!r}: {', '.join(path.name for path in places[:6])}"
     if len(asked) == 1:
         others = [path for path in places if path not in parts and any(files_below(path, PICTURES))]
-        if others and not _classes(asked[0]):
+        if others and not _content(asked[0])[1]:
             raise ValueError(f"split must name a part, but here it may be a class beside others, {there}")
         return asked[0], parts
-    if parts or not (split == "train" or same_part(folder.name, split)):
+    if parts or part(split) not in ("train", part(folder.name)):
         raise FileNotFoundError(f"split must name one of the folders of {folder.name!r}, {there}")
-    inner = [path for place in places for path in _visible(place) if path.is_dir() and same_part(path.name)]
-    if inner:
-        found = str(inner[0].relative_to(folder))
-        raise ValueError(f"source must have its parts directly in it, got {found!r}")
-    if not same_part(folder.name):
+    if part(folder.name) not in PARTS:
         return folder, [folder]
-    return folder, [path for path in _visible(folder.parent) if path.is_dir() and same_part(path.name)]
+    return folder, [path for path in _visible(folder.parent) if path.is_dir() and part(path.name) in PARTS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -20,17 +20,12 @@ from eqssl_edu.data.arrays import ARRAYS, array_source, arrays_of
 from eqssl_edu.data.folders import files_below, picture_folder, picture_source
 from eqssl_edu.data.pictures import PICTURES
 from eqssl_edu.data.sets import ImageSet
-from eqssl_edu.data.sources import Source, Values, same_part
+from eqssl_edu.data.sources import PARTS, Source, Values, need_memory, part
 from eqssl_edu.data.tables import hub_source, parts_of, table_source, tables_of
 from eqssl_edu.errors import got, need_instance, need_integer, need_number
 from eqssl_edu.shapes import Images
 
-LARGEST = {
-    "uint8": 255,
-    "int8": 127,
-    "uint16": 65535,
-    "int16": 32767,
-}  # of wider kinds nobody uses the whole range
+LARGEST = {"uint8": 255, "int8": 127, "uint16": 65535, "int16": 32767}  # of wider kinds nobody uses all
 Image = Shaped[Tensor, "channel rows columns"]  # bytes, or numbers in [0, 1]
 
 __all__ = ["load_images"]
@@ -49,16 +44,17 @@ def load_images(
     |---|---|
     | a folder of pictures | ``split/class/.../name.png``; all of ``class/.../name.png`` without folders of parts |
     | a folder with parquet files | the split's: ``train.parquet``, ``train-0-of-1.parquet``, ``train/0.parquet`` |
-    | a folder with arrays | the file of the split: ``x_train.npy`` (with ``y_train.npy``), ``pcam_train_x.h5`` |
+    | a folder with arrays | the file of the split: ``x_train.npy`` (labels in ``y_train.npy``), ``pcam_train_x.h5`` |
     | a picture, a parquet file | all of it, whatever the split |
     | .npy, .npz, .h5, .amat | arrays (N, H, W), (N, H, W, C) or (N, C, H, W), with labels; the split's, if named |
     | any other name, such as "ylecun/mnist" | the data set of the hub; downloaded once, then read offline |
 
     *Classes.* The outermost folder below the part is the class; pictures without class folders, and tables and arrays
-    without labels, have ``labels`` None. Names are numbered in natural order ("2" before "10") over all parts, so a
-    part that lacks a class keeps the others' numbers. Hidden folders, and those without pictures, are none.
+    without labels, or with none but null and -1, have ``labels`` None. Names are numbered in natural order ("2" before
+    "10") over all parts, so a part that lacks a class keeps the others' numbers. Hidden folders and those without
+    pictures are none, nor are ``images`` or a part's name alone in a part (``test/images``, ``train/train``).
     *Parts.* "validation" is also called "valid" and "val", "train" "training", "test" "testing". One that is not there
-    is an error; the folder of a part may be given itself, and keeps the classes of its sisters.
+    is an error, also of arrays that name none; the folder of a part may be given itself, and keeps all classes.
     *Values.* Whole numbers of 8 or 16 bits are divided by the largest of their kind (255, 65,535). All others must lie
     in [0, 1], or ``scale`` says what becomes 0 and 1. Values that are not finite, and pixels marked as without data,
     are refused.
@@ -96,44 +92,44 @@ def load_images(
             raise TypeError(f"scale must be two numbers, {got(scale)}")
         need_number("scale[0]", scale[0])
         need_number("scale[1]", scale[1], above=scale[0])
-    found = _found(place, split)
-    if not found.count:
-        raise ValueError(f"source must hold images, got none in {place!r}")
-    count = found.count if limit is None else min(limit, found.count)
-    need_memory(count, (size or 1) ** 2)
-    rows = np.arange(count)
-    if count < found.count:  # chosen in float32: so the numbers in docs/results stay those of the same images
-        spread = torch.linspace(0, found.count - 1, count, dtype=torch.float32, device="cpu")
-        rows = spread.round().long().numpy()
-    images = _stacked((_image(values, name, size, scale) for name, values in found.read(rows)), count)
+    with ExitStack() as opened:
+        found = _found(place, split, opened)
+        if not found.count:
+            raise ValueError(f"source must hold images, got none in {place!r}")
+        count = found.count if limit is None else min(limit, found.count)
+        need_memory(f"{count} images", count * (size or 1) ** 2 * torch.get_default_dtype().itemsize)
+        rows = range(count)
+        if count < found.count:  # in float32: so docs/results keeps the numbers of the same images
+            spread = torch.linspace(0, found.count - 1, count, dtype=torch.float32, device="cpu")
+            rows = spread.round().long().tolist()
+        images = _stacked((_image(*found.read(row), size, scale) for row in rows), count)
     labels = found.labels and torch.tensor([found.labels[row] for row in rows], device="cpu")
     return ImageSet(images, labels, found.classes)
 
 
-def _found(place: str, split: str) -> Source:
+def _found(place: str, split: str, opened: ExitStack) -> Source:
     """What is at a place: a path, a file:// address, or a name of the hub."""
     path = url2pathname(urlsplit(place).path) if place.startswith("file:") else os.path.expanduser(place)
     path = Path(os.path.abspath(path))  # with the names of its folders: one of them may be a part's
+    ending = path.suffix.lower()
     if not os.path.exists(path):
-        is_file = place.lower().endswith((".parquet", *ARRAYS, *PICTURES))
-        if is_file or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", place):
+        if ending in (".parquet", *ARRAYS, *PICTURES) or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", place):
             raise FileNotFoundError(f"source must be there, got {place!r}: no such file or folder")
         return hub_source(place, split)
     if path.is_dir():
-        return _in_folder(path, split)
-    ending = path.suffix.lower()
+        return _in_folder(path, split, opened)
     if path.is_file() and ending == ".parquet":
-        beside = path.parent.glob("*.parquet") if same_part(parts_of(path)[0]) else []
+        beside = path.parent.glob("*.parquet") if part(parts_of(path)[0]) in PARTS else []
         return table_source([path], list(beside))
     if path.is_file() and ending in ARRAYS:
-        return array_source(path, split)
+        return array_source(path, split, opened)
     if path.is_file() and ending in PICTURES:
-        return picture_source([path])
+        return picture_source([path], None, None)
     wanted = f".parquet, {', '.join(ARRAYS)} or a picture; unpack archives first"
     raise ValueError(f"source must be a folder or a file {wanted}, got the file {path.name!r}")
 
 
-def _in_folder(folder: Path, split: str) -> Source:
+def _in_folder(folder: Path, split: str, opened: ExitStack) -> Source:
     """The split's parquet files, else its pictures, else its file of arrays."""
     tables = list(files_below(folder, (".parquet",)))
     mine = tables_of(tables, split)
@@ -144,15 +140,15 @@ def _in_folder(folder: Path, split: str) -> Source:
     files = list(files_below(folder, ARRAYS))
     arrays = arrays_of(files, split)
     if len(arrays) == 1:
-        return array_source(arrays[0], split)
-    if tables or files:
-        there = ", ".join(file.name for file in (tables + files)[:6])
+        return array_source(arrays[0], split, opened)
+    there = ", ".join(file.name for file in (tables + files)[:6])
+    if there:
         raise FileNotFoundError(f"split must be the part that a file's name says, got {split!r}: {there}")
     wanted = "parquet files, arrays, or pictures in one folder a class"
     raise FileNotFoundError(f"source must hold {wanted}, got {folder.name!r}: neither is in it")
 
 
-def _image(values: Values, name: str, size: int | None, scale: Sequence[float] | None) -> Image:
+def _image(name: str, values: Values, size: int | None, scale: Sequence[float] | None) -> Image:
     """Values as numbers in [0, 1], the centred square of them if there is a size."""
     image = torch.from_numpy(_in_range(values, name, scale))
     if size is not None and tuple(image.shape[-2:]) != (size, size):
@@ -173,8 +169,7 @@ def _in_range(values: Values, name: str, scale: Sequence[float] | None) -> Value
     numbers, kind = values.astype(np.float64), values.dtype
     bad = int((~np.isfinite(numbers)).sum())
     if bad:
-        found = f"{bad} pixels that are NaN or infinite in {name}"
-        raise ValueError(f"source must hold finite values, got {found}")
+        raise ValueError(f"source must hold finite values, got {bad} pixels of NaN or infinity in {name}")
     low, high = scale or (0, LARGEST.get(kind.name, 1))
     least, most = numbers.min(), numbers.max()
     if scale is None and not low <= least <= most <= high:
@@ -187,31 +182,20 @@ def _stacked(images: Iterable[Image], count: int) -> Images:
     """All images in one tensor: grey ones get three channels where others are coloured."""
     whole = torch.empty(0)
     for row, image in enumerate(images):
-        if not row:
-            need_memory(count, image.numel())
-            whole = torch.empty(count, *image.shape, dtype=image.dtype, device="cpu")
-        if image.shape[-2:] != whole.shape[-2:]:
+        if row and image.shape[-2:] != whole.shape[-2:]:
             found = " and ".join(f"{each.shape[-2]} x {each.shape[-1]}" for each in (whole, image))
-            wanted = "given when images have different sizes"
-            raise ValueError(f"size must be {wanted}, got None and {found} pixels")
-        if len(image) == 3 and whole.shape[1] == 1:
-            need_memory(count, image.numel())
-            whole = whole.repeat(1, 3, 1, 1)
-        if len(image) != whole.shape[1] and (len(image), whole.shape[1]) != (1, 3):
-            found = f"{whole.shape[1]} and {len(image)} channels"
+            raise ValueError(f"size must be given for images of several sizes, got None and {found} pixels")
+        if not row:
+            whole = _empty(count, image)
+        elif len(image) == 3 and len(whole[0]) == 1:
+            whole = _empty(count, image).copy_(whole)
+        elif len(image) != len(whole[0]) and (len(image), len(whole[0])) != (1, 3):
+            found = f"{len(whole[0])} and {len(image)} channels"
             raise ValueError(f"source must hold images of as many channels each, got {found}")
         whole[row] = image
     return whole
 
 
-def need_memory(count: int, values: int) -> None:
-    """Raise ValueError if so many images, of so many values each, do not fit into what is free."""
-    import psutil
-
-    free = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):  # what a container may take: a number, or the word max
-        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    need = count * values * torch.get_default_dtype().itemsize / 1e9
-    if need > free / 1e9:
-        wanted = f"{count} images of {values} values need {need:.1f} GB"
-        raise ValueError(f"size and limit must leave room in memory: {wanted}, got {free / 1e9:.1f} GB")
+def _empty(count: int, image: Image) -> Images:
+    need_memory(f"{count} images of {image.numel()} values", count * image.nbytes)
+    return torch.empty((count, *image.shape), dtype=image.dtype, device="cpu")

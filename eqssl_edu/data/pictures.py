@@ -15,32 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURES", "channels_first", "decode", "open_picture"]
 
-PICTURES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-)
-PICTURES += (".pbm", ".pnm", ".jp2", ".avif", ".fits", ".fit", ".fts")
+PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2")
+PICTURES += (".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".pcx", ".avif", ".fits", ".fit", ".fts")
 PICTURES += (".heic", ".svg", ".dcm")  # refused by name, where they would be missing without a word
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-BITS, PHOTOMETRIC, SAMPLES, EXTRA, FORMAT, NO_DATA = (
-    258,
-    262,
-    277,
-    338,
-    339,
-    42113,
-)  # tags; the last is GDAL's
-COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # channels of RGB, CMYK, YCbCr and LAB; grey and palettes have one
+BITS, SAMPLES, EXTRA, NO_DATA = 258, 277, 338, 42113  # tags of TIFF; the last is GDAL's
 BRIGHT = 0.75  # mean luminance: brighter ink is put on black, any other on white
 
 
@@ -55,24 +33,26 @@ def decode(file: BufferedIOBase) -> Values:
 
     Where a picture is transparent, what lies behind is white, or black if its ink is bright.
     """
-    from PIL import ExifTags, Image, ImageOps
+    from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-    head = file.read(6)
-    file.seek(0)
-    if head == b"SIMPLE":
+    if file.read(6) == b"SIMPLE":
         return _fits(file)
-    if head[:4] in TIFF and not _is_plain(file):
+    try:
+        picture = Image.open(file)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return _tiff(file)
+        raise
+    if picture.format == "TIFF" and not _is_whole(picture):
         return _tiff(file)
-    picture = Image.open(file)
     pages = getattr(picture, "n_frames", 1)
     if pages > 1 and picture.format != "MPO":  # a phone's MPO holds one photo, and what belongs to it
         raise ValueError(f"it has {pages} pictures in it: save each in a file of its own")
     storage = picture.tile[0].args if picture.tile else ()
     deep = ";16" in str(storage) or (picture.format == "PPM" and storage[-1:] > (255,))
     if deep and not picture.mode.startswith("I"):
-        raise ValueError(
-            "its colours have 16 bits, of which Pillow loses half: save it as TIFF, or with 8 bits"
-        )
+        raise ValueError("its colours have 16 bits, of which Pillow loses 8: save it as TIFF or with 8 bits")
     if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         ImageOps.exif_transpose(picture, in_place=True)
     if picture.has_transparency_data and not picture.mode.startswith("I"):
@@ -104,12 +84,11 @@ def channels_first(values: np.ndarray) -> Values:
         return values
     if values.ndim == 3 and values.shape[2] < min(values.shape[:2]):
         return values.transpose(2, 0, 1)
-    raise ValueError(
-        f"an image must be (H, W), (C, H, W) or (H, W, C) with C below H and W, got {values.shape}"
-    )
+    raise ValueError(f"an image must be (H, W), (C, H, W) or (H, W, C) with C below both, got {values.shape}")
 
 
 def _fits(file: BufferedIOBase) -> Values:
+    file.seek(0)
     with library("astropy.io.fits").open(file, memmap=False) as parts:
         images = [part.data for part in parts if part.is_image and part.header["NAXIS"] > 1]
     if len(images) != 1:
@@ -117,28 +96,21 @@ def _fits(file: BufferedIOBase) -> Values:
     return channels_first(images[0])
 
 
-def _is_plain(file: BufferedIOBase) -> bool:
-    """Has a TIFF the depth and the channels of a photo? Only then does Pillow read all of it."""
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    head = file.read(8)
-    tags = ImageFileDirectory_v2(head + (file.read(8) if b"+" in head[:4] else b""))
-    file.seek(tags.next)
-    tags.load(file)
-    file.seek(0)
-    channels = COLOURS.get(tags.get(PHOTOMETRIC), 1) + any(kind in (1, 2) for kind in tags.get(EXTRA, ()))
-    deepest = 16 if channels == 1 and tags.get(FORMAT, (1,))[0] == 1 else 8  # unsigned grey is read whole
-    return tags.get(SAMPLES, 1) == channels and max(tags.get(BITS, (1,))) <= deepest and NO_DATA not in tags
+def _is_whole(picture: Image.Image) -> bool:
+    """Does Pillow read all of a TIFF? Not bands that are no colours, and 16 bits only of unsigned grey."""
+    tags = picture.tag_v2
+    deep = max(tags.get(BITS, (1,))) > 8 and not picture.mode.startswith("I;16")
+    extra = 0 in tags.get(EXTRA, ()) or tags.get(SAMPLES, 1) != len(picture.getbands())
+    return not (deep or extra or NO_DATA in tags)
 
 
 def _tiff(file: BufferedIOBase) -> Values:
+    file.seek(0)
     with library("tifffile").TiffFile(file) as tiff:
-        page = tiff.pages[0]
-        if len(tiff.pages) > 1 or page.axes not in ("YX", "YXS", "SYX"):
-            raise ValueError(
-                f"it has {len(tiff.pages)} pictures in it, with the axes {page.axes}: save each apart"
-            )
-        values, axes, holes = page.asarray(), page.axes, NO_DATA in page.tags and page.nodata
-    if holes is not False and (values == holes).any():
+        page, pages = tiff.pages[0], len(tiff.pages)
+        if pages > 1 or page.axes not in ("YX", "YXS", "SYX"):
+            raise ValueError(f"it has {pages} pictures in it, with the axes {page.axes}: save each apart")
+        values, holes = page.asarray(), (page.nodata if NO_DATA in page.tags else None)
+    if holes is not None and (values == holes).any():
         raise ValueError(f"it has {(values == holes).sum()} pixels without data ({holes})")
-    return channels_first(values) if axes == "YX" else values.transpose([axes.index(axis) for axis in "SYX"])
+    return values[None] if page.axes == "YX" else np.moveaxis(values, page.axes.index("S"), 0)

@@ -5,28 +5,41 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
 
-__all__ = ["Source", "Values", "class_numbers", "library", "named", "natural", "pick", "same_part"]
+__all__ = [
+    "PARTS",
+    "Source",
+    "Values",
+    "class_numbers",
+    "library",
+    "named",
+    "natural",
+    "need_memory",
+    "part",
+    "pick",
+]
 
-PARTS = (("train", "training"), ("validation", "valid", "val"), ("test", "testing"))
+PARTS = {"training": "train", "valid": "validation", "val": "validation", "testing": "test"}
+PARTS |= {name: name for name in PARTS.values()}
 MOST_CLASSES = 1_000_000  # a larger number is an identifier, and nothing could count its classes
 
 Values = Shaped[np.ndarray, "channel height width"]  # of one image, as they are stored
 
 
 class Source(NamedTuple):
-    """Images that are there; ``read`` gives the name and the values of some of them, in their order."""
+    """Images that are there; ``read(row)`` gives the name and the values of one."""
 
     count: int
     labels: list[int] | None
     classes: tuple[str, ...] | None
-    read: Callable[[np.ndarray], Iterator[tuple[str, Values]]]
+    read: Callable[[int], tuple[str, Values]]
 
 
 def natural(name: object) -> tuple:
@@ -35,10 +48,9 @@ def natural(name: object) -> tuple:
     return [int(word) if i % 2 else word for i, word in enumerate(words)], str(name)
 
 
-def same_part(name: str, split: str | None = None) -> bool:
-    """Does a word name this part of a set, or with None any of PARTS? A row of PARTS is the names of one part."""
-    rows = [row for row in PARTS if name.casefold() in row]
-    return bool(rows) if split is None else name == split or any(split.casefold() in row for row in rows)
+def part(name: str) -> str:
+    """The part of a set that a word names, by one of its names: "val" is "validation"; any other as it is."""
+    return PARTS.get(name.casefold(), name)
 
 
 def library(name: str) -> ModuleType:
@@ -58,8 +70,7 @@ def named(what: object) -> Iterator[None]:
     except ImportError:
         raise
     except Exception as error:
-        cause = re.sub(r" <_io\.\S+ object at \w+>", "", str(error)) or type(error).__name__
-        cause = cause.replace(str(what), "it")
+        cause = re.sub(r" <_io\.[^>]*>", "", str(error)).replace(str(what), "it") or type(error).__name__
         raise ValueError(f"source must hold files that can be read, got {what}: {cause[:300]}") from error
 
 
@@ -76,30 +87,43 @@ def pick(found: Iterable[str], words: Sequence[str], what: str) -> str:
 
 def class_numbers(
     values: Sequence[Any], every: Sequence[Any], where: str, names: Sequence[str] | None = None
-) -> tuple[list[int], tuple[str, ...]]:
+) -> tuple[list[int] | None, tuple[str, ...] | None]:
     """Labels (words, bools, whole numbers) as numbers, and the names of all classes, words in natural order.
 
-    ``every`` are the labels of all parts of the set: a part that lacks a class keeps the others' numbers.
+    ``every`` are the labels of all parts of the set: a part that lacks a class keeps the others' numbers. A part
+    that has nothing but null, NaN or -1 has no labels.
     """
-    missing = [row for row, value in enumerate(values) if value is None or value != value]
-    if missing:
-        rows = f"{str(missing[:6])[1:-1]} of {where}"
-        raise ValueError(f"source must have a label in each row, got none in the rows {rows}")
-    if any(isinstance(value, str) for value in values):
-        names = sorted({value for value in every if isinstance(value, str)}, key=natural)
-        numbers = {name: number for number, name in enumerate(names)}
-        values = [numbers.get(value, value) for value in values]
-    elif values and all(isinstance(value, bool) for value in values):
-        names = ("False", "True")
 
     def fits(value: object) -> bool:
         return isinstance(value, int | float) and 0 <= value < MOST_CLASSES and value % 1 == 0
 
-    wrong = [f"{value!r} in row {row} of {where}" for row, value in enumerate(values) if not fits(value)]
-    if wrong:
-        wanted = "words, or whole numbers below a million"
-        raise ValueError(f"source must hold labels >= 0: {wanted}, got {wrong[0]}")
-    most = max((int(value) for value in (*every, *values) if fits(value)), default=-1)
+    numbers = values
+    if any(isinstance(value, str) for value in values):
+        names = sorted({value for value in every if isinstance(value, str)}, key=natural)
+        places = {name: number for number, name in enumerate(names)}
+        numbers = [places.get(value) for value in values]
+    elif values and all(isinstance(value, bool) for value in values):
+        names = ("False", "True")
+    most = max((int(value) for value in (*every, *numbers) if fits(value)), default=-1)
     if names is None or most >= len(names):
         names = map(str, range(most + 1))
-    return [int(value) for value in values], tuple(names)
+    wrong = [row for row, value in enumerate(numbers) if not fits(value)]
+    if wrong and all(value in (None, -1) or value != value for value in values):
+        return None, tuple(names) or None
+    if wrong:
+        wanted = f"words or whole numbers 0 .. {MOST_CLASSES - 1} as labels"
+        found = f"{values[wrong[0]]!r} in row {wrong[0]} of {where} ({len(wrong)} such rows)"
+        raise ValueError(f"source must hold {wanted}, got {found}")
+    return [int(value) for value in numbers], tuple(names)
+
+
+def need_memory(what: str, size: int) -> None:
+    """Raise ValueError if something of so many bytes does not fit into what is free."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):  # what a container may take: a number, or the word max
+        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    if size > free:
+        wanted = f"{what} would take {size / 1e9:.1f} GB"
+        raise ValueError(f"size and limit must leave room in memory: {wanted}, got {free / 1e9:.1f} GB")

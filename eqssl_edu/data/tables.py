@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect
+from collections.abc import Sequence
+from functools import lru_cache
 from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eqssl_edu.data.pictures import decode
-from eqssl_edu.data.sources import Source, Values, class_numbers, library, named, pick, same_part
+from eqssl_edu.data.sources import PARTS, Source, Values, class_numbers, library, named, part, pick
 
 __all__ = ["hub_source", "parts_of", "table_source", "tables_of"]
 
-IMAGE_WORDS = ("image", "img", "images", "picture", "photo")
-LABEL_WORDS = ("label", "labels", "fine_label", "class", "target")
+IMAGE_WORDS = ("image", "img", "images", "picture", "photo", "png", "jpg")
+LABEL_WORDS = ("label", "labels", "fine_label", "class", "cls", "target")
 NOT_LABELS = ("path", "file_name", "filename", "id", "index", "__index_level_0__")
 
 
@@ -29,7 +30,7 @@ def parts_of(file: Path) -> tuple[str, str]:
 def tables_of(files: Sequence[Path], split: str) -> list[Path]:
     """The files of a part."""
     mine = [file for file in files if split in parts_of(file)]
-    mine = mine or [file for file in files if any(same_part(name, split) for name in parts_of(file))]
+    mine = mine or [file for file in files if part(split) in map(part, parts_of(file))]
     if len({file.parent for file in mine}) > 1:
         places = ", ".join(str(file) for file in mine[:4])
         raise ValueError(f"split must lie in one folder, got {split!r} in {places}")
@@ -42,33 +43,34 @@ def table_source(mine: Sequence[Path], files: Sequence[Path]) -> Source:
     image, label = _columns(table.schema.names, mine[0].name)
     labels, classes = None, None
     if label:
-        others = [file for file in files if file not in mine and any(map(same_part, parts_of(file)))]
-        values = _column(table, label).to_pylist()
-        tables = [_dataset([file]) for file in others]  # one by one: a part may have no labels
-        every = [
-            value
-            for each in tables
-            if label in each.schema.names
-            for value in _column(each, label).to_pylist()
-        ]
+        values = every = _column(table, label).to_pylist()
+        for file in files:
+            if file not in mine and not PARTS.keys().isdisjoint(map(part, parts_of(file))):
+                other = _dataset([file])  # one by one: a part may have no labels
+                every = every + (_column(other, label).to_pylist() if label in other.schema.names else [])
         info = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = info.get("info", {}).get("features", {}).get(label, {})
-        labels, classes = class_numbers(values, values + every, mine[0].name, feature.get("names"))
+        labels, classes = class_numbers(values, every, mine[0].name, feature.get("names"))
 
-    def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
-        first = 0
-        for file in table.get_fragments():
-            start = first
+    groups, count = [], 0  # of all files; where each begins in all, and its file
+    for file in table.get_fragments():
+        start = count
+        with named(file.path):
             for group in file.split_by_row_group():
-                below = first + group.row_groups[0].num_rows
-                wanted = rows[(rows >= first) & (rows < below)].tolist()
-                column = _column(group, image) if wanted else []  # no other group is read
-                for row in wanted:
-                    name = f"row {row - start} of {file.path}"
-                    yield name, _picture(column[row - first].as_py(), name)
-                first = below
+                groups.append((count, start, group))
+                count += group.row_groups[0].num_rows
 
-    return Source(table.count_rows(), labels, classes, read)
+    @lru_cache(maxsize=1)  # rows are read in order: no other group is in memory
+    def column(number: int) -> Any:
+        return _column(groups[number][2], image)
+
+    def read(row: int) -> tuple[str, Values]:
+        number = bisect(groups, row, key=itemgetter(0)) - 1
+        first, start, group = groups[number]
+        name = f"row {row - start} of {group.path}"
+        return name, _picture(column(number)[row - first].as_py(), name)
+
+    return Source(count, labels, classes, read)
 
 
 def _dataset(files: Sequence[Path]) -> Any:
@@ -84,7 +86,7 @@ def _column(table: Any, name: str) -> Any:
 def _columns(columns: Sequence[str], where: str) -> tuple[str, str | None]:
     """The names of the columns with the pictures and with the labels: None if there are pictures alone."""
     image = pick(columns, IMAGE_WORDS, f"images of {where}")
-    alone = not [name for name in columns if name != image and name not in NOT_LABELS]
+    alone = set(columns) <= {image, *NOT_LABELS}
     return image, None if alone else pick(columns, LABEL_WORDS, f"labels of {where}")
 
 
@@ -105,10 +107,9 @@ def hub_source(name: str, split: str) -> Source:
     try:
         table = datasets.load_dataset(name, split=split)
     except OSError as error:
-        raise ConnectionError(
-            f"source must be a file, a folder or a data set of the hub, got {name!r}: {str(error)[:120]}. Without a "
-            "network give the path of a parquet file or of a folder (HF_HUB_OFFLINE=1 saves the attempts)"
-        ) from error
+        wanted = f"a file, a folder or a data set of the hub, got {name!r}: {str(error)[:120]}"
+        advice = "give the path of a parquet file or of a folder (HF_HUB_OFFLINE=1 saves the attempts)"
+        raise ConnectionError(f"source must be {wanted}. Without a network {advice}") from error
     except ValueError as error:  # no such split, or several sets under one name
         raise ValueError(f"split must be a part of {name!r}, got {split!r}: {error}") from error
     image, label = _columns(table.column_names, name)
@@ -118,11 +119,8 @@ def hub_source(name: str, split: str) -> Source:
         labels, classes = class_numbers(values, values, name, getattr(table.features[label], "names", None))
     pictures = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
 
-    def read(rows: np.ndarray) -> Iterator[tuple[str, Values]]:
-        for row in rows:
-            yield (
-                f"row {row} of {name}",
-                _picture(pictures[int(row)][image], f"row {row} of {name}", trusted=True),
-            )
+    def read(row: int) -> tuple[str, Values]:
+        where = f"row {row} of {name}"
+        return where, _picture(pictures[row][image], where, trusted=True)
 
     return Source(len(table), labels, classes, read)

@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from eqssl_edu.data import ImageSet, load_images
-from eqssl_edu.data.loading import need_memory
 
 GREY = np.arange(36, dtype=np.uint8).reshape(6, 6)
+BYTES = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+AS_IMAGES = torch.from_numpy(BYTES).permute(0, 3, 1, 2).long()
 
 
 def picture(path, values=GREY, **options):
@@ -49,42 +50,67 @@ def whole_numbers(images, largest=255):
 # -- folders -------------------------------------------------------------------------------------------------------
 
 
-def test_the_outermost_folder_is_the_class(tmp_path):
-    for kind in ("benign", "malignant"):
-        for inner in ("40X", "100X/patient 7"):
-            picture(tmp_path / "train" / kind / inner / "0.png")
-    found = load_images(tmp_path)
-    assert found.labels.tolist() == [0, 0, 1, 1] and found.classes == ("benign", "malignant")
+def tree(root, places):
+    """A picture in each of these folders, or under each of these names."""
+    for number, place in enumerate(places.split()):
+        path = root / (place if "." in Path(place).name[1:] else f"{place}/{number}.png")
+        picture(path)
+    return root
 
 
-def test_a_part_that_lacks_a_class_keeps_the_numbers_of_the_others(tmp_path):
-    for place in ("train/1", "train/2", "train/10", "val/10", "val/2"):
-        picture(tmp_path / place / "x.png")
-    for part in (
-        load_images(tmp_path, "val"),
-        load_images(tmp_path, "validation"),
-        load_images(tmp_path / "val"),
-    ):
-        assert part.labels.tolist() == [1, 2] and part.classes == ("1", "2", "10")
-    images, labels = load_images(tmp_path)
-    assert labels.tolist() == [0, 1, 2] and len(images) == 3
+@pytest.mark.parametrize(
+    ("places", "split", "labels", "classes"),
+    [
+        ("train/no/40X train/no/100X/p7 train/yes/40X", "train", [0, 0, 1], "no yes"),  # the outermost folder
+        ("train/1 train/2 train/10 val/10 val/2", "validation", [1, 2], "1 2 10"),  # the others' numbers
+        ("Training/a Training/b Testing/b", "test", [1], "a b"),
+        ("train/a dev/a", "dev", [0], "a"),
+        ("train/a/.git __MACOSX/a train/a/._0.png train/a/0.PNG train/b", "train", [0, 1], "a b"),
+        ("train/train/cat train/train/dog test/test", "train", [0, 1], "cat dog"),  # as unpacked archives are
+        ("train/cat train/dog test/test/0.jpg test/test/1.jpg", "test", 2, None),
+        ("train/n1/images train/n2/images val/images", "train", [0, 1], "n1 n2"),
+        ("train/n1/images train/n2/images val/images", "val", 1, None),
+        ("train/cat train/dog test/0.jpg test/1.jpg", "test", 2, None),
+        ("train/1 figures logo.png model.h5.png", "train", [0], "1"),
+        ("part_1 part_2", "train", [0, 1], "part_1 part_2"),
+        ("a/0.tga a/1.pcx b/2.JPEG b/3.webp", "train", [0, 0, 1, 1], "a b"),
+        ("train/e\u0301 train/zoo test/\u00e9", "test", [1], "zoo \u00e9"),  # as macOS writes it
+    ],
+)
+def test_folders_of_any_layout(tmp_path, places, split, labels, classes):
+    (tree(tmp_path, places) / "empty").mkdir()
+    (tmp_path / "README.md").write_text("x")
+    found = load_images(tmp_path, split)
+    if classes is None:
+        assert found.labels is None and found.classes is None and len(found.images) == labels
+    else:
+        assert found.labels.tolist() == labels and found.classes == tuple(classes.split())
 
 
-def test_what_other_programs_leave_is_no_class_and_no_picture(tmp_path):
-    for place in (
-        "a/.ipynb_checkpoints/0.png",
-        ".git/0.png",
-        "__MACOSX/a/0.png",
-        "a/._0.png",
-        "a/0.PNG",
-        "b/0.png",
-    ):
-        picture(tmp_path / "train" / place)
-    (tmp_path / "train" / "empty").mkdir()
-    (tmp_path / "train" / "a" / "Thumbs.db").write_bytes(b"x")
-    (tmp_path / "train" / ".DS_Store").write_bytes(b"x")
-    found = load_images(tmp_path)
-    assert found.labels.tolist() == [0, 1] and found.classes == ("a", "b")
+@pytest.mark.parametrize(
+    ("places", "split", "words"),
+    [
+        ("train/a test/a", "validation", r"split must name one of the folders .* 'validation': test, train"),
+        ("a b", "test", r"split must name .* got 'test': a, b"),
+        ("val/a valid/a", "validation", r"split must name .*: val, valid"),
+        ("bus car train", "train", "split must .* class beside others"),
+        ("all/train/a all/test/a", "train", "source must be the folder with the parts .* got 'all' alone"),
+        ("slides/breast/benign slides/breast/malignant", "train", "source must be .* got 'slides' alone"),
+        ("seg_train/a seg_test/a seg_x/0.png", "train", "source must name its parts .* seg_test, seg_train"),
+        ("a a/b 0.png", "train", "source must have each picture in a folder of its class"),
+    ],
+)
+def test_a_part_that_is_not_there_is_never_another(tmp_path, places, split, words):
+    with pytest.raises((FileNotFoundError, ValueError), match=words):
+        load_images(tree(tmp_path / "set", places), split)
+
+
+def test_a_part_may_be_given_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tree(tmp_path, "train/a train/b val/b") / "val")
+    for source in (tmp_path / "val", f"{tmp_path}/val/", ".", "../val"):
+        assert load_images(source).labels.tolist() == [1]
+    with pytest.raises(FileNotFoundError, match="split must name"):
+        load_images(tmp_path / "val", "test")
 
 
 @pytest.mark.parametrize(
@@ -97,42 +123,13 @@ def test_names_are_names(tmp_path, name):
     assert set(found.classes) == {name, "zz"} and len(found.images) == 2
 
 
-def test_pictures_come_in_natural_order(tmp_path):
+def test_pictures_come_in_natural_order_and_need_no_classes(tmp_path):
     for number in (10, 9, 1):
-        picture(tmp_path / "a" / f"{number}.png", np.full((4, 4), number, np.uint8))
-    assert whole_numbers(load_images(tmp_path).images[:, 0, 0, 0]).tolist() == [1, 9, 10]
-
-
-@pytest.mark.parametrize(
-    ("places", "split", "words"),
-    [
-        (
-            ("train/a", "test/a"),
-            "validation",
-            r"split must name one of the folders .* 'validation': test, train",
-        ),
-        (("a", "b"), "test", r"split must name .* got 'test': a, b"),
-        (("all/train/a", "all/test/a"), "train", r"parts directly in it, got 'all.test'"),
-        (("val/a", "valid/a"), "validation", r"split must name .*: val, valid"),
-        (("a", "a/b", "."), "train", "each picture in a folder of its class"),
-        (("bus", "car", "train"), "train", "split must .* class beside others"),
-    ],
-)
-def test_a_part_that_is_not_there_is_never_another(tmp_path, places, split, words):
-    for place in places:
-        picture(tmp_path / "set" / place / "0.png")
-    with pytest.raises((FileNotFoundError, ValueError), match=words):
-        load_images(tmp_path / "set", split)
-
-
-def test_pictures_without_classes_have_no_labels(tmp_path):
-    for number in range(3):
-        picture(tmp_path / "unlabelled" / f"{number}.png")
-    found = load_images(tmp_path / "unlabelled")
-    assert len(found.images) == 3 and found.labels is None and found.classes is None
-    one = load_images(tmp_path / "unlabelled" / "0.png")
-    assert torch.equal(whole_numbers(one.images[0, 0]), torch.from_numpy(GREY).long())
-    assert load_images((tmp_path / "unlabelled" / "0.png").as_uri()).images.equal(one.images)
+        picture(tmp_path / f"{number}.png", np.full((4, 4), number, np.uint8))
+    found = load_images(tmp_path)
+    assert whole_numbers(found.images[:, 0, 0, 0]).tolist() == [1, 9, 10]
+    assert found.labels is None and found.classes is None
+    assert load_images((tmp_path / "9.png").as_uri()).images.equal(found.images[1:2])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
@@ -171,20 +168,16 @@ def test_ink_on_nothing_can_be_seen(tmp_path, mode, ink):
 
 
 def test_an_opaque_picture_keeps_its_colours(tmp_path):
-    values = np.random.default_rng(0).integers(0, 256, (5, 5, 4), dtype=np.uint8)
-    values[..., 3] = 255
-    picture(tmp_path / "a" / "0.png", values)
-    assert torch.equal(
-        whole_numbers(load_images(tmp_path).images[0]),
-        torch.from_numpy(values[..., :3]).permute(2, 0, 1).long(),
-    )
+    values = BYTES[0].copy()
+    picture(tmp_path / "0.png", np.dstack([values, np.full((8, 8), 255, np.uint8)]))
+    assert torch.equal(whole_numbers(load_images(tmp_path / "0.png").images[0]), AS_IMAGES[0])
 
 
-def test_sixteen_bits_are_read_whole(tmp_path):
+@pytest.mark.parametrize("ending", ["png", "tif", "pgm"])
+def test_sixteen_bits_are_read_whole(tmp_path, ending):
     deep = np.linspace(0, 65535, 36).round().astype(np.uint16).reshape(6, 6)
-    for ending in ("png", "tif", "pgm"):
-        found = load_images(picture(tmp_path / f"grey.{ending}", deep)).images[0, 0]
-        assert torch.equal(whole_numbers(found, 65535), torch.from_numpy(deep.astype(np.int64)))
+    found = load_images(picture(tmp_path / f"grey.{ending}", deep)).images[0, 0]
+    assert torch.equal(whole_numbers(found, 65535), torch.from_numpy(deep.astype(np.int64)))
 
 
 def png_of_16_bits():
@@ -208,7 +201,8 @@ def png_of_16_bits():
             encoded(np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8))[:900],
             "truncated",
         ),
-        ("empty.jpg", b"", "cannot identify"),
+        ("empty.jpg", b"", "cannot identify image file$"),
+        ("page.svg", b"<svg/>", "cannot identify"),
         ("text.heic", b"some text", "cannot identify"),
         ("bomb.png", encoded()[:16] + struct.pack(">II", 100_000, 100_000) + encoded()[24:], "."),
     ],
@@ -250,11 +244,14 @@ def test_the_orientation_of_a_photo_is_followed_and_oblong_ones_are_cut(tmp_path
 
 def test_what_the_memory_cannot_hold_is_refused_before_it_is_taken(tmp_path):
     picture(tmp_path / "a" / "0.png")
-    with pytest.raises(ValueError, match=r"size and limit must leave room .* GB, got"):
+    with pytest.raises(ValueError, match=r"size and limit must leave room .* 1 images would take .* GB, got"):
         load_images(tmp_path, size=10**6)
-    with pytest.raises(ValueError, match="size and limit"):
-        need_memory(10**9, 28 * 28)
-    need_memory(100, 28 * 28)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:  # a small file
+        file.create_dataset("x", (10**9, 28, 28), np.uint8, chunks=(1, 28, 28))
+    with pytest.raises(ValueError, match=r"size and limit must .* 1000000000 images"):
+        load_images(tmp_path / "x.h5")
+    assert len(load_images(tmp_path / "x.h5", limit=1).images) == 1
 
 
 # -- parquet -------------------------------------------------------------------------------------------------------
@@ -264,7 +261,9 @@ ROWS = [encoded(np.full((4, 4), value, np.uint8)) for value in (3, 1, 4, 1, 5, 9
 STRUCTS = [{"bytes": data, "path": None} for data in ROWS]
 
 
-@pytest.mark.parametrize(("name", "images"), [("image", STRUCTS), ("img", ROWS), ("Image", ROWS)])
+@pytest.mark.parametrize(
+    ("name", "images"), [("image", STRUCTS), ("img", ROWS), ("Image", ROWS), ("png", ROWS)]
+)
 @pytest.mark.parametrize(
     ("labels", "numbers", "classes"),
     [
@@ -286,8 +285,10 @@ def test_tables_of_any_origin(tmp_path, name, images, labels, numbers, classes):
 
 
 def test_a_table_without_labels(tmp_path):
-    found = load_images(table(tmp_path / "a.parquet", image=STRUCTS, filename=list("abcdefg")))
-    assert len(found.images) == 7 and found.labels is None and found.classes is None
+    columns = {"image": STRUCTS, "filename": list("abcdefg")}
+    for more in ({}, {"label": [None] * 7}, {"label": [-1] * 7}):  # the hub's -1: nobody is to know
+        found = load_images(table(tmp_path / "a.parquet", **columns, **more))
+        assert len(found.images) == 7 and found.labels is None and found.classes is None
 
 
 def test_words_are_numbered_over_all_parts_and_names_come_from_the_file(tmp_path):
@@ -324,14 +325,19 @@ def test_a_file_that_only_begins_like_a_part_is_not_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
+        ({"image": ROWS[:3], "label": [0, None, None]}, r"None in row 1 of train.parquet \(2 such rows\)"),
         (
-            {"image": STRUCTS[:3], "label": [0, None, None]},
-            r"a label in each row, got none in the rows 1, 2 of train.parquet",
+            {"image": ROWS[:3], "label": [0.0, float("nan"), 1.0]},
+            r"source must hold words .* got nan in row 1",
         ),
-        ({"image": STRUCTS[:3], "label": [0.0, float("nan"), 1.0]}, r"got none in the rows 1"),
-        ({"image": STRUCTS[:3], "label": [0, 1.5, 1]}, r"labels .* got 1.5 in row 1"),
-        ({"image": STRUCTS[:3], "label": [0, -1, 1]}, r"labels >= 0.* got -1 in row 1 of train.parquet"),
-        ({"image": STRUCTS[:3], "label": [0, 10**12, 1]}, r"below a million, got 1000000000000 in row 1"),
+        ({"image": ROWS[:3], "label": [0, 1.5, 1]}, r"labels, got 1.5 in row 1"),
+        (
+            {"image": ROWS[:3], "label": [0, -1, 1]},
+            r"0 .. 999999 as labels, got -1 in row 1 of train.parquet",
+        ),
+        ({"image": ROWS[:3], "label": [0, 10**12, 1]}, r"0 .. 999999 as labels, got 1000000000000 in row 1"),
+        ({"image": ROWS[:3], "label": [[0], [1], [0, 1]]}, r"as labels, got \[0\] in row 0"),
+        ({"image": [[[0, 1], [2, 3]]], "label": [0]}, r"row 0 of .*train.parquet: it must hold .* got list"),
         ({"image": [*STRUCTS[:2], None], "label": [0, 1, 1]}, r"got row 2 of .*train.parquet: .* NoneType"),
         (
             {"image": [{"bytes": None, "path": "/etc/hostname"}], "label": [0]},
@@ -381,65 +387,118 @@ def test_a_truncated_table_is_named(tmp_path, keep):
 # -- arrays, the sky and the ground --------------------------------------------------------------------------------
 
 
-BYTES = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
-AS_IMAGES = torch.from_numpy(BYTES).permute(0, 3, 1, 2).long()
+def saved(path, values):
+    """An array, or several by name, in a file of whatever kind its ending says."""
+    several = values if isinstance(values, dict) else {path.stem: values}
+    if path.suffix == ".h5":
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            for name, each in several.items():
+                file[name] = each
+    elif path.suffix == ".npz":
+        np.savez(path, **several) if isinstance(values, dict) else np.savez(path, values)
+    else:
+        np.save(path, values)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_arrays_in_any_order_of_channels(tmp_path, first):
-    np.savez(tmp_path / "set.npz", x=BYTES.transpose(0, 3, 1, 2) if first else BYTES, y=np.arange(5)[:, None])
-    found = load_images(tmp_path / "set.npz")
-    assert torch.equal(whole_numbers(found.images), AS_IMAGES) and found.labels.tolist() == [0, 1, 2, 3, 4]
+PARTS = {"train": slice(3), "val": slice(3, 4), "test": slice(4, 5)}
+NUMBERS, WORDS = np.arange(5), np.array([b"a", b"b", b"a", b"b", b"c"])
 
 
-def test_arrays_of_several_parts(tmp_path):
-    parts = {"train": slice(3), "val": slice(3, 4), "test": slice(4, 5)}
-    arrays = {f"{part}_images": BYTES[rows] for part, rows in parts.items()}
-    labels = {f"{part}_labels": np.arange(5)[rows, None] for part, rows in parts.items()}
-    np.savez(tmp_path / "mnist.npz", **arrays, **labels)
-    for source in (tmp_path, tmp_path / "mnist.npz"):
-        assert load_images(source, "validation").labels.tolist() == [3]
-        assert load_images(source).classes == ("0", "1", "2", "3", "4")  # those of all parts
-        assert torch.equal(whole_numbers(load_images(source, "test").images), AS_IMAGES[4:])
-    with pytest.raises(FileNotFoundError, match="split must be in the name of an array, got 'extra'"):
-        load_images(tmp_path / "mnist.npz", "extra")
-
-
-def test_labels_in_a_file_of_their_own(tmp_path):
-    for part, rows in (("train", slice(3)), ("test", slice(3, 5))):
-        np.save(tmp_path / f"x_{part}.npy", BYTES[rows])
-        np.save(tmp_path / f"y_{part}.npy", np.arange(5)[rows])
-    assert load_images(tmp_path, "test").labels.tolist() == [3, 4]
-    with pytest.raises(FileNotFoundError, match=r"got 'validation': x_test\.npy"):
-        load_images(tmp_path, "validation")
-    np.save(tmp_path / "y_test.npy", np.arange(5))
-    with pytest.raises(ValueError, match="a label an image, got 5 for 2"):
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".h5"])
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("x_{}", "y_{}"),
+        ("X_{}", "Y_{}"),
+        ("{}_images", "{}_labels"),
+        ("camelyonpatch_level_2_split_{}_x", "camelyonpatch_level_2_split_{}_y"),
+        ("kmnist-{}-imgs", "kmnist-{}-labels"),
+        ("{}", "{}_targets"),
+    ],
+)
+def test_a_file_for_each_array(tmp_path, ending, image, label):
+    for part, rows in PARTS.items():
+        saved(tmp_path / f"{image.format(part)}{ending}", BYTES[rows])
+        saved(tmp_path / f"{label.format(part)}{ending}", NUMBERS[rows].reshape(-1, 1, 1, 1))
+    (tmp_path / f"camelyonpatch_level_2_split_train_mask{ending}").write_bytes(b"x")
+    found = load_images(tmp_path / f"{image.format('val')}{ending}")
+    assert found.labels.tolist() == [3] and found.classes == tuple("01234")  # those of all parts
+    assert torch.equal(whole_numbers(found.images), AS_IMAGES[3:4])
+    with pytest.raises(
+        FileNotFoundError, match="split must be in the name of an array of images, got 'test'"
+    ):
+        load_images(tmp_path / f"{image.format('val')}{ending}", "test")
+    (tmp_path / f"camelyonpatch_level_2_split_train_mask{ending}").unlink()
+    assert load_images(tmp_path, "validation").images.equal(found.images)
+    assert load_images(tmp_path).labels.tolist() == [0, 1, 2]
+    with pytest.raises(FileNotFoundError, match=r"split must be the part .* got 'extra'"):
+        load_images(tmp_path, "extra")
+    saved(tmp_path / f"{label.format('test')}{ending}", NUMBERS)
+    with pytest.raises(ValueError, match="a label an image, got 5 for 1"):
         load_images(tmp_path, "test")
+
+
+@pytest.mark.parametrize("ending", [".npz", ".h5"])
+@pytest.mark.parametrize(
+    ("image", "label"), [("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("{}ing_images", "{}ing_labels")]
+)
+def test_a_file_with_arrays_of_all_parts(tmp_path, ending, image, label):
+    names = ("train", "test") if "ing" in image else PARTS
+    arrays = {image.format(part): BYTES[PARTS[part]] for part in names}
+    saved(tmp_path / f"set{ending}", {**arrays, **{label.format(part): WORDS[PARTS[part]] for part in names}})
+    for source in (tmp_path, tmp_path / f"set{ending}"):
+        found = load_images(source, "test")
+        assert found.labels.tolist() == [2] and found.classes == ("a", "b", "c")
+        assert torch.equal(whole_numbers(found.images), AS_IMAGES[4:])
+        assert load_images(source).labels.tolist() == [0, 1, 0]
+        with pytest.raises(
+            FileNotFoundError, match="split must be in the name of an array of images, got 'extra'"
+        ):
+            load_images(source, "extra")
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("Galaxy10_DECals.h5", {"ans": NUMBERS, "images": BYTES, "redshift": np.ones(5) / 3}),
+        ("groups.h5", {"train/images": BYTES, "train/labels": NUMBERS, "test/images": BYTES[:1]}),
+        ("first.npz", {"x": BYTES.transpose(0, 3, 1, 2), "y": NUMBERS[:, None]}),
+        ("unnamed.npz", {"arr_0": BYTES, "arr_1": NUMBERS.astype(float)}),
+    ],
+)
+def test_a_file_with_images_and_labels(tmp_path, name, arrays):
+    saved(tmp_path / name, arrays)
+    found = load_images(tmp_path / name, limit=2)
+    assert found.labels.tolist() == [0, 4] and torch.equal(whole_numbers(found.images), AS_IMAGES[[0, 4]])
+    with pytest.raises(FileNotFoundError, match="split must be in the name of an array of images, got 'val'"):
+        load_images(tmp_path / name, "val")
+    (tmp_path / name).unlink()
+
+
+def test_nothing_is_held_open_and_no_link_is_followed(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    saved(tmp_path / "a.h5", {"images": BYTES.astype(np.int64)})
+    with pytest.raises(ValueError, match="scale must say") as error:  # which keeps all variables
+        load_images(tmp_path / "a.h5")
+    saved(tmp_path / "a.h5", {"images": BYTES})
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["images"] = h5py.ExternalLink("a.h5", "images")
+    with pytest.raises(ValueError, match=r"for the images of b.h5, got the columns none"):
+        load_images(tmp_path / "b.h5")
+    assert error.traceback and len(load_images(tmp_path / "a.h5").images) == 5
 
 
 def test_rotated_mnist(tmp_path):
     rows = np.hstack([np.random.default_rng(2).random((4, 784)).round(6), [[7], [0], [1], [7]]])
-    np.savetxt(tmp_path / "mnist_all_rotation_normalized_float_test.amat", rows, fmt="%.6f")
-    found = load_images(tmp_path, "test")
-    assert found.labels.tolist() == [7, 0, 1, 7] and len(found.classes) == 8
-    assert torch.allclose(found.images, torch.from_numpy(rows[:, :-1]).float().view(4, 1, 28, 28))
-    (tmp_path / "mnist_all_rotation_normalized_float_test.amat").rename(tmp_path / "x_train_valid.amat")
-    with pytest.raises(FileNotFoundError, match="got 'valid'"):  # the file holds both
-        load_images(tmp_path, "valid")
-
-
-def test_hdf5(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    for name, values in (("x", BYTES), ("y", np.arange(5).reshape(5, 1, 1, 1) % 2)):
-        with h5py.File(tmp_path / f"camelyonpatch_level_2_split_valid_{name}.h5", "w") as file:
-            file[name] = values
-    found = load_images(tmp_path, "validation")
-    assert torch.equal(whole_numbers(found.images), AS_IMAGES) and found.labels.tolist() == [0, 1, 0, 1, 0]
-    with h5py.File(tmp_path / "Galaxy10.h5", "w") as file:
-        file["images"], file["ans"], file["redshift"] = BYTES, np.arange(5), np.ones(5) / 3
-        file["link"] = h5py.ExternalLink("camelyonpatch_level_2_split_valid_x.h5", "x")
-    found = load_images(tmp_path / "Galaxy10.h5", limit=2)
-    assert found.labels.tolist() == [0, 4] and torch.equal(whole_numbers(found.images), AS_IMAGES[[0, 4]])
+    for part in ("train_valid", "test"):
+        np.savetxt(tmp_path / f"mnist_all_rotation_normalized_float_{part}.amat", rows, fmt="%.6f")
+    for split in ("test", "train_valid"):
+        found = load_images(tmp_path, split)
+        assert found.labels.tolist() == [7, 0, 1, 7] and len(found.classes) == 8
+        assert torch.allclose(found.images, torch.from_numpy(rows[:, :-1]).float().view(4, 1, 28, 28))
+    for split in ("train", "valid"):  # the file holds both
+        with pytest.raises(FileNotFoundError, match=f"got '{split}': .*_train_valid.amat"):
+            load_images(tmp_path, split)
 
 
 def test_the_sky_and_the_ground(tmp_path):
@@ -465,7 +524,7 @@ def test_the_sky_and_the_ground(tmp_path):
     tifffile.imwrite(tmp_path / "ground" / "sea" / "1.tif", bands, **options)
     contiguous = np.ascontiguousarray(bands.transpose(1, 2, 0))
     tifffile.imwrite(
-        tmp_path / "ground" / "sea" / "2.tif", contiguous, **{**options, "planarconfig": "contig"}
+        tmp_path / "ground" / "sea" / "2.tif", contiguous, photometric="minisblack", planarconfig="contig"
     )
     for largest, scale in ((65535, None), (10_000, (0, 10_000))):
         found = load_images(tmp_path / "ground", scale=scale).images
@@ -477,14 +536,20 @@ def test_the_sky_and_the_ground(tmp_path):
     tifffile.imwrite(tmp_path / "heights.tif", heights, extratags=[tag])
     with pytest.raises(ValueError, match=r"heights\.tif: it has 1 pixels without data"):
         load_images(tmp_path / "heights.tif")
-    tifffile.imwrite(tmp_path / "colour.tif", (257 * BYTES[0].astype(np.uint16)), photometric="rgb")
-    assert torch.equal(whole_numbers(load_images(tmp_path / "colour.tif").images[0]), AS_IMAGES[0])
+    for planes in ("contig", "separate"):
+        deep = 257 * (BYTES[0] if planes == "contig" else BYTES[0].transpose(2, 0, 1)).astype(np.uint16)
+        tifffile.imwrite(tmp_path / "colour.tif", deep, photometric="rgb", planarconfig=planes)
+        assert torch.equal(whole_numbers(load_images(tmp_path / "colour.tif").images[0]), AS_IMAGES[0])
+    infrared = np.dstack([BYTES[0], BYTES[1][..., 0]])  # a fourth band that is no transparency
+    tifffile.imwrite(tmp_path / "colour.tif", infrared, photometric="rgb", extrasamples=["unspecified"])
+    assert torch.equal(whole_numbers(load_images(tmp_path / "colour.tif").images[0, 3]), AS_IMAGES[1, 0])
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         (np.zeros((32, 32, 3)), r"\(N, H, W\).* got \(32, 32, 3\)"),
+        (np.zeros((64, 64, 13)), r"got \(64, 64, 13\)"),
         (np.zeros((5, 784)), r"got \(5, 784\)"),
         (np.zeros((5, 0, 8), np.uint8), r"got \(5, 0, 8\)"),
         (np.zeros((2, 4, 4, 4)), r"image 0 of .*: an image must be .* got \(4, 4, 4\)"),
