@@ -139,7 +139,7 @@ class FeatureRecorder:
         """Another order of elements than the present one, in which the group axis of a layer has no error."""
         axis = self._layouts[layer].axis
         found, present = self.columns([layer], image)[layer].order(), list(axis.group.elements)
-        return [(axis.order or present)[g] for g in found] if found and found != present else None
+        return [found[g] for g in axis.order or present] if found and found != present else None
 
     def _first_run(self, image: Image, argument: str) -> list[Output]:
         """What the layers give, for one image twice."""

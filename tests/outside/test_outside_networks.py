@@ -241,16 +241,24 @@ def test_an_axis_that_nobody_calls_a_groups_is_channels_and_said_to_be():
     assert explorer.facts["networks"][0]["note"].startswith("Maps of 5 axes are shown as channels")
 
 
-def test_a_wrong_order_is_shown_as_said_and_the_right_one_proposed():
-    group, move = ORDERS["P4 clockwise"]
-    explorer = FieldExplorer(Copies(move), PICTURE, group=group, order=[0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("name", "said", "right"),
+    [
+        ("P4 clockwise", [0, 1, 2, 3], [0, 3, 2, 1]),
+        ("mirror first", [0, 4, 1, 5, 2, 6, 3, 7], [0, 4, 1, 7, 2, 6, 3, 5]),
+        ("mirror first", [0, 7, 1, 2, 4, 6, 3, 5], [0, 4, 1, 7, 2, 6, 3, 5]),
+    ],
+)
+def test_a_wrong_order_is_shown_as_said_and_the_right_one_proposed(name, said, right):
+    group, move = ORDERS[name]
+    explorer = FieldExplorer(Copies(move), PICTURE, group=group, order=said)
     assert explorer.values["panels"][0]["remark"] == ""
     explorer.set_state(angle=90)
-    assert explorer.errors()["C4 network"] > 0.1
-    assert explorer.readout.endswith("order=[0, 3, 2, 1] has error 0.")
-    explorer = FieldExplorer(Copies(move), PICTURE, group=group, order=[0, 3, 2, 1])
+    assert explorer.errors()[f"{group.name} network"] > 0.1
+    assert explorer.readout.endswith(f"order={right} has error 0.")
+    explorer = FieldExplorer(Copies(move), PICTURE, group=group, order=right)
     explorer.set_state(angle=90)
-    assert explorer.errors()["C4 network"] < 1e-5
+    assert explorer.errors()[f"{group.name} network"] < 1e-5
 
 
 def test_a_module_that_says_its_group_but_has_another_order_is_told_the_right_one():
