@@ -99,9 +99,6 @@ def array_source(path: Path, split: str, opened: ExitStack) -> Source:
     kin = [each for each in arrays if _without(each, PARTS) == _without(label, PARTS)]
     with named(path):
         every = {each: _column(arrays[each]) for each in kin}
-    if len(every[label]) != shape[0]:
-        found = f"{len(every[label])} for {shape[0]} in {path.name}"
-        raise ValueError(f"source must have a label an image, got {found}")
     return Source(shape[0], *class_numbers(every[label], [*chain(*every.values())], path.name), read)
 
 

@@ -96,6 +96,9 @@ def load_images(
         found = _found(place, split, opened)
         if not found.count:
             raise ValueError(f"source must hold images, got none in {place!r}")
+        if found.labels is not None and len(found.labels) != found.count:
+            wrong = f"{len(found.labels)} for {found.count} in {place!r}"
+            raise ValueError(f"source must have a label an image, got {wrong}")
         count = found.count if limit is None else min(limit, found.count)
         need_memory(f"{count} images", count * (size or 1) ** 2 * torch.get_default_dtype().itemsize)
         rows = range(count)

@@ -43,11 +43,11 @@ def table_source(mine: Sequence[Path], files: Sequence[Path]) -> Source:
     image, label = _columns(table.schema.names, mine[0].name)
     labels, classes = None, None
     if label:
-        values = every = _column(table, label).to_pylist()
+        values = every = _column(table, label, mine)
         for file in files:
             if file not in mine and not PARTS.keys().isdisjoint(map(part, parts_of(file))):
                 other = _dataset([file])  # one by one: a part may have no labels
-                every = every + (_column(other, label).to_pylist() if label in other.schema.names else [])
+                every = every + (_column(other, label, [file]) if label in other.schema.names else [])
         info = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
         feature = info.get("info", {}).get("features", {}).get(label, {})
         labels, classes = class_numbers(values, every, mine[0].name, feature.get("names"))
@@ -62,13 +62,15 @@ def table_source(mine: Sequence[Path], files: Sequence[Path]) -> Source:
 
     @lru_cache(maxsize=1)  # rows are read in order: no other group is in memory
     def column(number: int) -> Any:
-        return _column(groups[number][2], image)
+        return groups[number][2].to_table(columns=[image])[image]
 
     def read(row: int) -> tuple[str, Values]:
         number = bisect(groups, row, key=itemgetter(0)) - 1
         first, start, group = groups[number]
         name = f"row {row - start} of {group.path}"
-        return name, _picture(column(number)[row - first].as_py(), name)
+        with named(name):
+            value = column(number)[row - first].as_py()
+        return name, _picture(value, name)
 
     return Source(count, labels, classes, read)
 
@@ -78,9 +80,9 @@ def _dataset(files: Sequence[Path]) -> Any:
         return library("pyarrow.dataset").dataset([str(file) for file in files], format="parquet")
 
 
-def _column(table: Any, name: str) -> Any:
-    with named(f"{name!r} in {getattr(table, 'path', None) or table.files[:4]}"):
-        return table.to_table(columns=[name])[name]
+def _column(table: Any, name: str, files: Sequence[Path]) -> list:
+    with named(f"{name!r} in {', '.join(map(str, files[:4]))}"):
+        return table.to_table(columns=[name])[name].to_pylist()
 
 
 def _columns(columns: Sequence[str], where: str) -> tuple[str, str | None]:

@@ -148,21 +148,6 @@ def test_a_size_cuts_the_square_and_resizes(tmp_path):
     assert found.images.max() < 0.45
 
 
-def test_a_folder_of_pictures(tmp_path):
-    for split, count in (("train", 3), ("test", 2)):
-        for label, name in enumerate(("ant", "bee")):
-            folder = tmp_path / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                (folder / f"{number}.png").write_bytes(
-                    encoded(np.full((4, 4), 50 * label + number, np.uint8))
-                )
-    train, test = load_images(tmp_path), load_images(tmp_path, "test")
-    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1])
-    assert (255 * train.images[:, 0, 0, 0]).round().tolist() == [0, 1, 2, 50, 51, 52]
-    assert torch.equal(load_images(tmp_path / "train").images, train.images)  # class folders alone
-
-
 def test_grey_and_coloured_pictures_together_are_coloured_and_sizes_that_differ_need_a_size(tmp_path):
     write_parquet(tmp_path / "train.parquet", [pixels(1, 4, 4)[0], pixels(1, 5, 4, 3)[0]], [0, 1])
     with pytest.raises(ValueError, match=r"size must be given .* got None and 4 x 4 and 5 x 4 pixels"):
@@ -233,6 +218,9 @@ def test_real_data(folder, shape):
         ("split", lambda: load_images("x", "")),
         ("size", lambda: load_images("x", size=0)),
         ("limit", lambda: load_images("x", limit=1.5)),
+        ("limit", lambda: load_images("x", limit=True)),
+        ("scale", lambda: load_images("x", scale=3)),
+        (r"scale\[1\]", lambda: load_images("x", scale=(1, 0))),
         ("kind", lambda: glyphs("runes")),
         ("kind", lambda: glyph_classes("runes")),
         ("counts", lambda: glyphs(counts=3)),
