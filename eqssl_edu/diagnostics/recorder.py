@@ -120,18 +120,16 @@ class FeatureRecorder:
 
     def all_maps(self, images: Images, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """The maps of these layers as far as they run, in one run. By default all, and vectors (B, ...) as output."""
-        self._wanted = set(layers or {*self._layouts, "output", "forward"})
-        self._kept: dict[str, Tensor] = {}
-        self._run(images)
-        kept, self._kept = self._kept, {}
-        return kept
+        self._renew()
+        return self._maps_of(images, layers or {*self._layouts, "output", "forward"})
 
     def columns(self, layers: list[str], image: Image) -> dict[str, Columns]:
         """How the columns of these layers, which have one group, move with an image: measured on noise like it."""
+        self._renew()  # once: all turns are seen with the same weights, also while the network is trained
         found: dict[str, Columns] = {}
         group = self._layouts[layers[0]].axis.group
         for g, noise in turned_noise(image[None], group):
-            for name, maps in self.all_maps(noise, layers).items():
+            for name, maps in self._maps_of(noise, layers).items():
                 found.setdefault(name, Columns(group, maps)).add(g, maps)
         return found
 
@@ -143,6 +141,7 @@ class FeatureRecorder:
 
     def _first_run(self, image: Image, argument: str) -> list[Output]:
         """What the layers give, for one image twice."""
+        self._renew()
         problems = []
         for envelope in envelopes(self.model):
             self._envelope = envelope
@@ -161,14 +160,23 @@ class FeatureRecorder:
             )
         return outputs
 
-    @torch.no_grad()
-    def _run(self, images: Tensor, outputs: list[Output] | None = None) -> None:
-        """Run the copy: outputs are described, or kept where they are wanted."""
+    def _maps_of(self, images: Images, layers: Collection[str]) -> dict[str, Tensor]:
+        self._wanted, self._kept = set(layers), {}
+        self._run(images)
+        kept, self._kept = self._kept, {}
+        return kept
+
+    def _renew(self) -> None:
+        """Copy the network again if it has changed."""
         if self._copy.renew():
             hidden = torch_inside_escnn(self._copy.module) if self._fields else set()
             for name, module in self._copy.module.named_modules():
                 if name not in hidden and not isinstance(module, torch.jit.ScriptModule):
                     module.register_forward_hook(partial(self._look, name or "output"))
+
+    @torch.no_grad()
+    def _run(self, images: Tensor, outputs: list[Output] | None = None) -> None:
+        """Run the copy: outputs are described, or kept where they are wanted."""
         self._calls, self._batch = {}, len(images)
         self._seen = None if outputs is None else Descriptions(self._copy.module, self._fields, outputs)
         like = next((tensor for tensor in self._copy.weights if tensor.is_floating_point()), images)

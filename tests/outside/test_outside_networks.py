@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from test_outside_axes import ORDERS, Copies, noise
 from torch import nn
 
+from eqssl_edu.diagnostics import recorder
+from eqssl_edu.diagnostics.orders import turned_noise
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.widgets import FieldExplorer
 
@@ -323,8 +325,21 @@ def test_the_channels_of_a_plain_network_are_no_group_axis(stride):
     torch.manual_seed(0)
     layers = nn.Conv2d(1, 16, 3, stride, 1), nn.ReLU(), nn.Conv2d(16, 32, 3), nn.BatchNorm2d(32), nn.ReLU()
     for group in (cyclic(4), dihedral(4), cyclic(8)):
-        recorder = FieldExplorer(nn.Sequential(*layers), PICTURE, group=group).networks[0].recorder
-        assert recorder.still == list("01234") and not any(each.group for each in recorder.layers.values())
+        seen = FieldExplorer(nn.Sequential(*layers), PICTURE, group=group).networks[0].recorder
+        assert seen.still == list("01234") and not any(each.group for each in seen.layers.values())
+
+
+def test_an_order_is_measured_with_the_weights_of_one_moment(monkeypatch):
+    model = lifted_flat()
+
+    def train(*arguments):
+        for each in turned_noise(*arguments):
+            yield each
+            model.weight.data = torch.randn(6, 1, 3, 3)
+
+    monkeypatch.setattr(recorder, "turned_noise", train)
+    explorer = FieldExplorer(model, PICTURE, group=cyclic(4))
+    assert explorer.facts["networks"][0]["note"].startswith("Measured: order=[0, 3, 2, 1] has error 0.")
 
 
 def test_no_order_is_proposed_that_is_in_use_and_none_of_old_weights():
