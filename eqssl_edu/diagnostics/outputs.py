@@ -59,12 +59,7 @@ def tensor_in(
 
 
 def shown(shape: tuple[int, ...]) -> str:
-    """A shape in words.
-
-    Example:
-        >>> shown((2, 4, 8))
-        '(B, 4, 8)'
-    """
+    """A shape in words, such as (B, 4, 8)."""
     return f"(B{''.join(f', {n}' for n in shape[1:])})"
 
 

@@ -85,7 +85,7 @@ class FeatureRecorder:
         need_tokens(tokens)
         need_instance("forward", forward, (Callable, type(None)))
         self.model, self.said, self._forward = model, said, forward
-        self.measured: list[int] | None = None  # the order of elements, if only the axis was said
+        self.measured: list[int] | None = None  # the order of elements, if it was not said
         self.still: list[str] = []  # layers with channels for the axis that was said, which do not move so
         self._copy = Twin(model)
         self._fields = EscnnFields() if has_escnn(model) else None
@@ -224,20 +224,15 @@ class FeatureRecorder:
                 f"group_axis must be an axis of {said.group.order} elements ({said.group.name}) of some maps, "
                 f"got {said.axis}; channels are {sorted({math.prod(grid.shape[1:-2]) for grid in grids.values()})}"
             )
+        self._layouts |= {name: self._layouts[name]._replace(axis=said) for name in told}
         flat = [name for name in told if grids[name].ndim == 4]
         own = [name for name in told if grids[name].ndim == 5]
-        before = self._layouts
-        self._layouts = {**before, **{name: before[name]._replace(axis=said) for name in told}}
         measured = [*flat, *own[: FEW if said.order is None else 0]]
         columns = self.columns(measured, image) if measured else {}
         self.still = [name for name in flat if not columns[name].move()]
-        self._layouts |= {name: before[name] for name in self.still}
         if said.order is None:
             orders = (columns[name].order() for name in measured if name not in self.still)
             self.measured = next(filter(None, orders), None)
-            axis = said._replace(order=self.measured)
-            self._layouts |= {
-                name: layout._replace(axis=axis)
-                for name, layout in self._layouts.items()
-                if layout.axis is said
-            }
+        axis = said._replace(order=said.order or self.measured)
+        for name in told:
+            self._layouts[name] = self._layouts[name]._replace(axis=None if name in self.still else axis)

@@ -73,8 +73,8 @@ class FieldExplorer(FieldPage, Explorer):
         compare: a second network, shown beside the first.
         names: what the networks are called, one name for each.
         group: the group of an axis that no module names, for both networks.
-        group_axis: where it stands, by default 2: (B, C, |G|, H, W); 1 is (B, |G|, C, H, W). Where no layer of
-            ``model`` has such an axis, the two may be flattened into one, (B, C |G|, H, W).
+        group_axis: where it stands, by default 2: (B, C, |G|, H, W); 1 is (B, |G|, C, H, W). The two may be flattened
+            into one, (B, C |G|, H, W): it is measured in which layers such columns move along the group.
         order: ``order[i]`` is the element of ``group`` at index i of the axis. By default the order is measured
             (``diagnostics.find_order``).
         tokens: the grid (height, width) of tokens (B, N, D), or how many come before those of the image (class
@@ -121,11 +121,9 @@ class FieldExplorer(FieldPage, Explorer):
         image = need_square("image", image, "C", "H", "W")
         self.sources = Sources(image)
         models = {"model": model} if compare is None else {"model": model, "compare": compare}
-        said = None
-        if any(word is not None for word in (group, group_axis, order)):
-            said = GroupAxis.said(
-                group if group is not None else getattr(model, "group", None), group_axis, order
-            )
+        own = group if group is not None else getattr(model, "group", None)
+        words = any(word is not None for word in (group, group_axis, order))
+        said = GroupAxis.said(own, group_axis, order) if words else None
         recorders = [
             FeatureRecorder(module, image, argument, said, module is model, tokens, forward)
             for argument, module in models.items()
