@@ -17,13 +17,14 @@ from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.layouts import Layout, Tokens, is_ambiguous, layouts, need_tokens
 from eqssl_edu.diagnostics.orders import Columns, turned_noise
 from eqssl_edu.diagnostics.outputs import Descriptions, Output, parts_of, tensor_in
-from eqssl_edu.errors import got, need_instance
+from eqssl_edu.errors import got, need_instance, within_transform
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Image, Images
 from eqssl_edu.twins import Twin, nothing_compiled, same_random_numbers
 
 __all__ = ["FeatureRecorder", "Layer"]
 
+ENDS = ("output", "forward")  # how the network itself is named, and what calls it
 FEW = 3  # layers with an axis of their own are asked for the order of its elements
 
 
@@ -65,6 +66,7 @@ class FeatureRecorder:
         tokens: the grid (height, width) of tokens (B, N, D), or how many come before those of the image; by default
             told from the maps of which they were made.
         forward: (model, images) -> any output, if the network takes more than images.
+        need_maps: refuse a network in which no layer gives maps.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class FeatureRecorder:
         needed: bool = True,
         tokens: Tokens = None,
         forward: Callable[[nn.Module, Tensor], object] | None = None,
+        need_maps: bool = True,
     ) -> None:
         need_instance(argument, model, nn.Module)
         if isinstance(model, torch.jit.ScriptModule):
@@ -98,7 +101,7 @@ class FeatureRecorder:
         self._layouts = {name: layout for name, layout in found.items() if isinstance(layout, Layout)}
         self.left_out = {name: reason for name, reason in found.items() if isinstance(reason, str)}
         self.described = {output.name: output for output in outputs}
-        if not self._layouts:
+        if need_maps and not self._layouts:
             wanted = "(B, C, H, W) or (B, C, |G|, H, W) with H = W of at least 3"
             why = "".join(f"; {name!r} {reason}" for name, reason in list(self.left_out.items())[:3])
             raise ValueError(f"{argument} must have a layer with feature maps, {wanted}, {got(model)}{why}")
@@ -119,9 +122,12 @@ class FeatureRecorder:
         return found[layer]
 
     def all_maps(self, images: Images, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """The maps of these layers as far as they run, in one run. By default all, and vectors (B, ...) as output."""
+        """The maps of these layers as far as they run, in one run.
+
+        By default all, and vectors (B, ...) that the network gives, or a module that has their group or labels.
+        """
         self._renew()
-        return self._maps_of(images, layers or {*self._layouts, "output", "forward"})
+        return self._maps_of(images, layers or {*self._layouts, *ENDS})
 
     def columns(self, layers: list[str], image: Image) -> dict[str, Columns]:
         """How the columns of these layers, which have one group, move with an image: measured on noise like it."""
@@ -191,6 +197,8 @@ class FeatureRecorder:
 
     def _look(self, name: str, module: nn.Module, _inputs: tuple, output: object) -> None:
         """A module has run: its maps are kept if they are wanted, or described in the first run."""
+        if within_transform():  # such as vmap, inside of which there are no numbers to look at
+            return
         call = self._calls[name] = self._calls.get(name, 0) + 1
         unique = name if call == 1 else f"{name} (call {call})"
         if self._seen:
@@ -200,10 +208,19 @@ class FeatureRecorder:
             part = parts_of(output)[self.described[unique].index]
             maps, _, _ = tensor_in(part, self._batch, self._fields)
             self._kept[unique] = self._layouts[unique].read(maps).clone()
-        elif unique in self._wanted and isinstance(output, Tensor) and 1 < output.ndim < 4:
+        elif self._wanted.issuperset(ENDS) and self._are_vectors(name, module, output):
             self._kept[unique] = output.clone()
         if self._kept.keys() == self._wanted:
             raise _Found
+
+    def _are_vectors(self, name: str, module: nn.Module, output: object) -> bool:
+        """Vectors at the end of the network, or such that a module says how they move: its group, its labels."""
+        is_one = isinstance(output, Tensor) and output.is_floating_point()
+        if not is_one or not 1 < output.ndim < 4 or len(output) != self._batch:
+            return False
+        group, labels = getattr(module, "group", None), getattr(module, "labels", None)
+        features = output.shape[2:] == (getattr(group, "order", 0),)
+        return name in ENDS or features or output.shape[1:] == (getattr(labels, "size", 0),)
 
     def _layer(self, name: str) -> Layer:
         output, layout = self.described[name], self._layouts[name]

@@ -17,8 +17,9 @@ from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
 from eqssl_edu.diagnostics.turning import nearest_element
 from eqssl_edu.errors import need_number, need_positive, need_shape, typed
 from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import exactness_violations
-from eqssl_edu.layers.sampling import Breach
+from eqssl_edu.layers.exactness import DELAY, Breach
 from eqssl_edu.precision import fine, precise
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Images
@@ -106,8 +107,9 @@ def equivariance_report(
     """Turn a set of images and compare the maps of every layer: where does a network stop to commute, and why?
 
     A layer without a group axis is judged as scalar fields: its maps should turn, and no channel should move. In a
-    plain CNN that breaks at the first convolution, since its kernels have no symmetry. The output of the network is
-    judged too: (B, C, |G|) as regular features, any other vectors as invariants. The errors are those of the whole way
+    plain CNN that breaks at the first convolution, since its kernels have no symmetry. Vectors are judged at the end
+    of the network, and where a module has their ``group`` or ``labels``: (B, C, |G|) as regular features, (B, |L|) as
+    logits of the labels, any others as invariants. The errors are those of the whole way
     from the image to the layer; the reasons come from each module on its own (``exactness_violations``).
 
     Arguments:
@@ -136,10 +138,15 @@ def equivariance_report(
     own = group if group is not None else getattr(model, "group", None)
     axis_is_said = group_axis is not None or order is not None
     said = GroupAxis.said(own, group_axis, order) if axis_is_said or group is not None else None
-    recorder = FeatureRecorder(model, images[0], "model", said, axis_is_said, tokens, forward)
-    groups = [own, *(layer.group for layer in recorder.layers.values())]
+    recorder = FeatureRecorder(
+        model, images[0], "model", said, axis_is_said, tokens, forward, need_maps=False
+    )
+    labels = [getattr(module, "labels", None) for module in model.modules()]
+    labels = [each for each in labels if isinstance(each, GSet)]
+    groups = [own, *(layer.group for layer in recorder.layers.values()), *(each.group for each in labels)]
+    groups += [getattr(module, "group", None) for module in model.modules()]
     groups = [each for each in groups if isinstance(each, FiniteGroup) and each.order > 1] or [cyclic(4)]
-    errors = _errors(recorder, images, groups, angles)
+    errors = _errors(recorder, images, groups, labels, angles)
     breaches = _breaches(model, images) if forward is None else {}
     why, rows = recorder.left_out | dict.fromkeys(errors, "") | _reasons(breaches, recorder, errors), []
     for name in dict.fromkeys([*recorder.described, *errors]):
@@ -157,19 +164,31 @@ def equivariance_report(
 
 
 def _errors(
-    recorder: FeatureRecorder, images: Images, groups: list[FiniteGroup], angles: Sequence[float]
+    recorder: FeatureRecorder,
+    images: Images,
+    groups: list[FiniteGroup],
+    labels: list[GSet],
+    angles: Sequence[float],
 ) -> dict[str, tuple[str, float | None, float | None]]:
     """For each layer: as what it is judged, the largest error at the elements, and at the angles between."""
+    from tqdm.auto import tqdm
+
     elements = [(groups[0].degrees(g), g >= groups[0].rotations) for g in groups[0].elements]
     exact = [(degrees, flip) for degrees, flip in elements if degrees % 90 == 0 and (degrees or flip)]
     between = [(float(angle), False) for angle in angles if angle % 90]
     squares: dict[tuple, Tensor | float] = defaultdict(float)  # of differences, and of what was expected
     judged_as = {}
-    for some in images.split(CHUNK):
+    chunks = images.split(CHUNK)
+    bar = tqdm(total=len(chunks) * (1 + len(exact) + len(between)), desc="turns", delay=DELAY, leave=False)
+    for some in chunks:
+        bar.update()
         upright = recorder.all_maps(some)
-        acts = {name: _action(recorder.layers.get(name), maps, groups) for name, maps in upright.items()}
+        acts = {
+            name: _action(recorder.layers.get(name), maps, groups, labels) for name, maps in upright.items()
+        }
         judged_as |= {name: words for name, (words, _, _) in acts.items()}
         for turn in (*exact, *between):
+            bar.update()
             turned = recorder.all_maps(_turn(some, *turn))
             for name in upright.keys() & turned.keys():
                 _, has_grid, act = acts[name]
@@ -183,6 +202,7 @@ def _errors(
                 elif turn in exact:  # it only moves the numbers
                     parts[1] = upright[name]
                 squares[name, turn] += torch.stack([_square(part) for part in parts])
+    bar.close()
     ratios = {key: float((square[0] / square[1]).sqrt()) for key, square in squares.items() if square.any()}
     largest = [
         {name: _largest([ratios.get((name, turn)) for turn in turns]) for name in judged_as}
@@ -199,26 +219,31 @@ def _turn(maps: Tensor, degrees: float, flip: bool) -> Tensor:
     return rotate(maps.flip(-1) if flip else maps, degrees)
 
 
-def _action(layer: Layer | None, output: Tensor, groups: list[FiniteGroup]) -> tuple[str, bool, Callable]:
+def _action(
+    layer: Layer | None, output: Tensor, groups: list[FiniteGroup], labels: list[GSet]
+) -> tuple[str, bool, Callable]:
     """(what an output is judged as, has it a grid, its action: maps, degrees, flip -> maps, or None if it has none)."""
+    sizes = output.shape[1:]
+    points = next((each for each in labels if not layer and sizes == (each.size,)), None)
+    group = next((each for each in groups if not layer and sizes[1:] == (each.order,)), None)
+    group = layer.group if layer else points.group if points else group
 
-    def act_on_group(maps: Tensor, degrees: float, flip: bool) -> Tensor | None:
-        if flip and (not group.reflections or degrees * group.rotations % 360):
+    def act(maps: Tensor, degrees: float, flip: bool) -> Tensor | None:
+        if group and flip and (not group.reflections or degrees * group.rotations % 360):
             return None
-        element = nearest_element(group, degrees) + flip * group.rotations
-        maps = group.transform_features(maps.movedim(2, -1), element).movedim(-1, 2)
+        if group:
+            element = nearest_element(group, degrees) + flip * group.rotations
+            action = points.transform if points else group.transform_features
+            maps = action(maps.movedim(1 if points else 2, -1), element).movedim(-1, 1 if points else 2)
         return _turn(maps, degrees, flip) if layer else maps
 
-    same_order = (each for each in groups if output.ndim == 3 and each.order == output.shape[2])
-    group = layer.group if layer else next(same_order, None)
-    if layer is None and group is None:
-        return f"{math.prod(output.shape[1:])} numbers, as invariants", False, lambda maps, *_: maps
-    if layer is None:
-        return f"{output.shape[1]} x {group.name} features", False, act_on_group
-    pixels = f"{layer.side} x {layer.side} pixels"
-    if group is None:
-        return f"{layer.channels} x scalar, {pixels}", True, _turn
-    return f"{layer.channels} x {group.name}, {pixels}", True, act_on_group
+    if layer:
+        kind = group.name if group else "scalar"
+        return f"{layer.channels} x {kind}, {layer.side} x {layer.side} pixels", True, act
+    if points:
+        return f"{points.size} labels of {group.name}", False, act
+    words = f"{sizes[0]} x {group.name} features" if group else f"{math.prod(sizes)} numbers, as invariants"
+    return words, False, act
 
 
 def _largest(errors: list[float | None]) -> float | None:
@@ -248,14 +273,14 @@ def _reasons(
             reasons[name] = "nothing can be compared at the elements"
         elif math.isnan(error):
             reasons[name] = "it gives NaN or infinity"
-        elif module in breaches:
+        elif module in breaches and (breaches[module].judged or not error <= ROUNDING):
             reasons[name] = _rule(breaches[module])
         elif error <= ROUNDING:
             continue
         elif first is not None:
             reasons[name] = f"what comes in: see {first}"
         elif layer is None:
-            reasons[name] = "it changes with the turn"
+            reasons[name] = "it does not move with the turn as it should"
         elif layer.convolves and layer.group is None:
             reasons[name] = "its kernels have no symmetry, and no group acts on its channels"
         elif caller is not None:

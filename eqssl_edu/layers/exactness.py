@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from eqssl_edu.errors import need_integer, need_positive, typed
-from eqssl_edu.layers.sampling import BATCH, breaches
+from eqssl_edu.layers.sampling import (
+    BATCH,
+    Call,
+    Comparison,
+    is_equivariant,
+    is_square_maps,
+    plain,
+    with_tensor,
+)
 from eqssl_edu.twins import Twin, nothing_compiled, same_random_numbers
 
-__all__ = ["exactness_violations", "is_exact", "nearest_sizes"]
+__all__ = ["Breach", "exactness_violations", "is_exact", "nearest_sizes"]
+
+DELAY = 2.0  # seconds, after which a progress bar is shown
+NEIGHBOURS = 8  # sizes in which a module is tried on either side, or as many as its stride
 
 
 @typed
@@ -52,10 +65,34 @@ def nearest_sizes(size: int, kernel_size: int, stride: int, padding: int) -> lis
     return [below, above] if below >= max(1, kernel_size - 2 * padding) else [above]
 
 
+class Breach(tuple):
+    """The sizes of a layer's input, nearest to the one it has, at which the layer is exact; none if there is none.
+
+    Attributes:
+        error: the relative error that was measured, if the layer was judged.
+        judged: False if it is not known how the layer's output should turn, so that the layer may be right or wrong.
+        reason: what is wrong, in words.
+    """
+
+    error: float | None
+    judged: bool
+    reason: str
+
+    def __new__(
+        cls, sizes: tuple[int, ...], error: float | None = None, judged: bool = True, reason: str = ""
+    ):
+        self = super().__new__(cls, sizes)
+        self.error, self.judged, self.reason = error, judged, reason
+        return self
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self else f"() {self.reason}"
+
+
 @typed
 def exactness_violations(
     model: nn.Module, input_size: int, in_channels: int | None = None
-) -> dict[str, tuple[int, ...]]:
+) -> dict[str, Breach]:
     """The modules of a network that break quarter turns at this image size, each with the nearest sizes that do not.
 
     It is measured: a copy of the model runs on noise, and on the turned noise with the kernels of all convolutions
@@ -94,7 +131,7 @@ def exactness_violations(
     device = next((weight.device.type for weight in model.parameters()), "cpu")
     single = torch.autocast(device, enabled=False)  # rounding to half precision would look like an error
     with torch.no_grad(), same_random_numbers(), nothing_compiled(), single:
-        return breaches(*_that_runs(model, input_size, in_channels))
+        return _breaches(*_that_runs(model, input_size, in_channels))
 
 
 def _that_runs(model: nn.Module, side: int, channels: int | None) -> tuple[nn.Module, object]:
@@ -128,3 +165,50 @@ def _that_runs(model: nn.Module, side: int, channels: int | None) -> tuple[nn.Mo
         return twin.module, envelope(noise.to(like.device))
     shape, problem = problems[0]
     raise ValueError(f"model must run on images of shape {shape}, got {problem!r}") from problem
+
+
+def _breaches(model: nn.Module, images: object) -> dict[str, Breach]:
+    from tqdm.auto import tqdm
+
+    with tqdm(desc="exactness", unit=" calls", delay=DELAY, leave=False) as bar:
+        comparison = Comparison(model, bar)
+        comparison.run((images,), {})
+        found, unclear = comparison.found, comparison.unclear
+        for whole in filter(is_equivariant, comparison.of_group if found or unclear else []):
+            # Whatever happens in it, such as turned copies that are reflected, the whole is exact.
+            found = {name: breach for name, breach in found.items() if not whole.holds(name)}
+            unclear = None if unclear and whole.holds(unclear[0].name) else unclear
+        answer = {
+            name: Breach(_exact_sizes(call, bar), error, True, f"error {error:.2g} at this size")
+            for name, (call, error) in found.items()
+        }
+    if unclear:
+        call, reason = unclear
+        answer.setdefault(call.name, Breach((), None, False, f"not judged: {reason}"))
+    return answer
+
+
+def _exact_sizes(call: Call, bar: Any) -> tuple[int, ...]:
+    """The next smaller and the next larger size at which a module on its own is exact, found by trying."""
+    leaves, structure = tree_flatten(call.inputs)
+    places = [i for i, leaf in enumerate(leaves) if is_square_maps(plain(leaf))]
+    if len(places) != 1 or call.visits > 4:  # of several modules: too many to be tried at each size
+        return ()
+    envelope, stride = leaves[places[0]], getattr(call.module, "stride", None)
+    maps = plain(envelope)
+    steps = range(1, 1 + max([NEIGHBOURS, *(n for n in tree_flatten(stride)[0] if isinstance(n, int))]))
+
+    def is_exact_at(side: int) -> bool:
+        leaves[places[0]] = with_tensor(envelope, torch.rand(*maps.shape[:-2], side, side).to(maps))
+        args, kwargs = tree_unflatten(leaves, structure)
+        comparison = Comparison(call.module, bar)
+        try:
+            comparison.run(args, kwargs)
+        except Exception:  # the window does not fit
+            return False
+        return not comparison.found and comparison.unclear is None
+
+    side = maps.shape[-1]
+    below = next((side - step for step in steps if side > step and is_exact_at(side - step)), None)
+    above = next((side + step for step in steps if is_exact_at(side + step)), None)
+    return tuple(size for size in (below, above) if size is not None)

@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -21,38 +22,16 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from eqssl_edu.errors import within_transform
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine, norm
 
-__all__ = ["Breach", "breaches"]
+__all__ = ["BATCH", "Call", "Comparison", "is_equivariant", "is_square_maps", "plain", "with_tensor"]
 
 BATCH = 2
 TOLERANCE = 1e-5  # of a relative error; above the rounding of networks that compute in single precision
-NEIGHBOURS = 8  # sizes in which a module is tried on either side, or as many as its stride
-
-
-class Breach(tuple):
-    """The sizes of a layer's input, nearest to the one it has, at which the layer is exact; none if there is none.
-
-    Attributes:
-        error: the relative error that was measured, if the layer was judged.
-        judged: False if it is not known how the layer's output should turn, so that the layer may be right or wrong.
-        reason: what is wrong, in words.
-    """
-
-    error: float | None
-    judged: bool
-    reason: str
-
-    def __new__(
-        cls, sizes: tuple[int, ...], error: float | None = None, judged: bool = True, reason: str = ""
-    ):
-        self = super().__new__(cls, sizes)
-        self.error, self.judged, self.reason = error, judged, reason
-        return self
-
-    def __repr__(self) -> str:
-        return super().__repr__() if self else f"() {self.reason}"
+NOT_FINITE = "values that are not finite"
+PLAIN = (type(None), bool, int, float, complex, str)
 
 
 class _TurnedKernels(TorchDispatchMode):
@@ -64,29 +43,6 @@ class _TurnedKernels(TorchDispatchMode):
             if kernel.ndim >= 4 and kernel.shape[-1] == kernel.shape[-2]:
                 arguments = (images, torch.rot90(kernel, 1, (-2, -1)), *rest)
         return operation(*arguments, **(named or {}))
-
-
-def _turned_grids(tensor: Tensor) -> Iterator[Tensor]:
-    """A quarter turn of what is plainly a grid: maps (two axes of one length), or tokens (B, N, D) of a square."""
-    for axis in range(tensor.ndim - 2, 0, -1):  # channels first, channels last, with a group axis or without
-        if tensor.ndim > 3 and tensor.shape[axis] == tensor.shape[axis + 1]:
-            yield torch.rot90(tensor, 1, (axis, axis + 1))
-    order = _turned_tokens(tensor.shape[1]) if tensor.ndim == 3 else None
-    if order is not None:
-        yield tensor.index_select(1, order.to(tensor.device))
-
-
-def _turned(tensor: Tensor) -> Iterator[Tensor]:
-    """All that a quarter turn may make of a tensor, the likeliest first."""
-    yield from _turned_grids(tensor)
-    yield tensor  # an invariant
-    orders = {axis: _turned_tokens(tensor.shape[axis]) for axis in range(1, tensor.ndim)}
-    orders = {axis: order.to(tensor.device) for axis, order in orders.items() if order is not None}
-    for axis, order in orders.items():
-        yield tensor.index_select(axis, order)
-    last = orders.get(tensor.ndim - 1)
-    if last is not None and tensor.shape[-1] == tensor.shape[-2]:  # attention
-        yield tensor.index_select(-1, last).index_select(-2, last)
 
 
 def _turned_tokens(count: int) -> Tensor | None:
@@ -104,13 +60,13 @@ def _relative_error(found: Tensor, wanted: Tensor) -> float:
     return difference / size if size else (math.inf if difference else difference)
 
 
-def _plain(leaf: object) -> object:
+def plain(leaf: object) -> object:
     """The tensor in an envelope, as escnn passes it."""
     return leaf if isinstance(leaf, Tensor) else getattr(leaf, "tensor", None)
 
 
 @dataclass
-class _Call:
+class Call:
     """A module that is running."""
 
     name: str
@@ -120,42 +76,54 @@ class _Call:
     known: bool = True  # do we know how its inputs turn?
     unclear: tuple | None = None  # what was not clear when it began
 
+    def holds(self, name: str) -> bool:
+        """Is this module, or one inside of it, called so?"""
+        return not self.name or f"{name}.".startswith(f"{self.name}.")
 
-class _Comparison:
+
+class Comparison:
     """The two runs of a network. Every module of it is called in between, before and after it runs."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, bar: Any) -> None:
+        self.model, self.bar = model, bar
+        self.turning = False
         self.upright: list[list[Tensor | None]] = []  # for each visit, of the first run
-        self.found: dict[str, tuple[_Call, float]] = {}
-        # The first tensor of which it is not known how it should turn.
-        self.unclear: tuple[_Call, str] | None = None
-        self.of_group: list[_Call] = []  # the modules that name a group with quarter turns
+        self.grids: set[tuple[int, int]] = (
+            set()
+        )  # (channels, side) of maps; as many tokens are a grid as well
+        self.running: list[Call] = []
+        self.found: dict[str, tuple[Call, float]] = {}
+        # The first output of which it is not known how it should turn.
+        self.unclear: tuple[Call, str] | None = None
+        self.of_group: list[Call] = []  # the modules that name a group with quarter turns
 
-    def run(self, inputs: tuple, named: dict | None = None) -> None:
+    def run(self, inputs: tuple, named: dict) -> None:
         handles = []
         for name, module in self.model.named_modules():
-            enter = lambda m, args, kwargs, name=name: self._enter(name, m, args, kwargs)  # noqa: E731
-            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
-            handles.append(module.register_forward_hook(lambda _m, _inputs, output: self._leave(output)))
+            if "parametrizations" not in name.split("."):  # of weights, which do not turn
+                enter = partial(self._enter, name)
+                handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+                handles.append(module.register_forward_hook(self._leave))
         try:
-            with torch.no_grad():
-                for self.turning in (False, True):
-                    self.running = []
-                    if not self.turning:
-                        self.model(*inputs, **(named or {}))
-                        continue
-                    leaves, structure = tree_flatten((inputs, named or {}))
-                    turned = [_with(leaf, _turn_maps(_plain(leaf))) for leaf in leaves]
-                    args, kwargs = tree_unflatten(turned, structure)
-                    with _TurnedKernels():
-                        self.model(*args, **kwargs)
+            self.model(*inputs, **named)
+            self.turning = True
+            leaves, structure = tree_flatten((inputs, named))
+            inputs, named = tree_unflatten(
+                [with_tensor(leaf, self._turn(plain(leaf))) for leaf in leaves], structure
+            )
+            with _TurnedKernels():
+                self.model(*inputs, **named)
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _enter(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        call = _Call(name, module, len(self.upright), unclear=self.unclear)
+    def _turn(self, tensor: object) -> object:
+        return next(self._turned(tensor))[0] if isinstance(tensor, Tensor) else tensor
+
+    def _enter(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        if within_transform():  # such as vmap, inside of which nothing can be compared
+            return None
+        call = Call(name, module, len(self.upright), unclear=self.unclear)
         # What is wrong with the inputs happened in the forward of the module that is calling.
         (args, kwargs), call.known = self._visit(self.running[-1] if self.running else call, (args, kwargs))
         call.inputs = (args, kwargs)
@@ -165,7 +133,10 @@ class _Comparison:
             self.of_group.append(call)
         return args, kwargs
 
-    def _leave(self, output: Any) -> Any:
+    def _leave(self, _module: nn.Module, _inputs: tuple, output: Any) -> Any:
+        if within_transform():
+            return None
+        self.bar.update()
         call = self.running.pop()
         unclear = self.unclear
         output, known = self._visit(unclear[0] if unclear and not call.known else call, output)
@@ -174,12 +145,14 @@ class _Comparison:
             self.unclear = call.unclear if call.known else None
         return output
 
-    def _visit(self, call: _Call, values: Any) -> tuple[Any, bool]:
+    def _visit(self, call: Call, values: Any) -> tuple[Any, bool]:
         """Keep the tensors of the first run; in the second compare them, and put the right ones in their place."""
         leaves, structure = tree_flatten(values)
-        tensors = [_plain(leaf) for leaf in leaves]
+        tensors = [plain(leaf) for leaf in leaves]
         if not self.turning:
             self.upright.append([t.clone() if isinstance(t, Tensor) else None for t in tensors])
+            for _, a, b, c in (t.shape for t in tensors if isinstance(t, Tensor) and t.ndim == 4):
+                self.grids.update([(a, b)] * (b == c) + [(c, a)] * (a == b))  # channels first, or last
             return values, True
         upright = self.upright.pop(0) if self.upright else []
         if len(upright) != len(leaves):
@@ -188,38 +161,57 @@ class _Comparison:
         for i, (leaf, found, before) in enumerate(zip(leaves, tensors, upright, strict=True)):
             if isinstance(found, Tensor):
                 wanted = self._wanted(call, found, before)
-                leaves[i], known = (leaf, False) if wanted is None else (_with(leaf, wanted), known)
+                leaves[i], known = (leaf, False) if wanted is None else (with_tensor(leaf, wanted), known)
+            elif not self.running and not isinstance(
+                leaf, PLAIN
+            ):  # the network's output, in a class of its own
+                self._is_unclear(call, f"it gives {type(leaf).__name__}")
+                known = False
         return tree_unflatten(leaves, structure), known
 
-    def _wanted(self, call: _Call, found: Tensor, before: Tensor) -> Tensor | None:
+    def _wanted(self, call: Call, found: Tensor, before: Tensor) -> Tensor | None:
         """What a tensor of the second run should be; None if that is not known. Errors are put down to the call."""
-        if not (found.is_floating_point() or found.is_complex()):
+        if self.running and not (found.is_floating_point() or found.is_complex()):
             return found  # places, as pooling names them: what is made of them is judged
-        same_shape = found.shape == before.shape
-        if same_shape and any(_relative_error(found, each) <= TOLERANCE for each in _turned(before)):
-            return found
+        errors = []
+        for wanted, is_plain in self._turned(before) if found.shape == before.shape else ():
+            error = _relative_error(found, wanted)
+            if error <= TOLERANCE:
+                return found
+            errors += [(error, wanted)] * is_plain
         is_finite = bool(before.isfinite().all())
-        errors = [(_relative_error(found, each), each) for each in _turned_grids(before) if same_shape]
         if errors and is_finite and len(before) == BATCH:  # its layout is known, so this is wrong
             error, wanted = min(errors, key=itemgetter(0))
             self.found.setdefault(call.name, (call, error))
             return wanted
-        if self.unclear is None:
-            shape = ", ".join(map(str, ("B", *before.shape[1:])))
-            reason = (
-                f"it gives a tensor of shape ({shape})"
-                if is_finite
-                else "it gives values that are not finite"
-            )
-            self.unclear = (call, reason)
+        shape = ", ".join(map(str, ("B", *before.shape[1:])))
+        self._is_unclear(call, f"it gives {f'a tensor of shape ({shape})' if is_finite else NOT_FINITE}")
         return None
 
+    def _is_unclear(self, call: Call, reason: str) -> None:
+        self.unclear = self.unclear or (call, reason)
 
-def _turn_maps(tensor: object) -> object:
-    return next(_turned(tensor)) if isinstance(tensor, Tensor) else tensor
+    def _turned(self, tensor: Tensor) -> Iterator[tuple[Tensor, bool]]:
+        """All that a quarter turn may make of a tensor; and is it plain that it is such a grid?"""
+        for axis in range(
+            tensor.ndim - 2, 0, -1
+        ):  # channels first, channels last, with a group axis or without
+            if tensor.shape[axis] == tensor.shape[axis + 1]:
+                yield torch.rot90(tensor, 1, (axis, axis + 1)), tensor.ndim > 3
+        yield tensor, False  # an invariant
+        orders = {axis: _turned_tokens(tensor.shape[axis]) for axis in range(1, tensor.ndim)}
+        orders = {axis: order.to(tensor.device) for axis, order in orders.items() if order is not None}
+        for axis, order in orders.items():
+            is_plain = (
+                axis == 1 and tensor.ndim == 3 and (tensor.shape[2], math.isqrt(len(order))) in self.grids
+            )
+            yield tensor.index_select(axis, order), is_plain
+        last = orders.get(tensor.ndim - 1)
+        if last is not None and tensor.shape[-1] == tensor.shape[-2]:  # attention
+            yield tensor.index_select(-1, last).index_select(-2, last), False
 
 
-def _with(leaf: Any, tensor: object) -> Any:
+def with_tensor(leaf: Any, tensor: object) -> Any:
     """A tensor, or the envelope of one, with another one in its place."""
     if isinstance(leaf, Tensor) or not isinstance(tensor, Tensor):
         return leaf if tensor is None else tensor
@@ -228,73 +220,15 @@ def _with(leaf: Any, tensor: object) -> Any:
     return envelope
 
 
-def breaches(model: nn.Module, *inputs: object) -> dict[str, Breach]:
-    """The modules of a network that break quarter turns, by name; "" is the forward of the network itself.
-
-    Arguments:
-        model: the network in eval mode, or better a copy of it.
-        inputs: what it takes: noise (B, C, S, S) with B = ``BATCH``, float64 or float32.
-    """
-    comparison = _Comparison(model)
-    comparison.run(inputs)
-    found, unclear = comparison.found, comparison.unclear
-    for call in comparison.of_group:
-        inside = [*found, *([unclear[0].name] if unclear else [])]
-        if any(_is_part(name, call.name) for name in inside) and _is_equivariant(call):
-            # Whatever happens in it, such as turned copies that are reflected, the whole is exact.
-            found = {name: breach for name, breach in found.items() if not _is_part(name, call.name)}
-            unclear = None if unclear and _is_part(unclear[0].name, call.name) else unclear
-    answer = {
-        name: Breach(_exact_sizes(call), error, True, f"error {error:.2g} at this size")
-        for name, (call, error) in found.items()
-    }
-    if unclear:
-        call, reason = unclear
-        answer.setdefault(call.name, Breach((), None, False, f"not judged: {reason}"))
-    return answer
-
-
-def _exact_sizes(call: _Call) -> tuple[int, ...]:
-    """The next smaller and the next larger size at which a module on its own is exact, found by trying."""
-    leaves, structure = tree_flatten(call.inputs)
-    places = [i for i, leaf in enumerate(leaves) if _is_square_maps(_plain(leaf))]
-    if (
-        len(places) != 1 or call.visits > 4
-    ):  # more than one module runs in it: too many to be tried at each size
-        return ()
-    envelope, stride = leaves[places[0]], getattr(call.module, "stride", None)
-    maps = _plain(envelope)
-    steps = range(1, 1 + max([NEIGHBOURS, *(n for n in tree_flatten(stride)[0] if isinstance(n, int))]))
-
-    def is_exact_at(side: int) -> bool:
-        leaves[places[0]] = _with(envelope, torch.rand(*maps.shape[:-2], side, side).to(maps))
-        args, kwargs = tree_unflatten(leaves, structure)
-        comparison = _Comparison(call.module)
-        try:
-            comparison.run(args, kwargs)
-        except Exception:  # the window does not fit
-            return False
-        return not comparison.found and comparison.unclear is None
-
-    side = maps.shape[-1]
-    below = next((side - step for step in steps if side > step and is_exact_at(side - step)), None)
-    above = next((side + step for step in steps if is_exact_at(side + step)), None)
-    return tuple(size for size in (below, above) if size is not None)
-
-
-def _is_square_maps(tensor: object) -> bool:
+def is_square_maps(tensor: object) -> bool:
     is_maps = isinstance(tensor, Tensor) and tensor.ndim >= 4 and len(tensor) == BATCH
     return is_maps and tensor.shape[-1] == tensor.shape[-2]
 
 
-def _is_part(name: str, of: str) -> bool:
-    return not of or name == of or name.startswith(f"{of}.")
-
-
-def _is_equivariant(call: _Call) -> bool:
+def is_equivariant(call: Call) -> bool:
     """Does a module that names a group commute with it, images in and regular features or maps out?"""
     group, leaves = call.module.group, tree_flatten(call.inputs)[0]
-    if len(leaves) != 1 or not _is_square_maps(leaves[0]) or leaves[0].ndim != 4:
+    if len(leaves) != 1 or not is_square_maps(leaves[0]) or leaves[0].ndim != 4:
         return False
     images, out = leaves[0], call.module(leaves[0])
     if not isinstance(out, Tensor) or out.ndim not in (3, 5) or out.shape[2] != group.order:

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from eqssl_edu.contrastive import BYOL, ContrastiveModel
 from eqssl_edu.diagnostics import equivariance_report
-from eqssl_edu.encoders import GroupCNN, GroupResNet
+from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.layers import GroupPool
-from eqssl_edu.pretext import PretextModel, RotationTask
+from eqssl_edu.layers import GroupPool, InvariantHead
+from eqssl_edu.pretext import JigsawTask, PretextModel, RotationTask
+from eqssl_edu.steerable import SteerableCNN
 
 
 def images(channels=1, side=16, count=3):
@@ -70,18 +72,22 @@ def test_the_rule_is_named_with_the_sizes_that_keep_it():
     assert report.rows[1].breaks == "rule E1: exact sizes of its input are 13 and 15"
 
 
-class Positions(nn.Module):
-    def __init__(self):
+class Function(nn.Module):
+    """A function of the images, and of layers that it is given."""
+
+    def __init__(self, function, *layers):
         super().__init__()
-        self.first, self.last = symmetric(nn.Conv2d(1, 2, 3)), nn.Tanh()
+        self.function, self.layers = function, nn.ModuleList(layers)
 
     def forward(self, x):
-        return self.last(self.first(x) + torch.arange(14.0).to(x))
+        return self.function(x, *self.layers)
 
 
 def test_what_a_forward_does_between_its_layers_is_named():
-    report = equivariance_report(Positions(), images())
-    assert report.first_broken == "last"
+    layers = symmetric(nn.Conv2d(1, 2, 3)), nn.Tanh()
+    positions = Function(lambda x, first, last: last(first(x) + torch.arange(14.0).to(x)), *layers)
+    report = equivariance_report(positions, images())
+    assert report.first_broken == "layers.1"
     assert "the forward of the network does between its layers" in report.rows[1].breaks
 
 
@@ -105,12 +111,51 @@ def test_words_of_the_explorer():
     assert with_more["output"].at_elements < 1e-5
 
 
-def test_models_with_heads():
+C4 = cyclic(4)
+
+
+def symmetrised():
+    """No layer inside gives maps of the batch: all of them see turned copies."""
+    layers = [nn.Conv2d(1, 2, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)]
+    return SymmetrizedEncoder(C4, nn.Sequential(*layers))
+
+
+@pytest.mark.parametrize(
+    ("network", "names", "judged_as"),
+    [
+        (symmetrised, ["output"], "5 x C4 features"),
+        (lambda: SteerableCNN(C4, 1, (2, 3)), ["output"], "3 x C4 features"),
+        (lambda: PretextModel(GroupCNN(C4), RotationTask(C4)), ["head", "output"], "4 labels of C4"),
+        (lambda: PretextModel(symmetrised(), RotationTask(C4)), ["head", "output"], "4 labels of C4"),
+        (lambda: PretextModel(symmetrised(), RotationTask(C4)), ["encoder"], "5 x C4 features"),
+        (lambda: PretextModel(GroupCNN(C4), JigsawTask(C4, 2)), ["output"], "24 labels of C4"),
+        (lambda: ContrastiveModel(GroupCNN(C4), BYOL(C4), lambda x, _: x), ["encoder"], "32 x C4 features"),
+        (
+            lambda: nn.Sequential(symmetrised(), GroupPool(C4), nn.Linear(5, 3)),
+            ["output"],
+            "3 numbers, as invariants",
+        ),
+    ],
+)
+def test_vectors_are_judged_where_their_action_is_known(network, names, judged_as):
     torch.manual_seed(0)
-    encoder = GroupCNN(cyclic(4))
-    assert equivariance_report(PretextModel(encoder, RotationTask(cyclic(4))), images()).first_broken is None
-    pooled = rows(nn.Sequential(encoder, GroupPool(cyclic(4)), nn.Linear(32, 3)), images())
-    assert pooled["output"].at_elements < 1e-5
+    report = equivariance_report(network(), images())
+    found = {row.name: row for row in report.rows}
+    assert report.first_broken is None
+    for name in names:
+        assert found[name].judged_as == judged_as
+        assert found[name].at_elements < 1e-5 < found[name].between
+        assert not found[name].breaks
+
+
+def test_vectors_that_move_otherwise_are_named():
+    torch.manual_seed(0)
+    invariant = PretextModel(GroupCNN(C4), RotationTask(C4), InvariantHead(RotationTask(C4).labels, 32))
+    assert equivariance_report(invariant, images()).first_broken == "head"
+    dense = rows(nn.Sequential(nn.Flatten(), nn.Linear(256, 5)), images())
+    assert dense["output"].breaks == "it does not move with the turn as it should"
+    places = nn.Sequential(nn.Conv2d(1, 3, 3), Function(lambda x: x.argmax(1)))
+    assert list(rows(places, images())) == ["0"]  # integers are no features
 
 
 def test_the_model_and_the_random_numbers_stay():
@@ -126,11 +171,8 @@ def test_the_model_and_the_random_numbers_stay():
 
 
 def test_nan_is_named():
-    class Log(nn.Module):
-        def forward(self, x):
-            return (x - 2).log()
-
-    report = equivariance_report(nn.Sequential(symmetric(nn.Conv2d(1, 1, 1)), Log()), images())
+    log = Function(lambda x: (x - 2).log())
+    report = equivariance_report(nn.Sequential(symmetric(nn.Conv2d(1, 1, 1)), log), images())
     assert report.first_broken == "1"
     assert report.rows[1].breaks == "it gives NaN or infinity"
 
@@ -154,19 +196,8 @@ def test_as_text_and_as_html():
     model = nn.Sequential()
     model.add_module("<b>", nn.Conv2d(1, 2, 3))
     report = equivariance_report(model, images())
-    assert str(report).splitlines()[1].split() == [
-        "layer",
-        "kind",
-        "judged",
-        "as",
-        "at",
-        "the",
-        "elements",
-        "between",
-        "them",
-        "what",
-        "breaks",
-    ]
+    titles = "layer kind judged as at the elements between them what breaks"
+    assert str(report).splitlines()[1].split() == titles.split()
     assert "<b> is the first layer that breaks it" in str(report)
     html = report._repr_html_()
     assert "&lt;b&gt;" in html
@@ -176,17 +207,17 @@ def test_as_text_and_as_html():
     assert re.search("<caption>3 images, C4, and turns by 15, 45, 75 degrees: &lt;b&gt; is", html)
 
 
-def test_doors(as_a_user):
-    model = GroupCNN(cyclic(4))
-    with pytest.raises(ValueError, match=r"images must have shape \(B, C, S, S\)"):
-        equivariance_report(model, torch.rand(2, 1, 9, 8))
-    with pytest.raises(ValueError, match=r"len\(images\) must be at least 1, got 0"):
-        equivariance_report(model, torch.rand(0, 1, 8, 8))
-    with pytest.raises(TypeError, match="images must be a Float"):
-        equivariance_report(model, "images")
-    with pytest.raises(TypeError, match="model must be a Module"):
-        equivariance_report(torch.relu, images())
-    with pytest.raises(TypeError, match="angles must be a number, got 'x'"):
-        equivariance_report(model, images(), angles=["x"])
-    with pytest.raises(TypeError, match="group must be a FiniteGroup"):
-        equivariance_report(model, images(), group="C4")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"images": torch.rand(2, 1, 9, 8)}, r"images must have shape \(B, C, S, S\)"),
+        ({"images": torch.rand(0, 1, 8, 8)}, r"len\(images\) must be at least 1, got 0"),
+        ({"images": "images"}, "images must be a Float"),
+        ({"model": torch.relu}, "model must be a Module"),
+        ({"angles": ["x"]}, "angles must be a number, got 'x'"),
+        ({"group": "C4"}, "group must be a FiniteGroup"),
+    ],
+)
+def test_doors(as_a_user, words, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        equivariance_report(**({"model": GroupCNN(C4), "images": images()} | words))

@@ -55,6 +55,11 @@ def test_bare_modules_are_judged():
     )
     assert exactness_violations(pooled, 17) == {"1": (8, 10)}
     assert exactness_violations(convolution(C8, C8.irrep(1)), 17) == {}
+    for more, found in ((0, {}), (1, {"": ()})):
+        back = enn.R2ConvTransposed(
+            layer.in_type, layer.out_type, 3, stride=2, padding=1, output_padding=more
+        )
+        assert exactness_violations(back, 16) == found
 
 
 def test_bare_modules_without_images_are_refused_in_words():

@@ -1,5 +1,7 @@
 """Networks as other people write them: what breaks quarter turns in them, and what does not."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -64,19 +66,6 @@ class BlurResNet(ResNet):
         self.layer2 = Residual(6, 6, 1, Blur(6))
         self.layer2.shortcut = Blur(6)
         self.fc = nn.Linear(6, 5)
-
-
-class DenseNet(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.stem, self.one, self.two = conv(3, 4, 3), conv(4, 4, 3), conv(8, 4, 3)
-        self.transition = nn.Sequential(nn.Conv2d(12, 6, 1), nn.AvgPool2d(2, 2))
-
-    def forward(self, x):
-        features = [self.stem(x)]
-        for layer in (self.one, self.two):
-            features.append(layer(torch.cat(features, 1)))
-        return F.adaptive_avg_pool2d(self.transition(torch.cat(features, 1)), (1, 1)).flatten(1)
 
 
 class SqueezeExcite(nn.Module):
@@ -217,12 +206,6 @@ class Swin(nn.Module):
         return x + y[:, :side, :side]
 
 
-def alexnet():
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(4, 4, 5, padding=2)
-    )
-
-
 def vgg(pooled):
     head = nn.Sequential(nn.AdaptiveAvgPool2d(pooled), nn.Flatten(), nn.Linear(4 * pooled**2, 5))
     return nn.Sequential(conv(3, 4, 3), nn.MaxPool2d(2), conv(4, 4, 3), nn.MaxPool2d(2), head)
@@ -232,7 +215,6 @@ SIZES = range(33, 53)
 NETWORKS = {
     "resnet": lambda _: ResNet(),
     "resnet with blur pooling": lambda _: BlurResNet(),
-    "densenet": lambda _: DenseNet(),
     "efficientnet": lambda _: efficient_net(nn.Conv2d),
     "efficientnet, same": lambda _: efficient_net(SameConv),
     "inception": lambda _: Inception(False),
@@ -240,7 +222,7 @@ NETWORKS = {
     "unet, transposed": lambda _: UNet(nn.ConvTranspose2d(4, 4, 2, 2)),
     "unet, bilinear": lambda _: UNet(nn.Upsample(scale_factor=2, mode="bilinear")),
     "unet, nearest": lambda _: UNet(nn.UpsamplingNearest2d(scale_factor=2)),
-    "alexnet": lambda _: alexnet(),
+    "alexnet": lambda _: nn.Sequential(conv(3, 4, 11, 4), nn.MaxPool2d(3, 2), conv(4, 4, 5)),
     "vgg, one mean": lambda _: vgg(1),
     "vgg, places": lambda _: vgg(3),
     "convnext": lambda _: ConvNeXt(),
@@ -392,6 +374,11 @@ class Lambda(nn.Module):
         (lambda x: x.flatten(2).transpose(1, 2), True),
         (lambda x: x.cumsum(-1), False),
         (lambda x: x.to(torch.complex64).abs(), True),
+        (lambda x: x[:, 0], True),
+        (lambda x: x[:, 0, ::2, ::2], False),
+        (lambda x: x[:, 0].mT, False),
+        (lambda x: torch.func.vmap(nn.ReLU())(x), True),
+        (lambda x: torch.func.vmap(nn.MaxPool2d(3, 2))(x), False),
     ],
 )
 def test_functions_are_measured_too(function, right):
@@ -409,11 +396,61 @@ def test_functions_are_measured_too(function, right):
     assert list(exactness_violations(Between(), 16)) == ([] if right else [""])
 
 
-def test_what_is_not_finite_is_not_judged():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), Lambda(lambda x: (x - 5).log()), nn.Conv2d(4, 4, 3, 2))
-    found = exactness_violations(model, 32)
-    assert list(found) == ["1"]
-    assert found["1"].reason == "not judged: it gives values that are not finite"
+@dataclass
+class Output:
+    maps: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    ("last", "module", "what"),
+    [
+        (lambda x: (x - 5).log(), "1", "values that are not finite"),
+        (lambda x: x.flatten(1)[:, :100], "1", "a tensor of shape (B, 100)"),
+        (lambda x: x[..., ::2, ::2].mean(1) > x.mean(), "", "a tensor of shape (B, 15, 15)"),
+        (lambda x: x[..., ::2, ::2].argmax(1), "", "a tensor of shape (B, 15, 15)"),
+        (Output, "", "Output"),
+        (lambda x: {"maps": [x.numpy()]}, "", "ndarray"),
+    ],
+)
+def test_what_cannot_be_compared_is_not_judged(last, module, what):
+    found = exactness_violations(nn.Sequential(nn.Conv2d(1, 4, 3), Lambda(last)), 32)
+    assert list(found) == [module]
+    assert found[module].reason == f"not judged: it gives {what}"
+
+
+def test_integers_and_places_are_compared_at_the_end():
+    torch.manual_seed(0)
+    for last in (lambda x: x.argmax(1), lambda x: x > x.mean()):
+        assert exactness_violations(nn.Sequential(nn.Conv2d(1, 4, 3), Lambda(last)), 32) == {}
+
+
+class Recurrent(nn.Module):
+    """Rows as a sequence: 16 of them are no grid of 4 x 4 tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(16, 8, batch_first=True)
+
+    def forward(self, x):
+        return self.gru(x[:, 0])[0]
+
+
+def test_a_square_number_of_rows_is_no_grid_of_tokens():
+    found = exactness_violations(Recurrent(), 16)
+    assert {name: breach.judged for name, breach in found.items()} == {"gru": False}
+    columns = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Unfold(3), nn.Fold(16, 3))  # of 18 numbers, 16 + 2
+    assert exactness_violations(columns, 16) == {}
+
+
+def test_weights_that_are_computed_are_no_maps():
+    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 3, 3, 2, 1))
+    assert exactness_violations(nn.Sequential(normed), 16) == {"0": (15, 17)}
+
+
+def test_what_takes_long_shows_that_it_works(capsys, monkeypatch):
+    monkeypatch.setattr("eqssl_edu.layers.exactness.DELAY", 0)
+    exactness_violations(nn.Conv2d(1, 2, 3, 2), 16)
+    assert "exactness" in capsys.readouterr().err
 
 
 def test_the_state_of_the_random_numbers_stays():
