@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ class Claim:
 
     def __init__(self, model: nn.Module) -> None:
         self.parts = _parts(model)
-        self.learning = _memory(p for p in model.parameters() if p.requires_grad)
+        self.learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
         self.owner: Any = None  # a training in the background, with its .thread
         self.lock, self.readers, self.number = threading.RLock(), 0, next(_numbers)
         with _guard:
@@ -98,12 +99,23 @@ def steady(model: nn.Module) -> Iterator[None]:
             claim.readers -= 1
 
 
+def _after_fork() -> None:
+    """In a forked process no other thread goes on: nobody trains there, or gives a lock back."""
+    global _guard
+    _guard = threading.Lock()
+    _claims.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _owners(claims: Iterable[Claim]) -> set[Any]:
     rivals = {rival for claim in claims for rival in _claims if not rival.learning.isdisjoint(claim.learning)}
     return {rival.owner for rival in rivals} - {None}
 
 
-def _touching(parts: frozenset[int]) -> list[Claim]:
+def _touching(parts: set[int]) -> list[Claim]:
     with _guard:
         claims = list(_claims)
     return sorted((c for c in claims if not c.parts.isdisjoint(parts)), key=lambda claim: claim.number)
@@ -117,18 +129,5 @@ def _locked(claims: list[Claim]) -> ExitStack:
         return stack.pop_all()
 
 
-def _parts(model: nn.Module) -> frozenset[int]:
-    return _memory(model.parameters()) | {id(module) for module in model.modules()}
-
-
-def _memory(parameters: Iterable[nn.Parameter]) -> frozenset[int]:
-    """Where the numbers of these weights lie, and the weights themselves: two may be views of one memory."""
-    weights = list(parameters)
-    return frozenset({*map(id, weights), *map(_address, weights)} - {0})
-
-
-def _address(weight: nn.Parameter) -> int:
-    try:
-        return weight.untyped_storage().data_ptr()
-    except (RuntimeError, ValueError):  # a lazy weight, or one that keeps its numbers elsewhere
-        return 0
+def _parts(model: nn.Module) -> set[int]:
+    return {id(part) for part in (*model.parameters(), *model.modules())}

@@ -75,8 +75,6 @@ class TrainingStep(nn.Module):
                     f"training_step must name its metrics other than {', '.join(RECORD)}, {got(name)}"
                 )
             need_shape(f"training_step's {name!r}", value)
-            if value.is_complex():
-                raise TypeError(f"training_step's {name!r} must be real, {got(value)}")
         return output
 
 

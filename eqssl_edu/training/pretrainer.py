@@ -106,7 +106,7 @@ class Pretrainer:
         self._optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         # Fabric wraps both: the wrapped pair handles precision and processes, the bare pair holds the state.
         self._fabric_step, self._fabric_optimizer = self.fabric.setup(TrainingStep(model), self._optimizer)
-        self.images = self.fabric.to_device(images.detach())
+        self.images = images.detach().to(self.fabric.device, copy=True)  # the user's may change while it runs
         self.claim = Claim(model)
 
         self.steps_per_epoch = len(images) // self.batch_size
@@ -144,6 +144,8 @@ class Pretrainer:
         while self.step < self.total_steps:
             self._need_free("steps")
             with self.claim.step():
+                if self.step >= self.total_steps:  # another thread has made the last one
+                    return
                 self._good = self._good or self.state_dict()
                 try:
                     record = self._advance()
@@ -211,10 +213,6 @@ class Pretrainer:
                 raise
             learned(self.model, self.step)
             self._good = self.state_dict()
-
-    def __reduce_ex__(self, _protocol: int) -> tuple:
-        words = "a Pretrainer can be neither copied nor pickled: keep its state_dict(), and load it into a new one"
-        raise TypeError(words)
 
     def _restore(self, state: dict) -> None:
         learned(self.model, steps_of(self.model) + state["step"] - self.step)

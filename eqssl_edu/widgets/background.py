@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sys
 import threading
@@ -50,9 +51,9 @@ class Background:
         self.readings: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
         self.claims = [run.claim for run in runs.values()]
         self.thread: threading.Thread | None = None
+        self.pid = os.getpid()  # a forked process has no such thread
         self.status, self.words, self.trace, self.note = "running", "", "", ""
         self.error: BaseException | None = None
-        self.others: dict[str, int] = {}  # steps of other runs, when it began
         self.replaced = False  # by a later training of these weights, or of the same cell
         self.steps = self.steps_before = sum(run.step for run in runs.values())
         self.seconds = self.seconds_before = 0.0
@@ -73,35 +74,16 @@ class Background:
                 rival.replace()
             earlier = set()
             self.note = "An earlier training was stopped. "
-        self.others = self._steps_of_others()
-        self.note += self._past()
+        past = {name: steps for name, run in self.runs.items() if (steps := steps_of(run.model))}
+        words = [f"{name!r} had been trained for {steps} steps before." for name, steps in past.items()]
+        self.note += " ".join([*words, "To start anew, make model and Pretrainer anew."] if past else [])
         self._begin()
-
-    def _past(self) -> str:
-        """What the models have learned already, in words."""
-        words = []
-        for name, run in self.runs.items():
-            if self.others[name] > 0:
-                words.append(
-                    f"{name!r} had been trained for {self.others[name]} steps before: it goes on from there."
-                )
-            elif run.step == run.total_steps:
-                words.append(f"{name!r} has made all its {run.step} steps.")
-            elif run.step:
-                words.append(f"{name!r} goes on after its step {run.step} of {run.total_steps}.")
-        return " ".join([*words, "To start anew, make model and Pretrainer anew."] if words else [])
-
-    def _steps_of_others(self) -> dict[str, int]:
-        """How many steps each model has learned in other runs."""
-        return {name: steps_of(run.model) - run.step for name, run in self.runs.items()}
 
     def replace(self) -> None:
         """Stop for good, because a new training begins, and wait for the end."""
         self.refuse_own_thread("a new LiveTraining of the same model")
-        self.replaced, self.note = (
-            True,
-            "Stopped, because a new training of the same model or cell has begun.",
-        )
+        self.replaced = True
+        self.note = "Stopped, because a new training of the same model or cell has begun."
         self.stop()
         self.join()
 
@@ -113,14 +95,9 @@ class Background:
         with self._resuming:
             if self.status != "stopped" or self.running:
                 return
-            changed = [name for name, steps in self._steps_of_others().items() if steps > self.others[name]]
-            if self.replaced or (not changed and take(self.claims, self)):
+            if self.replaced or take(self.claims, self):
                 raise RuntimeError(
                     "a later LiveTraining has taken this one's place: use that one, or make a new one"
-                )
-            if changed:
-                raise RuntimeError(
-                    f"another run has trained {', '.join(changed)} since: make a new LiveTraining"
                 )
             self.steps_before, self.seconds_before = self.steps, self.seconds
             self.status, self.note = "running", ""
@@ -130,10 +107,8 @@ class Background:
         """Block until the end; ``tick`` is called ten times a second. Raises what went wrong."""
         self.refuse_own_thread("wait()")
         if self.running and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            words = (
-                "this process ignores interrupts (started with nohup or &): the Stop button ends the training"
-            )
-            warnings.warn(words, stacklevel=3)
+            words = "this process ignores interrupts (started with nohup or &): "
+            warnings.warn(words + "the Stop button ends the training", stacklevel=3)
         try:
             self.join(tick)
         except KeyboardInterrupt:
@@ -149,11 +124,9 @@ class Background:
         deadline = time.monotonic() + seconds
         # With a timeout, because on Windows a wait without one cannot be interrupted. Not Thread.join: when that is
         # interrupted, Python 3.11 takes the thread for dead.
-        while (
-            self.thread is not threading.current_thread()
-            and not self._idle.wait(timeout=0.1)
-            and time.monotonic() < deadline
-        ):
+        while self.pid == os.getpid() and self.thread is not threading.current_thread():
+            if self._idle.wait(timeout=0.1) or time.monotonic() >= deadline:
+                return
             tick()
 
     def refuse_own_thread(self, what: str) -> None:
@@ -182,8 +155,7 @@ class Background:
             complete = all(run.step >= run.total_steps for run in self.runs.values())
             self.status = "finished" if complete else "stopped"
         except BaseException as error:
-            self.status, self.error = "failed", error
-            self.words, self.trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+            self.status, self.error, self.words, self.trace = "failed", error, *_told(error)
         self._leave()
         try:
             self.show()
@@ -236,21 +208,24 @@ class Background:
                 if self.error is None:
                     where = f"the readouts of {name!r} at step {run.step}"
                     error.add_note(f"(in {where})")
-                    self.error, self.trace = error, traceback.format_exc()
-                    self.words = f"In {where}: {type(error).__name__}: {error}"
+                    words, self.trace = _told(error)
+                    self.error, self.words = error, f"In {where}: {words}"
             self.readings[name].append(reading)
+
+
+def _told(error: BaseException) -> tuple[str, str]:
+    """An error in a sentence, and its traceback; Python has words also for one that fails to say what it is."""
+    return traceback.format_exception_only(error)[0].strip(), "".join(traceback.format_exception(error))
 
 
 @atexit.register  # while Python is whole: a thread that computes when it ends would abort the program
 def _end_all() -> None:
-    trainings = list(_at_work)
+    trainings = [training for training in _at_work if training.pid == os.getpid()]
     if trainings and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the wait below is short, and must not be cut
     for training in trainings:
         training.stop()
     for training in trainings:
         training.join(seconds=SECONDS_AT_EXIT)
-        print(
-            f"Python ends: a training stopped at step {training.steps}; wait() waits for its end",
-            file=sys.stderr,
-        )
+        words = f"Python ends: a training stopped at step {training.steps}; wait() waits for its end"
+        print(words, file=sys.stderr)
