@@ -4,7 +4,6 @@ import atexit
 import contextlib
 import logging
 import os
-import threading
 from collections.abc import Iterator
 
 import torch
@@ -16,7 +15,6 @@ from eqssl_edu.shapes import Images
 
 __all__ = ["TrainingStep", "device_name", "launched"]
 
-_one_at_a_time = threading.Lock()
 RECORD = ("step", "epoch", "seconds", "steps_per_second")  # what a record of a run has beside the metrics
 
 
@@ -82,15 +80,14 @@ class TrainingStep(nn.Module):
 def _without_hints() -> Iterator[None]:
     """Fabric says what precision it was given, and how to have less, each time anew: many lines in a notebook."""
     logs = [logging.getLogger(f"lightning.{part}") for part in ("fabric", "pytorch")]  # one of them speaks
-    with _one_at_a_time:  # or one thread would take what another has set for what was there
-        levels = [log.level for log in logs]
-        for log in logs:
-            log.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for log, level in zip(logs, levels, strict=True):
-                log.setLevel(level)
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
 
 
 def _end_process_group() -> None:
