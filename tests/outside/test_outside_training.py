@@ -20,6 +20,7 @@ from jupyter_client.session import Session
 from torch import nn
 from torch.utils._pytree import tree_flatten
 
+from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.evaluation import extract, recalibrated
 from eqssl_edu.groups import cyclic, dihedral
@@ -341,6 +342,14 @@ def test_a_forked_process_reads_and_ends(live):
         training.close()
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and training.running
+
+
+def test_the_error_of_equivariance_is_that_of_one_state(live):
+    mine = run(task())
+    training = live({"a": mine})
+    before = mine.step
+    assert all(equivariance_error(mine.model.encoder, IMAGES).max() < 1e-4 for _ in range(20))
+    assert training.running and mine.step > before
 
 
 # -- states of other runs ------------------------------------------------------------------------------------------
