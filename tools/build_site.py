@@ -29,6 +29,10 @@ CELL_TIMEOUT = 300  # seconds
 
 # Runs before the notebook's first cell: figures as data, widgets as pages.
 SETUP = """
+import functools
+import tqdm.auto
+# A bar of progress is a widget too: it would ask the page for scripts that it does not have.
+tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=True)
 import plotly.io
 plotly.io.renderers.default = "plotly_mimetype"
 import sys

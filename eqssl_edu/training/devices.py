@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -50,6 +51,9 @@ def device_name(fabric: Fabric) -> str:
     return text if fabric.world_size == 1 else f"{fabric.world_size} x {text}"
 
 
+_one_at_a_time = threading.Lock()
+
+
 class TrainingStep(nn.Module):
     """``training_step`` as ``forward``.
 
@@ -80,14 +84,15 @@ class TrainingStep(nn.Module):
 def _without_hints() -> Iterator[None]:
     """Fabric says what precision it was given, and how to have less, each time anew: many lines in a notebook."""
     logs = [logging.getLogger(f"lightning.{part}") for part in ("fabric", "pytorch")]  # one of them speaks
-    levels = [log.level for log in logs]
-    for log in logs:
-        log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for log, level in zip(logs, levels, strict=True):
-            log.setLevel(level)
+    with _one_at_a_time:  # or the second thread would take the silence of the first for the user's level
+        levels = [log.level for log in logs]
+        for log in logs:
+            log.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for log, level in zip(logs, levels, strict=True):
+                log.setLevel(level)
 
 
 def _end_process_group() -> None:

@@ -147,7 +147,7 @@ class EmbeddingExplorer(Explorer):
         encoder: nn.Module,
         images: Images,
         labels: Int64[Tensor, " batch"],
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | str | None = None,
     ) -> None:
         self.encoder, self.group = encoder, need_encoder(encoder)
         self.images = need_square("images", images, "N", "C", "H", "W")

@@ -34,6 +34,7 @@ def test_the_socket_is_told_before_the_first_message(monkeypatch):
 def test_the_lab_is_started_with_it(monkeypatch):
     commands = []
     monkeypatch.setattr(course, "prepare", lambda wanted: None)
+    monkeypatch.setattr(course, "call", lambda command: 0)
     ended = SimpleNamespace(wait=lambda: 0)
     monkeypatch.setattr(course, "start", lambda command, **options: commands.append(command) or ended)
     assert course.lab([]) == 0
