@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 
 import nbformat
+import torch
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS.parent))  # the course's own folder, wherever this is called from
@@ -30,6 +31,7 @@ def failures(text: str, seed: int) -> list[str]:
     if f"\n{text}".count(f"\n{LINE}") != 1:
         raise ValueError(f"the notebook must have one line that begins with `{LINE}`")
     solved = build.build(text.replace(LINE, f"SEED = {seed}", 1), solutions=True)
+    torch.set_default_dtype(torch.float32)  # as in a kernel of its own, whatever notebook ran before
     names, failed = {"__name__": "__main__"}, []
     for number, cell in enumerate(nbformat.reads(solved, as_version=4).cells):
         if cell.cell_type != "code":

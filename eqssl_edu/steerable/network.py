@@ -93,20 +93,28 @@ class SteerableCNN(Encoder):
         else:
             raise ValueError(f"symmetry must be a FiniteGroup, 'SO(2)' or 'O(2)', {got(symmetry)}")
         self.in_channels, self.out_channels = in_channels, channels[-1]
-        plane = (gspaces.flipRot2dOnR2 if self.group.reflections else gspaces.rot2dOnR2)(order)
-        inputs = enn.FieldType(plane, in_channels * [plane.trivial_repr])
-        self.stages = nn.Sequential()
-        for width in channels:
-            if self.stages:
-                self.stages.append(HalvingPool2d())
-            if order > 0:
-                fields = enn.FieldType(plane, width * [plane.regular_repr])
-                convolution = enn.R2Conv(inputs, fields, kernel_size, padding=kernel_size // 2, bias=False)
-                layers = enn.SequentialModule(convolution, enn.InnerBatchNorm(fields), enn.ReLU(fields))
-                self.stages.append(EscnnMaps(layers))
-            else:
-                self.stages.append(_BandLimitedStage(plane, self.group, inputs, width, kernel_size))
-            inputs = self.stages[-1].module.out_type
+        dtype = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)  # escnn makes its kernels in no other type
+        try:
+            plane = (gspaces.flipRot2dOnR2 if self.group.reflections else gspaces.rot2dOnR2)(order)
+            inputs = enn.FieldType(plane, in_channels * [plane.trivial_repr])
+            self.stages = nn.Sequential()
+            for width in channels:
+                if self.stages:
+                    self.stages.append(HalvingPool2d())
+                if order > 0:
+                    fields = enn.FieldType(plane, width * [plane.regular_repr])
+                    convolution = enn.R2Conv(
+                        inputs, fields, kernel_size, padding=kernel_size // 2, bias=False
+                    )
+                    layers = enn.SequentialModule(convolution, enn.InnerBatchNorm(fields), enn.ReLU(fields))
+                    self.stages.append(EscnnMaps(layers))
+                else:
+                    self.stages.append(_BandLimitedStage(plane, self.group, inputs, width, kernel_size))
+                inputs = self.stages[-1].module.out_type
+        finally:
+            torch.set_default_dtype(dtype)
+        self.to(dtype)
 
     def feature_maps(self, images: Images) -> Float[Tensor, "batch out group out_height out_width"]:
         return self.stages(images)

@@ -565,3 +565,12 @@ def test_every_door_refuses_and_names_the_argument(as_a_user):
         with pytest.raises((TypeError, ValueError)) as refusal:
             call()
         assert str(refusal.value).startswith(message), (number, message, refusal.value)
+
+
+@pytest.mark.parametrize("symmetry", [cyclic(6), "SO(2)"], ids=str)
+def test_it_follows_the_default_type(symmetry):
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert SteerableCNN(symmetry, channels=(2, 2))(torch.rand(1, 1, 15, 15)).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
