@@ -135,7 +135,7 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"path must end in .html, {got(str(path))}")
         if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
             raise ValueError(f"path must name a file in a folder that can be written to, {got(str(path))}")
-        with self._lock, tqdm(desc=path.name, unit="state", delay=1, leave=False) as bar:
+        with self._lock, tqdm(desc=path.name, unit="state", leave=False) as bar:
             states = self.frozen_states()
             bar.reset(len(states))
             table = []
