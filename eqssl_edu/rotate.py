@@ -83,7 +83,6 @@ def _grid_of_one(degrees: float, height: int, width: int, dtype: torch.dtype, de
 
 
 @typed
-@table
 def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
     """True on the centred disc that no rotation moves out of a square picture.
 
@@ -92,8 +91,14 @@ def disc_mask(size: int, margin: float = 0.0) -> Bool[Tensor, "size size"]:
         margin: how many pixels the disc stays away from the border (for what convolutions read from outside);
             at most its radius.
     """
-    size = need_integer("size", size, least=1)
+    need_integer("size", size, least=1)
+    need_number("margin", margin, least=0, most=(size - 1) / 2)
+    return _disc(size, margin).clone()
+
+
+@lru_cache(maxsize=16)
+@table
+def _disc(size: int, margin: float) -> Bool[Tensor, "size size"]:
     radius = (size - 1) / 2
-    need_number("margin", margin, least=0, most=radius)
     offset = torch.arange(size) - radius
     return offset[:, None] ** 2 + offset[None, :] ** 2 <= (radius - margin) ** 2 + 1e-9

@@ -59,10 +59,14 @@ class Twin:
 
     def __call__(self, *inputs: Any) -> Any:
         """What the network gives for these inputs now."""
+        return self.settle().run(*inputs)
+
+    def settle(self) -> Twin:
+        """The twin with a copy of the network as it is now, so that all that ``run`` gives belongs to one moment."""
         if isinstance(self.model, nn.Module):
             with contextlib.suppress(TypeError):  # it cannot be copied
                 self.renew()
-        return self.run(*inputs)
+        return self
 
     @torch.no_grad()
     def run(self, *inputs: Any) -> Any:
@@ -184,6 +188,8 @@ def _mark(value: Any, objects: list[Any], module: nn.Module | None = None, depth
     """A value that can be compared: numbers and words themselves, containers by what they hold, all else by its id."""
     if isinstance(value, PLAIN):
         return value
+    if isinstance(value, dict) and not value:  # most modules have nine of them, for hooks
+        return {}
     small = depth and isinstance(value, (dict, list, tuple)) and len(value) <= LONG
     if small and isinstance(value, dict):
         names = [name for name in value if module is None or name != "training"]
@@ -210,20 +216,22 @@ def _signs(weights: list[Tensor]) -> tuple[list[tuple], list[Tensor]]:
         try:
             version = 0 if tensor.is_inference() else tensor._version
             counts.append((id(tensor), tensor.shape, tensor.dtype, tensor.device, version))
-            axes = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)  # as it lies in memory
-            bits = tensor.detach().permute(axes).reshape(-1).view(torch.uint8)
+            bits = tensor.detach()
+            if not bits.is_contiguous():  # as it lies in memory
+                bits = bits.permute(sorted(range(bits.ndim), key=bits.stride, reverse=True))
+            bits = bits.reshape(-1).view(torch.uint8)
         except (RuntimeError, ValueError, NotImplementedError):  # sparse, or without numbers yet
             continue
-        rest = len(bits) % (8 * COLUMNS)
-        if rest < len(bits) and not bits.is_meta:
-            large = bits[: len(bits) - rest]
+        count, rest = bits.numel(), bits.numel() % (8 * COLUMNS)
+        if rest < count and not bits.is_meta:
+            large = bits[: count - rest]
             rows = (
                 (large.clone() if large.storage_offset() % 8 else large).view(torch.int64).view(-1, COLUMNS)
             )
             numpy = rows.device.type == "cpu"  # which sums integers faster than torch
             sums.append(torch.from_numpy(rows.numpy().sum(axis=0)) if numpy else rows.sum(dim=0))
         if not bits.is_meta:
-            small.setdefault(tensor.device, []).append(bits[len(bits) - rest :])
+            small.setdefault(tensor.device, []).append(bits[count - rest :])
     return counts, [*map(torch.cat, small.values()), *sums]
 
 

@@ -1,21 +1,19 @@
 """The error of equivariance, at the elements of the group and at any angle."""
 
-import contextlib
 from collections.abc import Callable, Collection
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.orders import answer, find_order
 from eqssl_edu.diagnostics.turning import turn_maps
 from eqssl_edu.errors import got, need_instance, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
-from eqssl_edu.ownership import steady
 from eqssl_edu.precision import fine, norm, precise
 from eqssl_edu.rotate import disc_mask
-from eqssl_edu.twins import Twin, copied
+from eqssl_edu.twins import Twin
 
 __all__ = ["equivariance_error", "rotation_error"]
 
@@ -61,9 +59,6 @@ def equivariance_error(
     """
     group = group if group is not None else getattr(model, "group", None)
     need_instance("group", group, FiniteGroup)
-    if isinstance(model, nn.Module):
-        with contextlib.suppress(TypeError), steady(model):  # one state for all runs: it may be in training
-            model = copied(model)
     if group_axis is not None or order is not None:
         if transform_outputs is not None:
             raise ValueError(
@@ -76,7 +71,7 @@ def equivariance_error(
     transform_inputs = transform_inputs or group.transform
     transform_outputs = transform_outputs or group.transform_features
     need_shape("inputs", inputs, "...", finite=True)
-    twin = Twin(model)
+    twin = Twin(model).settle()  # one state for all runs: it may be in training
     reference = answer(twin, inputs)
     need_shape("model(inputs)", reference, "...", finite=True)
     if need_features and (reference.ndim != 3 or reference.shape[2] != group.order):

@@ -112,7 +112,7 @@ def find_order(
         >>> find_order(clockwise, torch.rand(1, 1, 8, 8), cyclic(4))
         [0, 3, 2, 1]
     """
-    said, twin, columns = GroupAxis.said(group, group_axis, None), Twin(model), None
+    said, twin, columns = GroupAxis.said(group, group_axis, None), Twin(model).settle(), None
     for g, noise in turned_noise(images, group):
         maps = said.ours(answer(twin, noise))
         columns = columns or Columns(group, maps)
@@ -120,10 +120,10 @@ def find_order(
     return columns.order()
 
 
-def answer(model: Twin, inputs: Tensor) -> Tensor:
-    """What a network gives, if that is one tensor. ValueError or TypeError in words."""
+def answer(twin: Twin, inputs: Tensor) -> Tensor:
+    """What a twin gives, as it was settled, if that is one tensor. ValueError or TypeError in words."""
     try:
-        output = model(inputs)
+        output = twin.run(inputs)
     except ValueError:  # it names an argument
         raise
     except Exception as problem:

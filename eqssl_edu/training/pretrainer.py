@@ -16,7 +16,7 @@ from eqssl_edu.ownership import Claim, learned, steady, steps_of
 from eqssl_edu.shapes import Images
 from eqssl_edu.training.devices import TrainingStep, device_name, launched
 from eqssl_edu.training.schedule import Batches, cosine_with_warmup, seed_of
-from eqssl_edu.training.states import copied, mark, need_optimizer, need_state, need_weights
+from eqssl_edu.training.states import cloned, mark, need_optimizer, need_state, need_weights
 
 __all__ = ["Pretrainer"]
 
@@ -182,8 +182,8 @@ class Pretrainer:
         """
         with steady(self.model):
             return {
-                "model": copied(self.model.state_dict()),
-                "optimizer": copied(self._optimizer.state_dict()),
+                "model": cloned(self.model.state_dict()),
+                "optimizer": cloned(self._optimizer.state_dict()),
                 "step": self.step,
                 "settings": self._settings(),
                 "history": list(self.history),  # a record never changes
@@ -217,7 +217,7 @@ class Pretrainer:
     def _restore(self, state: dict) -> None:
         learned(self.model, steps_of(self.model) + state["step"] - self.step)
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(copied(state["optimizer"]))  # it keeps the tensors that it is given
+        self._optimizer.load_state_dict(cloned(state["optimizer"]))  # it keeps the tensors that it is given
         self.step, self.seconds, self._names = state["step"], state["seconds"], list(state["metrics"])
         unread = state["unread"]
         self._unread = [] if unread is None else list(unread.to(self.fabric.device))

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.diagnostics.recorder import FeatureRecorder, Layer
+from eqssl_edu.errors import all_finite
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Image
@@ -150,7 +151,7 @@ def error_text(error: float) -> list[str]:
 def _error(maps: Tensor, expected: Tensor, angle: float, group: FiniteGroup | None) -> float:
     """The relative error; 0 where all maps are 0, as those of an empty drawing may be; NaN where some are no numbers,
     infinite where those of the upright image are 0 and the others are not."""
-    if not (maps.isfinite().all() and expected.isfinite().all()):
+    if not (all_finite(maps) and all_finite(expected)):
         return math.nan
     if not (expected * disc_mask(expected.shape[-1]).to(expected.device)).any():
         return math.inf if maps.any() else 0.0
