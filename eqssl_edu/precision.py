@@ -25,8 +25,10 @@ def fine(z: Tensor) -> Tensor:
 def norm(z: Tensor) -> Tensor:
     """The Euclidean norm over all axes: squares neither overflow nor vanish, and are summed in double precision.
 
-    >>> norm(torch.full((4,), 1e30)), norm(torch.full((4,), 3e-6, dtype=torch.float16)) > 0
-    (tensor(2.0000e+30, dtype=torch.float64), tensor(True))
+    >>> [f"{norm(torch.full((4,), x, dtype=torch.float64)):.1e}" for x in (1e-200, 1.0, 1e200)]
+    ['2.0e-200', '2.0e+00', '2.0e+200']
+    >>> norm(torch.full((4,), 3e-6, dtype=torch.float16)) > 0
+    tensor(True)
     """
     length = (z := fine(z)).norm()
     if 1e-100 < length < torch.inf:  # nor did the squares

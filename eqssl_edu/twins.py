@@ -216,10 +216,7 @@ def _signs(weights: list[Tensor]) -> tuple[list[tuple], list[Tensor]]:
         try:
             version = 0 if tensor.is_inference() else tensor._version
             counts.append((id(tensor), tensor.shape, tensor.dtype, tensor.device, version))
-            bits = tensor.detach()
-            if not bits.is_contiguous():  # as it lies in memory
-                bits = bits.permute(sorted(range(bits.ndim), key=bits.stride, reverse=True))
-            bits = bits.reshape(-1).view(torch.uint8)
+            bits = tensor.detach().reshape(-1).view(torch.uint8)
         except (RuntimeError, ValueError, NotImplementedError):  # sparse, or without numbers yet
             continue
         count, rest = bits.numel(), bits.numel() % (8 * COLUMNS)

@@ -2,8 +2,10 @@
 
 import copy
 import itertools
+import logging
 import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -303,6 +305,14 @@ def test_the_precision_reaches_the_training_step(precision, autocast):
     run.fit()
     assert run.model.autocast is autocast
     assert run.model.linear.weight.dtype == torch.float32 and run.history[-1]["loss"] < math.log(2)
+
+
+def test_runs_made_in_several_threads_leave_the_level_of_the_log():
+    log = logging.getLogger("lightning.fabric")
+    level = log.level
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: pretrainer(), range(40)))
+    assert log.level == level
 
 
 def test_a_run_says_nothing_of_its_precision(caplog):

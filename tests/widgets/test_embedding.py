@@ -115,6 +115,10 @@ def test_readout_says_whether_the_point_moved():
     assert "with pooled features its point stands still." in explorer.readout
 
 
+def test_the_letters_of_a_text_are_names():
+    assert explorer_of(cyclic(4), names="abc").names == ["a", "b", "c"]
+
+
 def test_new_weights_are_seen_at_the_next_move():
     encoder = network(cyclic(4))
     explorer = EmbeddingExplorer(encoder, images(30), torch.arange(30) % 3)
