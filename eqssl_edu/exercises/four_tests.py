@@ -1,0 +1,102 @@
+"""The four tests of notebook 02 as a judge: not trivial, equivariant, counted, full rank.
+
+Together they let every right layer pass, however it is written: what is equivariant, has as many weights as there are
+orbits, and reaches a function of its own with each, reaches *all* equivariant maps.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eqssl_edu.exercises.judging import ask, need, need_shape, same
+from eqssl_edu.exercises.verdict import Wrong
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["Layer", "Move", "four_tests", "need_linear"]
+
+Layer = Callable[[Tensor, Tensor], Any]  # (inputs, weight) -> outputs
+Move = Callable[[Tensor, Any], Tensor]  # (x, g) -> g x, with one element for all samples
+
+
+def four_tests(
+    layer: Layer,
+    inputs: Tensor,
+    weight: Tensor,
+    group: FiniteGroup,
+    moves: tuple[Move, Move],
+    expected: Tensor,
+    axes: str,
+    wanted: int,
+    mistakes: Mapping[str, Layer] | None = None,
+    where: str = "",
+) -> None:
+    """Return quietly if a layer passes all four tests, else raise ``Wrong`` with the first that it fails.
+
+    Arguments:
+        layer: (inputs, weight) -> outputs; a bias, if there is one, is random and stays the same.
+        inputs: random numbers in float64, a batch large enough to tell the maps of all weights apart.
+        weight: random numbers in the shape of *this* layer's weights, which are counted.
+        group: the group that acts.
+        moves: how it acts on inputs and on outputs: ``group.transform_features``, ``labels.transform``, ...
+        expected: a tensor of the shape of the outputs; ``axes`` names its axes in words.
+        wanted: how many weights there are to choose: orbits times channels.
+        mistakes: hint -> the layer that a typical mistake gives. A hint is said only if the outputs are the same.
+        where: said in front of every reason, such as "Under D4".
+    """
+    start = f"{where}: " if where else ""
+    outputs = need_shape(ask(layer, inputs, weight), tuple(expected.shape), axes).detach()
+    need(outputs.isfinite().all(), f"{start}it gave NaN or infinity.", "No division by zero, no log or root.")
+
+    def need_passed(passed: Any, reason: str, hint: str) -> None:
+        if not passed:
+            made = (
+                own for own, wrong in (mistakes or {}).items() if same(outputs, wrong(inputs, weight), 1e-9)
+            )
+            raise Wrong(start + reason, next(made, hint))
+
+    blind = same(ask(layer, torch.zeros_like(inputs), weight), outputs)
+    reason = "test 1, not trivial: it gives the same for random numbers and for zeros."
+    need_passed(not blind, reason, "Do the outputs use the inputs at all, and the weights?")
+
+    for g in group.elements:
+        wish = moves[1](outputs, g)
+        error = (ask(layer, moves[0](inputs, g), weight) - wish).norm() / wish.norm()
+        reason = (
+            f"test 2, equivariant: with g = {group.element_name(g)}, f(g x) and g f(x) differ by {error:.2f}."
+        )
+        hint = (
+            "Take one g and one output. What does it read, and with which weight, before and after the turn?"
+        )
+        need_passed(error < 1e-9, reason, hint)
+
+    count = weight.numel()
+    reason = f"test 3, counted: it has {count} weights, and {wanted} can be chosen freely."
+    need_passed(count == wanted, reason, "Count the orbits: one weight for each, no more and no less.")
+
+    found = _rank(layer, inputs, weight)
+    reason = (
+        f"test 4, full rank: it is equivariant, but its {wanted} weights make only {found} different maps."
+    )
+    hint = "Two weights do the same, or one does nothing. Set one weight after the other to 1 and compare."
+    need_passed(found == wanted, reason, hint)
+
+
+def need_linear(layer: Layer, inputs: Tensor, weight: Tensor) -> None:
+    """Raise ``Wrong`` unless the outputs, without what zeros give, are linear in the inputs."""
+    zero = ask(layer, torch.zeros_like(inputs), weight)
+    one, other = (ask(layer, x, weight) - zero for x in (inputs, inputs.flip(0)))
+    both = ask(layer, 2 * inputs - 3 * inputs.flip(0), weight) - zero
+    reason = "It is not linear: f(2 x - 3 y) is not 2 f(x) - 3 f(y)."
+    need(
+        same(both, 2 * one - 3 * other, 1e-9), reason, "Only sums of products of inputs and weights: no ReLU."
+    )
+
+
+def _rank(layer: Layer, inputs: Tensor, weight: Tensor) -> int:
+    """How many independent maps the weights reach: each weight by itself, seen through its outputs."""
+    zero = ask(layer, inputs, torch.zeros_like(weight))
+    ones = torch.eye(weight.numel(), dtype=weight.dtype).reshape(-1, *weight.shape)
+    seen = torch.stack([(ask(layer, inputs, one) - zero).detach().flatten() for one in ones])
+    return int(torch.linalg.matrix_rank(seen))
