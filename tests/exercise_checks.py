@@ -48,7 +48,7 @@ class ExerciseChecks:
     """Stubs are not done, solutions pass, typical mistakes get their own hint, and no answer raises."""
 
     notebooks: tuple  # the sources, by name
-    mistakes: dict  # exercise -> {a part of the hint: the answer that gets it}
+    mistakes: dict  # exercise -> {a part of the reason or the hint: the answer that gets it}
     also_right: dict  # exercise -> [answer, ...]: unusual ones
 
     def pytest_generate_tests(self, metafunc):
@@ -81,13 +81,13 @@ class ExerciseChecks:
             assert verdict and verdict.ok and verdict.done and not verdict.hint, verdict
 
     def test_typical_mistakes_get_their_own_hint(self, name):
-        hints = set()
-        for hint, mistake in self.mistakes[name].items():
+        said = set()
+        for words, mistake in self.mistakes[name].items():
             verdict = check(name, mistake)
             assert verdict.done and not verdict.ok and not verdict, verdict
-            assert hint in verdict.hint, verdict
-            hints.add(verdict.hint)
-        assert len(hints) >= 3
+            assert words in f"{verdict.reason} {verdict.hint}", verdict
+            said.add((verdict.reason, verdict.hint))
+        assert len(said) >= 3
 
     def test_nan_is_no_answer(self, name, solutions):
         answer = spoiled(solutions[name])

@@ -58,31 +58,29 @@ def judge(
 
 
 def pick(
-    answer: Any,
-    noun: str,
-    errors: Mapping[str, float],
-    reasons: tuple[str, str],
-    why: Mapping[str, str],
-    how: str,
-    hint: str = "Think again: {}.",
-) -> None:
-    """Are these the right names, in any order?
+    answer: Any, noun: str, errors: Mapping[str, float], why: Mapping[str, str], how: str, hint: str
+) -> str:
+    """Are these the right names, in any order? Returns why, name by name; whoever is wrong hears how many are.
 
     Arguments:
         answer: names, in a list, a tuple or a set.
         noun: what is chosen from.
         errors: name -> how far it is from what was asked; those with 0 belong to the answer.
-        reasons: for whoever left a name out, and for whoever took a wrong one; {0} is the name, {1} its error.
-        why: name -> the thought for whoever thinks otherwise of it, which stands in the ``hint``.
+        why: name -> the thought behind it.
         how: the hint for an answer of another type.
+        hint: what to ask of each of them.
     """
     named = isinstance(answer, (list, tuple, set)) and all(isinstance(name, str) for name in answer)
     need(named, f"The answer must be a list of names, {got(answer)}.", how)
     for name in sorted(answer):
         need(name in errors, f"There is no {noun} '{name}'.", f"The {noun}s are: {'; '.join(errors)}.")
-    for name, error in errors.items():
-        taken = name in answer
-        need(taken == (error < 1e-9), reasons[taken].format(name, error), hint.format(why[name]))
+    wrong = sum((name in answer) != (error < 1e-9) for name, error in errors.items())
+    need(
+        wrong == 0,
+        f"Of the {len(errors)} {noun}s, {wrong} {'is' if wrong == 1 else 'are'} judged wrongly.",
+        hint,
+    )
+    return " ".join(f"{name}: {why[name]}." for name in errors)
 
 
 def need(fine: Any, reason: str, hint: str) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
 from eqssl_edu.exercises.judging import Calls, ask, judge, need, noise, number, pick, scalar
+from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import LiftingConv2d, is_exact
 
@@ -77,6 +78,9 @@ def exact_size(answer: object) -> str:
     return f"All three are green: {chain} pixels."
 
 
+@second_hint(
+    "A loop over group.elements: the inverse of g turns the image, one convolution, and g turns its result."
+)
 def lifting(answer: object) -> str:
     """A function (images, kernel, group) -> lifted maps, by turning the images and never the kernel."""
     for group in (cyclic(4), dihedral(4)):
@@ -92,7 +96,7 @@ def lifting(answer: object) -> str:
             "You turned the image and forgot to turn the result back: map g must lie on the grid of x.": not_back,
             "The two turns are swapped. Undo g on the image (its inverse), convolve, then do g.": swapped,
             "All maps are equal: inside the loop nothing depends on g.": never,
-            "Map g is: turn x by the inverse of g, convolve with the one kernel, turn the result by g.": True,
+            "Map g lies on the grid of x, and answers where the kernel, turned by g, would. Which turns do that?": True,
         }
         reason = f"Under {group.name} the maps differ from the library's LiftingConv2d."
         judge(value, expected, reason, hints, "(B, C', |G|, H', W'), the group third")
@@ -133,7 +137,5 @@ def harmless(answer: object) -> str:
     group = dihedral(4)
     maps, turn = noise(2, 3, group.order, 16, 16), group.transform_maps
     errors = {name: float(library_error(step, maps, group, turn, turn).max()) for name, step in STEPS.items()}
-    missed = "'{0}' is harmless, and you left it out."
-    taken = "'{0}' is not harmless: its equivariance error is {1:.2f}."
-    pick(answer, "step", errors, (missed, taken), WHY, "Write a list of names, as the cell prints them.")
-    return "Each of the eight was measured on noise under D4: five pass, three do not."
+    hint = "Ask of each step: turn the maps first or last, is the result the same? Mind planes and grid."
+    return pick(answer, "step", errors, WHY, "Write a list of names, as the cell prints them.", hint)

@@ -84,14 +84,13 @@ WHY = {
     "blur": "Around the centre it is (almost) frequency 0",
     "edge": "Around the centre it is (almost) frequency 1",
     "saddle": "Around the centre it is (almost) frequency 2",
-    "one corner": "Think again: a single pixel off the centre needs fast waves too, to be zero at its neighbours",
-    "four corners": "Think again: around the centre it goes up and down four times: frequency 4, beside its mean",
+    "one corner": "A single pixel off the centre needs fast waves too, to be zero at its neighbours",
+    "four corners": "Around the centre it goes up and down four times: frequency 4, beside its mean",
 }
 
 
 def within_reach(answer: object) -> str:
     """The names of the kernels of which escnn's six 3 x 3 waves lose less than a fifth."""
     errors = {name: name not in REACH for name in WHY}
-    reasons = ("'{0}' is within reach, and you left it out.", "'{0}' is out of reach.")
-    pick(answer, "kernel", errors, reasons, WHY, 'Write the names in brackets: ["blur", ...].', hint="{}.")
-    return "Frequencies 0, 1 and 2 are there, faster waves are not."
+    hint = "Go once around the centre of each kernel: how often does it rise and fall? Waves 0, 1 and 2 are there."
+    return pick(answer, "kernel", errors, WHY, 'Write the names in brackets: ["blur", ...].', hint)

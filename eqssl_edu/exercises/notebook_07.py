@@ -183,9 +183,8 @@ WHY = {
 def absorbing(answer: object) -> str:
     """The names of the ``MEASURES`` that no independent turns change, under C4 and under D4."""
     errors = {name: max(_change(name, group) for group in (cyclic(4), dihedral(4))) for name in MEASURES}
-    reasons = ("'{0}' never changes, and you left it out.", "'{0}' changes, by up to {1:.2f}.")
-    pick(answer, "measure", errors, reasons, WHY, "Copy the names that the cell prints.")
-    return "Each of the eight was measured under all pairs of turns: four absorb them, four do not."
+    hint = "A pair of turns permutes kappa. Under C4 the permutation is a rotation of the list; under D4 it is not."
+    return pick(answer, "measure", errors, WHY, "Copy the names that the cell prints.", hint)
 
 
 @cache

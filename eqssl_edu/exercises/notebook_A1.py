@@ -68,9 +68,8 @@ ABOUT = {
 def strangers(answer: object) -> str:
     """The names of the layers in ``LAYERS`` that are equivariant and have full rank."""
     errors = {name: name not in ("Ada", "Cleo") for name in ABOUT}
-    how, reasons = f"The names are {', '.join(LAYERS)}.", ("{0} is right.", "{0} is wrong.")
-    pick(answer, "layer", errors, reasons, ABOUT, how, hint="Measure it: {}.")
-    return "Two tests, and both are needed: one stranger fails the rank, another one the equivariance."
+    hint = "Measure two things of each: the equivariance error, and the rank."
+    return pick(answer, "layer", errors, ABOUT, f"The names are {', '.join(LAYERS)}.", hint)
 
 
 # claim -> (what is to be repeated, why)
@@ -101,9 +100,10 @@ STUDIES = {
 def what_to_repeat(answer: object) -> str:
     """For each claim what has to be repeated for its error bar."""
     answer = keyed(answer, STUDIES, "of the five claims", "Keep the keys: they are STUDIES.")
-    for claim, said in answer.items():
-        wanted, why = STUDIES[claim]
+    for said in answer.values():
         known = said in ("pretraining", "probe", "test images")
         need(known, f"{said!r} cannot be repeated.", "Choose pretraining, probe or test images.")
-        need(said == wanted, f"{claim} Not by repeating: {said}.", f"Think again: {why}.")
-    return "Repeat what the claim is about."
+    errors = {claim: float(answer[claim] != wanted) for claim, (wanted, _) in STUDIES.items()}
+    why = {claim: reason for claim, (_, reason) in STUDIES.items()}
+    hint = "Ask of each claim: what could have come out differently, if somebody did it again?"
+    return pick(list(STUDIES), "claim", errors, why, "", hint)

@@ -17,7 +17,7 @@ from typing import Any
 
 from eqssl_edu.errors import got, need_choice, typed
 
-__all__ = ["NotDone", "Verdict", "Wrong", "check", "filled_in"]
+__all__ = ["NotDone", "Verdict", "Wrong", "check", "filled_in", "second_hint"]
 
 FOREIGN = ("site-packages", str(Path(__file__).parents[1]))  # where code is not the student's
 LOOK = {  # colour (Okabe and Ito), mark and words: never the colour alone
@@ -45,6 +45,7 @@ class Verdict:
         done: False while the gap still holds its three dots.
         reason: what was seen, in a sentence.
         hint: what to try next; empty if the answer is right.
+        second_hint: the next step, for whoever asks for it.
     """
 
     exercise: str
@@ -52,6 +53,7 @@ class Verdict:
     done: bool
     reason: str
     hint: str = ""
+    second_hint: str = ""
 
     def __bool__(self) -> bool:
         return self.ok
@@ -59,11 +61,14 @@ class Verdict:
     def __repr__(self) -> str:
         _, mark, words = LOOK[self.ok if self.done else None]
         hint = f"\n  Hint: {self.hint}" if self.hint else ""
-        return f"{mark} {self.exercise}: {words}. {self.reason}{hint}"
+        more = "\n  There is a second hint: print(_.second_hint)" if self.second_hint else ""
+        return f"{mark} {self.exercise}: {words}. {self.reason}{hint}{more}"
 
     def _repr_html_(self) -> str:
         colour, mark, words = LOOK[self.ok if self.done else None]
         hint = f'<div style="margin-top:4px"><b>Hint.</b> {escape(self.hint)}</div>' if self.hint else ""
+        if self.second_hint:
+            hint += f"<details><summary>A second hint</summary>{escape(self.second_hint)}</details>"
         return (
             f'<div role="status" style="border-left:6px solid {colour};padding:6px 12px;line-height:1.45">'
             f"<b>{mark} {escape(self.exercise)}: {words}.</b> {escape(self.reason)}{hint}</div>"
@@ -88,6 +93,7 @@ def check(exercise: str, answer: Any) -> Verdict:
         False
     """
     judged = _find(exercise)
+    more = getattr(judged, "second_hint", "")
     try:
         return Verdict(exercise, ok=True, done=True, reason=judged(filled_in(answer)))
     except NotDone:
@@ -95,11 +101,21 @@ def check(exercise: str, answer: Any) -> Verdict:
         return Verdict(exercise, ok=False, done=False, reason="The gap is still open.", hint=hint)
     except Wrong as wrong:
         reason, hint = wrong.args
-        return Verdict(exercise, ok=False, done=True, reason=reason, hint=hint)
+        return Verdict(exercise, ok=False, done=True, reason=reason, hint=hint, second_hint=more)
     except (Exception, SystemExit) as problem:
         words = traceback.format_exception_only(problem)[0].strip()  # whatever its own words do
         reason = f"Your answer raised {words}"
-        return Verdict(exercise, ok=False, done=True, reason=reason, hint=_where(problem))
+        return Verdict(exercise, ok=False, done=True, reason=reason, hint=_where(problem), second_hint=more)
+
+
+def second_hint(words: str) -> Callable[[Callable], Callable]:
+    """Give a check its second hint: a more explicit step than the first hint, which follows from the mistake."""
+
+    def marked(judged: Callable[[Any], str]) -> Callable[[Any], str]:
+        judged.second_hint = words
+        return judged
+
+    return marked
 
 
 def filled_in(value: Any) -> Any:

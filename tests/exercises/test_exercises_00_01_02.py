@@ -99,13 +99,13 @@ MISTAKES = {
         "two turns are swapped": lift("g", "inverse"),
         "look at the dim of torch.stack": lift("inverse", "g", dim=1),
         "nothing depends on g": lift("nothing", "nothing"),
-        "turn x by the inverse of g": lift("nothing", "g"),
+        "Which turns do that": lift("nothing", "g"),
         "Here the kernel stays as it is": lift_by_turning_kernels,
     },
     "02.harmless": {
-        "forget which element": HARMLESS | {"sort along the group axis"},
-        "the bias stays": HARMLESS | {"one bias for each channel and element"},
-        "treats all elements alike": HARMLESS - {"softmax over the group axis"},
+        "Of the 8 steps, 1 is judged wrongly": HARMLESS | {"sort along the group axis"},
+        "Of the 8 steps, 3 are": HARMLESS
+        ^ {"ReLU", "sort along the group axis", "softmax over the group axis"},
         "The steps are": {"relu"},
         "Write a list of names": "ReLU",
     },

@@ -138,9 +138,8 @@ MISTAKES = {
         "beside the two sliders": 2,
     },
     "07.absorbing": {
-        "not the place": [*RIGHT, "the element at which kappa is largest"],
-        "neighbours stay neighbours": [*RIGHT, NEIGHBOURS],
-        "it counts": RIGHT[:3],
+        "Of the 8 measures, 1 is judged wrongly": [*RIGHT, NEIGHBOURS],
+        "Of the 8 measures, 3 are": [RIGHT[0], "the element at which kappa is largest", *RIGHT[3:]],
         "The measures are": ["kappa"],
     },
     "08.relative_turn": {
@@ -177,9 +176,8 @@ MISTAKES = {
         "into nn.Sequential": lambda group, channels: torch.relu,
     },
     "08.harmless": {
-        "it never looks along the group axis": ["ReLU", "flatten, then a linear map"],
-        "not the same for all g": [*HARMLESS, "batch norm over the flattened features"],
-        "throws the orientation away": HARMLESS[:4],
+        "Of the 8 heads, 1 is judged wrongly": [*HARMLESS, "batch norm over the flattened features"],
+        "Of the 8 heads, 2 are": HARMLESS[:3],
         "The heads are": ["ReLu"],
     },
 }

@@ -40,17 +40,14 @@ MISTAKES = {
         "use torch.equal": lambda table, group: False,
     },
     "A1.strangers": {
-        "the other way round": ["Ada"],
-        "its rank is 50": ["Ada", "Ben", "Cleo"],
-        "it is not equivariant": ["Ada", "Cleo", "Dan"],
-        "equivariant and reaches all": ["Cleo"],
+        "Of the 4 layers, 1 is judged wrongly": ["Ada"],
+        "Of the 4 layers, 2 are": ["Ada", "Ben"],
         "The layers are": ["Eve"],
         "The names are": "Ada",
     },
     "A1.what_to_repeat": {
-        "two ways of pretraining": {**WANTED, FIRST: "probe"},
-        "both networks are given": {**WANTED, SECOND: "pretraining"},
-        "the start of the probe itself": {**WANTED, THIRD: "pretraining"},
+        "Of the 5 claims, 1 is judged wrongly": {**WANTED, FIRST: "probe"},
+        "Of the 5 claims, 2 are": {**WANTED, SECOND: "pretraining", THIRD: "pretraining"},
         "Choose pretraining": {**WANTED, FIRST: "everything"},
     },
 }

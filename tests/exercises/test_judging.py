@@ -1,10 +1,12 @@
 """What a verdict says, and the words with which exercises judge."""
 
+from html import escape
+
 import numpy as np
 import pytest
 import torch
 
-from eqssl_edu.exercises import Verdict, check
+from eqssl_edu.exercises import Verdict, check, notebook_02
 from eqssl_edu.exercises.judging import judge, need, number, pick, same
 from eqssl_edu.exercises.verdict import NotDone, Wrong, filled_in
 
@@ -70,17 +72,17 @@ def test_whole_numbers():
 CHOICE = (
     "letter",
     {"a": 0.0, "b": 0.25},
-    ("{0} is in.", "{0} is {1:.1f} out."),
     {"a": "so a", "b": "so b"},
     "how",
+    "ask each",
 )
 
 
 @pytest.mark.parametrize(
     ("answer", "reason", "hint"),
     [
-        (["a", "b"], "b is 0.2 out.", "Think again: so b."),
-        ([], "a is in.", "Think again: so a."),
+        (["a", "b"], "Of the 2 letters, 1 is judged wrongly.", "ask each"),
+        (["b"], "Of the 2 letters, 2 are judged wrongly.", "ask each"),
         (["a", "c"], "There is no letter 'c'.", "The letters are: a; b."),
         ("a", "The answer must be a list of names, got 'a'.", "how"),
         ([1], "The answer must be a list of names, got [1].", "how"),
@@ -88,7 +90,7 @@ CHOICE = (
 )
 def test_a_choice(answer, reason, hint):
     for right in (["a"], ("a",), {"a"}):
-        pick(right, *CHOICE)
+        assert pick(right, *CHOICE) == "a: so a. b: so b."
     assert wrong(pick, answer, *CHOICE) == (reason, hint)
 
 
@@ -116,3 +118,13 @@ def test_html_is_escaped():
 def test_unknown_exercises_are_refused(name):
     with pytest.raises(ValueError, match="exercise must be"):
         check(name, 1)
+
+
+def test_the_second_hint_is_shown_folded_and_only_to_whoever_is_wrong():
+    words = notebook_02.lifting.second_hint
+    verdict = check("02.lifting", lambda images, kernel, group: images)
+    assert words and verdict.second_hint == words and words not in repr(verdict)
+    assert f"<details><summary>A second hint</summary>{escape(words)}</details>" in verdict._repr_html_()
+    raised = check("02.lifting", lambda: 1)
+    assert raised.second_hint == words
+    assert not check("02.lifting", ...).second_hint and not check("02.exact_size", 33).second_hint
