@@ -10,9 +10,11 @@ stands between two marks, and what the student finds there instead follows `# GA
         return group.order // len(stabilizer)
         # END SOLUTION
 
-A cell of any type with the tag `solution-only` is left out of the student's notebook. Both notebooks have to
-run from top to bottom, so a gap leaves code that runs. The same source gives the same bytes: outputs and
-versions are not stored, and the identifier of a cell is made from its text.
+A cell of any type with the tag `solution-only` is left out of the student's notebook. A code cell with the tag
+`fold` guards claims: its code is hidden until somebody asks for it, below its first line,
+`# Holds: <a sentence of the text>`. `{minutes}` in the first cell gives way to the time that the notebook takes.
+Both notebooks have to run from top to bottom, so a gap leaves code that runs. The same source gives the same
+bytes: outputs and versions are not stored, and the identifier of a cell is made from its text.
 
     python tools/build_notebooks.py           write the notebooks
     python tools/build_notebooks.py --check   write nothing; list what differs from its source, and exit with 1
@@ -28,8 +30,12 @@ import jupytext
 import nbformat
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+sys.path.insert(0, str(NOTEBOOKS.parent))  # the course's own folder, wherever this is called from
+
+from tools import pages  # noqa: E402
+
 BEGIN, END, GAP = "# BEGIN SOLUTION", "# END SOLUTION", "# GAP:"
-SOLUTION_ONLY = "solution-only"
+SOLUTION_ONLY, MINUTES = "solution-only", "{minutes}"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
@@ -71,7 +77,9 @@ def _resolve(source: str, keep_answer: bool) -> str:
 
 def build(text: str, solutions: bool) -> str:
     """The notebook's file content for one py:percent script, as the student gets it or with `solutions`."""
-    counts = {}
+    if MINUTES in text:
+        text = text.replace(MINUTES, str(pages.minutes(page(text))))
+    counts: dict[str, int] = {}
     notebook = nbformat.v4.new_notebook(metadata=METADATA)
     for index, cell in enumerate(jupytext.reads(text, fmt="py:percent").cells):
         tags = cell.metadata.get("tags", [])
@@ -92,21 +100,37 @@ def build(text: str, solutions: bool) -> str:
             "raw": nbformat.v4.new_raw_cell,
         }[cell.cell_type]
         metadata = {"tags": tags} if tags else {}
+        if pages.FOLDED in tags:
+            metadata["jupyter"] = {"source_hidden": True}
         notebook.cells.append(new_cell(source, id=identifier, metadata=metadata))
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
 
 
+def page(text: str) -> list[nbformat.NotebookNode]:
+    """The cells of the student's notebook, for whoever measures them."""
+    return nbformat.reads(build(text.replace(MINUTES, "0"), solutions=False), as_version=4).cells
+
+
 def build_all(folder: Path = NOTEBOOKS) -> dict[Path, str]:
-    """Every notebook that the sources of `folder` give: path -> file content."""
-    files = {}
+    """Every notebook that the sources of `folder` give, and what is told of them elsewhere: path -> file content."""
+    files: dict[Path, str] = {}
+    cells: dict[str, list[nbformat.NotebookNode]] = {}
     for script in sorted((folder / "source").glob("*.py")):
         text = script.read_text(encoding="utf-8")
         try:
             files[folder / f"{script.stem}.ipynb"] = build(text, solutions=False)
             files[folder / "solutions" / f"{script.stem}.ipynb"] = build(text, solutions=True)
+            if MINUTES in text:
+                cells[script.stem] = page(text)
         except ValueError as error:
             raise ValueError(f"{script.name}, {error}") from None
+    if cells:
+        files[folder.parent / "docs" / "claims.md"] = pages.claims_page(cells)
+    taken = {stem: pages.minutes(page) for stem, page in cells.items()}
+    for path in (folder.parent / "README.md", folder.parent / "CONTRIBUTING.md"):
+        if taken and path.exists():
+            files[path] = pages.with_minutes(path.read_text(encoding="utf-8"), taken)
     return files
 
 
@@ -115,16 +139,16 @@ def drift(folder: Path = NOTEBOOKS) -> list[str]:
     files = build_all(folder)
     problems = []
     for path, content in files.items():
-        name = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder.parent).as_posix()
         if not path.exists():
             problems.append(f"{name} has not been built")
         elif path.read_text(encoding="utf-8") != content:
-            problems.append(f"{name} differs from source/{path.stem}.py")
+            problems.append(f"{name} differs from its source")
     # A student's own copies ("00_tour-Copy1.ipynb", "notes.ipynb") are none of our business.
-    course = re.compile(r"[\dA-Z]\d_\w+\.ipynb")
+    course = re.compile(r"[\dA-Z]\d[a-z]?_\w+\.ipynb")
     found = [*folder.glob("*.ipynb"), *(folder / "solutions").glob("*.ipynb")]
     problems += [
-        f"{path.relative_to(folder).as_posix()} has no source"
+        f"{path.relative_to(folder.parent).as_posix()} has no source"
         for path in sorted(found)
         if path not in files and course.fullmatch(path.name)
     ]
@@ -132,7 +156,7 @@ def drift(folder: Path = NOTEBOOKS) -> list[str]:
 
 
 def write(folder: Path = NOTEBOOKS) -> list[Path]:
-    """Write every notebook whose content changed; returns their paths."""
+    """Write every file whose content changed; returns their paths."""
     changed = []
     for path, content in build_all(folder).items():
         if not path.exists() or path.read_text(encoding="utf-8") != content:
@@ -155,7 +179,10 @@ def main() -> int:
         print("\n".join(problems) or "every notebook agrees with its source")
         return 1 if problems else 0
     changed = write()
-    print("\n".join(f"wrote {path.relative_to(NOTEBOOKS).as_posix()}" for path in changed) or "nothing to do")
+    print(
+        "\n".join(f"wrote {path.relative_to(NOTEBOOKS.parent).as_posix()}" for path in changed)
+        or "nothing to do"
+    )
     return 0
 
 

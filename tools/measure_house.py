@@ -25,7 +25,7 @@ FLOORS = [
     ["views", "training"],
     ["diagnostics", "evaluation"],
     ["widgets", "jupyter"],
-    ["exercises"],
+    ["exercises", "lessons"],
 ]
 MATHEMATICS = [
     "groups",
@@ -178,8 +178,8 @@ def main() -> None:
     for name, other in arrows_upward(arrows):
         print(f"upward: {name} imports {other}")
     print("Python:", line_count("*.py", LIBRARY))
-    inner = ("eqssl_edu/widgets", "eqssl_edu/exercises")
-    print("  without widgets and exercises:", line_count("*.py", LIBRARY, without=inner))
+    inner = ("eqssl_edu/widgets", "eqssl_edu/exercises", "eqssl_edu/lessons")
+    print("  without widgets, exercises and lessons:", line_count("*.py", LIBRARY, without=inner))
     for room in sorted({name.split(".")[1] for name in trees if "." in name}):
         lines = line_count("*.py", f"{LIBRARY}/{room}", f"{LIBRARY}/{room}.py")
         print(f"  {room:14} {lines:6} lines, validation {share(trees, [room])}")

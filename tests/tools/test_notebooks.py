@@ -92,18 +92,19 @@ def test_a_new_cell_changes_no_other_cells_identifier():
 
 
 def test_drift_is_found_and_writing_mends_it(tmp_path):
-    (tmp_path / "source").mkdir()
-    source = tmp_path / "source" / "00_tour.py"
+    folder = tmp_path / "notebooks"
+    (folder / "source").mkdir(parents=True)
+    source = folder / "source" / "00_tour.py"
     source.write_text(SOURCE)
-    names = ("00_tour.ipynb", "solutions/00_tour.ipynb")
-    assert build.drift(tmp_path) == [f"{name} has not been built" for name in names]
-    assert len(build.write(tmp_path)) == 2
-    assert build.drift(tmp_path) == [] and build.write(tmp_path) == []
+    names = ("notebooks/00_tour.ipynb", "notebooks/solutions/00_tour.ipynb")
+    assert build.drift(folder) == [f"{name} has not been built" for name in names]
+    assert len(build.write(folder)) == 2
+    assert build.drift(folder) == [] and build.write(folder) == []
     source.write_text(SOURCE.replace("x = 1", "x = 2", 1))
-    assert build.drift(tmp_path)[0] == "00_tour.ipynb differs from source/00_tour.py"
+    assert build.drift(folder)[0] == "notebooks/00_tour.ipynb differs from its source"
     source.unlink()
-    (tmp_path / "00_tour-Copy1.ipynb").write_text("a student's own")
-    assert build.drift(tmp_path) == [f"{name} has no source" for name in names]
+    (folder / "00_tour-Copy1.ipynb").write_text("a student's own")
+    assert build.drift(folder) == [f"{name} has no source" for name in names]
 
 
 def test_every_notebook_is_the_one_that_its_source_gives():
