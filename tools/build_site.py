@@ -23,6 +23,10 @@ from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+sys.path.insert(0, str(NOTEBOOKS.parent))  # the course's own folder, wherever this is called from
+
+from tools import pages  # noqa: E402
+
 PAGES = "explorers"  # the folder of the pages that the frames show
 PLOTLY_JSON = "application/vnd.plotly.v1+json"
 CELL_TIMEOUT = 300  # seconds
@@ -119,6 +123,7 @@ def run(path: Path, out: Path) -> nbformat.NotebookNode:
 def page(notebook: nbformat.NotebookNode, stem: str, links: str) -> str:
     """One notebook as a page."""
     drawn = False
+    notebook.cells = [unfolded(cell) if pages.is_folded(cell) else cell for cell in notebook.cells]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = mathml(cell.source)
@@ -142,6 +147,13 @@ def page(notebook: nbformat.NotebookNode, stem: str, links: str) -> str:
         links=links,
         body=body,
     )
+
+
+def unfolded(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A cell that guards claims, as a page shows it: closed, with the sentences on top."""
+    summary = html.escape(" ".join(pages.held(cell)))
+    text = f"<details><summary>Checked: {summary}</summary>\n\n```python\n{cell.source}\n```\n\n</details>"
+    return nbformat.v4.new_markdown_cell(text)
 
 
 def heading(notebook: nbformat.NotebookNode, stem: str) -> str:

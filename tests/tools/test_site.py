@@ -31,3 +31,11 @@ def test_every_formula_of_the_course_can_be_drawn():
 def test_a_notebook_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match="no notebook begins with 77"):
         site.build(["77"], tmp_path)
+
+
+def test_a_cell_that_guards_claims_is_closed_with_its_sentences_on_top():
+    source = "# Holds: $x$ is one.\n# Holds: It is < 2.\nassert x == 1"
+    folded = nbformat.v4.new_code_cell(source, metadata={"tags": ["fold"]})
+    text = site.page(nbformat.v4.new_notebook(cells=[folded]), "09_x", "")
+    assert "<details><summary>Checked: <math" in text and "It is &lt; 2.</summary>" in text
+    assert "input_area" not in text
