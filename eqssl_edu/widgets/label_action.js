@@ -22,8 +22,10 @@ const WORDS = {
   },
 };
 
-function buildLabelAction({ facts, ask }) {
-  const { names, tasks } = facts;
+const TURNED = 2; // the picture that the hand turns
+
+function buildLabelAction({ facts, hand, ask }) {
+  const { names, tasks, rotations } = facts;
   const choices = tasks.map((name) => [name, name]);
   // A new task begins with a label and an action of its own, which the kernel chooses.
   const task = makeMenu("Task", choices, (name) => ask({ task: name, label: undefined, action: undefined }));
@@ -37,13 +39,16 @@ function buildLabelAction({ facts, ask }) {
   const element = makeSwitch("Turn the input by", elements, (g) => ask({ element: g }));
   const [verdict, sentence] = [make("span.eqssl-verdict"), make("p")];
   const reading = make("p.eqssl-note");
-  const pictures = [[], [reading], [], [verdict, sentence]].map((below) => {
+  const move = (g) => ask({ element: g });
+  const pictures = [[], [reading], [], [verdict, sentence]].map((below, i) => {
     const [canvas, head, words] = [make("canvas", { role: "img" }), make(".eqssl-title"), make("p")];
-    return Object.assign(make("figure", head, canvas, words, ...below), { canvas, head, words });
+    const stage = i === TURNED ? makeElementHandle(canvas, rotations, () => hand.element, move) : canvas;
+    return Object.assign(make("figure", head, stage, words, ...below), { canvas, stage, head, words });
   });
   const table = makeActionTable(names, ask);
-  const paint = (values) => {
+  const paint = (values, resting) => {
     const { state, actions, sides, channels } = values;
+    pictures[TURNED].stage.set(state.element, resting);
     const cell = actions.find(({ name }) => name === state.action).cells[state.element];
     const said = WORDS[values.kind];
     const titles = ["The image", said.input, `Turned by ${names[state.element]}`, said.undone];

@@ -133,7 +133,7 @@ class LabelActionExplorer(Explorer):
         {'conjugation': True, 'left': False, 'trivial': False}
     """
 
-    _esm, _css = front_end("label_action")
+    _esm, _css = front_end("shared/turn", "label_action")
 
     @typed
     def __init__(self, tasks: Task | Mapping[str, Task] | None = None, image: Image | None = None) -> None:
@@ -152,6 +152,7 @@ class LabelActionExplorer(Explorer):
         facts = {
             "group": self.group.name,
             "names": [self.group.element_name(g) for g in self.group.elements],
+            "rotations": self.group.rotations,
             "tasks": self.names,
         }
         self._state = {"task": "", "label": 0, "element": 0, "action": ""}  # check() reads it

@@ -13,39 +13,46 @@ function buildOrbit({ facts, hand, ask }) {
   const row = make(".eqssl-switch", { role: "group", "aria-label": "Apply an element" }, ...buttons);
   const elements = make(".eqssl-range", make("span", "Apply"), row);
   const again = makeButton("Start again", () => ask({ element: 0, applied: 0 }));
-  const parts = [makeCurrent(facts), makeMap(facts, apply, goTo), makeOrbit(facts)];
-  const paint = (values) => {
+  const parts = [makeCurrent(facts, hand, ask), makeMap(facts, apply, goTo), makeOrbit(facts)];
+  const paint = (values, resting) => {
     const { side, channels } = values;
     const bytes = asBytes(values.pixels);
     const pictureOf = names.map((_, g) => values.makers.findIndex((makers) => makers.includes(g)));
     const size = channels * side ** 2;
     const draw = (canvas, i) => paintPicture(canvas, bytes, i * size, side, "sequential", channels);
-    for (const part of parts) part.paint(values, pictureOf, draw);
+    for (const part of parts) part.paint(values, pictureOf, draw, resting);
   };
   const body = make(".eqssl-body.eqssl-orbit-body", ...parts);
   return { controls: { picture, elements, again }, body, paint };
 }
 
 /** The picture as it is now, and the product that led to it. */
-function makeCurrent({ names }) {
+function makeCurrent({ names, rotations, product, inverse }, hand, ask) {
   const canvas = make("canvas", { role: "img" });
+  let from = 0; // where the hand has grabbed it: what it does since is one step
+  const move = (element) => ask({ element, applied: product[element][inverse[from]] });
+  const handle = makeElementHandle(canvas, rotations, () => hand.element, move);
+  handle.addEventListener("pointerdown", () => {
+    from = hand.element;
+  });
   const title = make(".eqssl-title");
   const step = make("p.eqssl-verdict-words", { "data-name": "product" });
   const words = make("p.eqssl-note");
   const kept = make("p");
-  const paint = ({ state, sentence, before, kept_by: keepers }, pictureOf, draw) => {
+  const paint = ({ state, sentence, before, kept_by: keepers }, pictureOf, draw, resting) => {
     const { element: g, applied, picture } = state;
+    handle.set(g, resting);
     title.textContent = `${picture}, moved by ${names[g]}`;
     canvas.ariaLabel = `${picture}, moved by ${names[g]}: picture ${pictureOf[g] + 1}`;
     draw(canvas, pictureOf[g]);
     const untouched = !g && !applied;
     step.textContent = untouched ? "Apply an element." : sentence;
     words.textContent = untouched
-      ? "The buttons do it, and the map."
+      ? "The buttons do it, the map, and your hand: grab the picture and turn it."
       : `First ${names[before]}, then ${names[applied]}, is the same as ${names[g]}.`;
     kept.replaceChildren("This picture is kept by ", make("b", keepers.map((k) => names[k]).join(", ")), ".");
   };
-  return Object.assign(make("figure.eqssl-orbit-now", title, canvas, step, words, kept), { paint });
+  return Object.assign(make("figure.eqssl-orbit-now", title, handle, step, words, kept), { paint });
 }
 
 /** Where the elements are, in percent of the map's side: rotations on a ring, reflections on one within it. */

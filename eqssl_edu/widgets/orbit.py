@@ -105,7 +105,7 @@ class OrbitExplorer(Explorer):
         (4, (0, 4))
     """
 
-    _esm, _css = front_end("orbit")
+    _esm, _css = front_end("shared/turn", "orbit")
 
     @typed
     def __init__(self, group: FiniteGroup, picture: str | Image = "A") -> None:

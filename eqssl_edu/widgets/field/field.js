@@ -2,12 +2,22 @@
 
 const DEGREES_PER_SECOND = 45;
 const MARGINS = { left: 46, right: 18, top: 8, bottom: 38 }; // of the chart
+const NEAR = 8; // degrees: let go no further from a group element, the image settles there
 const SECONDS_PER_STEP = 1.5; // of an animation with reduced motion: one group element after the other
 
-function buildField({ model, facts, ask, complain, proceed, signal }) {
+function buildField({ model, facts, hand, ask, complain, proceed, signal }) {
   const { networks } = facts;
   const shown = () => model.get("values").state;
-  const image = makeImage(facts, { place: shown, ask, complain });
+  const controls = makeControls(facts, ask);
+  const turn = (wish) => {
+    const angle = facts.elements.some((element) => element.angle === wish)
+      ? wish
+      : roundTo(facts.angle_step, wish);
+    controls.angle.follow(angle);
+    ask({ angle, animate: false });
+    return angle;
+  };
+  const image = makeImage(facts, { place: shown, at: () => hand.angle, turn, ask, complain });
   const curve = makeCurve(networks, signal);
   const panels = networks.map((network, index) => makePanel(network, index, facts.fixed_channels, ask));
   // A long group axis: one network below the other.
@@ -30,7 +40,7 @@ function buildField({ model, facts, ask, complain, proceed, signal }) {
   sight.observe(body);
   signal.addEventListener("abort", () => sight.disconnect());
   const next = makeAnimation(facts, proceed, signal);
-  return { controls: makeControls(facts, ask), body, paint, moving: () => (seen ? next(shown()) : null) };
+  return { controls, body, paint, moving: () => (seen ? next(shown()) : null) };
 }
 
 function makeControls(facts, ask) {
@@ -52,6 +62,8 @@ function makeControls(facts, ask) {
   const stabilised = makeCheck("Stabilise (turn the maps back)", (on) => ask({ stabilised: on }));
   return { angle: makeAngle(facts, ask), elements, animate, stabilised };
 }
+
+const roundTo = (step, angle) => (step * Math.round(angle / step)) % 360;
 
 /** The angle, to slide and to type. */
 function makeAngle({ angle_step: step }, ask) {
@@ -76,8 +88,11 @@ function makeAngle({ angle_step: step }, ask) {
     slider.set(angle, resting);
     if (resting && !typing) box.value = angle;
   };
+  const follow = (angle) => {
+    slider.value = box.value = angle;
+  };
   const title = make("span", { "aria-hidden": "true" }, "Angle");
-  return Object.assign(make(".eqssl-range.eqssl-angle", title, slider, box, "°"), { set });
+  return Object.assign(make(".eqssl-range.eqssl-angle", title, slider, box, "°"), { set, follow });
 }
 
 /** The next angle of an animation, or null while it waits: in steps for those who asked for less motion. */
@@ -109,20 +124,35 @@ function makeAnimation({ elements, angle_step: least }, proceed, signal) {
   };
 }
 
-function makeImage(facts, { place, ask, complain }) {
+function makeImage(facts, { place, at, turn, ask, complain }) {
   const canvas = make("canvas", { role: "img" });
-  const stage = make(".eqssl-disc", canvas);
-  const note = make(".eqssl-note", "Errors are measured inside the circle.");
+  let settles = true;
+  const onSettle = (on) => {
+    settles = on;
+  };
+  const settle = makeCheck(
+    "settle at group elements",
+    onSettle,
+    "Let go near a group element, the image settles there",
+  );
+  settle.set(true, true);
+  const angles = [...new Set(facts.elements.map((element) => element.angle))];
+  const within = Math.min(NEAR, 90 / angles.length);
+  const stays = (event) => event.shiftKey || !settles;
+  const stage = makeHandle(canvas, { angles, at, turn, within, stays });
+  stage.classList.add("eqssl-disc");
+  const note = make(".eqssl-note", "Grab it and turn it. Errors are measured inside the circle.");
   const source = facts.sources.length && makePictureSource({ facts, canvas, stage, place, ask, complain });
   const paint = (values, bytes, resting) => {
     const { input, state, picture } = values;
     paintPicture(canvas, bytes, 0, input.side, "grey", input.channels);
+    stage.set(state.angle, resting);
     const mirrored = state.mirror ? ", mirrored," : "";
     canvas.ariaLabel = `Image${mirrored} turned by ${state.angle} degrees${picture.text && `: ${picture.text}`}`;
     if (source) source.paint(values, resting);
     return input.channels * input.side ** 2;
   };
-  const parts = [makeCaption("Image"), stage, note, ...(source ? [source] : [])];
+  const parts = [makeCaption("Image"), stage, note, settle, ...(source ? [source] : [])];
   return Object.assign(make("figure.eqssl-image", ...parts), { paint });
 }
 

@@ -98,7 +98,7 @@ class FieldExplorer(FieldPage, Explorer):
         True
     """
 
-    _esm, _css = front_end("shared/chart", "shared/picture_source", "field/field")
+    _esm, _css = front_end("shared/chart", "shared/picture_source", "shared/turn", "field/field")
     free = ("animate",)
 
     # The error against the angle as far as known: {"angles": [...], "errors": [[...] for each network]}.

@@ -91,8 +91,8 @@ function placeIn(element, { clientX, clientY }) {
   return [(clientX - left) / width, (clientY - top) / height];
 }
 
-/** From a press on the element, unless start(event) is false, to its release: move(event) at every step. */
-function onDrag(element, start, move) {
+/** From a press on the element, unless start(event) is false, move(event) at every step, to end(event), its release. */
+function onDrag(element, start, move, end = () => {}) {
   element.addEventListener("pointerdown", (event) => {
     if (event.button || start(event) === false) return;
     element.setPointerCapture(event.pointerId);
@@ -102,6 +102,8 @@ function onDrag(element, start, move) {
     "pointermove",
     (event) => element.hasPointerCapture(event.pointerId) && move(event),
   );
+  const release = (event) => element.hasPointerCapture(event.pointerId) && end(event);
+  setAttributes(element, { onpointerup: release, onpointercancel: release });
 }
 
 /** Keys go to press(key); what it takes, that is all for which it is not false, goes nowhere else. */
