@@ -402,7 +402,7 @@ RECIPES: dict[str, Recipe] = {
         evaluation.probe_orientations, encoder=lambda: net(), splits=lambda: sets(), group=C4, dimension=2
     ),
     "evaluation.recalibrated": recipe(evaluation.recalibrated, encoder=lambda: net(), images=lambda: x()),
-    "exercises.check": recipe(exercises.check, exercise="01.count_orbits", answer=3),
+    "exercises.check": recipe(exercises.check, exercise="01.orbits", answer=3),
     "plots.image_grid": recipe(
         plots.image_grid, images=lambda: x()[:, 0], titles=["a", "b"], title="t", columns=2
     ),

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, need_shape, noise, number, scalar
+from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.permutations import move
@@ -136,22 +137,43 @@ def calculator(answer: object) -> str:
     return "Four turns are enough; all eight elements would cost 1.329."
 
 
+@second_hint(
+    "action == torch.arange(n) marks what stays in place; the sum of all marks, divided by |G|, is the mean."
+)
 def count_orbits(answer: object) -> str:
     """A function (action table (|G|, n)) -> the number of orbits."""
-    for group in (cyclic(4), dihedral(4), dihedral(2)):
-        for labels in (GSet.grid(group, 3), GSet.neighbours(group), GSet.jigsaw(group, 2)):
-            value, wanted = ask(answer, labels.action), len(labels.orbits)
-            fixed = labels.action == torch.arange(labels.size)
-            shares, common = [labels.size / group.order, labels.size // group.order], fixed.all(dim=0).sum()
-            hints = {
-                "That is the sum over the group. Burnside's count is the mean: divide by |G|.": fixed.sum(),
-                "n / |G| counts orbits as if all had |G| labels. Count the labels that stay in place.": shares,
-                "That counts labels that *every* element leaves in place: sum over the elements.": common,
-                "Compare the table with torch.arange(n), count the equal entries, divide by |G|.": True,
-            }
-            reason = f"For {labels!r} it gave {value}; there are {wanted} orbits."
-            judge(value, wanted, reason, hints)
-    return "Right for grids, neighbours and jigsaws under three groups."
+    groups = cyclic(4), dihedral(4), dihedral(2)
+    tables = [make(group) for group in groups for make in (GSet.neighbours, GSet.regular)]
+    tables += [make(group, n) for group in groups for make, n in ((GSet.grid, 3), (GSet.jigsaw, 2))]
+    hint = "One number for a table: its orbits."
+    values = [
+        scalar(ask(answer, labels.action), "It gave {count} numbers; wanted was one.", hint)
+        for labels in tables
+    ]
+    wanted = [len(labels.orbits) for labels in tables]
+    fixed = [labels.action == torch.arange(labels.size) for labels in tables]
+    shares = [labels.size / labels.group.order for labels in tables]
+    hints = {  # a mistake is named only if it explains what was given for all tables
+        "That is the sum over the group. Burnside's count is the mean.": torch.tensor(
+            [f.sum() for f in fixed]
+        ),
+        "n / |G| counts orbits as if all had |G| labels. Count the labels that stay in place.": [
+            torch.tensor(shares),
+            torch.tensor(shares).floor(),
+        ],
+        "That counts labels that *every* element leaves in place: sum over the elements.": torch.tensor(
+            [f.all(dim=0).sum() for f in fixed]
+        ),
+        "That is the number of labels. Orbits are sets of them.": torch.tensor(
+            [float(t.size) for t in tables]
+        ),
+        "Which entries of row g of the table say that g leaves a label in place?": True,
+    }
+    value = torch.stack([each.double() for each in values])
+    wrong = int((value != torch.tensor(wanted)).long().argmax())
+    reason = f"For {tables[wrong]!r} it gave {value[wrong]:g}; there are {wanted[wrong]} orbits."
+    judge(value, torch.tensor(wanted), reason, hints)
+    return "Right for grids, neighbours, jigsaws and groups themselves, under three groups."
 
 
 def action_table(answer: object) -> str:

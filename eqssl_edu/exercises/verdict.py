@@ -89,7 +89,7 @@ def check(exercise: str, answer: Any) -> Verdict:
         ValueError: if there is no such exercise (a mistake of the notebook, not of the answer).
 
     Example:
-        >>> check("01.count_orbits", lambda action: ...).done
+        >>> check("01.orbits", lambda action: ...).done
         False
     """
     judged = _find(exercise)

@@ -15,7 +15,7 @@
 # - derive how the group acts on the labels of a task, and prove the action right on real images, bit for bit;
 # - make a task of your own, and let a check find the counter-example if its labels move in the wrong way.
 #
-# **Seen before:** notebook 1 (actions, orbits, cosets) and notebook 2 (regular features `(B, C, |G|)`).
+# **Seen before:** notebook 1b (orbits, cosets, G-sets and their products) and notebook 2 (regular features `(B, C, |G|)`).
 # **Time:** about 60 minutes.
 
 # %%
@@ -1134,10 +1134,40 @@ assert verify(JigsawTask(C4, grid=3, count=24), images[:1], tolerance=0.0).ok  #
 # **Seen:** closed, and even farther apart than the greedy set by mean distance, which looks at means and may take two that are
 # close. This is **T10**.
 #
+# ### Counting without looking: Burnside
+#
+# How many orbits are there to choose from? Counting 362,880 permutations orbit by orbit is slow. First a small case: paint the
+# four tiles of a 2 x 2 board black or white. There are 16 boards. **Predict:** if a turned or flipped board counts as the same
+# board, how many are left? (It is not 16 / 8.) Move the slider: which boards does each element leave as they are?
+
+# %%
+values = 2 ** torch.arange(4)  # board number i has the binary digits of i as tiles
+boards = (torch.arange(16)[:, None] // values % 2).reshape(16, 2, 2)
+painted = GSet(
+    D4, torch.stack([(D4.transform(boards, g).flatten(1) * values).sum(dim=1) for g in D4.elements])
+)
+
+
+def kept_boards(g):
+    kept = [i for i in range(16) if painted.action[g, i] == i]
+    drawn = [picture(boards[i].double(), f"{i}", limits=(0, 1), side=72) for i in kept]
+    return row(drawn, f"<b>{names[g]}</b> keeps <b>{len(kept)}</b> of the 16 boards.")
+
+
+kept = (painted.action == torch.arange(16)).sum(dim=1)
+assert kept.tolist() == [16, 2, 4, 2, 4, 8, 4, 8] and kept.sum() == 8 * len(painted.orbits)
+assert [len(orbit) for orbit in painted.orbits] == [1, 4, 4, 2, 4, 1]
+ByHand(kept_boards, g=range(8), start={"g": 4})
+
+# %% [markdown]
+# **Seen:** six boards are left, in orbits of 1, 4, 4, 2, 4 and 1. The mean of what the eight elements keep is
+# (16 + 2 + 4 + 2 + 4 + 8 + 4 + 8) / 8 = 6 as well. That is **Burnside's lemma**: *the number of orbits is the mean, over the group,
+# of the number of labels that g leaves in place.* Why? Count the pairs (g, l) with $g \cdot l = l$. For each l there are |Stab(l)| =
+# |G| / |orbit of l| of them, so each orbit contributes |G|. Divide by |G|.
+#
 # ### Exercise 5 · Write one line: Burnside's count
 #
-# How many orbits are there to choose from? Counting 362,880 permutations orbit by orbit is slow. Burnside: *the number of orbits
-# is the mean, over the group, of the number of labels that g leaves in place.* Write it for any action table.
+# Write it for any action table.
 
 
 # %%

@@ -75,10 +75,11 @@ MISTAKES = {
         "bold number": "1.040",
     },
     "05.count_orbits": {
-        "divide by |G|": lambda action: in_place(action).sum(),
+        "Burnside's count is the mean": lambda action: in_place(action).sum(),
+        "Orbits are sets of them": lambda action: action.shape[1],
         "as if all had |G| labels": lambda action: action.shape[1] / action.shape[0],
         "sum over the elements": lambda action: in_place(action).all(dim=0).sum(),
-        "Compare the table": lambda action: -1,
+        "Which entries of row g": lambda action: 3,
     },
     "05.action_table": {
         "it lies": torch.arange(4).repeat(4, 1),
@@ -97,6 +98,11 @@ ALSO_RIGHT = {
     "05.data_symmetry": [
         {**PIPELINES, "photos as they are": 0, "both flips": np.array([6, 4, 2, 0])},
         {**PIPELINES, "photos as they are": np.int64(0), SATELLITE: torch.arange(4)},
+    ],
+    "05.count_orbits": [
+        lambda action: len({frozenset(column) for column in action.T.tolist()}),
+        lambda action: in_place(action).double().sum(dim=1).mean(),
+        lambda action: np.int64(len(action.amin(dim=0).unique())),
     ],
     "05.calculator": [1.04, np.float32(1.0397), torch.tensor(1.0397)],
     "05.moved_permutation": [lambda *case: jigsaw(lambda there, s, back: there[s[back]])(*case).tolist()],

@@ -104,7 +104,7 @@ def test_what_the_answer_raises_is_shown_with_its_line():
     def answer(action):
         return action[999]  # out of range
 
-    verdict = check("01.count_orbits", answer)
+    verdict = check("01.orbits", answer)
     assert "Your answer raised IndexError" in verdict.reason
     assert "return action[999]  # out of range" in verdict.hint
 
