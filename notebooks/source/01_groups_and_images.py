@@ -301,8 +301,8 @@ assert check("01.compose", compose).ok
 #
 # $$ (t, h)\,(u, k) = (t + hu,\; hk). $$
 #
-# The turn $h$ reaches over and turns the shift $u$. With $H = C_4$ this group is called **p4**, with $H = D_4$ **p4m**: two of
-# the seventeen wallpaper groups. Here is one F, wherever they carry it (with shifts by 36 pixels).
+# The turn $h$ also turns the shift $u$. With $H = C_4$ this group is called **p4**, with $H = D_4$ **p4m**. Here is one F,
+# wherever they carry it (with shifts by 36 pixels).
 
 # %%
 pictures.wallpapers()
@@ -325,12 +325,13 @@ assert all(torch.equal(p4, moved) for moved in (torch.rot90(p4), p4.roll(36, 0),
 assert not torch.equal(p4, p4.flip(1)) and torch.equal(p4m, p4m.flip(1))
 
 # %% [markdown]
-# An ordinary convolution respects the shifts alone. Networks for p4 and p4m are what this course is about.
+# An ordinary convolution respects the shifts alone. T. Cohen and M. Welling made it respect p4 and p4m as well (*Group
+# Equivariant Convolutional Networks*, 2016).
 #
 # ## What we can now do, and what not yet
 #
 # We can calculate with symmetries and shifts. We cannot say yet what they do to *labels* and to *features*.
 #
-# **To read on:** `eqssl_edu/groups.py`; M. A. Armstrong, *Groups and Symmetry*, a first book.
+# **To read on:** `eqssl_edu/groups.py`; E. Bekkers' course *An Introduction to Group Equivariant Deep Learning*.
 #
 # Next: **1b · Orbits and features**.

@@ -284,7 +284,7 @@ pictures.blocks_of_c4()
 #
 # We can turn images, labels and features, and say when a map goes along with it. We have no *network* yet that does.
 #
-# **To read on:** `eqssl_edu/gsets.py`; J.-P. Serre, *Linear Representations of Finite Groups*, part I.
+# **To read on:** `eqssl_edu/gsets.py`; D. Knigge, *Regular Group Convolutions* (UvA Deep Learning 2 notebooks).
 #
 # Next: **2 · Group convolutions**, where these tables become weights.
 

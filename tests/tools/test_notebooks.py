@@ -9,7 +9,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from tools import build_notebooks as build
 
-BUILT = build.build_all()  # that the files hold just this is a test of its own
+FILES = build.build_all()  # that they hold just this is a test of its own
+BUILT = {path: content for path, content in FILES.items() if path.suffix == ".ipynb"}
 TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 SOURCE = """\
