@@ -1,7 +1,7 @@
 // LiveTraining: charts that grow, a legend with the present numbers, readouts, progress, Stop and Resume.
 
-const CHART = { width: 480, height: 270, left: 52, right: 14, top: 16, bottom: 42 };
-const TRAIL = { width: 200, height: 46, left: 46, right: 7, top: 7, bottom: 7 };
+const CHART = { left: 52, right: 14, top: 16, bottom: 42 }; // margins
+const TRAIL = { left: 44, right: 6, top: 7, bottom: 7 };
 const SECONDS_BETWEEN_WORDS = 5; // for a screen reader
 const UNANSWERED_AFTER = 1500; // ms
 const UNANSWERED =
@@ -19,13 +19,23 @@ function lossRange(values) {
 }
 
 /**
- * A chart of all runs against the step; draw(curves, up, spoken, guides) with curves = [[[step, value], ...]],
- * each with a mark at its last point, and up as in makeAxes. Guides are lines at values that mean something.
+ * A chart of all runs against the step, as large as its place; draw(curves, up, spoken, guides) with curves =
+ * [[[step, value], ...]], each with a mark at its last point, and up as in makeAxes. Guides are lines at values that
+ * mean something.
  */
-function makeChart(frame, across, size = 1) {
-  const svg = makeSvg("svg.eqssl-chart", { viewBox: `0 0 ${frame.width} ${frame.height}`, role: "img" });
-  const end = frame.width - frame.right;
-  svg.draw = (curves, up, spoken, guides = []) => {
+function makeChart(margins, across, size = 1) {
+  const svg = makeSvg("svg.eqssl-chart", { role: "img" });
+  let drawn = null;
+  svg.draw = (...picture) => {
+    drawn = picture;
+    const { width, height } = svg.getBoundingClientRect();
+    if (width) paint({ width, height, ...margins }, ...picture);
+  };
+  // It has no size before it is on the page, and another one when the window has.
+  new ResizeObserver(() => drawn && svg.draw(...drawn)).observe(svg);
+  const paint = (frame, curves, up, spoken, guides = []) => {
+    const end = frame.width - frame.right;
+    setAttributes(svg, { viewBox: `0 0 ${frame.width} ${frame.height}` });
     const place = makeAxes(frame, across, up);
     const lines = curves.flatMap((points, i) => {
       if (!points.length) return [];
@@ -45,8 +55,8 @@ function makeChart(frame, across, size = 1) {
   return svg;
 }
 
-/** Both charts, and the legend with the present numbers. */
-function makeCharts({ runs, guides }, steps) {
+/** Both charts beside the readouts, and the legend with the present numbers. */
+function makeCharts({ runs, guides }, steps, readouts) {
   const whole = ticks(0, steps).filter(Number.isInteger);
   const across = { low: 0, high: steps, ticks: whole, text: String, name: "step" };
   const [loss, accuracy] = [makeChart(CHART, across), makeChart(CHART, across)];
@@ -76,7 +86,8 @@ function makeCharts({ runs, guides }, steps) {
       numbers[i].textContent = rate === null ? now : `${now}, accuracy ${rate.toFixed(1)} %`;
     }
   };
-  return Object.assign(make("div", legend, make(".eqssl-live-charts", ...pictures)), { paint });
+  const body = make(".eqssl-live-body", make(".eqssl-live-charts", ...pictures), readouts);
+  return Object.assign(make("div", legend, body), { paint });
 }
 
 /** A small curve of one readout of all runs; paint(trails, names) with trails = [[[step, value], ...]]. */
@@ -104,7 +115,11 @@ function makeReadouts({ runs }, steps) {
   const [caption, body] = [make("caption"), make("tbody")];
   const runHeads = names.map((name, i) => head(makeKey(i), name));
   const heads = make("thead", make("tr", head("readout"), head("against step"), ...runHeads));
-  const element = make(".eqssl-scroll", { hidden: true }, make("table", caption, heads, body));
+  const element = make(
+    ".eqssl-scroll.eqssl-live-table",
+    { hidden: true },
+    make("table", caption, heads, body),
+  );
   const rows = new Map(); // name of a readout -> its small curve and its numbers
   const addRow = (name) => {
     const trail = makeTrail(name, steps);
@@ -181,15 +196,15 @@ function render({ model, el }) {
   const closing = new AbortController();
   const facts = model.get("facts");
   const steps = Math.max(...facts.runs.map((run) => run.total));
-  const charts = makeCharts(facts, steps);
   const readouts = makeReadouts(facts, steps);
+  const charts = makeCharts(facts, steps, readouts);
   const progress = makeProgress(model, facts, steps, closing.signal);
   const note = makeNote();
   const failure = makeFailure();
   const badge = make("span.eqssl-live-status");
   const spoken = make(".eqssl-spoken", { role: "status", "aria-live": "polite" });
   const root = make("section.eqssl.eqssl-live", { "aria-label": facts.title });
-  root.append(make(".eqssl-title", facts.title, badge), charts, readouts, progress, note, failure, spoken);
+  root.append(make(".eqssl-title", facts.title, badge), charts, progress, note, failure, spoken);
   el.append(root);
   let said = ""; // the status that a screen reader heard last
   let saidAt = -Infinity;

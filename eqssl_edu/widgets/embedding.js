@@ -1,6 +1,6 @@
 // EmbeddingExplorer: a map of all images; one of them turns, and its point moves or stands still.
 
-const MAP = 560; // side of the map, in its own units
+const MAP = 440; // side of the map, in its own units
 const FULL = 65535;
 const WAYS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -35,7 +35,8 @@ function buildEmbedding({ facts, hand, ask }) {
     moved.dataset.moved = distance;
     words.textContent = `In typical distances between two images, in all dimensions of the ${state.features} features.`;
     const percent = decimal(100 * values.share, 0);
-    share.textContent = `The map shows the two directions of the largest variance, ${percent} % of all.`;
+    const shown = "The map shows the two directions of the largest variance";
+    share.textContent = `${shown}, ${percent} % of all; each has its own scale.`;
   };
   const now = make("div", title, make(".eqssl-em-now", canvas));
   const distanceRow = make("p", "Distance from the upright image: ", moved);
@@ -107,7 +108,7 @@ function makeScatter({ labels, names, elements, count, images }, hand, ask, onLo
     const moves = `is at ${elements[values.state.element]}, one of ${spots} places of its orbit`;
     svg.ariaLabel = `${count} images; the chosen one ${values.still ? "stands still" : moves}`;
   };
-  const hint = "Point at a mark to see its image; click to choose it. Each axis has its own scale.";
+  const hint = "Point at a mark to see its image; click to choose it.";
   const parts = [makeCaption("Map of the embeddings", hint), board, makeLegend(legend)];
   return Object.assign(make("figure", ...parts), { paint });
 }

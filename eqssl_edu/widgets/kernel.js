@@ -30,7 +30,7 @@ function buildKernel({ facts, hand, ask }) {
   const filter = makeFilter(facts, hand, held, change, copies.mark);
   const place = makePlace(facts, (row, column) => ask({ row, column }));
   const answers = makeAnswers(facts);
-  const halves = [make("div", filter, copies), make("div", place, answers)];
+  const halves = [make(".eqssl-kernel-half", filter, copies), make("div", place, answers)];
   const body = make(".eqssl-body.eqssl-kernel-body", ...halves);
   const paint = (values) => {
     for (const part of [filter, copies, place, answers]) part.paint(values);
@@ -88,7 +88,7 @@ function makeFilter({ lifting, names, kernel_size: k, editable }, hand, held, ch
     const columns = `grid-template-columns: repeat(${k}, minmax(0, 1fr))`;
     const board = make(".eqssl-kernel-weights", { style: columns }, ...own);
     const parts = [make(".eqssl-kernel-label", ...label), board];
-    return Object.assign(make("div", { style: `width: ${cell * k}px` }, ...parts), { own });
+    return Object.assign(make("div", { style: `max-width: ${cell * k}px` }, ...parts), { own });
   });
   const weights = planes.flatMap((plane) => plane.own);
   const hold = (index) => {
@@ -110,9 +110,9 @@ function makeFilter({ lifting, names, kernel_size: k, editable }, hand, held, ch
       Object.assign(weight, { ariaValueNow: Number(value.toFixed(4)), ariaValueText: decimal(value, 3) });
     }
   };
-  const title = lifting ? "The filter ψ" : `The filter ψ: one plane for each of the ${names.length} elements`;
+  const title = lifting ? "The filter ψ" : `The filter ψ: ${names.length} planes`;
   const note = editable
-    ? "Drag a weight up or down. Keys: ↑ ↓ change it, ← → go to the next, 0 clears it. The layer itself is changed."
+    ? "Drag a weight up or down (keys: ↑ ↓; ← → go on; 0 clears). The layer itself is changed."
     : "This page shows one filter as it was.";
   const part = makePart("The filter", title, note, make(".eqssl-kernel-filter", ...planes), scale);
   hold(0);
@@ -135,7 +135,8 @@ function makeCopies({ lifting, names, sources, kernel_size: k, table }, held) {
   const cells = lifting
     ? [beside(""), ...above, beside("copy"), ...tiles.flat()]
     : [beside("copy"), ...above, ...names.flatMap((name, g) => [beside(name), ...tiles[g]])];
-  const grid = make(".eqssl-kernel-copies", { style: `--columns: ${names.length}` }, ...cells);
+  const columns = { "data-planes": planes, style: `--columns: ${names.length}` };
+  const grid = make(".eqssl-kernel-copies", columns, ...cells);
   const mark = () => {
     for (const [g, row] of tiles.entries()) {
       const entry = table[g].indexOf(held.weight);
@@ -159,8 +160,8 @@ function makeCopies({ lifting, names, sources, kernel_size: k, table }, held) {
   const title = lifting ? `Its ${names.length} turned copies` : `Its ${names.length} copies: twist and shift`;
   const note = lifting
     ? "Copy g is the filter, turned by g. The frame follows the weight that you hold."
-    : "Row: the copy for output plane g. Column: the input plane h that it reads. A letter says which plane of the " +
-      "filter stands there: it is turned by g, and it has moved along the group axis.";
+    : "Row: output plane g. Column: input plane h. A letter names the plane of the filter that stands there: turned by " +
+      "g, moved along the group axis.";
   return Object.assign(makePart("The transformed copies", title, note, grid), { paint, mark });
 }
 
@@ -201,7 +202,7 @@ function makePlace({ lifting, names, kernel_size: k, padding, stride, places }, 
     if (planes === 1) paintPicture(close, toBytes(asFloats(values.patch), ...limits), 0, k, "sequential");
     scale.set(...limits);
   };
-  const zeros = padding ? " Outside the dashed line are the zeros of the padding." : "";
+  const zeros = padding ? " Outside the dashed line: zeros." : "";
   const note = `Click or drag to move the window.${zeros}`;
   const part = makePart("The place that is read", "What the window reads", note, grid, scale);
   return Object.assign(part, { paint });

@@ -17,7 +17,7 @@ function buildOrbitCorrelation({ facts, hand, ask }) {
   const back = makeButton("Turn both views back", () => ask({ first: 0, second: 0 }));
   const views = ["first", "second"].map((key, index) => makeView(facts, key, index, hand, ask));
   const [polar, table] = [makePolar(facts), makeTable(facts)];
-  const note = make("p.eqssl-note", "The arrow at the edge marks what was the top.");
+  const note = make("p.eqssl-note", "The arrow marks what was the top.");
   const parts = [make(".eqssl-oc-views", ...views, note), polar, table];
   const body = make(".eqssl-body.eqssl-oc-body", { "data-plots": facts.reflections ? 2 : 1 }, ...parts);
   const paint = (values, resting) => {
@@ -78,7 +78,7 @@ function makeView({ rotations, reflections }, key, index, hand, ask) {
     if (resting) slider.ariaValueText = views[index];
     mirror.set(state[key] >= rotations, resting);
   };
-  const caption = make("figcaption", make(".eqssl-title", name), text);
+  const caption = make("figcaption.eqssl-oc-line", make(".eqssl-title", name), text);
   const steps = make(".eqssl-oc-steps", what, left, slider, right);
   const view = make("figure.eqssl-oc-view", caption, make(".eqssl-oc-frame", canvas, needle), steps, mirror);
   return Object.assign(view, { canvas, paint });
@@ -114,14 +114,16 @@ function makePolar({ rotations, reflections, labels }) {
     }
     note.textContent = text;
     const start = `The bars start at ${tickText(scale.low)}${scale.low ? ", not at 0" : ""}`;
-    axis.textContent = `${start}; the outer ring is ${tickText(scale.high)}.`;
+    axis.textContent = ` ${start}; the outer ring is ${tickText(scale.high)}.`;
   };
   const key = (kind, ...text) => [make(`span.eqssl-oc-key.eqssl-oc-key-${kind}`), make("span", ...text)];
   const plain = key("plain", "what ", make("b", "plain"), " reads");
   const [mean, max] = ["mean", "max"].map((kind) => key(kind, make("b", kind), " of the bars"));
   const what = "The cosine of view 1's features and view 2's features moved by g.";
-  const parts = [make(".eqssl-oc-plots", ...plots), makeLegend([plain, mean, max]), note, axis];
-  return Object.assign(make("figure", makeCaption("Orbit correlation κ[g]", what), ...parts), { paint });
+  const words = make(".eqssl-oc-words", makeLegend([plain, mean, max]), note, axis);
+  const title = [make(".eqssl-title", "Orbit correlation κ[g]"), make(".eqssl-note", what)];
+  const parts = [make("figcaption.eqssl-oc-line", ...title), make(".eqssl-oc-plots", ...plots), words];
+  return Object.assign(make("figure.eqssl-oc-polar", ...parts), { paint });
 }
 
 /** The axis, the labels and the two rings of one polar plot; angle 0 points up, counter-clockwise. */
@@ -162,7 +164,7 @@ function makePlot(ring, index, { rotations, step, halfWidth, labels }) {
     svg.ariaLabel = `Polar plot of kappa for the ${ring}. ${list}`;
   };
   const title = make(".eqssl-oc-ring", labels.length > rotations ? ring : "");
-  return Object.assign(make("div", svg, title), { layer, paint });
+  return Object.assign(make("div", title, svg), { layer, paint });
 }
 
 /** A bar keeps its letter and colour; a turn of a view takes it to another place. */
@@ -226,12 +228,12 @@ function makeTable({ count, kinds, tolerance }) {
   const caption = make("caption.eqssl-spoken", "InfoNCE in nats with each similarity");
   const heads = make("thead", make("tr", ...head.map((text) => make("th", { scope: "col" }, text))));
   const what = "InfoNCE in nats, over all pairs of views; all other images stay upright.";
-  const title = make(".eqssl-title", `Loss of all ${count} images`);
+  const note = make(".eqssl-note", `${what} A change of at most ${tolerance} is rounding.`);
+  const title = make(".eqssl-oc-line", make(".eqssl-title", `Loss of all ${count} images`), note);
   const table = make("table", caption, heads, make("tbody", ...rows));
-  const note = make("p.eqssl-note", `${what} A change of at most ${tolerance} is rounding.`);
   // In a narrow place the table scrolls: keys reach it.
   const place = { tabindex: 0, role: "group", "aria-label": "Losses" };
-  return Object.assign(make(".eqssl-scroll.eqssl-oc-losses", place, title, table, note), { paint });
+  return Object.assign(make(".eqssl-scroll.eqssl-oc-losses", place, title, table), { paint });
 }
 
 function describe({ status, text }) {
@@ -242,15 +244,15 @@ function describe({ status, text }) {
 
 /** The change of one loss over the last moves; a flat line stood still. */
 function makeTrace() {
-  const [width, height] = [84, 30];
+  const [width, height] = [84, 20];
   const middle = height / 2;
-  const [line, dot] = [makeSvg("path"), makeSvg("circle", { r: 3.5 })];
+  const [line, dot] = [makeSvg("path"), makeSvg("circle", { r: 3 })];
   const zero = makeSvg("line.eqssl-rule", { x1: 0, x2: width, y1: middle, y2: middle });
   const size = { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" };
   const trace = makeSvg("svg.eqssl-oc-trace", size, zero, line, dot);
   trace.paint = (changes, limit) => {
     const x = (i) => 4 + (i / (HISTORY - 1)) * (width - 9);
-    const y = (change) => middle - (change / limit) * (middle - 4);
+    const y = (change) => middle - (change / limit) * (middle - 3);
     // Steps: between two moves nothing happens.
     const steps = changes.map((change, i) => `H${x(i).toFixed(1)}V${y(change).toFixed(1)}`);
     setAttributes(line, { d: `M${x(0)} ${y(changes[0]).toFixed(1)}${steps.join("")}` });

@@ -33,7 +33,7 @@ class Explorer(Hand):
         return self.number("moved")
 
     def place(self):
-        """Where the chosen point is on the map, in its own units, 0 .. 560."""
+        """Where the chosen point is on the map, in its own units, 0 .. 440."""
         self.rest()
         return [float(x) for x in self.root.locator("[data-place]").get_attribute("data-place").split(" ")]
 
@@ -88,11 +88,11 @@ def test_every_control_does_what_it_says(open_notebook):
         explorer.slide("Image", key)
         assert explorer.title().startswith(f"Image {image}: class ")
     before, cell = explorer.place(), page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex")
-    way = "ArrowRight" if before[0] < 280 else "ArrowLeft"
+    way = "ArrowRight" if before[0] < 220 else "ArrowLeft"
     explorer.map.press(way)
     after = explorer.place()
     assert (after[0] > before[0]) == (way == "ArrowRight") and not explorer.title().startswith("Image 1:")
-    explorer.map.press("ArrowUp" if after[1] > 280 else "ArrowDown")
+    explorer.map.press("ArrowUp" if after[1] > 220 else "ArrowDown")
     assert explorer.place() != after
     assert page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex") == cell
     # Each arrow leads into its direction, and not further where the map ends.
