@@ -18,13 +18,17 @@ function buildEmbedding({ facts, hand, ask }) {
   const preview = makePreview(facts);
   const map = makeScatter(facts, hand, ask, preview.show);
   const canvas = make("canvas", { role: "img" });
+  const { length: rotations } = facts.elements.filter((name) => !name.includes("m"));
+  const move = (g) => ask({ element: g });
+  const handle = makeElementHandle(canvas, rotations, () => hand.element, move);
   const title = make(".eqssl-title");
   const verdict = make("span.eqssl-verdict-words.eqssl-em-verdict");
   const moved = make("b.eqssl-digits");
   const [words, share] = [make("p.eqssl-note"), make("p.eqssl-note")];
-  const paint = (values) => {
+  const paint = (values, resting) => {
     const { state, still } = values;
     map.paint(values);
+    handle.set(state.element, resting);
     paintPicture(canvas, asBytes(values.pixels), 0, values.side, "grey", facts.channels);
     const turned = `turned by ${facts.elements[state.element]}`;
     title.textContent = `Image ${state.image + 1}: class ${names[labels[state.image]]}, ${turned}`;
@@ -38,7 +42,7 @@ function buildEmbedding({ facts, hand, ask }) {
     const shown = "The map shows the two directions of the largest variance";
     share.textContent = `${shown}, ${percent} % of all; each has its own scale.`;
   };
-  const now = make("div", title, make(".eqssl-em-now", canvas));
+  const now = make("div", title, make(".eqssl-em-now", handle), make(".eqssl-note", "Grab it and turn it."));
   const distanceRow = make("p", "Distance from the upright image: ", moved);
   const said = make("div", make("div", verdict), distanceRow, words, share, preview);
   const side = make(".eqssl-em-side", { role: "group", "aria-label": "The chosen image" }, now, said);

@@ -139,7 +139,7 @@ class EmbeddingExplorer(Explorer):
         True
     """
 
-    _esm, _css = front_end("embedding")
+    _esm, _css = front_end("shared/turn", "embedding")
 
     @typed
     def __init__(

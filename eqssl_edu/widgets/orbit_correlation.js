@@ -17,7 +17,7 @@ function buildOrbitCorrelation({ facts, hand, ask }) {
   const back = makeButton("Turn both views back", () => ask({ first: 0, second: 0 }));
   const views = ["first", "second"].map((key, index) => makeView(facts, key, index, hand, ask));
   const [polar, table] = [makePolar(facts), makeTable(facts)];
-  const note = make("p.eqssl-note", "The arrow marks what was the top.");
+  const note = make("p.eqssl-note", "Grab a picture and turn it. The arrow marks what was the top.");
   const parts = [make(".eqssl-oc-views", ...views, note), polar, table];
   const body = make(".eqssl-body.eqssl-oc-body", { "data-plots": facts.reflections ? 2 : 1 }, ...parts);
   const paint = (values, resting) => {
@@ -59,6 +59,9 @@ function makeView({ rotations, reflections }, key, index, hand, ask) {
   const [canvas, text] = [make("canvas", { role: "img" }), make(".eqssl-note")];
   const needle = make(".eqssl-oc-needle");
   const needleTo = followAngle(needle);
+  const frame = make(".eqssl-oc-frame", canvas, needle);
+  const move = (g) => ask({ [key]: g });
+  const handle = makeElementHandle(frame, rotations, () => hand[key], move);
   const go = (turn, mirrored = hand[key] >= rotations) => {
     ask({ [key]: ((turn + rotations) % rotations) + (mirrored ? rotations : 0) });
   };
@@ -74,13 +77,14 @@ function makeView({ rotations, reflections }, key, index, hand, ask) {
     text.textContent = views[index];
     canvas.ariaLabel = `${name}, ${views[index]}`;
     needleTo((state[key] % rotations) * degrees);
+    handle.set(state[key], resting);
     slider.set(state[key] % rotations, resting);
     if (resting) slider.ariaValueText = views[index];
     mirror.set(state[key] >= rotations, resting);
   };
   const caption = make("figcaption.eqssl-oc-line", make(".eqssl-title", name), text);
   const steps = make(".eqssl-oc-steps", what, left, slider, right);
-  const view = make("figure.eqssl-oc-view", caption, make(".eqssl-oc-frame", canvas, needle), steps, mirror);
+  const view = make("figure.eqssl-oc-view", caption, handle, steps, mirror);
   return Object.assign(view, { canvas, paint });
 }
 

@@ -187,7 +187,7 @@ class OrbitCorrelationExplorer(Explorer):
         True
     """
 
-    _esm, _css = front_end("orbit_correlation")
+    _esm, _css = front_end("shared/turn", "orbit_correlation")
 
     @typed
     def __init__(self, encoder: nn.Module, images: Images, views: Sequence[Images] | None = None) -> None:

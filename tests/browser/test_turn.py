@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hand import Hand
+from hand import Hand, turned
 
 EXPLORERS = {
     "Orbit explorer": "OrbitExplorer(dihedral(4), 'F')",
@@ -155,4 +155,55 @@ def test_a_picture_that_only_knows_group_elements(open_notebook, name):
     assert element() == 6
     explorer.turn(0, 20)
     assert element() == 6 and explorer.lean() == 0
+    explorer.notebook.assert_clean()
+
+
+class Correlation(Turned):
+    name = "Orbit correlation explorer"
+    view = 0
+
+    @property
+    def handle(self):
+        return self.root.locator(".eqssl-handle").nth(self.view)
+
+    def lean(self):
+        """The picture leans with the arrow that marks its top."""
+        frame = self.handle.locator(".eqssl-oc-frame")
+        return -float(frame.evaluate("frame => parseFloat(frame.style.rotate) || 0"))
+
+    def turns(self):
+        """How far each view is turned, by its slider."""
+        self.rest()
+        return [int(self.slider(f"View {view}, turn").input_value()) for view in (1, 2)]
+
+
+def test_the_views_of_an_orbit_correlation_explorer(open_notebook):
+    explorer = Correlation.of(open_notebook, "OrbitCorrelationExplorer(network, images.test.images[:8])")
+    plain = explorer.root.locator("tr[data-kind=plain]")
+    assert explorer.turns() == [0, 0]
+    explorer.grab(0)
+    explorer.drag(0, 30)
+    assert explorer.turns() == [0, 0] and abs(explorer.lean() - 30) < 2
+    explorer.drag(30, 110)  # the losses follow while the hand is on its way
+    assert explorer.turns() == [1, 0] and abs(explorer.lean() - 20) < 2
+    assert plain.get_attribute("data-status") == "moved"
+    explorer.page.mouse.up()
+    assert explorer.turns() == [1, 0] and explorer.lean() == 0
+    explorer.view = 1
+    explorer.turn_by_touch(45, -50)
+    assert explorer.turns() == [1, 3] and explorer.lean() == 0
+    assert explorer.root.get_by_role("img", name="View 2, turned by 270°").is_visible()
+    explorer.notebook.assert_clean()
+
+
+def test_the_image_of_an_embedding_explorer(open_notebook):
+    made = "EmbeddingExplorer(network, images.test.images[:40], images.test.labels[:40])"
+    explorer = type("Embedding", (Turned,), {"name": "Embedding explorer"}).of(open_notebook, made)
+    upright, walked = explorer.pixels(explorer.handle.locator("canvas")), explorer.number("moved")
+    assert walked == 0
+    explorer.turn(10, 100)
+    assert explorer.number("moved") > 1e-3 and explorer.pressed()[-1] == "turn by r90"
+    assert explorer.pixels(explorer.handle.locator("canvas")) == turned(upright)
+    explorer.turn_by_touch(0, -100)
+    assert explorer.number("moved") == 0 and explorer.pixels(explorer.handle.locator("canvas")) == upright
     explorer.notebook.assert_clean()
