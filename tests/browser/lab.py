@@ -34,10 +34,10 @@ class Lab:
     token: str
     folder: Path
 
-    def write(self, name: str, cells: list, kernel: str = "python3") -> str:
-        """Write a notebook of these cells; returns its address."""
+    def write(self, name: str, cells: list, kernel: str = "python3", view: str = "doc") -> str:
+        """Write a notebook of these cells; its address; in the view "lab" with the side bar."""
         (self.folder / name).write_text(json.dumps(as_notebook(cells, kernel)))
-        return f"{self.url}doc/tree/{name}?token={self.token}"
+        return f"{self.url}{view}/tree/{name}?token={self.token}"
 
 
 def theme_name(dark: bool) -> str:
@@ -221,13 +221,13 @@ def _wait_for_url(server: subprocess.Popen, runtime: Path, log: Path) -> str:
 
 @contextlib.contextmanager
 def open_notebook(
-    chromium, lab: Lab, name: str, cells: list, kernel: str = "python3"
+    chromium, lab: Lab, name: str, cells: list, kernel: str = "python3", view: str = "doc"
 ) -> Iterator[NotebookPage]:
     """A notebook of these cells, open in a window of its own."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     opened = watch(context, set())
     page = opened.page
-    page.goto(lab.write(name, cells, kernel), timeout=START_SECONDS * 1000)
+    page.goto(lab.write(name, cells, kernel, view), timeout=START_SECONDS * 1000)
     page.wait_for_selector(".jp-CodeCell", timeout=START_SECONDS * 1000)
     # The kernel is there: what is run now, runs at once.
     page.wait_for_function(
