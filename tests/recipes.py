@@ -380,6 +380,7 @@ RECIPES: dict[str, Recipe] = {
     "evaluation.paired_interval": recipe(
         evaluation.paired_interval, values=(0.1, 0.2, 0.4), reference=(0.1, 0.1, 0.2)
     ),
+    "evaluation.proportion_interval": recipe(evaluation.proportion_interval, hits=150, count=300),
     "evaluation.knn_probe": recipe(
         evaluation.knn_probe, features=lambda: z().flatten(1), labels=lambda: labels(), neighbours=2
     ),

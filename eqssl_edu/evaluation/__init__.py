@@ -1,6 +1,6 @@
 """What did a representation learn? Probes on frozen features, and intervals over seeds that tell if it matters."""
 
-from eqssl_edu.evaluation.intervals import Interval, interval, paired_interval
+from eqssl_edu.evaluation.intervals import Interval, interval, paired_interval, proportion_interval
 from eqssl_edu.evaluation.probes import (
     extract,
     knn_probe,
@@ -21,5 +21,6 @@ __all__ = [
     "orientations",
     "paired_interval",
     "probe_orientations",
+    "proportion_interval",
     "recalibrated",
 ]

@@ -1,4 +1,4 @@
-"""Means over seeds with confidence intervals, and differences that are paired seed by seed."""
+"""Means over seeds with confidence intervals, differences paired seed by seed, and intervals of proportions."""
 
 from collections.abc import Collection
 from statistics import fmean
@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from eqssl_edu.errors import got, need_number, typed
+from eqssl_edu.errors import got, need_integer, need_number, typed
 
-__all__ = ["Interval", "interval", "paired_interval"]
+__all__ = ["Interval", "interval", "paired_interval", "proportion_interval"]
 
 
 class Interval(NamedTuple):
@@ -56,3 +56,24 @@ def paired_interval(values: Collection[float], reference: Collection[float]) -> 
     if len(values) != len(reference):
         raise ValueError(f"reference must match values, seed by seed, got {len(reference)} for {len(values)}")
     return interval([value - other for value, other in zip(values, reference, strict=True)])
+
+
+@typed
+def proportion_interval(hits: int, count: int) -> Interval:
+    r"""Wilson's 95 % interval of a proportion, such as an accuracy on ``count`` test images.
+
+    It holds the $p$ with $|\hat p - p| \le 1.96 \sqrt{p (1 - p) / n}$. It tells what other test images would give,
+    nothing of other training runs.
+
+    Arguments:
+        hits: how many of them were right.
+        count: how many there are.
+
+    Example:
+        >>> [round(x, 3) for x in proportion_interval(150, 300)]
+        [0.5, 0.444, 0.556]
+    """
+    need_integer("count", count, least=1)
+    need_integer("hits", hits, least=0, most=count)
+    found = stats.binomtest(hits, count).proportion_ci(method="wilson")
+    return Interval(hits / count, float(found.low), float(found.high))

@@ -1,0 +1,311 @@
+"""Notebooks 03 and 03b: the error at every angle, before and after training; kernels that are turned, and how."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import plotly.graph_objects as go
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.data import digits
+from eqssl_edu.diagnostics import rotation_error, turn_maps
+from eqssl_edu.encoders import Encoder, GroupCNN, matched_cnn
+from eqssl_edu.errors import typed
+from eqssl_edu.evaluation import Interval, proportion_interval
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
+from eqssl_edu.rotate import disc_mask, rotate
+from eqssl_edu.shapes import Images
+from eqssl_edu.steerable import SteerableCNN
+from eqssl_edu.widgets import ByHand
+
+__all__ = [
+    "ANGLES",
+    "WIDTHS",
+    "blur",
+    "bumps",
+    "disc_picture",
+    "error_curve",
+    "errors_by_blur",
+    "errors_by_place",
+    "five_networks",
+    "layer_of",
+    "readers",
+    "reading_accuracy",
+    "show_blur_curves",
+    "show_curves",
+    "show_kernels",
+    "show_places",
+    "turned_again",
+    "turned_by_formula",
+    "turned_kernels",
+    "with_border",
+]
+
+ANGLES = list(range(0, 361, 15))  # of the curves
+WIDTHS = [0, 0.5, 1, 1.5, 2, 2.5, 3]  # of the blur, in pixels
+DASHES = ("solid", "dot", "solid", "dash", "solid")
+C8 = cyclic(8)
+
+
+@typed
+def blur(images: Images, pixels: float) -> Images:
+    """Images blurred by a Gaussian whose standard deviation is so many pixels."""
+    if pixels == 0:
+        return images
+    reach = math.ceil(4 * pixels)
+    bell = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * pixels**2))
+    kernel = (bell[:, None] * bell / bell.sum() ** 2).to(images)
+    return F.conv2d(images.flatten(0, 1)[:, None], kernel[None, None], padding=reach).reshape(images.shape)
+
+
+@typed
+def turned_again(image: Float[Tensor, "1 size size"], degrees: float, times: int) -> go.Figure:
+    """The picture, and what it has become after each of so many turns by the same angle."""
+    turned = [image]
+    for _ in range(times):
+        turned.append(rotate(turned[-1], degrees))
+    names = [f"{n * degrees:g}°" for n in range(times + 1)]
+    title = f"A digit, turned by {degrees:g} degrees again and again"
+    return image_grid(torch.cat(turned), names, title, columns=5)
+
+
+@typed
+def disc_picture(f: Callable[[Images], Images], image: Images, degrees: float) -> go.Figure:
+    """f(R x), R f(x) and their difference, whole and inside the disc; the title says the relative error of both."""
+    got, expected = f(rotate(image, degrees)), rotate(f(image), degrees)
+    everywhere = float((got - expected).norm() / expected.norm())
+    inside = rotation_error(got, f(image), degrees)
+    planes = torch.cat([got, expected, got - expected, (got - expected) * disc_mask(image.shape[-1])])[:, 0]
+    title = f"Relative error: {everywhere:.0%} of the whole square, {inside:.1e} of the disc"
+    return image_grid(planes, ["f(R x)", "R f(x)", "difference", "inside the disc"], title, signed=True)
+
+
+# The curves
+
+
+@typed
+def five_networks(seed: int) -> dict[str, Encoder]:
+    """The networks of the curves: random weights, about 4,000 parameters each, two stages with 5 x 5 kernels."""
+    torch.manual_seed(seed)
+    c4_network = GroupCNN(cyclic(4), channels=(6, 12), kernel_size=5)
+    return {
+        "ordinary CNN": matched_cnn(c4_network),
+        "augmented CNN": matched_cnn(c4_network),
+        "C4 network": c4_network,
+        "D4 network": GroupCNN(dihedral(4), channels=(4, 8), kernel_size=5),
+        "C8 network": SteerableCNN(C8, channels=(6, 12), kernel_size=5),
+    }
+
+
+@typed
+def with_border(images: Images) -> Images:
+    """The images with two pixels of border on each side, so that a turned digit stays inside."""
+    return F.pad(images, [2] * 4)
+
+
+@typed
+@torch.no_grad()
+def error_curve(
+    f: Callable[[Images], Tensor], images: Images, angles: Sequence[float], group: FiniteGroup
+) -> list[float]:
+    """The error of the regular maps f(x) at each of the angles."""
+    upright = f(images)
+    return [rotation_error(f(rotate(images, float(a))), upright, float(a), group) for a in angles]
+
+
+@typed
+def readers(networks: Mapping[str, Encoder], seed: int) -> dict[str, nn.Module]:
+    """Train the networks, in place, to read digits; gives the ten-way classifier on top of each.
+
+    A classifier sees the largest value along the group axis, which no turn of the group changes. All see the same 1,297
+    upright digits five times; the one that is called "augmented CNN" sees them 15 times, each time turned at random.
+    """
+    torch.manual_seed(seed + 1)
+    return {name: _reader(network, name == "augmented CNN", seed) for name, network in networks.items()}
+
+
+def _reader(encoder: Encoder, turned: bool, seed: int) -> nn.Module:
+    data, head = digits(16).train, nn.Linear(encoder.train().out_channels, 10)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()])
+    generator = torch.Generator().manual_seed(seed)
+    epochs = 15 if turned else 5
+    batches = [batch for _ in range(epochs) for batch in torch.randperm(1297, generator=generator).split(64)]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=len(batches))
+    for batch in batches:
+        images = with_border(data.images[batch])
+        if turned:
+            images = rotate(images, 360 * torch.rand(len(batch), generator=generator))
+        optimizer.zero_grad()
+        F.cross_entropy(head(encoder(images).amax(dim=2)), data.labels[batch]).backward()
+        optimizer.step()
+        schedule.step()
+    encoder.eval()
+    return head
+
+
+@typed
+@torch.no_grad()
+def reading_accuracy(encoder: Encoder, head: nn.Module) -> list[Interval]:
+    """The part of the 300 test digits that is read right at each of ``ANGLES``, with its 95 % interval."""
+    data, found = digits(16).test, []
+    for angle in ANGLES:
+        answers = head(encoder(rotate(with_border(data.images), float(angle))).amax(dim=2)).argmax(dim=1)
+        found.append(proportion_interval(int((answers == data.labels).sum()), len(data.labels)))
+    return found
+
+
+@typed
+def show_curves(curves: Mapping[str, Sequence[float | Interval]], title: str, what: str) -> go.Figure:
+    """One line for each network against the angle (an interval as a band); prints the numbers of some angles.
+
+    Arguments:
+        curves: name -> the value, or the interval, at each of ``ANGLES``.
+        title: above the picture.
+        what: the name of the vertical axis.
+    """
+    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 420, "width": 780})
+    for (name, values), colour, dash in zip(curves.items(), COLOURS, DASHES, strict=False):
+        middle = [value.mean if isinstance(value, Interval) else value for value in values]
+        some = "  ".join(f"{angle}°: {middle[ANGLES.index(angle)]:.2f}" for angle in (0, 15, 30, 45, 90, 180))
+        print(f"{name:14} {some}   mean of 15° to 345°: {sum(middle[1:-1]) / len(middle[1:-1]):.2f}")
+        if middle != list(values):
+            band = [value.low for value in values] + [value.high for value in values[::-1]]
+            both = ANGLES + ANGLES[::-1]
+            shade = {"fill": "toself", "fillcolor": colour, "opacity": 0.15, "line": {"width": 0}}
+            figure.add_scatter(x=both, y=band, hoverinfo="skip", showlegend=False, **shade)
+        line = {"color": colour, "dash": dash}
+        figure.add_scatter(x=ANGLES, y=middle, name=name, mode="lines+markers", line=line)
+    figure.update_xaxes(title="angle of the turn (degrees)", dtick=45)
+    figure.update_yaxes(title=what, rangemode="tozero")
+    return figure
+
+
+# Kernels that are turned
+
+Heights = Float[Tensor, "channel 1 5 5"]
+Kernels = Float[Tensor, "channel 1 side side"]
+Bank = Float[Tensor, "channel group 1 side side"]
+Layer = Callable[[Images], Float[Tensor, "batch channel group height width"]]
+
+
+@typed
+def bumps(heights: Heights, width: float, degrees: float = 0.0, side: int = 11) -> Kernels:
+    r"""Kernels that are sums of 25 Gaussian bumps, $k(x) = \sum_p a_p \, e^{-|x - R p|^2 / 2 \sigma^2}$, at the pixels.
+
+    Arguments:
+        heights: $a_p$; their 5 x 5 places are the centres $p$ in the upright kernel.
+        width: $\sigma$ in pixels.
+        degrees: the angle of R, counter-clockwise: the centres turn, then the sum is read off at the pixels.
+        side: of the kernels in pixels.
+    """
+    at = torch.arange(side) - (side - 1) / 2
+    pixels = torch.complex(at.expand(side, side), -at[:, None].expand(side, side))  # x + i y, y pointing up
+    turn = complex(math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
+    centres = turn * pixels[(side - 5) // 2 : (side + 5) // 2, (side - 5) // 2 : (side + 5) // 2].flatten()
+    bells = torch.exp(-((pixels - centres[:, None, None]).abs() ** 2) / (2 * width**2)) / (
+        2 * math.pi * width**2
+    )
+    return torch.einsum("cop,phw->cohw", heights.flatten(2), bells)
+
+
+@typed
+def turned_by_formula(heights: Heights, width: float) -> Bank:
+    """The kernels of ``bumps``, turned once by each of the eight angles of C8: their centres turn."""
+    return torch.stack([bumps(heights, width, C8.degrees(g)) for g in C8.elements], dim=1)
+
+
+@typed
+def turned_kernels(kernels: Kernels, group: FiniteGroup = C8) -> Bank:
+    """The kernels, turned once by each angle of a group: as pictures, by ``rotate``."""
+    return torch.stack([rotate(kernels, group.degrees(g)) for g in group.elements], dim=1)
+
+
+@typed
+def layer_of(bank: Bank) -> Layer:
+    """The lifting convolution with these kernels: images (B, 1, H, W) to regular maps (B, C, |G|, H, W)."""
+    flat = bank.flatten(0, 1)
+    return lambda images: F.conv2d(images, flat, padding=flat.shape[-1] // 2).unflatten(1, bank.shape[:2])
+
+
+def _error(layer: Layer, images: Images) -> float:
+    """At 45 degrees, 6 pixels away from the border: kernels of 11 pixels read 5 pixels beyond their centre."""
+    return rotation_error(layer(rotate(images, 45.0)), layer(images), 45.0, C8, margin=6)
+
+
+@typed
+def errors_by_blur(banks: Mapping[str, Bank], images: Images) -> dict[str, dict[float, float]]:
+    """The error of each layer at 45 degrees: name -> {blur of the images in pixels, of ``WIDTHS``: error}."""
+    blurred = {width: blur(images, width) for width in WIDTHS}
+    return {
+        name: {width: _error(layer_of(bank), each) for width, each in blurred.items()}
+        for name, bank in banks.items()
+    }
+
+
+@typed
+def show_blur_curves(errors: Mapping[str, Mapping[float, float]]) -> go.Figure:
+    """What ``errors_by_blur`` gives, as lines; prints the numbers."""
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 400, "width": 780})
+    for index, (name, by_width) in enumerate(errors.items()):
+        print(f"{name:25}", "  ".join(f"{width:g} px: {error:.1%}" for width, error in by_width.items()))
+        line = {"color": COLOURS[index // 2], "dash": ("solid", "dash")[index % 2]}
+        x, y = list(by_width), list(by_width.values())
+        figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line=line)
+    figure.update_layout(title="Error of one layer for a turn by 45 degrees")
+    figure.update_xaxes(title="blur of the picture (pixels)")
+    figure.update_yaxes(title="relative error", type="log", range=[-2.6, 0.1], dtick=1)
+    return figure
+
+
+@typed
+def show_kernels(banks: Mapping[str, Bank], images: Images) -> ByHand:
+    """One of the layers at work on a picture that the hand blurs: its kernel, its maps, its error at 45 degrees."""
+
+    def blurred(layer: str, blur_in_tenths: int) -> str:
+        x, bank = blur(images, blur_in_tenths / 10), banks[layer]
+        f, mask = layer_of(bank), disc_mask(images.shape[-1], margin=6)
+        got, expected = f(rotate(x, 45.0))[0, 0, 1] * mask, turn_maps(C8, f(x), 45.0)[0, 0, 1] * mask
+        shades, limit = float(bank[0].abs().max()), float(expected.abs().max())
+        shown = [
+            picture(bank[0, 0, 0], "kernel", True, (-shades, shades), 110),
+            picture(bank[0, 1, 0], "kernel, turned", True, (-shades, shades), 110),
+            picture(x[0, 0], "picture", True, None, 110),
+            picture(expected, "map, then turned", True, (-limit, limit), 110),
+            picture(got, "map of the turned picture", True, (-limit, limit), 110),
+            picture(got - expected, "difference", True, (-limit, limit), 110),
+        ]
+        text = (
+            f"Error at 45 degrees: <b>{_error(f, x):.1%}</b>. Blue is negative, white zero, orange positive."
+        )
+        return row(shown, text)
+
+    return ByHand(blurred, layer=list(banks), blur_in_tenths=range(0, 31, 5))
+
+
+@typed
+def errors_by_place(layer: Layer, images: Images, degrees: float, group: FiniteGroup) -> list[float]:
+    """The error for a turn by an angle, if the group axis moves by the element g: one number for each g."""
+    got, expected = (
+        layer(rotate(images, degrees)).movedim(2, -1),
+        rotate(layer(images), degrees).movedim(2, -1),
+    )
+    mask = disc_mask(images.shape[-1], margin=6)[..., None]
+    candidates = [group.transform_features(expected, g) * mask for g in group.elements]
+    return [float((got * mask - each).norm() / each.norm()) for each in candidates]
+
+
+@typed
+def show_places(layer: Layer, images: Images) -> go.Figure:
+    """``errors_by_place`` of C8 as a picture: a row for each angle, a column for each place."""
+    angles = [7.5 * step for step in range(25)]
+    errors = [errors_by_place(layer, images, angle, C8) for angle in angles]
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 420, "width": 620})
+    bar = {"title": {"text": "relative error"}}
+    figure.add_heatmap(x=list(C8.elements), y=angles, z=errors, colorscale="Cividis", zmin=0, colorbar=bar)
+    figure.update_layout(title="Which place of the group axis explains the maps of the turned picture?")
+    figure.update_xaxes(title="places by which the group axis has moved", dtick=1)
+    figure.update_yaxes(title="angle of the turn (degrees)", dtick=22.5)
+    return figure
