@@ -21,7 +21,7 @@ def answers(notebooks, solutions):
         text = (build.NOTEBOOKS / "source" / f"{notebook}.py").read_text(encoding="utf-8")
         imports = [node for node in ast.parse(text).body if isinstance(node, (ast.Import, ast.ImportFrom))]
         for cell in nbformat.reads(build.build(text, solutions), as_version=4).cells:
-            if cell.cell_type == "code" and re.search(r'^check\("', cell.source, flags=re.MULTILINE):
+            if cell.cell_type == "code" and re.search(r'^(\w+ = )?check\("', cell.source, flags=re.MULTILINE):
                 names = {}
                 exec(compile(ast.Module(imports, []), "imports", "exec"), names)
                 names["check"] = found.__setitem__

@@ -13,7 +13,7 @@ from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import rotation_error, turn_maps
 from eqssl_edu.encoders import Encoder, GroupCNN, matched_cnn
 from eqssl_edu.errors import typed
-from eqssl_edu.evaluation import Interval, proportion_interval
+from eqssl_edu.evaluation import Interval, proportion_interval, recalibrated
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.rotate import disc_mask, rotate
@@ -23,10 +23,11 @@ from eqssl_edu.widgets import ByHand
 
 __all__ = [
     "ANGLES",
-    "WIDTHS",
     "blur",
     "bumps",
+    "curves_of",
     "disc_picture",
+    "error_at_45",
     "error_curve",
     "errors_by_blur",
     "errors_by_place",
@@ -35,13 +36,13 @@ __all__ = [
     "readers",
     "reading_accuracy",
     "show_blur_curves",
+    "show_copies",
     "show_curves",
     "show_kernels",
     "show_places",
     "turned_again",
     "turned_by_formula",
     "turned_kernels",
-    "with_border",
 ]
 
 ANGLES = list(range(0, 361, 15))  # of the curves
@@ -100,9 +101,8 @@ def five_networks(seed: int) -> dict[str, Encoder]:
     }
 
 
-@typed
-def with_border(images: Images) -> Images:
-    """The images with two pixels of border on each side, so that a turned digit stays inside."""
+def _bordered(images: Images) -> Images:
+    """Two pixels of border on each side, so that a turned digit stays inside."""
     return F.pad(images, [2] * 4)
 
 
@@ -114,6 +114,23 @@ def error_curve(
     """The error of the regular maps f(x) at each of the angles."""
     upright = f(images)
     return [rotation_error(f(rotate(images, float(a))), upright, float(a), group) for a in angles]
+
+
+@typed
+def curves_of(
+    networks: Mapping[str, Encoder], measure: Callable[..., Sequence[float]], recalibrate: bool = False
+) -> dict[str, Sequence[float]]:
+    """name -> measure(last feature maps, 32 upright test digits, ``ANGLES``, group) for each network.
+
+    Arguments:
+        networks: in evaluation mode, or random.
+        measure: such as ``error_curve``.
+        recalibrate: measure copies whose batch norms know the mean and the variance of 400 digits.
+    """
+    data = digits(16)
+    images, known = _bordered(data.test.images[:32]), _bordered(data.train.images[:400])
+    measured = {name: recalibrated(f, known) if recalibrate else f for name, f in networks.items()}
+    return {name: measure(f.feature_maps, images, ANGLES, f.group) for name, f in measured.items()}
 
 
 @typed
@@ -135,7 +152,7 @@ def _reader(encoder: Encoder, turned: bool, seed: int) -> nn.Module:
     batches = [batch for _ in range(epochs) for batch in torch.randperm(1297, generator=generator).split(64)]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=len(batches))
     for batch in batches:
-        images = with_border(data.images[batch])
+        images = _bordered(data.images[batch])
         if turned:
             images = rotate(images, 360 * torch.rand(len(batch), generator=generator))
         optimizer.zero_grad()
@@ -152,7 +169,7 @@ def reading_accuracy(encoder: Encoder, head: nn.Module) -> list[Interval]:
     """The part of the 300 test digits that is read right at each of ``ANGLES``, with its 95 % interval."""
     data, found = digits(16).test, []
     for angle in ANGLES:
-        answers = head(encoder(rotate(with_border(data.images), float(angle))).amax(dim=2)).argmax(dim=1)
+        answers = head(encoder(rotate(_bordered(data.images), float(angle))).amax(dim=2)).argmax(dim=1)
         found.append(proportion_interval(int((answers == data.labels).sum()), len(data.labels)))
     return found
 
@@ -168,10 +185,10 @@ def show_curves(curves: Mapping[str, Sequence[float | Interval]], title: str, wh
     """
     figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 420, "width": 780})
     for (name, values), colour, dash in zip(curves.items(), COLOURS, DASHES, strict=False):
-        middle = [value.mean if isinstance(value, Interval) else value for value in values]
+        middle = [value.mean if isinstance(value, Interval) else float(value) for value in values]
         some = "  ".join(f"{angle}°: {middle[ANGLES.index(angle)]:.2f}" for angle in (0, 15, 30, 45, 90, 180))
         print(f"{name:14} {some}   mean of 15° to 345°: {sum(middle[1:-1]) / len(middle[1:-1]):.2f}")
-        if middle != list(values):
+        if isinstance(values[0], Interval):
             band = [value.low for value in values] + [value.high for value in values[::-1]]
             both = ANGLES + ANGLES[::-1]
             shade = {"fill": "toself", "fillcolor": colour, "opacity": 0.15, "line": {"width": 0}}
@@ -230,8 +247,10 @@ def layer_of(bank: Bank) -> Layer:
     return lambda images: F.conv2d(images, flat, padding=flat.shape[-1] // 2).unflatten(1, bank.shape[:2])
 
 
-def _error(layer: Layer, images: Images) -> float:
-    """At 45 degrees, 6 pixels away from the border: kernels of 11 pixels read 5 pixels beyond their centre."""
+@typed
+def error_at_45(bank: Bank, images: Images) -> float:
+    """The error of the layer with these kernels, 6 pixels away from the border, beyond which kernels read."""
+    layer = layer_of(bank)
     return rotation_error(layer(rotate(images, 45.0)), layer(images), 45.0, C8, margin=6)
 
 
@@ -240,9 +259,16 @@ def errors_by_blur(banks: Mapping[str, Bank], images: Images) -> dict[str, dict[
     """The error of each layer at 45 degrees: name -> {blur of the images in pixels, of ``WIDTHS``: error}."""
     blurred = {width: blur(images, width) for width in WIDTHS}
     return {
-        name: {width: _error(layer_of(bank), each) for width, each in blurred.items()}
+        name: {width: error_at_45(bank, each) for width, each in blurred.items()}
         for name, bank in banks.items()
     }
+
+
+@typed
+def show_copies(bank: Bank) -> go.Figure:
+    """The eight copies of the first kernel."""
+    names = [f"{C8.degrees(g):g}°" for g in C8.elements]
+    return image_grid(bank[0, :, 0], names, "One kernel, turned once by each of eight angles", signed=True)
 
 
 @typed
@@ -277,9 +303,7 @@ def show_kernels(banks: Mapping[str, Bank], images: Images) -> ByHand:
             picture(got, "map of the turned picture", True, (-limit, limit), 110),
             picture(got - expected, "difference", True, (-limit, limit), 110),
         ]
-        text = (
-            f"Error at 45 degrees: <b>{_error(f, x):.1%}</b>. Blue is negative, white zero, orange positive."
-        )
+        text = f"Error at 45 degrees: <b>{error_at_45(bank, x):.1%}</b>. Blue is negative, white zero, orange positive."
         return row(shown, text)
 
     return ByHand(blurred, layer=list(banks), blur_in_tenths=range(0, 31, 5))
