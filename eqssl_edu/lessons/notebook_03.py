@@ -202,10 +202,10 @@ def show_curves(curves: Mapping[str, Sequence[float | Interval]], title: str, wh
 
 # Kernels that are turned
 
-Heights = Float[Tensor, "channel 1 5 5"]
-Kernels = Float[Tensor, "channel 1 side side"]
-Bank = Float[Tensor, "channel group 1 side side"]
-Layer = Callable[[Images], Float[Tensor, "batch channel group height width"]]
+Heights = Float[Tensor, "out 1 5 5"]
+Kernels = Float[Tensor, "out 1 side side"]
+Bank = Float[Tensor, "out group 1 side side"]
+Layer = Callable[[Images], Float[Tensor, "batch out group height width"]]
 
 
 @typed
