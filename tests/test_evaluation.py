@@ -15,6 +15,7 @@ from eqssl_edu.evaluation import (
     orientations,
     paired_interval,
     probe_orientations,
+    proportion_interval,
     recalibrated,
 )
 from eqssl_edu.groups import cyclic, dihedral
@@ -275,6 +276,15 @@ def test_interval_holds_the_mean_as_often_as_it_says():
     assert abs(covered / 2000 - 0.95) < 0.015
 
 
+def test_a_proportion_is_wilsons():
+    """A worked value: 8 of 10, z = 1.959964."""
+    found = proportion_interval(8, 10)
+    z2 = 1.959964**2
+    middle, half = (0.8 + z2 / 20) / (1 + z2 / 10), (z2 * (0.8 * 0.2 / 10 + z2 / 400)) ** 0.5 / (1 + z2 / 10)
+    assert found == pytest.approx((0.8, middle - half, middle + half), abs=1e-6)
+    assert proportion_interval(0, 300).high < 0.013 and proportion_interval(300, 300).low > 0.987
+
+
 # -- malformed input ---------------------------------------------------------------------------------------------
 
 FEATURES, LABELS = torch.zeros(4, 3), torch.tensor([0, 1, 0, 1])
@@ -300,6 +310,7 @@ ORBITS = torch.zeros(4, 3, 4), LABELS
         ("values", lambda: interval([1.0])),
         ("values", lambda: interval([1.0, float("nan")])),
         ("reference", lambda: paired_interval([1.0, 2.0], [1.0])),
+        ("hits", lambda: proportion_interval(11, 10)),
     ],
 )
 def test_malformed_input_is_named(as_a_user, argument, call):
