@@ -1,15 +1,26 @@
-"""The exercises of notebook 04: steering a kernel, aliases, shifting a function, kernels within the band limit."""
+"""The exercises of notebook 04: kernels that are steered, what may follow them, and the same in escnn's words."""
 
 import math
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from eqssl_edu.diagnostics import turn_features
-from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, number, pick
-from eqssl_edu.groups import cyclic
+from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, pick
+from eqssl_edu.exercises.verdict import second_hint
+from eqssl_edu.groups import FiniteGroup, cyclic
+from eqssl_edu.layers import GroupConv2d
 
-__all__ = ["alias", "shift", "steer", "within_reach"]
+__all__ = ["base_kernels", "fourier", "norm_relu", "project", "shift", "stage", "steer", "within_reach"]
+
+# How quarter turns act on what stands at a place: rho[g] is a matrix, (4, d, d).
+FIELDS: dict[str, Tensor] = {
+    "number": torch.ones(4, 1, 1),
+    "arrow": torch.tensor([[[1.0, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]]),
+    "group axis": torch.stack([torch.eye(4).roll(g, dims=0) for g in range(4)]),
+}
 
 KERNELS: dict[str, Tensor] = {
     "blur": torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]),
@@ -20,6 +31,9 @@ KERNELS: dict[str, Tensor] = {
 }
 
 
+@second_hint(
+    "return math.cos(m * angle) * cosine + ...: which weight has the sine, and what is angle in radians?"
+)
 def steer(answer: object) -> str:
     """A function (cosine, sine, m, degrees) -> the wave of frequency m turned by the angle."""
     angles = torch.linspace(0, 2 * math.pi, 26, dtype=torch.float64)[:25].reshape(5, 5)
@@ -38,20 +52,124 @@ def steer(answer: object) -> str:
     return "Right for three frequencies and angles: two stored kernels give all angles."
 
 
-def alias(answer: object) -> str:
-    """The second frequency whose wave looks like a slower one at eight places: 6 (like 2)."""
-    m = number(answer, "The answer must be an integer", "It is the number beside the slider.", whole=True)
+REACH = ("blur", "edge", "saddle")  # escnn's six 3 x 3 waves lose less than a fifth of these
+WHY = {  # with the corners doubled, counter-clockwise from the right
+    "blur": "2 all around: wave 0",
+    "edge": "2, 2, 0, -2, -2, -2, 0, 2: it rises and falls once, wave 1",
+    "saddle": "1, 0, -1, 0, 1, 0, -1, 0: it rises and falls twice, wave 2",
+    "one corner": "a single place: a mixture of all waves, the fast ones too",
+    "four corners": "0, 2, 0, 2, ...: it rises and falls four times, wave 4, beside its mean",
+}
+
+
+@second_hint("'blur' with its corners doubled is 2 all around: it never rises or falls. That is wave 0.")
+def within_reach(answer: object) -> str:
+    """The names of the kernels of which escnn's six 3 x 3 waves lose less than a fifth."""
+    errors = {name: name not in REACH for name in WHY}
+    hint = "Double the corners of each kernel first. Then walk once around: how often do the values rise and fall?"
+    return pick(answer, "kernel", errors, WHY, 'Write the names in brackets: ["blur", ...].', hint)
+
+
+def projected(
+    kernel: Tensor,
+    group: FiniteGroup,
+    rho_out: Tensor,
+    rho_in: Tensor,
+    turned: Callable | None = None,
+    back: Callable = torch.linalg.inv,
+) -> Tensor:
+    """A kernel (out, in, k, k) averaged over the group: the mean of rho_out(g) k(g^-1 x) rho_in(g)^-1."""
+    turned = turned or group.transform
+    copies = [
+        torch.einsum("ij,jkhw,kl->ilhw", rho_out[g], turned(kernel, g), back(rho_in[g]))
+        for g in group.elements
+    ]
+    return torch.stack(copies).mean(dim=0)
+
+
+@second_hint(
+    'One copy: torch.einsum("ij,jkhw,kl->ilhw", rho_out[g], group.transform(kernel, g), torch.linalg.inv(rho_in[g])).'
+)
+def project(answer: object) -> str:
+    """A function (kernel (out, in, k, k), group, rho_out, rho_in) -> the kernel, averaged over the group."""
+    group, numbers = cyclic(4), {name: rho.double() for name, rho in FIELDS.items()}
+    for source, target in (("number", "arrow"), ("arrow", "group axis"), ("group axis", "group axis")):
+        rho_in, rho_out = numbers[source], numbers[target]
+        kernel = noise(rho_out.shape[1], rho_in.shape[1], 3, 3)
+        arguments = (kernel, group, rho_out, rho_in)
+        value = ask(answer, *arguments)
+        expected, ones = projected(*arguments), torch.eye(len(kernel)).double().expand(4, -1, -1)
+        against = projected(*arguments, turned=lambda k, g: group.transform(k, int(group.inverse[g])))
+        hints = {
+            "The sum is there. A mean also divides by the number of elements.": 4 * expected,
+            "k(g^-1 x) is the turned kernel, group.transform(kernel, g).": projected(
+                *arguments, turned=lambda k, g: k
+            ),
+            "On the right stands the inverse of rho_in(g).": projected(*arguments, back=lambda rho: rho),
+            "One of the factors turns the other way: on the left stands rho_out(g), k(g^-1 x) is "
+            "group.transform(kernel, g).": [
+                against,
+                projected(kernel, group, rho_out.mT, rho_in),
+                projected(kernel, group, rho_out.mT, rho_in.mT),
+            ],
+            "The numbers at a place must be mixed too: rho_out(g) stands on the left.": projected(
+                kernel, group, ones, rho_in
+            ),
+            "Average rho_out(g) k(g^-1 x) rho_in(g)^-1 over all g of the group.": True,
+        }
+        reason = f"For a kernel from {source} to {target} the result is not the mean over the group."
+        judge(value, expected, reason, hints, "out, in, height and width")
+    return "Right for three pairs of fields: it finds every kernel that the constraint allows."
+
+
+@second_hint(
+    "length = v.norm(dim=2, keepdim=True); the bias needs the shape (C, 1, 1, 1): bias[:, None, None, None]."
+)
+def norm_relu(answer: object) -> str:
+    """A function (arrows (B, C, 2, H, W), bias (C,)) -> the arrows with their lengths through ReLU(length - bias)."""
+    arrows, bias = noise(2, 3, 2, 4, 4), torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)
+
+    def lengthened(function: Callable, dim: int = 2) -> Tensor:
+        length = arrows.norm(dim=dim, keepdim=True)
+        return arrows * function(length, bias[:, None, None, None]) / length
+
+    value = need_shape(ask(answer, arrows, bias), (2, 3, 2, 4, 4), "batch, channel, arrow, height and width")
     hints = {
-        "5 is the first one; it looks like 3.\nMove the slider on, until the sentence says it again.": 5,
-        "No slower wave has the cosine of frequency 4.\n"
-        "It cannot be steered, because its sine is lost; but it looks like no other. Move the slider on.": 4,
-        f"No slower wave has the values of frequency {m}.\nRead the sentence below the drawing.": m < 5,
-        f"{m} looks like {min(m % 8, -m % 8)}, but it is not the second.\nCount upwards from 0.": True,
+        "ReLU of the two numbers turns the arrow. Change its length alone.": [
+            F.relu(arrows),
+            F.relu(arrows - bias[:, None, None, None]),
+        ],
+        "The bias is taken off the length: ReLU(length - bias).": lengthened(lambda r, b: F.relu(r + b)),
+        "Arrows shorter than the bias point backwards now. Where is the ReLU?": lengthened(
+            lambda r, b: r - b
+        ),
+        "The length of an arrow is taken over its two numbers, dim=2.": lengthened(
+            lambda r, b: F.relu(r - b), dim=1
+        ),
+        "The result must have the direction v / |v|: divide by the length once.": lengthened(
+            lambda r, b: F.relu(r - b) * r
+        ),
+        "Multiply each arrow by ReLU(length - bias) / length.": True,
     }
-    judge(m, 6, "", hints)
-    return "6 looks like 2, turning backwards. In general, m looks like 8 - m."
+    expected = lengthened(lambda r, b: F.relu(r - b))
+    judge(value, expected, "The lengths are not ReLU(length - bias).", hints, within=1e-3)
+    with_zeros = arrows * (torch.arange(4) > 0)
+    value = ask(answer, with_zeros, bias)
+    hint = "An arrow of length 0 stays 0. Divide by length.clamp(min=1e-9)."
+    need(bool(value.isfinite().all()), "Where an arrow is zero, the result is not a number.", hint)
+    judge(
+        value,
+        expected * (torch.arange(4) > 0),
+        "Arrows of length 0 do not stay 0.",
+        {hint: True},
+        within=1e-3,
+    )
+    return "Right, also for arrows of length 0: only the length changes, so every turn commutes with it."
 
 
+@second_hint(
+    "coefficients = torch.fft.rfft(z); multiply by torch.exp(-1j * m * angle) with m = torch.arange(...); irfft."
+)
 def shift(answer: object) -> str:
     """A function (samples (..., n) of a function on the circle, degrees) -> the samples of the shifted function."""
     for n, degrees in ((8, 45.0), (8, 10.0), (7, 100.0)):
@@ -79,18 +197,105 @@ def shift(answer: object) -> str:
     return "Right on the samples' own angles and between them."
 
 
-REACH = ("blur", "edge", "saddle")  # escnn's six 3 x 3 waves lose less than a fifth of these
-WHY = {
-    "blur": "Around the centre it is (almost) frequency 0",
-    "edge": "Around the centre it is (almost) frequency 1",
-    "saddle": "Around the centre it is (almost) frequency 2",
-    "one corner": "A single pixel off the centre needs fast waves too, to be zero at its neighbours",
-    "four corners": "Around the centre it goes up and down four times: frequency 4, beside its mean",
-}
+def sampled(z: Tensor, n: int, function: Callable, kept: int = 4, norm: str = "forward") -> Tensor:
+    """A pointwise function of a function on the circle with frequencies 0 .. 3, taken at n angles, from 8 samples."""
+    fine = torch.fft.irfft(torch.fft.rfft(z, norm=norm)[..., :4], n=n, norm=norm)
+    return torch.fft.irfft(torch.fft.rfft(function(fine), norm=norm)[..., :kept], n=8, norm=norm)
 
 
-def within_reach(answer: object) -> str:
-    """The names of the kernels of which escnn's six 3 x 3 waves lose less than a fifth."""
-    errors = {name: name not in REACH for name in WHY}
-    hint = "Go once around the centre of each kernel: how often does it rise and fall? Waves 0, 1 and 2 are there."
-    return pick(answer, "kernel", errors, WHY, 'Write the names in brackets: ["blur", ...].', hint)
+@second_hint(
+    'fine = torch.fft.irfft(coefficients[..., :4], n=n, norm="forward"); the way back keeps [..., :4] too.'
+)
+def fourier(answer: object) -> str:
+    """A function (z (..., 8), n, function) -> the samples (..., 8) of function(z), taken at n angles, cut at 3."""
+    z = sampled(noise(3, 8), 8, lambda values: values)
+    for n, function in ((16, torch.square), (11, F.elu), (16, torch.relu)):
+        value = ask(answer, z, n, function)
+        hints = {
+            f"The function was taken at the 8 samples. Take it at n = {n} angles.": [
+                function(z),
+                sampled(z, 8, function),
+            ],
+            'irfft divides by the number of samples: write norm="forward" in all four.': sampled(
+                z, n, function, norm="backward"
+            ),
+            "After the function there are faster waves. Keep the frequencies 0 .. 3.": sampled(
+                z, n, function, 5
+            ),
+            "The function has not been taken.": z,
+            "irfft to n values, function, rfft, keep 0 .. 3, irfft to 8 values.": True,
+        }
+        reason = f"With n = {n} and {getattr(function, '__name__', 'a function')} the result is another one."
+        judge(value, sampled(z, n, function), reason, hints, "channel and sample")
+    return "Right for three functions: to n angles, the function, and back to the frequencies 0 .. 3."
+
+
+@second_hint(
+    "outputs = enn.FieldType(plane, channels * [plane.regular_repr]); the norm and the ReLU take outputs."
+)
+def stage(answer: object) -> str:
+    """A function (plane, inputs, channels) -> an escnn module: convolution 5 x 5, batch norm, ReLU."""
+    from eqssl_edu.steerable import enn, gspaces
+
+    for order, channels in ((4, 3), (8, 2)):
+        plane = gspaces.rot2dOnR2(order)
+        inputs = enn.FieldType(plane, [plane.trivial_repr])
+        for fields in (inputs, enn.FieldType(plane, channels * [plane.regular_repr])):
+            module = ask(answer, plane, fields, channels)
+            fine = isinstance(module, enn.EquivariantModule)
+            hint = "Return enn.SequentialModule(convolution, norm, relu)."
+            need(fine, f"The result must be a module of escnn, not {type(module).__name__}.", hint)
+            wanted = enn.FieldType(plane, channels * [plane.regular_repr])
+            hint = "enn.FieldType(plane, channels * [plane.regular_repr]) is a list of `channels` fields."
+            need(
+                module.in_type == fields,
+                "It does not take the fields `inputs`.",
+                "R2Conv takes inputs first.",
+            )
+            need(
+                module.out_type == wanted, f"Over C{order} it does not give {channels} regular fields.", hint
+            )
+            planes = noise(4, fields.size, 8, 8).float()
+            with torch.no_grad():
+                one, ten = (module.train()(fields(scale * planes)).tensor for scale in (1, 10))
+            fine = one.shape == (4, channels * order, 8, 8)
+            hint = "A 5 x 5 kernel needs padding=2 to keep the size."
+            need(fine, f"Maps of 8 x 8 pixels became {' x '.join(map(str, one.shape[2:]))}.", hint)
+            sizes = {m.kernel_size for m in module.modules() if isinstance(m, enn.R2Conv)}
+            need(sizes == {5}, f"The kernels have the sizes {sorted(sizes)}.", "kernel_size=5 was asked for.")
+            need(
+                bool((one >= 0).all()), "Some values are negative.", "The ReLU comes last: enn.ReLU(outputs)."
+            )
+            fine = torch.allclose(one, ten, rtol=0.02, atol=0.02)
+            hint = "enn.InnerBatchNorm(outputs) stands between the convolution and the ReLU."
+            need(fine, "Ten times larger maps give other values: there is no batch norm.", hint)
+    return "Right over C4 and C8, on images and on regular fields: the types say the rest."
+
+
+@second_hint(
+    "expanded[::order] are the copies of the identity, one a channel; unflatten(1, (-1, order)) parts the rest."
+)
+def base_kernels(answer: object) -> str:
+    """A function (expanded (C'|G|, C|G|, k, k), order) -> the base kernels (C', C, |G|, k, k)."""
+    for order, inputs, outputs in ((4, 2, 3), (2, 3, 2)):
+        layer = GroupConv2d(cyclic(order), inputs, outputs, 3).double()
+        base = noise(*layer.weight.shape)
+        with torch.no_grad():
+            layer.weight.copy_(base)
+            expanded = layer.expanded_weight()
+        axes = "C', C, |G|, height and width"
+        value = need_shape(ask(answer, expanded, order), (outputs, inputs, order, 3, 3), axes)
+        hints = {
+            "These are the first rows: they belong to the first channels, with all their elements.": expanded[
+                :outputs
+            ].unflatten(1, (inputs, order)),
+            "These copies belong to another element. The identity is element 0.": [
+                expanded[g::order].unflatten(1, (inputs, order)) for g in range(1, order)
+            ],
+            "Plane c * |G| + h is channel c, element h: unflatten to (C, |G|).": expanded[::order]
+            .unflatten(1, (order, inputs))
+            .transpose(1, 2),
+            "Row c' * |G| + g is the copy of output channel c' that belongs to g.": True,
+        }
+        judge(value, base, f"For {outputs} channels over C{order} these are not the base kernels.", hints)
+    return "Right: the copy of the identity is the kernel itself."

@@ -16,6 +16,7 @@ from eqssl_edu.diagnostics import equivariance_error, rotation_error, turn_featu
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
+from eqssl_edu.lessons.notebook_04 import load_into_escnn
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, escnn_route, from_escnn, gspaces, load_r2conv
 
@@ -150,6 +151,16 @@ def test_e3_escnn_spans_a_part_of_the_kernels_and_ours_spans_them_all(kernel_siz
     assert rank(part) == theirs
     assert rank(whole) == all_of_them == 4 * kernel_size**2  # so most of ours are none of escnn's
     assert rank(torch.cat([part, whole])) == all_of_them  # escnn's kernels are among ours
+
+
+@pytest.mark.parametrize(("kernel_size", "highest", "residual"), [(3, 4, 1e-6), (5, 8, 1e-5)])
+def test_e3_with_the_cutoff_open_escnn_spans_them_all(kernel_size, highest, residual):
+    cutoff = {"frequencies_cutoff": lambda radius: highest * (radius > 0)}
+    default, opened = (
+        convolution(cyclic(4), "regular", (1, 1), kernel_size, **options) for options in ({}, cutoff)
+    )
+    ours = GroupConv2d(cyclic(4), 1, 1, kernel_size)  # random
+    assert load_into_escnn(opened, ours) < residual < 0.25 < load_into_escnn(default, ours)
 
 
 # -- weights carried over -------------------------------------------------------------------------------------------
