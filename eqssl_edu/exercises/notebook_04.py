@@ -15,13 +15,6 @@ from eqssl_edu.layers import GroupConv2d
 
 __all__ = ["base_kernels", "fourier", "norm_relu", "project", "shift", "stage", "steer", "within_reach"]
 
-# How quarter turns act on what stands at a place: rho[g] is a matrix, (4, d, d).
-FIELDS: dict[str, Tensor] = {
-    "number": torch.ones(4, 1, 1),
-    "arrow": torch.tensor([[[1.0, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]]),
-    "group axis": torch.stack([torch.eye(4).roll(g, dims=0) for g in range(4)]),
-}
-
 KERNELS: dict[str, Tensor] = {
     "blur": torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]),
     "edge": torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]),
@@ -92,9 +85,18 @@ def projected(
 )
 def project(answer: object) -> str:
     """A function (kernel (out, in, k, k), group, rho_out, rho_in) -> the kernel, averaged over the group."""
-    group, numbers = cyclic(4), {name: rho.double() for name, rho in FIELDS.items()}
-    for source, target in (("number", "arrow"), ("arrow", "group axis"), ("group axis", "group axis")):
-        rho_in, rho_out = numbers[source], numbers[target]
+    group, angles = cyclic(4), torch.arange(4, dtype=torch.float64) * math.pi / 2
+    fields = {
+        "numbers": torch.ones_like(angles)[:, None, None],
+        "arrows": torch.stack([angles.cos(), -angles.sin(), angles.sin(), angles.cos()], dim=1).reshape(
+            4, 2, 2
+        ),
+        "group axes": torch.stack(
+            [torch.eye(4, dtype=torch.float64).roll(g, dims=0) for g in group.elements]
+        ),
+    }
+    for source, target in (("numbers", "arrows"), ("arrows", "group axes"), ("group axes", "group axes")):
+        rho_in, rho_out = fields[source], fields[target]
         kernel = noise(rho_out.shape[1], rho_in.shape[1], 3, 3)
         arguments = (kernel, group, rho_out, rho_in)
         value = ask(answer, *arguments)

@@ -17,7 +17,6 @@ from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import rotation_error, turn_features
 from eqssl_edu.encoders import Encoder
 from eqssl_edu.errors import typed
-from eqssl_edu.exercises.notebook_04 import FIELDS
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.plots import COLOURS, TEMPLATE, picture, row
@@ -33,6 +32,12 @@ __all__ = [
 ]  # fmt: skip
 
 C4, C8 = cyclic(4), cyclic(8)
+# How quarter turns act on what stands at a place: rho[g] is a matrix, (4, d, d).
+FIELDS: dict[str, Tensor] = {
+    "number": torch.ones(4, 1, 1),
+    "arrow": torch.tensor([[[1.0, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]]),
+    "group axis": torch.stack([torch.eye(4).roll(g, dims=0) for g in range(4)]),
+}
 SIGNED = "Blue is negative, white zero, orange positive."
 Kernel = Float[Tensor, "height width"]
 Project = Callable[[Tensor, FiniteGroup, Tensor, Tensor], Tensor]  # what exercise 04.project asks for

@@ -22,10 +22,11 @@ import math
 
 from eqssl_edu.data import digits
 from eqssl_edu.exercises import check
-from eqssl_edu.exercises.notebook_04 import FIELDS, KERNELS, projected
+from eqssl_edu.exercises.notebook_04 import KERNELS, projected
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import GroupConv2d
 from eqssl_edu.lessons import notebook_04 as lesson
+from eqssl_edu.lessons.notebook_04 import FIELDS
 from eqssl_edu.rotate import rotate
 
 import torch

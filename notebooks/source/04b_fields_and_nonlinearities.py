@@ -22,9 +22,10 @@ import math
 
 from eqssl_edu.diagnostics import turn_features
 from eqssl_edu.exercises import check
-from eqssl_edu.exercises.notebook_04 import FIELDS, sampled
+from eqssl_edu.exercises.notebook_04 import sampled
 from eqssl_edu.groups import cyclic
 from eqssl_edu.lessons import notebook_04 as lesson
+from eqssl_edu.lessons.notebook_04 import FIELDS
 from eqssl_edu.plots import image_grid
 from eqssl_edu.steerable import gspaces
 
