@@ -1,6 +1,6 @@
 """The pictures of notebook 01: letters that are turned, wallpapers, cosets, and the regular representation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import plotly.graph_objects as go
 import torch
@@ -106,10 +106,10 @@ def _turned_shift(shift: tuple[int, int], g: int) -> tuple[int, int]:
 
 
 @typed
-def wallpaper(group: FiniteGroup) -> Shaped[Tensor, "72 72"]:
-    """The letter F, everywhere that the shifts by 36 pixels and a group of C1, C4 or D4 carry it."""
-    cell = torch.zeros(36, 36)
-    cell[:9, 9:18] = letters()["F"]
+def wallpaper(group: FiniteGroup) -> Shaped[Tensor, "60 60"]:
+    """The letter F, everywhere that the shifts by 30 pixels and a group of C1, C4 or D4 carry it."""
+    cell = torch.zeros(30, 30)
+    cell[:9, 7:16] = letters()["F"]  # where eight copies do not touch
     return sum(group.transform(cell, g) for g in group.elements).repeat(2, 2)
 
 
@@ -124,11 +124,11 @@ def letters_by_stabilizer() -> HTML:
     kept: dict[tuple[int, ...], list[str]] = {}
     for name, drawing in letters().items():
         kept.setdefault(tuple(orbit_of(D4, drawing[None])[0]), []).append(name)
-    lines = []
+    boxes = []
     for elements in sorted(kept, key=lambda elements: (len(elements), elements)):
-        boxes = [picture(letters()[name], name, side=52) for name in kept[elements]]
-        lines.append(row(boxes, "kept by " + ", ".join(map(D4.element_name, elements))))
-    return HTML("".join(lines))
+        drawings = [picture(letters()[name], name, side=44) for name in kept[elements]]
+        boxes.append(row(drawings, "kept by " + ", ".join(map(D4.element_name, elements))))
+    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:4px 36px">{"".join(boxes)}</div>')
 
 
 @typed
@@ -141,9 +141,11 @@ def cosets(letter: str) -> HTML:
 
 
 @typed
-def coloured_orbits(labels: GSet, n: int) -> HTML:
-    """The places of an n x n grid, one colour for each orbit."""
-    return side_by_side([labels.orbit_index.reshape(n, n).double()], ["a colour for each orbit"], side=120)
+def coloured_orbits(labels: Sequence[GSet], rows: Sequence[int]) -> HTML:
+    """The labels of G-sets, each set in so many rows, one colour for each orbit."""
+    planes = [each.orbit_index.reshape(n, -1).double() for each, n in zip(labels, rows, strict=True)]
+    captions = [f"{each.size} labels, a colour for each of {len(each.orbits)} orbits" for each in labels]
+    return side_by_side(planes, captions, side=150)
 
 
 def regular_by_hand() -> ByHand:

@@ -278,12 +278,15 @@ assert not torch.equal(wanted, turned.roll((0, 3), (0, 1)))
 #
 # ### Exercise 3 · The product of two pairs
 #
-# Which pair does the same as first $b$, then $a$? Put the one into the other, and take the brackets away.
+# Which pair does the same as first $b = (u, k)$, then $a = (t, h)$? Derive it with the pencil, then write it.
 
 
 # %%
 def compose(a, b):
-    """a and b: pairs of a shift (2,) and a matrix (2, 2), which carry x to matrix @ x + shift."""
+    """a and b: pairs of a shift (2,) and a matrix (2, 2), which carry x to matrix @ x + shift.
+
+    As an example, the matrix of r90 is [[0, -1], [1, 0]], that of m is [[1, 0], [0, -1]].
+    """
     (t, h), (u, k) = a, b
     # BEGIN SOLUTION
     # GAP: return ..., ...
@@ -297,12 +300,14 @@ check("01.compose", compose)
 assert check("01.compose", compose).ok
 
 # %% [markdown]
-# The group of these pairs is the **semidirect product** $\mathbb{Z}^2 \rtimes H$, with
+# <details><summary>Answer</summary>
 #
-# $$ (t, h)\,(u, k) = (t + hu,\; hk). $$
+# $h(kx + u) + t = (hk)x + (hu + t)$, so $(t, h)\,(u, k) = (t + hu,\; hk)$: the turn $h$ also turns the shift $u$.
 #
-# The turn $h$ also turns the shift $u$. With $H = C_4$ this group is called **p4**, with $H = D_4$ **p4m**. Here is one F,
-# wherever they carry it (with shifts by 36 pixels).
+# </details>
+#
+# These pairs are the **semidirect product** $\mathbb{Z}^2 \rtimes H$. With $H = C_4$ it is called **p4**, with $H = D_4$
+# **p4m**. Here is one F, wherever they carry it (with shifts by 30 pixels).
 
 # %%
 pictures.wallpapers()
@@ -321,7 +326,7 @@ shifts, p4, p4m = (
     pictures.wallpaper(dihedral(4)),
 )
 assert p4.sum() == 4 * shifts.sum() and p4m.sum() == 8 * shifts.sum() and p4m.max() == 1
-assert all(torch.equal(p4, moved) for moved in (torch.rot90(p4), p4.roll(36, 0), p4.roll(36, 1)))
+assert all(torch.equal(p4, moved) for moved in (torch.rot90(p4), p4.roll(30, 0), p4.roll(30, 1)))
 assert not torch.equal(p4, p4.flip(1)) and torch.equal(p4m, p4m.flip(1))
 
 # %% [markdown]

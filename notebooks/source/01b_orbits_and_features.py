@@ -124,12 +124,12 @@ assert [len(makers) for makers in explorer.values["makers"]] == [2, 2, 2, 2]
 # %%
 places = GSet.grid(G, 3)  # places.action is a LongTensor (8, 9): row g, column l, entry g.l
 pairs = places.times(GSet.regular(G))  # 9 x 8 = 72 pairs
-print(places.action, len(pairs.orbits), "orbits of pairs", sep="\n")
+print(places.action)
 
 # %% [markdown]
 # ### Exercise 1 · Find the orbits
 #
-# Write the orbits of any G-set, from its action table alone. Where in the table is the orbit of the label 5?
+# Write the orbits of any G-set, from its action table alone. Where in the table above is the orbit of place 5?
 
 
 # %%
@@ -152,22 +152,22 @@ check("01.orbits", orbits)
 assert check("01.orbits", orbits).ok
 
 # %%
-pictures.coloured_orbits(places, 3)
+pictures.coloured_orbits([places, pairs], rows=[3, 9])
 
 # %% [markdown]
-# **Seen:** The places have three orbits: four corners, four edges, and the centre. The 72 pairs have nine orbits, each of eight
-# pairs.
-#
-# **Why:** the second entry of a pair takes every value once when $g$ runs through the group. So each orbit of pairs holds one pair
-# $(l, e)$, and there are as many orbits as places. (Remember this count: it will be the number of weights of a layer.)
+# **Seen:** The places have three orbits: four corners, four edges, and the centre. The 72 pairs, on the right a row for each place
+# and a column for each element, have nine orbits of eight.
 
 # %% tags=["fold"]
 # Holds: The places have three orbits: four corners, four edges, and the centre.
-# Holds: The 72 pairs have nine orbits, each of eight pairs.
+# Holds: The 72 pairs, on the right a row for each place and a column for each element, have nine orbits of eight.
 assert places.orbits == [(0, 2, 6, 8), (1, 3, 5, 7), (4,)]
 assert pairs.size == 72 and [len(orbit) for orbit in pairs.orbits] == 9 * [8]
 
 # %% [markdown]
+# **Why:** the second entry of a pair takes every value once when $g$ runs through the group. So each orbit holds one pair
+# $(l, e)$, and there are as many orbits as places. (Such orbits will be the weights of a layer.)
+#
 # ## 1.8 Equivariant maps
 #
 # A map $f$ from one G-set to another is **equivariant** if it does not matter whether one moves first or maps first:
@@ -191,9 +191,6 @@ for group in (cyclic(4), dihedral(4)):
 # %% [markdown]
 # **Seen:** Under $C_4$ the step is an isomorphism that carries edges to corners. Under $D_4$ none of the 24 bijections from edges to
 # corners is equivariant.
-#
-# **Why:** if $g$ keeps $l$, then $g \cdot f(l) = f(g \cdot l) = f(l)$, so $g$ keeps $f(l)$ as well. The upright mirror `m` keeps
-# north, and it keeps no corner. What kind of orbit it is, the stabiliser decides.
 
 # %% tags=["fold"]
 # Holds: Under $C_4$ the step is an isomorphism that carries edges to corners.
@@ -210,6 +207,9 @@ for images in permutations(corners):
     assert not torch.equal(f[around.action[:, edges]], around.action[:, f[edges]])
 
 # %% [markdown]
+# **Why:** if $g$ keeps $l$, then $g \cdot f(l) = f(g \cdot l) = f(l)$, so $g$ keeps $f(l)$ as well. The upright mirror `m` keeps
+# north, and it keeps no corner.
+#
 # ## 1.9 The regular representation
 #
 # A network computes with numbers. Give each label a number and you have a vector; moving the labels moves its entries, which is a
@@ -252,9 +252,6 @@ for group in (cyclic(4), dihedral(4)):
 
 # %% [markdown]
 # **Seen:** $C_4$ accepts the formula without the inverse, $D_4$ does not.
-#
-# **Why:** reading z at $gh$ is moving it by $g^{-1}$, and inverses swap the order, $(gh)^{-1} = h^{-1}g^{-1}$. A group that commutes
-# cannot notice. So **test your code on a group that does not commute**.
 
 # %% tags=["fold"]
 # Holds: $C_4$ accepts the formula without the inverse, $D_4$ does not.
@@ -264,6 +261,9 @@ for group in (cyclic(4), dihedral(4)):
         assert torch.equal(rho[:, None] @ rho, rho[group.product]) == accepted
 
 # %% [markdown]
+# **Why:** reading z at $gh$ is moving it by $g^{-1}$, and inverses swap the order, $(gh)^{-1} = h^{-1}g^{-1}$. A group that commutes
+# cannot notice. So **test your code on a group that does not commute**.
+#
 # ## 1.10 What is inside
 #
 # Take four numbers $z$ on $C_4$. Their mean does not change when they move. Their alternating sum changes at most its sign. The two
@@ -274,19 +274,8 @@ pictures.blocks_of_c4()
 
 # %% [markdown]
 # **Seen:** In the new basis all four matrices have the same three blocks, 1 x 1, 1 x 1 and 2 x 2. The last block of r90 turns
-# the plane by 90 degrees. The rows of the new basis are the real and the imaginary parts of the
-# discrete Fourier transform, up to sign and length.
-#
-# Blocks that cannot be cut any further are **irreducible**. Later they become a measuring device: if all energy of a network's
-# features sits in the first block, the mean, the network has forgotten the orientation.
-#
-# ## What we can now do, and what not yet
-#
-# We can turn images, labels and features, and say when a map goes along with it. We have no *network* yet that does.
-#
-# **To read on:** `eqssl_edu/gsets.py`; D. Knigge, *Regular Group Convolutions* (UvA Deep Learning 2 notebooks).
-#
-# Next: **2 · Group convolutions**, where these tables become weights.
+# the plane by 90 degrees. The rows of the new basis are the real and the imaginary parts of the discrete Fourier transform, up to
+# sign and length.
 
 # %% tags=["fold"]
 # Holds: In the new basis all four matrices have the same three blocks, 1 x 1, 1 x 1 and 2 x 2.
@@ -295,19 +284,22 @@ pictures.blocks_of_c4()
 #   and length.
 C4 = cyclic(4)
 rho = torch.stack([C4.transform_features(torch.eye(4), g).T for g in C4.elements])
-blocks, same = (
-    pictures.C4_BASIS @ rho @ pictures.C4_BASIS.T,
-    torch.block_diag(torch.ones(1, 1), torch.ones(1, 1), torch.ones(2, 2)),
-)
-assert (
-    blocks[:, same == 0].abs().max() < 1e-6
-    and (blocks[1, 2:, 2:] - torch.tensor([[0.0, -1], [1, 0]])).abs().max() < 1e-6
-)
-fourier = torch.fft.fft(torch.eye(4))  # (4, 4): row h, column k
-parts = [
-    fourier[:, 0].real / 2,
-    fourier[:, 2].real / 2,
-    fourier[:, 1].real / 2**0.5,
-    -fourier[:, 1].imag / 2**0.5,
-]
-assert torch.allclose(torch.stack(parts), pictures.C4_BASIS, atol=1e-6)
+blocks = pictures.C4_BASIS @ rho @ pictures.C4_BASIS.T
+outside = torch.block_diag(torch.ones(1, 1), torch.ones(1, 1), torch.ones(2, 2)) == 0
+assert blocks[:, outside].abs().max() < 1e-6
+assert torch.allclose(blocks[1, 2:, 2:], torch.tensor([[0.0, -1], [1, 0]]), atol=1e-6)
+wave = torch.fft.fft(torch.eye(4))  # (4, 4): row h, frequency k
+parts = torch.stack([wave[:, 0].real, wave[:, 2].real, wave[:, 1].real, -wave[:, 1].imag])
+assert torch.allclose(parts / parts.norm(dim=1, keepdim=True), pictures.C4_BASIS, atol=1e-6)
+
+# %% [markdown]
+# Blocks that real numbers cannot cut any further are **irreducible**. Later they become a measuring device: if all energy of a
+# network's features sits in the first block, the mean, the network has forgotten the orientation.
+#
+# ## What we can now do, and what not yet
+#
+# We can turn images, labels and features, and say when a map goes along with it. We have no *network* yet that does.
+#
+# **To read on:** `eqssl_edu/gsets.py`; D. Knigge, *Regular Group Convolutions* (UvA Deep Learning 2 notebooks).
+#
+# Next: **2 · Group convolutions**, where these tables become weights.
