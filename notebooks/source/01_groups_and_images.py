@@ -224,7 +224,7 @@ assert is_group(G.product) and not is_group(G.product.flip(0))
 # r180, and closure is broken.
 #
 # A **homomorphism** is a map $\varphi$ from one group to another with $\varphi(gh) = \varphi(g)\,\varphi(h)$: multiply first
-# or map first, it is the same. Here are two candidates on $D_4$. The *sign* is 1 for a turn and -1 for a mirror image, and
+# or map first, it is the same. Two candidates on $D_4$: the *sign* is 1 for a turn and -1 for a mirror image, and
 # signs are multiplied. The *quarters* count by how many quarter turns an element turns, and are added modulo 4.
 #
 # **Predict.** Which of the two is a homomorphism?
@@ -307,7 +307,7 @@ assert check("01.compose", compose).ok
 # </details>
 #
 # These pairs are the **semidirect product** $\mathbb{Z}^2 \rtimes H$. With $H = C_4$ it is called **p4**, with $H = D_4$
-# **p4m**. Here is one F, wherever they carry it (with shifts by 30 pixels).
+# **p4m**. Here is one F, wherever they carry it.
 
 # %%
 pictures.wallpapers()
