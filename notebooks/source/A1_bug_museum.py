@@ -11,17 +11,19 @@
 #
 # After this notebook you can
 #
-# - find seven mistakes that raise no error, each with a test of a few lines;
+# - find nine mistakes, eight of which raise no error where they are made, each with a test of a few lines;
 # - say which symptom each of them shows, and which shows none at all;
 # - decide what to repeat before you draw an error bar.
 #
-# **Seen before:** notebook 2 (layers, rank) and notebook 5 (labels, cosets, floors). **Time:** about 45 minutes.
+# **Seen before:** notebook 2 (layers, rank), notebook 4c (escnn) and notebook 5 (labels, cosets, floors). **Time:** about 55 minutes.
 #
 # Careful people make these mistakes, and ship them. Here each one is rewritten, small, and hangs in the same frame: what
 # it looks like, your prediction, the test, what it found, the repair, the moral.
 
 # %%
+import copy
 import itertools
+import pickle
 
 from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import equivariance_error
@@ -34,6 +36,7 @@ from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupBatchNorm2d, GroupConv2d, GSetHead
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.pretext import PretextModel, RotationTask
+from eqssl_edu.steerable import enn, from_escnn, gspaces
 from eqssl_edu.theory import label_cap
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand
@@ -730,6 +733,120 @@ check("A1.what_to_repeat", repeated)
 assert check("A1.what_to_repeat", repeated).ok
 
 # %% [markdown]
+# ## Exhibit 8 · The kernel that does not follow its weights
+#
+# **What it looks like.** "I load the saved weights into my escnn layer. Some names do not fit, so I take `strict=False`."
+
+# %%
+plane = gspaces.rot2dOnR2(4)
+image_type = enn.FieldType(plane, [plane.trivial_repr])
+regular_type = enn.FieldType(plane, 2 * [plane.regular_repr])
+
+
+def new_layer(seed):
+    torch.manual_seed(seed)
+    return enn.R2Conv(image_type, regular_type, kernel_size=3)
+
+
+x = image_type(images.float())
+source, target = new_layer(0), new_layer(1).eval()
+target.load_state_dict(source.state_dict(), strict=False)
+print("the weights are equal:", torch.equal(target.weights, source.weights))
+
+# %% [markdown]
+# **Predict.** The weights are equal. Are the outputs?
+#
+# **Symptom:** none where the mistake is made. Later the loaded network is as bad as an untrained one.
+#
+# **The test:** compute something with the source and with the copy.
+
+# %%
+with torch.no_grad():
+    off = float((target(x).tensor - source(x).tensor).abs().max())
+print(f"largest difference: {off:.1f}")
+assert torch.equal(target.weights, source.weights) and off > 0.1
+
+# %% [markdown]
+# **Found.** In evaluation mode escnn's layers keep their expanded kernel, which is faster. It went on with the old one. The
+# kept kernel is also part of the state dict. So the names depend on the mode: what is saved in one is refused in the other.
+
+# %%
+for saving, loading in (("train", "eval"), ("eval", "train")):
+    saved = new_layer(0).train(saving == "train").state_dict()
+    try:
+        new_layer(1).train(loading == "train").load_state_dict(saved)
+    except RuntimeError as problem:
+        print(f"saved in {saving}, loaded in {loading}:", str(problem).splitlines()[1].strip())
+    else:
+        raise AssertionError("it was accepted")
+
+# %% [markdown]
+# **Repair.** escnn's advice: switch to eval before saving *and* before loading. Or give the module to `from_escnn`, whose state
+# dict is the same in either mode.
+
+# %%
+mended, other = from_escnn(new_layer(0)), from_escnn(new_layer(1))
+for saving, loading in (("train", "eval"), ("eval", "train")):
+    mended.train(saving == "train")
+    other.train(loading == "train").load_state_dict(mended.state_dict())
+    for twin in (other, copy.deepcopy(mended), pickle.loads(pickle.dumps(mended))):
+        assert torch.equal(twin(images.float()), mended(images.float()))
+
+# %% [markdown]
+# > **Moral:** weights are loaded when the *outputs* agree; never silence a list of names.
+#
+# ## Exhibit 9 · Two networks, one buffer
+#
+# **What it looks like.** "I compare two networks. One of them in double precision."
+
+# %%
+one, other = new_layer(0), new_layer(1)
+one.double()
+try:
+    other(x)
+except RuntimeError as problem:
+    print("the other network:", problem)
+else:
+    raise AssertionError("it went well")
+
+# %% [markdown]
+# **Symptom:** an error in a network that nobody has touched. (This is the exhibit that does raise one, in the wrong place.)
+#
+# **The test:** do two objects that should be apart hold the same memory?
+
+
+# %%
+def shared_buffers(one, other):
+    """How many buffers of one module lie in the memory of another."""
+    places = {buffer.data_ptr() for buffer in other.buffers()}
+    return sum(buffer.data_ptr() in places for buffer in one.buffers())
+
+
+one.float()
+print(
+    "raw:",
+    shared_buffers(one, other),
+    " mended:",
+    shared_buffers(*map(from_escnn, (new_layer(0), new_layer(1)))),
+)
+assert shared_buffers(one, other) > 0 == shared_buffers(*map(from_escnn, (new_layer(0), new_layer(1))))
+
+# %% [markdown]
+# **Found.** All layers of a process that have the same basis share one buffer. It saves memory, and nobody thinks of it.
+#
+# **Repair.** Each module gets a copy of its own. Here is all that `eqssl_edu.steerable` mends in escnn, a table of patches with
+# the symptom that each of them would show you:
+#
+# | flaw | symptom | patch |
+# |---|---|---|
+# | two dependencies for SO(3) alone often cannot be installed | `import escnn` fails | stand-ins while it is imported |
+# | the expanded kernel is in the state dict, and goes stale | exhibit 8 | the layers expand at every call; old entries are dropped |
+# | layers with one basis share a buffer | exhibit 9 | each module owns its bases |
+# | groups and representations hold local functions | `pickle` and `deepcopy` refuse | they are rebuilt from their names |
+# | it hands scikit-learn a type that this refuses | an error in $D_n$ and O(2) | scipy's exact decomposition |
+#
+# > **Moral:** keep your patches in one place, each with the symptom it cures, so that you notice when one is needed no longer.
+#
 # ## On the way out
 #
 # | exhibit | symptom | the test that finds it |
@@ -741,11 +858,13 @@ assert check("A1.what_to_repeat", repeated).ok
 # | 5 the kernel by the angle | none | rank |
 # | 6 the probe in training mode | depends on the order of the data | a feature alone and in company |
 # | 7 the bar of restarts | significance | A/A |
+# | 8 the kernel that does not follow | a loaded network is bad | compare outputs |
+# | 9 one buffer for two | an error somewhere else | shared memory |
 #
-# None of the seven raises an error, and each prints a plausible number. One of them shows in the loss curve, if one knows the
+# None of the first eight raises an error where it is made, and each prints a plausible number. One of them shows in the loss curve, if one knows the
 # floor. All were found by a test of a few lines that states *what must be true*.
 #
-# **One to turn:** in exhibit 3, try the diagonal mirror. **One to think:** which of the seven tests does your own code have?
+# **One to turn:** in exhibit 3, try the diagonal mirror. **One to think:** which of the nine tests does your own code have?
 #
 # ## Where to read on
 #
