@@ -10,9 +10,9 @@ SOURCES = Path(__file__).parents[2] / "notebooks" / "source"
 
 @pytest.fixture(scope="module")
 def notebook(request):
-    """The imports, functions, classes and lists of the source that the test names; nothing else of it is run."""
-    path = SOURCES / request.module.SOURCE
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    """The imports, functions, classes and lists of the sources that the test names; nothing else of them is run."""
+    paths = sorted(SOURCES.glob(request.module.SOURCE))
+    tree = ast.parse("\n".join(path.read_text(encoding="utf-8") for path in paths))
 
     def wanted(node):
         if isinstance(node, ast.Assign):
@@ -21,5 +21,5 @@ def notebook(request):
 
     tree.body = [node for node in tree.body if wanted(node)]
     names = {"__name__": "notebook"}
-    exec(compile(tree, str(path), "exec"), names)
+    exec(compile(tree, request.module.SOURCE, "exec"), names)
     return names
