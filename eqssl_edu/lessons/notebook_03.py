@@ -1,5 +1,6 @@
 """Notebooks 03 and 03b: the error at every angle, before and after training; kernels that are turned, and how."""
 
+import cmath
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -89,7 +90,7 @@ def disc_picture(f: Callable[[Images], Images], image: Images, degrees: float) -
 
 @typed
 def five_networks(seed: int) -> dict[str, Encoder]:
-    """The networks of the curves: random weights, about 4,000 parameters each, two stages with 5 x 5 kernels."""
+    """The networks of the curves: random weights, about 7,000 parameters each, two stages with 5 x 5 kernels."""
     torch.manual_seed(seed)
     c4_network = GroupCNN(cyclic(4), channels=(6, 12), kernel_size=5)
     return {
@@ -183,7 +184,7 @@ def show_curves(curves: Mapping[str, Sequence[float | Interval]], title: str, wh
         title: above the picture.
         what: the name of the vertical axis.
     """
-    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 420, "width": 780})
+    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 390, "width": 780})
     for (name, values), colour, dash in zip(curves.items(), COLOURS, DASHES, strict=False):
         middle = [value.mean if isinstance(value, Interval) else float(value) for value in values]
         some = "  ".join(f"{angle}°: {middle[ANGLES.index(angle)]:.2f}" for angle in (0, 15, 30, 45, 90, 180))
@@ -209,23 +210,19 @@ Layer = Callable[[Images], Float[Tensor, "batch out group height width"]]
 
 
 @typed
-def bumps(heights: Heights, width: float, degrees: float = 0.0, side: int = 11) -> Kernels:
-    r"""Kernels that are sums of 25 Gaussian bumps, $k(x) = \sum_p a_p \, e^{-|x - R p|^2 / 2 \sigma^2}$, at the pixels.
+def bumps(heights: Heights, width: float, degrees: float = 0.0) -> Kernels:
+    r"""Kernels of 11 x 11 pixels that are sums of 25 bumps, $k(x) = \sum_p a_p \, e^{-|x - R p|^2 / 2 \sigma^2}$.
 
     Arguments:
         heights: $a_p$; their 5 x 5 places are the centres $p$ in the upright kernel.
         width: $\sigma$ in pixels.
         degrees: the angle of R, counter-clockwise: the centres turn, then the sum is read off at the pixels.
-        side: of the kernels in pixels.
     """
-    at = torch.arange(side) - (side - 1) / 2
-    pixels = torch.complex(at.expand(side, side), -at[:, None].expand(side, side))  # x + i y, y pointing up
-    turn = complex(math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))
-    centres = turn * pixels[(side - 5) // 2 : (side + 5) // 2, (side - 5) // 2 : (side + 5) // 2].flatten()
-    bells = torch.exp(-((pixels - centres[:, None, None]).abs() ** 2) / (2 * width**2)) / (
-        2 * math.pi * width**2
-    )
-    return torch.einsum("cop,phw->cohw", heights.flatten(2), bells)
+    at = torch.arange(-5.0, 6.0)
+    pixels = torch.complex(at.expand(11, 11), -at[:, None].expand(11, 11))  # x + i y, y pointing up
+    centres = cmath.exp(1j * math.radians(degrees)) * pixels[3:8, 3:8].flatten()
+    distance = (pixels - centres[:, None, None]).abs()
+    return torch.einsum("cop,phw->cohw", heights.flatten(2), torch.exp(-(distance**2) / (2 * width**2)))
 
 
 @typed
@@ -276,7 +273,7 @@ def show_blur_curves(errors: Mapping[str, Mapping[float, float]]) -> go.Figure:
     """What ``errors_by_blur`` gives, as lines; prints the numbers."""
     figure = go.Figure(layout={"template": TEMPLATE, "height": 400, "width": 780})
     for index, (name, by_width) in enumerate(errors.items()):
-        print(f"{name:25}", "  ".join(f"{width:g} px: {error:.1%}" for width, error in by_width.items()))
+        print(f"{name:21}", " ".join(f"{width:g} px: {error:.1%} " for width, error in by_width.items()))
         line = {"color": COLOURS[index // 2], "dash": ("solid", "dash")[index % 2]}
         x, y = list(by_width), list(by_width.values())
         figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line=line)
@@ -310,14 +307,12 @@ def show_kernels(banks: Mapping[str, Bank], images: Images) -> ByHand:
 
 
 @typed
-def errors_by_place(layer: Layer, images: Images, degrees: float, group: FiniteGroup) -> list[float]:
-    """The error for a turn by an angle, if the group axis moves by the element g: one number for each g."""
-    got, expected = (
-        layer(rotate(images, degrees)).movedim(2, -1),
-        rotate(layer(images), degrees).movedim(2, -1),
-    )
+def errors_by_place(layer: Layer, images: Images, degrees: float) -> list[float]:
+    """The error for a turn by an angle, if the group axis moves by the element g of C8: one number for each g."""
+    pair = layer(rotate(images, degrees)), rotate(layer(images), degrees)
+    got, expected = (maps.movedim(2, -1) for maps in pair)
     mask = disc_mask(images.shape[-1], margin=6)[..., None]
-    candidates = [group.transform_features(expected, g) * mask for g in group.elements]
+    candidates = [C8.transform_features(expected, g) * mask for g in C8.elements]
     return [float((got * mask - each).norm() / each.norm()) for each in candidates]
 
 
@@ -325,11 +320,11 @@ def errors_by_place(layer: Layer, images: Images, degrees: float, group: FiniteG
 def show_places(layer: Layer, images: Images) -> go.Figure:
     """``errors_by_place`` of C8 as a picture: a row for each angle, a column for each place."""
     angles = [7.5 * step for step in range(25)]
-    errors = [errors_by_place(layer, images, angle, C8) for angle in angles]
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 420, "width": 620})
+    errors = [errors_by_place(layer, images, angle) for angle in angles]
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 420, "width": 680})
     bar = {"title": {"text": "relative error"}}
     figure.add_heatmap(x=list(C8.elements), y=angles, z=errors, colorscale="Cividis", zmin=0, colorbar=bar)
     figure.update_layout(title="Which place of the group axis explains the maps of the turned picture?")
     figure.update_xaxes(title="places by which the group axis has moved", dtick=1)
-    figure.update_yaxes(title="angle of the turn (degrees)", dtick=22.5)
+    figure.update_yaxes(title="angle of the turn (degrees)", dtick=45)
     return figure

@@ -150,7 +150,7 @@ explorer.set_state(angle=30)
 # %% [markdown]
 # ## 3.4 The error against the angle
 #
-# Five networks with about 4,000 parameters each, all with two stages of 5 x 5 kernels:
+# Five networks with about 7,000 parameters each, all with two stages of 5 x 5 kernels:
 #
 # | network | symmetry by construction |
 # |---|---|
@@ -268,7 +268,10 @@ lesson.show_curves(accuracy, "Accuracy on turned test digits (chance is 0.1)", "
 # %% [markdown]
 # **Seen:** $C_4$, $D_4$ and $C_8$ read equally well at the four quarter turns. At 45 degrees the interval of $C_8$ lies
 # above that of $C_4$. The ordinary CNN reads more upright digits than any other network, and less than 30 % at 90
-# degrees. The augmented CNN has the smallest gap between its best and its worst angle.
+# degrees. The augmented CNN has the smallest gap between its best and its worst angle. It reads less at the quarter turns
+# than on average.
+#
+# (Of its pictures, almost none had been as sharp as those at the quarter turns, which are not interpolated.)
 #
 # So there are two ways to a turned world, and both have a price. Augmentation is an approximation at every angle. The
 # architecture needs no turned pictures, and is exact where the grid allows it, and only there.
@@ -278,6 +281,7 @@ lesson.show_curves(accuracy, "Accuracy on turned test digits (chance is 0.1)", "
 # Holds: At 45 degrees the interval of $C_8$ lies above that of $C_4$.
 # Holds: The ordinary CNN reads more upright digits than any other network, and less than 30 % at 90 degrees.
 # Holds: The augmented CNN has the smallest gap between its best and its worst angle.
+# Holds: It reads less at the quarter turns than on average.
 means = {name: [interval.mean for interval in curve] for name, curve in accuracy.items()}
 for name in EXACT:
     assert max(abs(means[name][at[angle]] - means[name][0]) for angle in (90, 180, 270)) < 0.01
@@ -286,6 +290,8 @@ assert max(means, key=lambda name: means[name][0]) == "ordinary CNN"
 assert means["ordinary CNN"][at[90]] < 0.3
 gaps = {name: max(curve) - min(curve) for name, curve in means.items()}
 assert min(gaps, key=gaps.get) == "augmented CNN"
+flat = means["augmented CNN"]
+assert max(flat[at[angle]] for angle in (0, 90, 180, 270)) < sum(flat) / len(flat)
 
 # %% [markdown]
 # ## What we can now do, and what not yet
