@@ -176,7 +176,7 @@ lesson.show_places(layer, smooth_noise)
 #
 # At 45 degrees the maps move by an element of the group: that is the action. At 22.5 degrees no element is this turn, so
 # **there is no action on the group axis**. To take the nearest one is a convention, and here not even that decides. So an
-# error between the angles of the group is an error of the convention too. (In notebook 4 every angle has its action, on
+# error between the angles of the group is an error of the convention too. (In notebook 4b every angle has its action, on
 # features over SO(2).)
 
 # %% tags=["fold"]
@@ -220,4 +220,4 @@ assert check("03.stabilised", stabilised).ok
 # the group has an angle that the grid has not: as good as picture and kernel are smooth. Elsewhere nothing, not even an
 # action. We cannot say yet *which* kernels turn by formula and fit $C_8$, nor follow every angle.
 #
-# Next: **4 · Steerable networks with escnn**, where kernels turn by any angle.
+# Next: **4 · Kernels that can be steered**.
