@@ -1,4 +1,4 @@
-"""The checks of notebooks 00 and 02."""
+"""The checks of notebook 02."""
 
 import numpy as np
 import torch
@@ -45,14 +45,6 @@ HARMLESS = {"ReLU", "softmax over the group axis", "one bias for each channel"}
 HARMLESS |= {"max-pool 2 x 2, stride 2", "subtract the mean of each map"}
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
-    "00.similarity": {
-        "treat all entries of the last axis alike": lambda kappa: kappa[:, :, 0],
-        "kappa may be negative": lambda kappa: kappa.sum(dim=2).log(),
-        "tell similar pairs from others": lambda kappa: torch.ones(kappa.shape[:2]),
-        "its own |G| values": lambda kappa: kappa.amax(dim=2).softmax(dim=1),
-        "(B, B')": lambda kappa: kappa.amax(dim=2, keepdim=True),
-        "Try another one": lambda kappa: 2 * kappa.amax(dim=2) + 1,
-    },
     "02.equivariance_error": {
         "turn f(x) as well": error(lambda y, turned, forth, back: (turned - y).norm() / y.norm()),
         "Divide by": error(lambda y, turned, forth, back: (turned - forth).norm()),
@@ -87,12 +79,6 @@ MISTAKES = {
 
 
 ALSO_RIGHT = {
-    "00.similarity": [
-        lambda kappa: kappa.median(dim=2).values,
-        lambda kappa: kappa.float().square().mean(dim=2),
-        lambda kappa: (kappa * kappa.roll(2, dims=2)).sum(dim=2),  # not symmetric in all four: it absorbs C4
-        lambda kappa: torch.fft.fft(kappa, dim=2).abs()[:, :, 1],
-    ],
     "02.equivariance_error": [error(lambda y, t, forth, back: np.float64((forth - t).norm() / forth.norm()))],
     "02.exact_size": [33.0, np.int64(33), torch.tensor(33), torch.tensor([33.0])],
     "02.lifting": [lift_with_named_arguments],
@@ -101,6 +87,6 @@ ALSO_RIGHT = {
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("00_tour", "02_group_convolutions")
+    notebooks = ("02_group_convolutions",)
     mistakes = MISTAKES
     also_right = ALSO_RIGHT
