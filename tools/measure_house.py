@@ -25,7 +25,8 @@ FLOORS = [
     ["views", "training"],
     ["diagnostics", "evaluation"],
     ["widgets", "jupyter"],
-    ["exercises", "lessons"],
+    ["exercises"],
+    ["lessons"],
 ]
 MATHEMATICS = [
     "groups",

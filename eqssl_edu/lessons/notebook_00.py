@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from html import escape
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from eqssl_edu.contrastive.loss import Contrast
 from eqssl_edu.data import digits
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.errors import typed
-from eqssl_edu.evaluation import extract, linear_probe, orientations, recalibrated
+from eqssl_edu.evaluation import extract, linear_probe, orientations, proportion_interval, recalibrated
 from eqssl_edu.exercises import check
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import GSetHead, InvariantHead
@@ -48,6 +49,7 @@ FIRST_MAPS = "stages.2"  # behind the first convolution, its norm and its ReLU
 DRAWN = 12  # channels of the features that are drawn
 LEARNED = ("partners found", "a turn changes features by", "linear probe, upright", "linear probe, worst")
 
+Rows = dict[str, dict[str, float]]
 Similarity = Callable[[Tensor], Tensor]
 """kappa (B, B', |G|) -> one number for each pair (B, B')."""
 
@@ -58,31 +60,34 @@ SIMILARITIES: dict[str, Similarity] = {
 }
 
 
-class Table(dict[str, dict[str, str]]):
-    """Rows of cells in words, row -> column -> cell, that a notebook shows as a table.
+class Table(dict[str, dict[str, float]]):
+    """Numbers, row -> column -> number, that a notebook shows as a table in words.
 
     Arguments:
-        rows: the cells; every row has the same columns.
+        rows: the numbers; every row has the same columns, and where there is no number it has NaN.
         caption: what the table tells, and of how many runs.
-        numbers: the same cells as numbers, for whoever goes on with them.
+        words: for columns that are no plain percentages, how a number is said.
     """
 
     def __init__(
-        self, rows: Mapping[str, dict[str, str]], caption: str, numbers: dict[str, dict[str, float]]
+        self, rows: Rows, caption: str, words: Mapping[str, Callable[[float], str]] = MappingProxyType({})
     ):
         super().__init__(rows)
-        self.caption, self.numbers = caption, numbers
+        self.caption, self.words = caption, words
 
     def _repr_html_(self) -> str:
         columns = next(iter(self.values()))
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
         body = "".join(
             f'<tr><th scope="row" style="text-align:left">{escape(name)}</th>'
-            + "".join(f"<td>{escape(cell)}</td>" for cell in cells.values())
+            + "".join(f"<td>{escape(self._said(column, value))}</td>" for column, value in cells.items())
             + "</tr>"
             for name, cells in self.items()
         )
         return f"<table><caption>{escape(self.caption)}</caption><tr><td></td>{head}</tr>{body}</table>"
+
+    def _said(self, column: str, value: float) -> str:
+        return "" if math.isnan(value) else self.words.get(column, "{:.0%}".format)(value)
 
 
 @typed
@@ -147,17 +152,8 @@ def train_heads(head: Callable[[int], nn.Module], seed: int) -> LiveTraining:
         "your head" if own else "the library's head": head(32) if own else GSetHead(task.labels, 32),
         "invariant head": InvariantHead(task.labels, in_channels=32),
     }
-    runs = {
-        name: Pretrainer(
-            PretextModel(new_network(seed), task, made),
-            digits().train.images,
-            epochs=8,
-            batch_size=64,
-            lr=1e-2,
-            seed=seed,
-        )
-        for name, made in heads.items()
-    }
+    models = {name: PretextModel(new_network(seed), task, made) for name, made in heads.items()}
+    runs = {name: _training(model, seed, epochs=8, batch_size=64) for name, model in models.items()}
     return LiveTraining(runs, title="Which way up is it?")
 
 
@@ -165,15 +161,10 @@ def train_heads(head: Callable[[int], nn.Module], seed: int) -> LiveTraining:
 def compare_heads(live: LiveTraining) -> Table:
     """Wait for the training; then accuracy and loss of both heads on all 300 test digits in all four orientations."""
     live.wait()
-    numbers = {}
-    for name, run in live.runs.items():
-        loss, accuracy = run.model.evaluate(digits().test.images)
-        numbers[name] = {"accuracy": accuracy, "loss": loss}
-    rows = {
-        name: {"accuracy": f"{found['accuracy']:.1%}", "loss": f"{found['loss']:.3f} nats"}
-        for name, found in numbers.items()
-    }
-    return Table(rows, "300 test digits, each in all four orientations; one training run", numbers)
+    judged = {name: run.model.evaluate(digits().test.images) for name, run in live.runs.items()}
+    rows = {name: {"accuracy": accuracy, "loss": loss} for name, (loss, accuracy) in judged.items()}
+    words = {"accuracy": "{:.1%}".format, "loss": "{:.3f} nats".format}
+    return Table(rows, "300 test digits, each in all four orientations; one training run", words)
 
 
 # -- notebook 00b --------------------------------------------------------------------------------------------------
@@ -201,12 +192,11 @@ def find_partners(similarity: Similarity, seed: int) -> Table:
     views = RandomView(C4, scale=0, shift=0, contrast=0)
     z, w = (unit(extract(network, views(digits().test.images, generator))) for _ in range(2))
     kappa, partner = orbit_correlation(C4, z, w), torch.arange(len(z))
-    numbers = {
+    rows = {
         name: {"partners found": float((chosen(kappa).argmax(dim=1) == partner).float().mean())}
         for name, chosen in _with_yours(similarity).items()
     }
-    rows = {name: {"partners found": f"{found['partners found']:.1%}"} for name, found in numbers.items()}
-    return Table(rows, "300 test digits, turned and noisy; no training. Guessing finds 0.3%", numbers)
+    return Table(rows, "300 test digits, turned and noisy; no training. Guessing finds 0.3%")
 
 
 class OwnInfoNCE(InfoNCE):
@@ -220,10 +210,10 @@ class OwnInfoNCE(InfoNCE):
         """As in ``InfoNCE``."""
         views = torch.cat([unit(z1), unit(z2)])
         similar = self.of_kappa(orbit_correlation(C4, views, views)) / self.temperature
-        partner = torch.arange(len(views), device=views.device).roll(len(z1))
-        return similar.masked_fill(
-            torch.eye(len(views), dtype=torch.bool, device=views.device), -math.inf
-        ), partner
+        own = torch.eye(len(views), dtype=torch.bool, device=views.device)
+        return similar.masked_fill(own, -math.inf), torch.arange(len(views), device=views.device).roll(
+            len(z1)
+        )
 
     def contrast(self, z1: Features, z2: Features) -> Contrast:
         """As in ``InfoNCE``."""
@@ -242,17 +232,10 @@ def train_losses(similarity: Similarity, seed: int) -> LiveTraining:
     chosen = _with_yours(similarity)
     losses = {"max": InfoNCE(C4, "max"), "plain": InfoNCE(C4, "plain")}
     losses |= {name: OwnInfoNCE(own) for name, own in chosen.items() if name == "yours"}
-    runs = {
-        name: Pretrainer(
-            ContrastiveModel(new_network(seed), loss, RandomView(C4)),
-            digits().train.images,
-            epochs=10,
-            batch_size=128,
-            lr=1e-2,
-            seed=seed,
-        )
-        for name, loss in losses.items()
+    models = {
+        name: ContrastiveModel(new_network(seed), loss, RandomView(C4)) for name, loss in losses.items()
     }
+    runs = {name: _training(model, seed, epochs=10, batch_size=128) for name, model in models.items()}
     return LiveTraining(runs, title="Which view belongs to which?")
 
 
@@ -278,24 +261,12 @@ def what_was_learned(live: LiveTraining, seed: int) -> Table:
         "random group network": recalibrated(new_network(seed), data.train.images),
         **{name: model.encoder for name, model in trained.items()},
     }
-    numbers = {}
+    rows = {}
     for name, encoder in encoders.items():
         found = _partners(trained[name], seed) if name in trained else math.nan
-        upright, worst = _probed(encoder)
-        numbers[name] = dict(zip(LEARNED, (found, _change(encoder), upright, worst), strict=True))
-    rows = {
-        name: {
-            column: ""
-            if math.isnan(value)
-            else _with_interval(value)
-            if "probe" in column
-            else f"{value:.0%}"
-            for column, value in cells.items()
-        }
-        for name, cells in numbers.items()
-    }
-    caption = "300 test digits; probes in %, with the 95 % interval of so many digits. One training run each"
-    return Table(rows, caption, numbers)
+        rows[name] = dict(zip(LEARNED, (found, _change(encoder), *_probed(encoder)), strict=True))
+    caption = "300 test digits; of the probes the 95 % interval of so many digits. One training run each"
+    return Table(rows, caption, dict.fromkeys(LEARNED[2:], _with_interval))
 
 
 # -- what they share -----------------------------------------------------------------------------------------------
@@ -309,6 +280,11 @@ def _seven() -> Image:
 def _with_yours(similarity: Similarity) -> dict[str, Similarity]:
     """The tour's similarities, and the student's if it is right."""
     return SIMILARITIES | ({"yours": similarity} if check("00.similarity", similarity) else {})
+
+
+def _training(model: nn.Module, seed: int, epochs: int, batch_size: int) -> Pretrainer:
+    images = digits().train.images
+    return Pretrainer(model, images, epochs=epochs, batch_size=batch_size, lr=1e-2, seed=seed)
 
 
 def _partners(model: ContrastiveModel, seed: int) -> float:
@@ -337,5 +313,6 @@ def _probed(encoder: nn.Module) -> tuple[float, float]:
 
 
 def _with_interval(accuracy: float) -> str:
-    """In percent, with the 95 % interval that comes from having only 300 test digits."""
-    return f"{100 * accuracy:.1f} ± {196 * math.sqrt(accuracy * (1 - accuracy) / 300):.1f}"
+    """With the interval that comes from having only 300 test digits."""
+    _, low, high = proportion_interval(round(300 * accuracy), 300)
+    return f"{accuracy:.1%} ({low:.0%} to {high:.0%})"

@@ -155,7 +155,7 @@ lessons.compare_heads(live)
 # Holds: The other head is right in more than 90 %.
 import math
 
-other, invariant = lessons.compare_heads(live).numbers.values()
+other, invariant = lessons.compare_heads(live).values()
 assert invariant["accuracy"] == 1 / 4
 assert invariant["loss"] >= math.log(4) - 1e-9
 assert live.stopped or other["accuracy"] > 0.9

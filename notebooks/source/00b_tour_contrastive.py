@@ -120,7 +120,7 @@ lessons.find_partners(similarity, SEED)
 # Holds: *Max* finds more than four of five partners.
 # Holds: *Plain* finds less than half.
 # Holds: *Mean* finds still fewer.
-found = {name: row["partners found"] for name, row in lessons.find_partners(similarity, SEED).numbers.items()}
+found = {name: row["partners found"] for name, row in lessons.find_partners(similarity, SEED).items()}
 assert found["max"] > 0.8 and found["mean"] < found["plain"] < 0.5
 
 # %%
@@ -147,7 +147,7 @@ lessons.what_was_learned(live, SEED)
 # Holds: For every group network, the probe's *worst* is its *upright*, up to a point.
 # Holds: The CNN loses more than ten points.
 # Holds: The random group network is within ten points of the best probe.
-rows = list(lessons.what_was_learned(live, SEED).numbers.values())
+rows = list(lessons.what_was_learned(live, SEED).values())
 (found, change, upright, worst) = (
     list(column) for column in zip(*(row.values() for row in rows), strict=True)
 )
