@@ -15,19 +15,13 @@ from eqssl_edu.gsets import GSet
 
 __all__ = ["cayley_table", "compose", "is_group", "orbits", "regular_action"]
 
-UNITS = torch.tensor(
-    [[0, 1, 2, 3], [1, 4, 3, 6], [2, 7, 4, 1], [3, 2, 5, 4]]
-)  # products of 1, i, j, k; 4 means -1
+UNITS = torch.tensor([[0, 1, 2, 3], [1, 4, 3, 6], [2, 7, 4, 1], [3, 2, 5, 4]])  # 1, i, j, k; 4 means -1
 MINUS = torch.arange(8) // 4
 QUATERNIONS = (UNITS.repeat(2, 2) + 4 * (MINUS[:, None] + MINUS)) % 8
-LOOP = torch.tensor(  # each row and each column holds each number once, 0 is the identity, and it is no group
-    [[0, 1, 2, 3, 4], [1, 0, 3, 4, 2], [2, 4, 0, 1, 3], [3, 2, 4, 0, 1], [4, 3, 1, 2, 0]]
-)
+LOOP = torch.tensor([[0, 1, 2, 3, 4], [1, 0, 3, 4, 2], [2, 4, 0, 1, 3], [3, 2, 4, 0, 1], [4, 3, 1, 2, 0]])
 ROW, COLUMN = torch.arange(5)[:, None], torch.arange(5)
-UNDONE, TRIPLES = (
-    "Look at the rows of groups: each holds one certain number.",
-    "Compare all n x n x n triples.",
-)
+UNDONE = "Look at the rows of groups: each holds one certain number."
+TRIPLES = "Compare all n x n x n triples."
 FAULTS = [  # tables that are none of a group, why, and what to look at
     (ROW.maximum(COLUMN), "gh = max(g, h), for 0 .. 4: nothing undoes 1", UNDONE),
     ((ROW + COLUMN).clamp(max=4), "gh = g + h, but at most 4: nothing undoes 1", UNDONE),
@@ -39,7 +33,7 @@ FAULTS = [  # tables that are none of a group, why, and what to look at
 
 
 @second_hint(
-    "The picture of first h, then g is group.transform(copies[h], g). Which k has torch.equal(copies[k], it)?"
+    "First h, then g makes group.transform(copies[h], g). For which k is it torch.equal to copies[k]?"
 )
 def cayley_table(answer: object) -> str:
     """A function (group, picture) -> table (|G|, |G|): entry [g, h] does the same as first h, then g."""
@@ -61,9 +55,7 @@ def cayley_table(answer: object) -> str:
     return "All 64 products of D4 and all 16 of C4 and of D2, found with pictures alone."
 
 
-@second_hint(
-    "A row of table == 0 must hold a True: any(dim=1). And g(hk) is table[:, table]; compare it with (gh)k."
-)
+@second_hint("Each row of table == 0 must hold a True: any(dim=1). g(hk) is table[:, table]; compare it.")
 def is_group(answer: object) -> str:
     """A function: table (n, n) -> True if it is the table of a group whose element 0 is the identity."""
 
@@ -72,13 +64,12 @@ def is_group(answer: object) -> str:
         need(
             said in (0, 1),
             f"The answer must be True or False, got {said:g}.",
-            "all() makes one answer of many.",
+            "bool() makes one of a number.",
         )
         return bool(said)
 
-    groups = {
-        each.name: each.product for each in (dihedral(4), cyclic(4), cyclic(1), dihedral(2), dihedral(3))
-    }
+    groups = {each.name: each.product for each in map(dihedral, (4, 3, 2))} | {"C4": cyclic(4).product}
+    groups["the group of one element"] = cyclic(1).product
     groups["the quaternions"] = QUATERNIONS
     refused = {name for name, table in groups.items() if not called_group(table)}
     hint = "Print both sides of each promise for this table. Each of them holds in every case."
@@ -95,39 +86,35 @@ def compose(answer: object) -> str:
     """A function (a, b) -> the product of two pairs of Z^2 x D4, each a shift (2,) and a matrix (2, 2)."""
     turn, flip = torch.tensor([[0, -1], [1, 0]]), torch.tensor([[1, 0], [0, -1]])
     matrices = [torch.matrix_power(turn, k) @ m for m in (torch.eye(2).long(), flip) for k in range(4)]
-    names, t, u = [dihedral(4).element_name(g) for g in range(8)], torch.tensor([1, 3]), torch.tensor([-2, 5])
-    cases = [(g, k) for g in range(8) for k in range(8)]
-    found, rules = [], [[] for _ in range(7)]
-    for g, k in cases:
-        h, j = matrices[g], matrices[k]
-        pair, hint = ask(answer, (t, h), (u, j)), "Return the shift, and after a comma the matrix."
+    cases = [(torch.tensor([1, 3]), h, torch.tensor([-2, 5]), k) for h in matrices for k in matrices]
+
+    def numbers(pair: Any) -> Tensor:
+        fine = isinstance(pair, (tuple, list)) and len(pair) == 2
         need(
-            isinstance(pair, (tuple, list)) and len(pair) == 2,
+            fine,
             f"The answer must be a pair, {got(pair)}.",
-            hint,
+            "Return the shift, and after a comma the matrix.",
         )
-        parts = _numbers(pair[0], (2,), "The shift"), _numbers(pair[1], (2, 2), "The matrix")
-        found.append([entry for part in parts for entry in part.flatten().tolist()])
-        products = [(t + h @ u, h @ j), (u + j @ t, j @ h), (t + u, h @ j), (j @ t + u, h @ j)]
-        products += [(t + h.T @ u, h @ j), (h @ (t + u), h @ j), (t + h @ u, h * j)]
-        for rule, (shift, matrix) in zip(rules, products, strict=True):
-            rule.append([*shift.tolist(), *matrix.flatten().tolist()])
-    value, (right, swapped, direct, late, back, both, each) = torch.tensor(found), torch.tensor(rules)
-    number = int((value != right).any(dim=1).long().argmax())
-    (g, k), shown = cases[number], [f"{entry:g}" for entry in found[number]]
-    reason = (
-        f"For a = ((1, 3), {names[g]}) and b = ((-2, 5), {names[k]}) it gave the shift ({', '.join(shown[:2])}) "
-        f"and the matrix ({', '.join(shown[2:])}). That moves images otherwise than first b, then a."
-    )
-    hints = {
-        "That is first a, then b. In a product the factor on the right acts first.": swapped,
-        "b has shifted the image before a turns it: what does a do to that shift?": direct,
-        "You turned the shift of a, which comes last. Nothing turns it any more.": late,
-        "You turned the shift of b back. a turns it forth.": back,
-        "The shift of a comes after its turn. Only the shift of b is turned.": both,
-        "The shift is right. The product of two matrices is no product of their entries.": each,
-        "Put h'x + t' into x -> hx + t, and take the brackets away.": True,
+        return torch.cat(
+            [_numbers(pair[0], (2,), "The shift"), _numbers(pair[1], (2, 2), "The matrix").flatten()]
+        )
+
+    value = torch.stack([numbers(ask(answer, (t, h), (u, k))) for t, h, u, k in cases])
+    right = torch.stack([numbers((t + h @ u, h @ k)) for t, h, u, k in cases])
+    mistakes = {
+        "That is first a, then b. The factor on the right acts first.": lambda t, h, u, k: (u + k @ t, k @ h),
+        "b has shifted before a turns: what does a do to that shift?": lambda t, h, u, k: (t + u, h @ k),
+        "The shift of a comes last: nothing turns it any more.": lambda t, h, u, k: (k @ t + u, h @ k),
+        "You turned the shift of b back. a turns it forth.": lambda t, h, u, k: (t + h.T @ u, h @ k),
+        "Only the shift of b is turned.": lambda t, h, u, k: (h @ (t + u), h @ k),
+        "The shift is right. The matrices are multiplied by entries.": lambda t, h, u, k: (t + h @ u, h * k),
     }
+    hints = {hint: torch.stack([numbers(rule(*c)) for c in cases]) for hint, rule in mistakes.items()}
+    hints["Put kx + u into hx + t, and take the brackets away."] = True
+    first = int((value != right).any(dim=1).long().argmax())
+    t, h, u, k = (part.tolist() for part in cases[first])
+    shown = ", ".join(f"{entry:g}" for entry in value[first])
+    reason = f"For a = ({t}, {h}) and b = ({u}, {k}) it gave the numbers {shown}: not first b, then a."
     judge(value, right, reason, hints)
     return "Right for 64 pairs of p4m: the shift that was made first is turned by what comes after it."
 
@@ -146,59 +133,38 @@ def orbits(answer: object) -> str:
             hint = "The identity leaves it where it is: each label is at least in an orbit of its own."
             need(label in named, f"{where} {label} is in no orbit.", hint)
             hint = "Every label is in one orbit, once. Two lists in another order, or with doubles, differ."
-            need(
-                named.count(label) == 1,
-                f"{where} {label} stands {named.count(label)} times in the answer.",
-                hint,
-            )
+            count = named.count(label)
+            need(count == 1, f"{where} {label} stands {count} times in the answer.", hint)
         for orbit in labels.orbits:
             mine = next(part for part in lists if orbit[0] in part)
-            for label in set(orbit) - set(mine):
-                reason = f"{where} {orbit[0]} and {label} are in two orbits, but an element carries one to the other."
-                need(False, reason, "An orbit holds g.l for all g: where in the table are these?")
-            for label in set(mine) - set(orbit):
-                reason = f"{where} {orbit[0]} and {label} are in one orbit, but no element carries one to the other."
-                need(False, reason, "An orbit holds g.l for all g, and nothing else.")
+            for label in range(labels.size):
+                told, some = ("one orbit", "no") if label in mine else ("two orbits", "an")
+                reason = f"{where} {orbit[0]} and {label} are in {told}, but {some} element carries one to the other."
+                hint = "An orbit holds g.l for all g, and nothing else: where in the table are these?"
+                need((label in mine) == (label in orbit), reason, hint)
     return "Right for five G-sets: grids, neighbours, labels that stand still, and a group itself."
 
 
-@second_hint(
-    "The places to read from are group.product[group.inverse[g]]: entry h is g^-1 h. Index the last axis by them."
-)
+@second_hint("group.product[group.inverse[g]] holds g^-1 h at h: the places to read from, z[..., places].")
 def regular_action(answer: object) -> str:
     """A function (z (..., |G|), g, group) -> features with z[g^-1 h] at h."""
     for group, z in ((dihedral(4), noise(2, 3, 8)), (cyclic(4), noise(4)), (dihedral(3), noise(2, 6))):
-        values, n = [], group.order
-        for g in group.elements:
-            value = ask(answer, z, g, group)
-            hint = "Move the numbers along the last axis only; the shape stays."
-            need(isinstance(value, Tensor), f"The answer must give a tensor, {got(value)}.", hint)
-            reason = f"For features of shape {tuple(z.shape)} it gave the shape {tuple(value.shape)}."
-            need(value.shape == z.shape, reason, hint)
-            values.append(value)
-        value, h, back = torch.stack(values), torch.arange(n), group.inverse
-        reads = {
-            "right": group.product[back],  # [g, h] = g^-1 h
-            "forth": group.product,
-            "other side": group.product.T,
-            "other side, back": group.product[:, back].T,  # [g, h] = h g^-1
-            "numbers": (h - h[:, None]) % n,
-            "still": h.expand(n, n),
+        found = [_numbers(ask(answer, z, g, group), tuple(z.shape), "The result") for g in group.elements]
+        value, product, h = torch.stack(found), group.product, torch.arange(group.order)
+        reads = {  # [g, h]: where the number at h is read
+            "It reads z[gh]: the number of e goes to g^-1. Where does it have to go?": product,
+            "Elements are multiplied from the left, and by another one than g.": product.T,
+            "You have the inverse. Now look at the order: it stands left of h.": product[:, group.inverse].T,
+            "Numbers of elements are names: h - g means nothing here. Use the table.": (h - h[:, None])
+            % len(h),
+            "Nothing moves, whatever g is.": h.expand_as(product),
+            "": product[group.inverse],
         }
-        moved = {name: torch.stack([z[..., row] for row in index]) for name, index in reads.items()}
-        hints = {
-            "It reads z[gh]: the number of e goes to g^-1. Where does it have to go?": moved["forth"],
-            "Elements are multiplied from the left, and by another one than g.": moved["other side"],
-            "You have the inverse. Now look at the order: g^-1 stands left of h.": moved["other side, back"],
-            "Numbers of elements are names: h - g means nothing in this group. Use its table.": moved[
-                "numbers"
-            ],
-            "Nothing moves, whatever g is.": moved["still"],
-            "At the place h stands what stood at g^-1 h. group.product[g, h] is gh.": True,
-        }
-        wrong = next((g for g in group.elements if not torch.equal(value[g], moved["right"][g])), 0)
-        reason = f"{group.name}: for {group.element_name(wrong)} the numbers stand in other places."
-        judge(value, moved["right"], reason, hints)
+        *wrong, right = (torch.stack([z[..., row] for row in index]) for index in reads.values())
+        hints = dict(zip(reads, wrong, strict=False))
+        hints["At the place h stands what stood at g^-1 h. group.product[g, h] is gh."] = True
+        g = next((g for g in group.elements if not torch.equal(value[g], right[g])), 0)
+        judge(value, right, f"{group.name}: {group.element_name(g)} puts the numbers in other places.", hints)
     return "Right for D4, C4 and D3, with one vector and with batches: it is transform_features."
 
 

@@ -147,26 +147,19 @@ def count_orbits(answer: object) -> str:
     tables += [make(group, n) for group in groups for make, n in ((GSet.grid, 3), (GSet.jigsaw, 2))]
     hint = "One number for a table: its orbits."
     values = [
-        scalar(ask(answer, labels.action), "It gave {count} numbers; wanted was one.", hint)
-        for labels in tables
+        scalar(ask(answer, each.action), "It gave {count} numbers; wanted was one.", hint) for each in tables
     ]
     wanted = [len(labels.orbits) for labels in tables]
     fixed = [labels.action == torch.arange(labels.size) for labels in tables]
-    shares = [labels.size / labels.group.order for labels in tables]
+    sizes, orders = (torch.tensor(each) for each in zip(*((f.shape[1], len(f)) for f in fixed), strict=True))
+    common = torch.stack([f.all(dim=0).sum() for f in fixed])
     hints = {  # a mistake is named only if it explains what was given for all tables
-        "That is the sum over the group. Burnside's count is the mean.": torch.tensor(
+        "That is the sum over the group. Burnside's count is the mean.": torch.stack(
             [f.sum() for f in fixed]
         ),
-        "n / |G| counts orbits as if all had |G| labels. Count the labels that stay in place.": [
-            torch.tensor(shares),
-            torch.tensor(shares).floor(),
-        ],
-        "That counts labels that *every* element leaves in place: sum over the elements.": torch.tensor(
-            [f.all(dim=0).sum() for f in fixed]
-        ),
-        "That is the number of labels. Orbits are sets of them.": torch.tensor(
-            [float(t.size) for t in tables]
-        ),
+        "n / |G| counts as if all orbits had |G| labels.": [sizes / orders, sizes // orders],
+        "That counts labels that *every* element leaves in place: sum over the elements.": common,
+        "That is the number of labels. Orbits are sets of them.": sizes,
         "Which entries of row g of the table say that g leaves a label in place?": True,
     }
     value = torch.stack([each.double() for each in values])

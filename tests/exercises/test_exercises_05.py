@@ -77,7 +77,7 @@ MISTAKES = {
     "05.count_orbits": {
         "Burnside's count is the mean": lambda action: in_place(action).sum(),
         "Orbits are sets of them": lambda action: action.shape[1],
-        "as if all had |G| labels": lambda action: action.shape[1] / action.shape[0],
+        "as if all orbits had |G| labels": lambda action: action.shape[1] / action.shape[0],
         "sum over the elements": lambda action: in_place(action).all(dim=0).sum(),
         "Which entries of row g": lambda action: 3,
     },
