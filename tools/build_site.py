@@ -62,6 +62,8 @@ iframe { box-sizing: border-box; width: 100%; height: 620px; border: 1px solid v
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: 3px 10px; text-align: left; }
 img { max-width: 100%; }
+/* On a phone a frame is no higher than the screen: its control stays in sight while its pictures scroll under it. */
+@media (max-width: 480px) { body { padding: 8px 10px 60px; } iframe { max-height: 92vh; } }
 """
 
 # A frame is as high as its page says.

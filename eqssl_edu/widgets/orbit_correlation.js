@@ -18,7 +18,7 @@ function buildOrbitCorrelation({ facts, hand, ask }) {
   const views = ["first", "second"].map((key, index) => makeView(facts, key, index, hand, ask));
   const [polar, table] = [makePolar(facts), makeTable(facts)];
   const note = make("p.eqssl-note", "Grab a picture and turn it. The arrow marks what was the top.");
-  const parts = [make(".eqssl-oc-views", ...views, note), polar, table];
+  const parts = [make(".eqssl-oc-views.eqssl-stays", ...views, note), polar, table];
   const body = make(".eqssl-body.eqssl-oc-body", { "data-plots": facts.reflections ? 2 : 1 }, ...parts);
   const paint = (values, resting) => {
     const bytes = asBytes(values.pixels);

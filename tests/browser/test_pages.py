@@ -21,6 +21,7 @@ from eqssl_edu.widgets import (
 )
 
 MAX_BYTES = 2_100_000  # 2 MB and the scripts
+PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
 
 
 class Page(Hand):
@@ -33,7 +34,7 @@ class Page(Hand):
 
 @pytest.fixture
 def show(open_page, tmp_path):
-    """show(explorer) -> its page, opened without a server; at the end it is looked at in both themes and widths."""
+    """show(explorer) -> its page, opened without a server; at the end it is seen in both themes and on a phone."""
     path = tmp_path / "page.html"
 
     def show(explorer):
@@ -46,6 +47,7 @@ def show(open_page, tmp_path):
     torch.manual_seed(0)
     yield show
     looks_well(opened[0], open_page(path, dark=True, width=1600))
+    stays_in_sight(open_page(path, **PHONE))
 
 
 def looks_well(*pages):
@@ -55,6 +57,19 @@ def looks_well(*pages):
         assert opened.page.evaluate("document.body.scrollWidth <= innerWidth")
         assert_accessible(opened.page, "main")
         opened.assert_clean()
+
+
+def stays_in_sight(opened):
+    """On a phone the hand stays at the top, over what scrolls under it, and leaves that two thirds of the screen."""
+    page, hand = opened.page, opened.page.locator(".eqssl-tools, .eqssl-stays").last
+    assert page.evaluate("document.body.scrollWidth") <= PHONE["width"]
+    assert hand.bounding_box()["y"] > 0
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    x, y, width, height = hand.bounding_box().values()
+    assert abs(y) < 1 and height < PHONE["height"] / 3
+    on_top = "(hand, [x, y]) => hand.contains(document.elementFromPoint(x, y))"
+    assert hand.evaluate(on_top, [x + width / 2, y + height / 2])
+    opened.assert_clean()
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +119,19 @@ def test_field_explorer(field_page, open_page):
     assert page.root.get_by_role("button", name="Open a file").count() == 0  # it would need a kernel
     page.rest()
     looks_well(opened, open_page(field_page, dark=True, width=1600))
+
+
+def test_on_a_phone_the_maps_of_a_field_explorer_turn_in_sight_of_the_hand(field_page, open_page):
+    opened = open_page(field_page, **PHONE)
+    stays_in_sight(opened)
+    page = Page(opened)
+    maps = page.root.locator(".eqssl-panel canvas").first
+    maps.evaluate("maps => maps.scrollIntoView({ block: 'center' })")
+    before, place = page.pixels(maps), maps.bounding_box()
+    page.button("turn by 90 degrees").tap()
+    assert page.pixels(maps) != before
+    assert maps.bounding_box() == place and 0 < place["y"] < PHONE["height"] - place["height"]
+    assert page.errors()[0] < 1e-5 < page.errors()[1]
 
 
 def test_a_layer_that_gives_nan_and_an_axis_whose_order_was_measured(show):
