@@ -45,7 +45,6 @@ from eqssl_edu.pretext import (
 from eqssl_edu.theory import equivariant_floor, inconsistency_floor
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, LabelActionExplorer, LiveTraining
-from eqssl_edu.widgets.shared.scenarios import walk
 
 import plotly.graph_objects as go
 import torch
@@ -728,16 +727,23 @@ explorer = LabelActionExplorer(explorable, image=data.test.images[3])
 explorer.set_state(task="jigsaw", element=1)
 explorer
 
-# %%
-assert explorer.verdicts() == {"conjugation": True, "left": False, "trivial": False}
-for sentence in walk(explorer):  # through all tasks, each claim checked on the way
-    print(sentence)
-explorer.set_state(task="jigsaw", element=1)
+# %% tags=["fold"]
+# Holds: conjugation is always right.
+# Holds: *Left* is wrong after every turn, for every permutation.
+# Holds: *Trivial* is right only for the few permutations that commute with the turn: 4 of 24 for a quarter turn, 8 for a half turn.
+true, left, trivial = (GSet.jigsaw(D4, 2, way).action for way in ("conjugation", "left", "trivial"))
+assert not (left[1:] == true[1:]).any()
+assert [int((trivial[turn] == true[turn]).sum()) for turn in (1, 2)] == [4, 8]
+for label in range(24):
+    explorer.set_state(task="jigsaw", element=1, label=label)
+    same = bool(trivial[1, label] == true[1, label])
+    assert explorer.verdicts() == {"conjugation": True, "left": False, "trivial": same}
 
 # %% [markdown]
 # **Seen:** conjugation is always right. *Left* is wrong after every turn, for every permutation. *Trivial* is right
-# only for the few permutations that commute with the turn: 4 of 24 for a quarter turn, 8 for a half turn. Are they
-# useless then? Not quite: they promise something about *turned pictures*, and if every picture of the data is upright,
+# only for the few permutations that commute with the turn: 4 of 24 for a quarter turn, 8 for a half turn.
+#
+# Are they useless then? Not quite: they promise something about *turned pictures*, and if every picture of the data is upright,
 # a turned one never comes. `verify` cannot know that; it says which assumption would save the action.
 
 # %%

@@ -42,7 +42,6 @@ from eqssl_edu.pretext import PretextModel, RotationTask
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import ByHand, OrbitCorrelationExplorer
-from eqssl_edu.widgets.shared.scenarios import walk
 
 import plotly.graph_objects as go
 import torch
@@ -141,9 +140,6 @@ for first, second in ((1, 0), (1, 3), (2, 2)):
 assert torch.allclose(
     torch.tensor(views.values["kappa_before"]).double(), orbit_correlation(C4, z1, z2)[0, 0]
 )
-
-for sentence in walk(views):  # one view and then the other, of two images
-    print(sentence)
 views.set_state(image=0, first=0, second=0)
 
 # %% [markdown]
