@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments import contrastive_similarities, free_orbit, jigsaw_actions, rotation_heads
+from experiments import contrastive_similarities, does_it_pay, free_orbit, jigsaw_actions, rotation_heads
 
 __all__ = ["EXPERIMENTS"]
 
-MODULES = (jigsaw_actions, rotation_heads, free_orbit, contrastive_similarities)
+MODULES = (does_it_pay, jigsaw_actions, rotation_heads, free_orbit, contrastive_similarities)
 EXPERIMENTS = {module.EXPERIMENT.name: module.EXPERIMENT for module in MODULES}

@@ -4,17 +4,18 @@ Together they let every right layer pass, however it is written: what is equivar
 orbits, and reaches a function of its own with each, reaches *all* equivariant maps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from eqssl_edu.exercises.judging import ask, need, need_shape, same
+from eqssl_edu.errors import got
+from eqssl_edu.exercises.judging import ask, need, need_shape, noise, same
 from eqssl_edu.exercises.verdict import Wrong
 from eqssl_edu.groups import FiniteGroup
 
-__all__ = ["Layer", "Move", "four_tests", "need_linear"]
+__all__ = ["Layer", "Move", "four_tests", "need_linear", "of_class"]
 
 Layer = Callable[[Tensor, Tensor], Any]  # (inputs, weight) -> outputs
 Move = Callable[[Tensor, Any], Tensor]  # (x, g) -> g x, with one element for all samples
@@ -42,7 +43,8 @@ def four_tests(
         moves: how it acts on inputs and on outputs: ``group.transform_features``, ``labels.transform``, ...
         expected: a tensor of the shape of the outputs; ``axes`` names its axes in words.
         wanted: how many weights there are to choose: orbits times channels.
-        mistakes: hint -> the layer that a typical mistake gives. A hint is said only if the outputs are the same.
+        mistakes: hint -> the layer that a typical mistake gives, with as many weights as wanted. A hint is said only if
+            the outputs are the same.
         where: said in front of every reason, such as "Under D4".
     """
     start = f"{where}: " if where else ""
@@ -81,6 +83,36 @@ def four_tests(
     )
     hint = "Two weights do the same, or one does nothing. Set one weight after the other to 1 and compare."
     need_passed(found == wanted, reason, hint)
+
+
+def of_class(
+    kind: Any, *arguments: Any, given: Collection[str] = ("bias",)
+) -> tuple[Layer, Tensor, nn.Module]:
+    """A student's class as a layer, with all its weights in one vector, which is random.
+
+    Arguments:
+        kind: a class of ``nn.Module``.
+        arguments: of its constructor.
+        given: names of parameters that are no weights to be counted; they become random and stay so.
+
+    Returns:
+        the layer, a vector of weights, and the module behind both, in float64.
+    """
+    is_module = isinstance(kind, type) and issubclass(kind, nn.Module)
+    need(
+        is_module, f"The answer must be a class of modules, {got(kind)}.", "Give its name: check(..., Name)."
+    )
+    module = kind(*arguments).double()
+    shapes = {name: part.shape for name, part in module.named_parameters() if name not in given}
+    for seed, (name, part) in enumerate(module.named_parameters()):
+        part.data = noise(*part.shape, seed=seed) if name in given else part.data
+
+    def layer(inputs: Tensor, weight: Tensor) -> Any:
+        parts = weight.split([shape.numel() for shape in shapes.values()])
+        named = {name: part.view(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+        return torch.func.functional_call(module, named, inputs)
+
+    return layer, noise(sum(shape.numel() for shape in shapes.values()), seed=9), module
 
 
 def need_linear(layer: Layer, inputs: Tensor, weight: Tensor) -> None:

@@ -1,29 +1,46 @@
-"""The exercises of notebook 02: the error of a layer, an exact size, another lifting, harmless steps."""
+"""The exercises of notebooks 2, 2b and 2c: an error, two convolutions, a norm, and what keeps sizes exact."""
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import Calls, ask, judge, need, noise, number, pick, scalar
+from eqssl_edu.exercises.four_tests import four_tests, of_class
+from eqssl_edu.exercises.judging import ask, judge, need, noise, number, pick, same, scalar
 from eqssl_edu.exercises.verdict import second_hint
-from eqssl_edu.groups import cyclic, dihedral
-from eqssl_edu.layers import LiftingConv2d, is_exact
+from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.gsets import GSet
+from eqssl_edu.layers import is_exact
 
-__all__ = ["equivariance_error", "exact_size", "harmless", "lifting"]
+__all__ = [
+    "equivariance_error",
+    "exact_rule",
+    "exact_size",
+    "group_convolution",
+    "halve",
+    "harmless",
+    "lifting",
+    "norm",
+    "rank",
+]
+
+C4, D4 = cyclic(4), dihedral(4)
+MAPS = "(B, C', |G|, H', W')"
 
 
+@second_hint("Two lines: expected = group.transform(f(x), g), and a quotient with expected in it.")
 def equivariance_error(answer: object) -> str:
     """A function (f, images, group, g) -> relative error of f(g x) against g f(x)."""
-    group, x, kernel = dihedral(4), noise(2, 1, 6, 6), noise(3, 1, 3, 3, seed=1)
+    x, kernel = noise(2, 1, 6, 6), noise(3, 1, 3, 3, seed=1)
     convolution = partial(F.conv2d, weight=kernel, padding=1)
 
     def error(f: Callable[[Tensor], Tensor], g: int) -> Tensor:
-        value = ask(answer, f, x, group, g)
+        value = ask(answer, f, x, D4, g)
         reason = f"The error must be a number, {got(value)}."
         need(hasattr(value, "__float__"), reason, "Return the quotient of the two norms.")
         hint = "One number for the whole batch: take each norm over all images and pixels together."
@@ -31,18 +48,18 @@ def equivariance_error(answer: object) -> str:
 
     for g in (1, 5):
         value = error(convolution, g)
-        wanted = library_error(convolution, x, group, transform_outputs=group.transform)[g]
-        y, y_turned = convolution(x), convolution(group.transform(x, g))
-        difference = y_turned - group.transform(y, g)
+        wanted = library_error(convolution, x, D4, transform_outputs=D4.transform)[g]
+        y, y_turned = convolution(x), convolution(D4.transform(x, g))
+        difference = y_turned - D4.transform(y, g)
         unturned = (y_turned - y).norm() / y.norm()
-        back = (y_turned - group.transform(y, int(group.inverse[g]))).norm() / y.norm()
+        back = (y_turned - D4.transform(y, int(D4.inverse[g]))).norm() / y.norm()
         absolute, mean = [difference.norm(), difference.abs().max()], difference.mean()
         hints = {
-            "You compared f(g x) with f(x). A turned input gives a turned output: turn f(x) as well.": unturned,
-            "That is an absolute error; it grows with the weights. Divide by the norm of f(x).": absolute,
-            "You turned f(x) back instead of forth: use g, not its inverse.": back,
-            "Positive and negative differences cancel in a mean. Take the norm of the difference.": mean,
-            "The formula is norm(f(g x) - g f(x)) / norm(f(x)), with group.transform for both turns.": True,
+            "You compared f(g x) with f(x). A turned input gives a turned output.": unturned,
+            "That is an absolute error; it grows with the weights.": absolute,
+            "You turned f(x) back instead of forth.": back,
+            "Positive and negative differences cancel in a mean.": mean,
+            "Say the formula in words, and then each of its parts as one call.": True,
         }
         reason = f"For a random convolution and g = {g} it gave {value:.4f}; the error is {wanted:.4f}."
         judge(value, wanted, reason, hints)
@@ -51,73 +68,282 @@ def equivariance_error(answer: object) -> str:
     return "Right for a convolution (it fails) and for ReLU (it passes)."
 
 
+def _convolution(answer: object, move: Callable, copies: dict[str, Callable], swapped: str) -> None:
+    """The four tests of a lifting (``move`` turns images) or of a group convolution (it moves maps), over C4 and D4.
+
+    ``copies`` are typical mistakes: hint -> (group, weight, g) -> copy g; ``swapped`` is the hint for whoever lets the
+    copies lie in another order than channel by channel.
+    """
+    for group in (C4, D4):
+        layer, weight, module = of_class(answer, group, 2, 3, 3, 1, 1)
+        planes = [] if move is FiniteGroup.transform else [group.order]
+        shape, inputs = (3, 2, *planes, 3, 3), noise(6, 2, *planes, 7, 7)
+        labels = GSet.regular(group).times(GSet.grid(group, 3))
+        orbits = (GSet.regular(group).times(labels) if planes else labels).orbits
+
+        def wrong(
+            copy: Callable, x: Tensor, w: Tensor, dim: int, group=group, module=module, shape=shape
+        ) -> Tensor:
+            stacked = torch.stack([copy(group, w.view(shape), g) for g in group.elements], dim).flatten(0, 1)
+            expanded, planes = (each.flatten(1, -3) for each in (stacked, x))
+            bias = module.bias.repeat_interleave(group.order)
+            return F.conv2d(planes, expanded, bias, 1, 1).unflatten(1, (-1, group.order))
+
+        mistakes = {hint: partial(wrong, copy, dim=1) for hint, copy in copies.items()}
+        mistakes[swapped] = partial(wrong, move, dim=0)
+        usual = getattr(module, "bias", None) is not None
+        four_tests(
+            layer,
+            inputs,
+            weight,
+            group,
+            (partial(move, group), group.transform_maps),
+            torch.zeros(6, 3, group.order, 7, 7),
+            "(B, C', |G|, H', W')",
+            3 * 2 * len(orbits),
+            mistakes if usual else {},
+            f"Over {group.name}",
+        )
+
+
+@second_hint(
+    "Copy g is self.group.transform(self.weight, g). Make a list of them, one for each g in the group."
+)
+def lifting(answer: object) -> str:
+    """A class (group, in_channels, out_channels, kernel_size, stride, padding, bias): images to regular maps."""
+    copies = {
+        "All |G| copies are the same. What makes copy g differ from copy e?": lambda group, w, g: w,
+        "The maps step along the row, but the wrong way: which turn must copy g have?": lambda group, w, g: (
+            group.transform(w, int(group.inverse[g]))
+        ),
+    }
+    swapped = "Every copy is right, but they lie in another order: channel by channel, with its |G| copies together."
+    _convolution(answer, FiniteGroup.transform, copies, swapped)
+    return "It passes all four tests, over C4 and over D4."
+
+
+@second_hint(
+    "Copy g is the weight acted on as if it were a feature map. One method of the group does both moves."
+)
+def group_convolution(answer: object) -> str:
+    """A class as in ``lifting``: regular maps to regular maps."""
+    inverse = FiniteGroup.transform_maps
+    copies = {
+        "All |G| copies are the same. What does g do to a filter with a group axis?": lambda group, w, g: w,
+        "Every plane is turned, and none has moved along the group axis.": FiniteGroup.transform,
+        "The planes have moved along the group axis, and none is turned.": lambda group, w, g: w[
+            :, :, group.product[group.inverse[g]]
+        ],
+        "Planes are turned by g, but they step the wrong way: plane h of the copy comes from g^-1 h.": (
+            lambda group, w, g: group.transform(w[:, :, group.product[g]], g)
+        ),
+        "Both moves are made, but by the inverse of g.": lambda group, w, g: inverse(
+            group, w, int(group.inverse[g])
+        ),
+    }
+    swapped = "Every copy is right, but they lie in another order: leave expanded_weight as it was."
+    _convolution(answer, FiniteGroup.transform_maps, copies, swapped)
+    return "It passes all four tests, over C4 and over D4."
+
+
+class _Mixed(nn.Module):
+    """Twelve weights that reach ``rank`` kernels of twenty numbers."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(noise(1, 3, 2, 2))
+        self.mix = noise(20, rank) @ noise(rank, 12, seed=1)
+
+    def expanded_weight(self) -> Tensor:
+        return (self.mix @ self.weight.flatten()).view(4, 5)
+
+
+@second_hint(
+    "Inside the loop: all weights to 0, number i of the flattened weights to 1, then take the expanded kernel."
+)
+def rank(answer: object) -> str:
+    """A function (layer with weight and expanded_weight) -> rank of the map from one to the other."""
+    for wanted in (7, 12, 3):
+        value = number(
+            ask(answer, _Mixed(wanted)), "The rank must be a whole number", "Return it.", whole=True
+        )
+        reason = f"A layer whose 12 weights reach {wanted} independent kernels got {value}."
+        hints = {
+            "Every line of the matrix is the same: the weights must change inside the loop.": value == 1,
+            "Every line of the matrix is zero: in line i, which weight is not?": value == 0,
+            "That is how many weights there are. How many kernels can they make?": value == 12,
+            "That is the rank of one kernel as a matrix. Flatten each kernel to one line.": value == 4,
+            "One line of the matrix for each weight: the kernel when only this weight is 1.": True,
+        }
+        judge(value, wanted, reason, hints)
+    return "Right for three layers, one of full rank and two not."
+
+
+@second_hint(
+    "Bring (B, C, |G|, H, W) into four axes, so that the |G| maps of a channel are one tall map; norm; and back."
+)
+def norm(answer: object) -> str:
+    """A class (channels): batch norm of regular maps with statistics, scale and shift shared along the group axis."""
+    maps = noise(6, 2, 4, 5, 5) * torch.arange(1.0, 5).double()[:, None, None] + noise(2, 1, 1, 1, seed=3)
+    own = torch.arange(6) % 4
+    for mode in ("training", "evaluation"):
+        layer, weight, module = of_class(answer, 2, given=())
+        ask(layer, maps, weight)  # the running statistics learn
+        module.train(mode == "training")
+        shared = nn.BatchNorm3d(2).double()
+        shared.load_state_dict(module.state_dict(), strict=False)
+        shared.train(mode == "training")
+
+        def each_map(x: Tensor, w: Tensor, training: bool = mode == "training") -> Tensor:
+            parts = [F.batch_norm(part, None, None, w[:2], w[2:], True) for part in x.unbind(2)]
+            return torch.stack(parts, dim=2) if training else x * torch.nan
+
+        hint = "Each of the |G| maps has statistics of its own. Which numbers belong together?"
+        arguments = (maps, weight, C4, (C4.transform_maps, C4.transform_maps), maps, "(B, C, |G|, H, W)", 4)
+        need(weight.numel() != 16, "It has a scale and a shift for each of the 8 planes, and 2 channels.", hint)
+        four_tests(layer, *arguments, {hint: each_map}, f"In {mode} mode")
+        wish = C4.transform_maps(layer(maps, weight), own)
+        error = (layer(C4.transform_maps(maps, own), weight) - wish).norm() / wish.norm()
+        reason = f"In {mode} mode: when each sample turns by its own g, the error is {error:.2f}."
+        need(error < 1e-9, reason, hint)
+        expected = torch.func.functional_call(shared, {"weight": weight[:2], "bias": weight[2:]}, maps)
+        reason = f"In {mode} mode: it is equivariant, but no batch norm over (B, |G|, H, W)."
+        need(
+            same(layer(maps, weight), expected),
+            reason,
+            "Which numbers make the mean and the variance of a channel?",
+        )
+    return "It passes all four tests in both modes, and stands turns of each sample's own."
+
+
+CASES = list(product(range(6, 17), range(1, 7), range(1, 5), range(3)))  # size, kernel, stride, padding
+
+
+@second_hint("The windows step by s from the left border. After the last one, how many pixels are left over?")
+def exact_rule(answer: object) -> str:
+    """A function (S, k, s, p) -> is such a window exact?"""
+    truth = torch.tensor([is_exact(*case) for case in CASES])
+    given = [ask(answer, *case) for case in CASES]
+    hint = "Return True or False, as a comparison gives it."
+    need(all(float(value) in (0.0, 1.0) for value in given), "It must say yes or no to every case.", hint)
+    said = torch.tensor([bool(value) for value in given])
+    wrong = [case for case, right in zip(CASES, said == truth, strict=True) if not right]
+    rules: dict[str, Callable[..., bool]] = {
+        "Stride 1 is always exact, right. Which number stays the same along a green stripe of stride 3?": (
+            lambda S, k, s, p: s == 1
+        ),
+        "Padding moves the stripes. How many pixels does it add to a row?": lambda S, k, s, p: (
+            (S - k) % s == 0
+        ),
+        "Zeros are padded on both sides.": lambda S, k, s, p: (S + p - k) % s == 0,
+        "The kernel moves the stripes too.": lambda S, k, s, p: (S + 2 * p) % s == 0,
+        "Right for stride 2 alone. Look at stride 3 and 4.": lambda S, k, s, p: s == 1 or (S - k) % 2 == 0,
+        "It says yes where the layer is off, and no where it is exact.": lambda S, k, s, p: (
+            (S + 2 * p - k) % s != 0
+        ),
+    }
+    hints = {
+        text: bool((said == torch.tensor([rule(*case) for case in CASES])).all())
+        for text, rule in rules.items()
+    }
+    first = "" if not wrong else "S = {}, k = {}, s = {}, p = {}".format(*wrong[0])
+    reason = f"Wrong in {len(wrong)} of {len(CASES)} cases; the first is {first}."
+    hints["Set the sliders of the table to that case, and look at its neighbours along the stripe."] = True
+    judge(len(wrong), 0, reason, hints)
+    return f"Right in all {len(CASES)} cases."
+
+
+@second_hint(
+    "By the rule: for even S a window of 2, for odd S a window of 3 with padding 1. One formula can say both."
+)
+def halve(answer: object) -> str:
+    """A function maps (B, C, |G|, S, S) -> means on a grid of half the size, exact at every size."""
+    for size in (8, 7, 9, 10):
+        maps, start = noise(2, 3, 8, size, size), f"At {size} x {size} pixels"
+        value = ask(answer, maps)
+        reason = f"{start} the answer must be maps (B, C, |G|, S', S'), {got(value)}."
+        fine = isinstance(value, Tensor) and value.shape[:3] == maps.shape[:3] and value.ndim == 5
+        need(fine, reason, "Pool the planes (B, C|G|, S, S), and unflatten them again.")
+        half = value.shape[-1]
+        reason = f"{start} it gives {half} x {value.shape[-2]} pixels."
+        need(
+            half == value.shape[-2] and half in (size // 2, -(-size // 2)),
+            reason,
+            "Half the size: a stride of 2.",
+        )
+        need(
+            value.isfinite().all(),
+            f"{start} it gives NaN or infinity.",
+            "A mean of finite numbers is finite.",
+        )
+        error = max(
+            float(
+                (ask(answer, D4.transform_maps(maps, g)) - D4.transform_maps(value, g)).norm() / value.norm()
+            )
+            for g in D4.elements
+        )
+        reason = f"{start} it is not equivariant: the error is {error:.2f}."
+        need(
+            error < 1e-9, reason, f"Try your rule for S = {size}, a stride of 2, and your window and padding."
+        )
+        ones = ask(answer, torch.ones_like(maps))
+        reason = f"{start} maps of ones become numbers between {ones.min():.2f} and {ones.max():.2f}."
+        need(same(ones, torch.ones_like(ones)), reason, "A mean does not count the zeros of the padding.")
+        seen = (
+            torch.autograd.functional.jacobian(lambda x: answer(x).sum(), maps[:1, :1, :1])[0, 0, 0].abs()
+            > 1e-12
+        )
+        unseen = size**2 - int(seen.sum())
+        need(
+            unseen == 0,
+            f"{start} it ignores {unseen} of {size**2} pixels.",
+            "Every pixel is part of some window.",
+        )
+    return "Exact for even and odd sizes; ones stay ones, and no pixel is ignored."
+
+
+@second_hint(
+    "Write a line for each layer: S, then S + 2p - k, then the size of its output. Start again with S + 1."
+)
 def exact_size(answer: object) -> str:
     """The smallest size of at least 30 at which three layers k3 s2 p1 in a row are all exact."""
     hint = "Write the size that the slider shows."
     size = number(answer, "The answer must be a whole number of pixels", hint, whole=True)
+    need(size >= 30, f"{size} is less than 30.", "Start the slider S at 30 and go up.")
 
     def sizes(start: int) -> list[int]:
         """The sizes of the maps, from layer to layer, as long as the layers are exact."""
         found = [start]
-        while len(found) < 4 and is_exact(found[-1], 3, 2, 1):
+        while len(found) < 4 and (found[-1] + 2 - 3) % 2 == 0:
             found.append((found[-1] - 1) // 2 + 1)
         return found
 
-    smallest = next(start for start in range(30, 40) if len(sizes(start)) == 4)
-    need(size <= smallest, f"{size} is too large: a smaller size does it too.", "Try every size from 30 on.")
-    need(size >= 30, f"{size} is less than 30.", "Start the slider S at 30 and go up.")
-    *exact, last = sizes(size)
     chain = " -> ".join(map(str, sizes(size)))
-    hints = {
-        f"At {size} already the first layer is red.\n"
-        f"S + 2p - k = {size} + 2 - 3 is odd, so a stride of 2 leaves one column over.": not exact,
-        f"At {size} only {len(exact)} of 3 layers are green: {chain}, then red.\n"
-        f"The next layer sees {last} pixels. Set S to {last} and look.": True,
-    }
-    judge(size, smallest, "", hints)
+    exact = len(sizes(size)) - 1
+    reason = f"At {size} already the first layer is red: S + 2p - k = {size - 1} is odd."
+    need(exact > 0, reason, "Set the lab to this size and look at its right border: one column is left over.")
+    reason = f"At {size} only {exact} of 3 layers are green: {chain}, then red."
+    need(exact == 3, reason, f"The next layer sees {sizes(size)[-1]} pixels. Set S to this and look.")
+    smaller = any(len(sizes(start)) == 4 for start in range(30, min(size, 100)))
+    need(
+        not smaller,
+        f"{size} does it, but a smaller size does too.",
+        "Try the sizes from 30 on, one after the other.",
+    )
     return f"All three are green: {chain} pixels."
 
 
-@second_hint(
-    "A loop over group.elements: the inverse of g turns the image, one convolution, and g turns its result."
-)
-def lifting(answer: object) -> str:
-    """A function (images, kernel, group) -> lifted maps, by turning the images and never the kernel."""
-    for group in (cyclic(4), dihedral(4)):
-        x, kernel = noise(2, 3, 7, 7), noise(5, 3, 3, 3, seed=1)
-        layer = LiftingConv2d(group, 3, 5, 3, bias=False)  # 5: no axis is as long as another
-        layer.weight = torch.nn.Parameter(kernel)
-        expected = layer(x).detach()
-        with Calls() as calls:
-            value = ask(answer, x, kernel, group)
-        not_back = torch.stack([F.conv2d(group.transform(x, int(h)), kernel) for h in group.inverse], dim=2)
-        swapped, never = expected[:, :, group.inverse], F.conv2d(x, kernel)[:, :, None].expand_as(expected)
-        hints = {
-            "You turned the image and forgot to turn the result back: map g must lie on the grid of x.": not_back,
-            "The two turns are swapped. Undo g on the image (its inverse), convolve, then do g.": swapped,
-            "All maps are equal: inside the loop nothing depends on g.": never,
-            "Map g lies on the grid of x, and answers where the kernel, turned by g, would. Which turns do that?": True,
-        }
-        reason = f"Under {group.name} the maps differ from the library's LiftingConv2d."
-        judge(value, expected, reason, hints, "(B, C', |G|, H', W'), the group third")
-        reason = "The maps are right, but a convolution saw another kernel than the one that was given."
-        hint = "That is the first way to lift. Here the kernel stays as it is, and only images are turned."
-        for function, given, named in calls.seen:
-            if function is torch.conv2d:
-                weight = named["weight"] if "weight" in named else given[1]
-                need(torch.equal(weight, kernel), reason, hint)
-    return "The same maps as the library's for C4 and D4, and no convolution saw a turned kernel."
-
-
-# What may stand between two group convolutions on maps (B, C, |G|, 16, 16)?
+# What may stand between two group convolutions on maps (B, C, |G|, H, W)?
 STEPS: dict[str, Callable[[Tensor], Tensor]] = {
     "ReLU": torch.relu,
     "softmax over the group axis": lambda maps: maps.softmax(dim=2),
     "one bias for each channel": lambda maps: maps + noise(maps.shape[1], 1, 1, 1, seed=2),
     "one bias for each channel and element": lambda maps: maps + noise(*maps.shape[1:3], 1, 1, seed=2),
     "sort along the group axis": lambda maps: maps.sort(dim=2).values,
-    "max-pool 2 x 2, stride 2": lambda maps: F.max_pool3d(maps, (1, 2, 2)),
-    "max-pool 3 x 3, stride 2": lambda maps: F.max_pool3d(maps, (1, 3, 3), (1, 2, 2)),
+    "one factor for each element": lambda maps: maps * noise(maps.shape[2], 1, 1, seed=3),
+    "one matrix that mixes the channels": lambda maps: torch.einsum(
+        "dc,bcghw->bdghw", noise(3, 3, seed=4), maps
+    ),
     "subtract the mean of each map": lambda maps: maps - maps.mean(dim=(-2, -1), keepdim=True),
 }
 WHY = {
@@ -125,17 +351,19 @@ WHY = {
     "one bias for each channel": "the same number is added to all elements and all pixels of a channel",
     "one bias for each channel and element": "a turn carries map h to place gh, but the bias stays",
     "sort along the group axis": "the sorted values forget which element they came from and stay put",
-    "max-pool 2 x 2, stride 2": "on 16 x 16, S + 2p - k = 14 is a multiple of the stride 2",
-    "max-pool 3 x 3, stride 2": "on 16 x 16, S + 2p - k = 13 is no multiple of the stride 2",
+    "one factor for each element": "a turn carries map h to place gh, but the factor stays",
+    "one matrix that mixes the channels": "it is the same matrix at every element and every pixel",
     "subtract the mean of each map": "each map loses its own mean, wherever the map stands",
     "ReLU": "it looks at one number at a time",
 }
 
 
+@second_hint(
+    "Two things move in a turn: places on the grid, and maps along the group axis. Channels never move."
+)
 def harmless(answer: object) -> str:
     """The set of the steps in ``STEPS`` that commute with the action on regular maps."""
-    group = dihedral(4)
-    maps, turn = noise(2, 3, group.order, 16, 16), group.transform_maps
-    errors = {name: float(library_error(step, maps, group, turn, turn).max()) for name, step in STEPS.items()}
+    maps, turn = noise(2, 3, D4.order, 6, 6), D4.transform_maps
+    errors = {name: float(library_error(step, maps, D4, turn, turn).max()) for name, step in STEPS.items()}
     hint = "Ask of each step: turn the maps first or last, is the result the same? Mind planes and grid."
     return pick(answer, "step", errors, WHY, "Write a list of names, as the cell prints them.", hint)

@@ -1,0 +1,111 @@
+"""Reading digits with symmetry and without: the runs behind "Does it pay?" in notebook 2c.
+
+The table ``reading_digits.json`` beside this file holds what ``python -m experiments does-it-pay`` found.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.data import Splits
+from eqssl_edu.encoders import (
+    Encoder,
+    GroupCNN,
+    SymmetrizedEncoder,
+    matched_cnn,
+)
+from eqssl_edu.errors import need_choice, typed
+from eqssl_edu.groups import cyclic, random_elements
+
+__all__ = ["COUNTS", "NETWORKS", "Reader", "build", "learn"]
+
+C4 = cyclic(4)
+NETWORKS = ("C4 network", "CNN, equal parameters", "CNN, equal compute", "CNN on four copies")
+COUNTS = (50, 250, 1297)  # training images
+BATCH, RATE = 32, 0.01  # the rate was chosen on validation images
+MEASURES = ("upright", "turned", "swapped", "others")
+
+
+class Reader(nn.Module):
+    """Images to ten logits: an encoder, the largest value along the group axis, one linear map."""
+
+    def __init__(self, encoder: Encoder | SymmetrizedEncoder) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, nn.Linear(encoder.out_channels, 10)
+
+    def forward(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch 10"]:
+        return self.head(self.encoder(images).amax(dim=2))
+
+
+@typed
+def build(name: str) -> Reader:
+    """One of the ``NETWORKS`` with new weights; the CNNs have as many parameters as the first, or as many products."""
+    need_choice("name", name, NETWORKS)
+    encoder = GroupCNN(C4, 1, (8, 16, 16))
+    if name == "CNN on four copies":  # as many parameters *and* as many multiplications
+        return Reader(SymmetrizedEncoder(C4, _Vectors(matched_cnn(encoder))))
+    if name != "C4 network":
+        encoder = matched_cnn(encoder, by="flops" if name.endswith("compute") else "parameters")
+    return Reader(encoder)
+
+
+class _Vectors(nn.Module):
+    """A plain CNN whose vectors say how long they are."""
+
+    def __init__(self, encoder: GroupCNN) -> None:
+        super().__init__()
+        self.encoder, self.out_channels = encoder, encoder.out_channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.encoder(images)
+
+
+@typed
+def learn(
+    network: nn.Module, splits: Splits, count: int, turned: bool, seed: int, epochs: int = 5
+) -> dict[str, float]:
+    """Train a network on ``count`` images, and try it on the test images.
+
+    Arguments:
+        network: images to ten logits, in float32; it is trained in place.
+        splits: the images.
+        count: how many training images it sees, the same for one seed whatever the network is.
+        turned: whether each image of a batch is turned at random, by 0, 90, 180 or 270 degrees.
+        seed: of the choice of images, of the batches and of the turns.
+        epochs: passes over *all* training images; with fewer images there are as many steps.
+
+    Returns:
+        accuracy on ``upright`` test images and on ``turned`` ones (all four turns); of the upright 6 and 9 the share
+        that is taken for the other (``swapped``), of the ``others`` the share that is read right.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(splits.train.images), generator=generator)[:count]
+    images, labels = splits.train.images[chosen].float(), splits.train.labels[chosen]
+    steps = epochs * -(-len(splits.train.images) // BATCH)
+    optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
+    for _ in range(steps):
+        batch = torch.randperm(len(images), generator=generator)[:BATCH]
+        inputs = images[batch]
+        if turned:
+            inputs = C4.transform(inputs, random_elements(C4, inputs, generator))
+        optimizer.zero_grad()
+        F.cross_entropy(network(inputs), labels[batch]).backward()
+        optimizer.step()
+        schedule.step()
+    return _tried(network.eval(), splits)
+
+
+@torch.no_grad()
+def _tried(network: nn.Module, splits: Splits) -> dict[str, float]:
+    images, labels = splits.test.images.float(), splits.test.labels
+    answers = torch.stack(
+        [network(C4.transform(images, g)).argmax(dim=1) for g in C4.elements]
+    )  # (4, images)
+    right, six_nine = (answers == labels).double(), (labels == 6) | (labels == 9)
+    swapped = (answers[0] == 15 - labels)[six_nine].double()  # 6 + 9 = 15
+    found = (right[0].mean(), right.mean(), swapped.mean(), right[0][~six_nine].mean())
+    return {name: round(float(value), 5) for name, value in zip(MEASURES, found, strict=True)}
