@@ -25,6 +25,7 @@ __all__ = [
     "halve",
     "harmless",
     "lifting",
+    "network",
     "norm",
     "rank",
 ]
@@ -74,10 +75,10 @@ def _convolution(answer: object, move: Callable, copies: dict[str, Callable], sw
     ``copies`` are typical mistakes: hint -> (group, weight, g) -> copy g; ``swapped`` is the hint for whoever lets the
     copies lie in another order than channel by channel.
     """
-    for group in (C4, D4):
-        layer, weight, module = of_class(answer, group, 2, 3, 3, 1, 1)
+    for group, channels in ((C4, 2), (D4, 1)):
+        layer, weight, module = of_class(answer, group, channels, 2, 3, 1, 1)
         planes = [] if move is FiniteGroup.transform else [group.order]
-        shape, inputs = (3, 2, *planes, 3, 3), noise(6, 2, *planes, 7, 7)
+        shape, inputs = (2, channels, *planes, 3, 3), noise(3, channels, *planes, 6, 6)
         labels = GSet.regular(group).times(GSet.grid(group, 3))
         orbits = (GSet.regular(group).times(labels) if planes else labels).orbits
 
@@ -98,9 +99,9 @@ def _convolution(answer: object, move: Callable, copies: dict[str, Callable], sw
             weight,
             group,
             (partial(move, group), group.transform_maps),
-            torch.zeros(6, 3, group.order, 7, 7),
+            torch.zeros(3, 2, group.order, 6, 6),
             "(B, C', |G|, H', W')",
-            3 * 2 * len(orbits),
+            2 * channels * len(orbits),
             mistakes if usual else {},
             f"Over {group.name}",
         )
@@ -185,34 +186,33 @@ def rank(answer: object) -> str:
 def norm(answer: object) -> str:
     """A class (channels): batch norm of regular maps with statistics, scale and shift shared along the group axis."""
     maps = noise(6, 2, 4, 5, 5) * torch.arange(1.0, 5).double()[:, None, None] + noise(2, 1, 1, 1, seed=3)
-    own = torch.arange(6) % 4
+    own, moves = torch.arange(6) % 4, (C4.transform_maps, C4.transform_maps)
+
+    def each_map(x: Tensor, w: Tensor) -> Tensor:
+        return torch.stack([F.batch_norm(z, None, None, w[:2], w[2:], True) for z in x.unbind(2)], dim=2)
+
+    alone = "Each of the |G| maps has statistics of its own. Which numbers belong together?"
     for mode in ("training", "evaluation"):
         layer, weight, module = of_class(answer, 2, given=())
-        ask(layer, maps, weight)  # the running statistics learn
-        module.train(mode == "training")
         shared = nn.BatchNorm3d(2).double()
-        shared.load_state_dict(module.state_dict(), strict=False)
-        shared.train(mode == "training")
-
-        def each_map(x: Tensor, w: Tensor, training: bool = mode == "training") -> Tensor:
-            parts = [F.batch_norm(part, None, None, w[:2], w[2:], True) for part in x.unbind(2)]
-            return torch.stack(parts, dim=2) if training else x * torch.nan
-
-        hint = "Each of the |G| maps has statistics of its own. Which numbers belong together?"
-        arguments = (maps, weight, C4, (C4.transform_maps, C4.transform_maps), maps, "(B, C, |G|, H, W)", 4)
-        need(weight.numel() != 16, "It has a scale and a shift for each of the 8 planes, and 2 channels.", hint)
-        four_tests(layer, *arguments, {hint: each_map}, f"In {mode} mode")
+        for norm_layer in (module, shared):
+            ask(norm_layer, maps)  # the running statistics learn
+            norm_layer.train(mode == "training")
+        many = "It has a scale and a shift for each of the 8 planes, and there are 2 channels."
+        need(weight.numel() != 16, many, "A channel has |G| planes. What do they share?")
+        axes, where = "(B, C, |G|, H, W)", f"In {mode} mode"
+        four_tests(layer, maps, weight, C4, moves, maps, axes, 4, {alone: each_map}, where)
         wish = C4.transform_maps(layer(maps, weight), own)
         error = (layer(C4.transform_maps(maps, own), weight) - wish).norm() / wish.norm()
-        reason = f"In {mode} mode: when each sample turns by its own g, the error is {error:.2f}."
-        need(error < 1e-9, reason, hint)
-        expected = torch.func.functional_call(shared, {"weight": weight[:2], "bias": weight[2:]}, maps)
-        reason = f"In {mode} mode: it is equivariant, but no batch norm over (B, |G|, H, W)."
+        reason = f"{where}: when each sample turns by its own g, the error is {error:.2f}."
         need(
-            same(layer(maps, weight), expected),
+            error < 1e-9,
             reason,
-            "Which numbers make the mean and the variance of a channel?",
+            "Which numbers must have one mean together, whichever way each sample turns?",
         )
+        reason = f"{where}: it is equivariant, but no batch norm over (B, |G|, H, W)."
+        alike = same(ask(module, maps), shared(maps))
+        need(alike, reason, "Which numbers make the mean and the variance of a channel?")
     return "It passes all four tests in both modes, and stands turns of each sample's own."
 
 
@@ -264,41 +264,35 @@ def halve(answer: object) -> str:
         reason = f"{start} the answer must be maps (B, C, |G|, S', S'), {got(value)}."
         fine = isinstance(value, Tensor) and value.shape[:3] == maps.shape[:3] and value.ndim == 5
         need(fine, reason, "Pool the planes (B, C|G|, S, S), and unflatten them again.")
-        half = value.shape[-1]
-        reason = f"{start} it gives {half} x {value.shape[-2]} pixels."
-        need(
-            half == value.shape[-2] and half in (size // 2, -(-size // 2)),
-            reason,
-            "Half the size: a stride of 2.",
-        )
+        height, width = value.shape[-2:]
+        half = height == width and width in (size // 2, -(-size // 2))
+        need(half, f"{start} it gives {height} x {width} pixels.", "Half the size: a stride of 2.")
         need(
             value.isfinite().all(),
             f"{start} it gives NaN or infinity.",
-            "A mean of finite numbers is finite.",
+            "Means of finite numbers are finite.",
         )
-        error = max(
-            float(
-                (ask(answer, D4.transform_maps(maps, g)) - D4.transform_maps(value, g)).norm() / value.norm()
-            )
-            for g in D4.elements
-        )
+        need(value.norm() > 0, f"{start} it gives zeros.", "Pool the numbers that it was given.")
+        error = library_error(answer, maps, D4, D4.transform_maps, D4.transform_maps).max()
         reason = f"{start} it is not equivariant: the error is {error:.2f}."
         need(
-            error < 1e-9, reason, f"Try your rule for S = {size}, a stride of 2, and your window and padding."
+            error < 1e-9,
+            reason,
+            f"Try your rule for S = {size}, a stride of 2, your window and your padding.",
+        )
+        mean = same(ask(answer, -maps), -value)
+        need(
+            mean,
+            f"{start} it is no mean: of the negative numbers it does not give the negative.",
+            "Take means.",
         )
         ones = ask(answer, torch.ones_like(maps))
         reason = f"{start} maps of ones become numbers between {ones.min():.2f} and {ones.max():.2f}."
         need(same(ones, torch.ones_like(ones)), reason, "A mean does not count the zeros of the padding.")
-        seen = (
-            torch.autograd.functional.jacobian(lambda x: answer(x).sum(), maps[:1, :1, :1])[0, 0, 0].abs()
-            > 1e-12
-        )
-        unseen = size**2 - int(seen.sum())
-        need(
-            unseen == 0,
-            f"{start} it ignores {unseen} of {size**2} pixels.",
-            "Every pixel is part of some window.",
-        )
+        slope = torch.autograd.functional.jacobian(lambda x: answer(x).sum(), maps)
+        unseen = int((slope[0, 0, 0].abs() < 1e-12).sum())
+        reason = f"{start} it ignores {unseen} of {size**2} pixels."
+        need(unseen == 0, reason, "Every pixel is part of some window.")
     return "Exact for even and odd sizes; ones stay ones, and no pixel is ignored."
 
 
@@ -314,7 +308,7 @@ def exact_size(answer: object) -> str:
     def sizes(start: int) -> list[int]:
         """The sizes of the maps, from layer to layer, as long as the layers are exact."""
         found = [start]
-        while len(found) < 4 and (found[-1] + 2 - 3) % 2 == 0:
+        while len(found) < 4 and is_exact(found[-1], 3, 2, 1):
             found.append((found[-1] - 1) // 2 + 1)
         return found
 
@@ -331,6 +325,45 @@ def exact_size(answer: object) -> str:
         "Try the sizes from 30 on, one after the other.",
     )
     return f"All three are green: {chain} pixels."
+
+
+@second_hint(
+    "Two times the same four lines: HalvingPool2d, GroupConv2d, GroupBatchNorm2d, ReLU; 8 to 16, then 16 to 32."
+)
+@torch.no_grad()
+def network(answer: object) -> str:
+    """A class (group): images (B, 1, S, S) to regular features (B, 32, |G|), with three convolutions or more."""
+    for group in (C4, D4):
+        _, _, module = of_class(answer, group)
+        for seed, part in enumerate(module.parameters()):
+            part.data += 0.1 * noise(*part.shape, seed=seed)
+        for size, mode in product((16, 15), ("training", "evaluation")):
+            module.train(mode == "training")
+            images, where = (
+                noise(4, 1, size, size),
+                f"Over {group.name}, at {size} x {size} pixels, in {mode} mode",
+            )
+            features = ask(module, images)
+            shape = tuple(getattr(features, "shape", ()))
+            channels = f"{shape[1]} channels" if len(shape) == 3 else f"a result of shape {shape}"
+            reason = f"It gives {channels}; wanted were features (B, 32, {group.order})."
+            need(shape == (4, 32, group.order), reason, "Which stage changes the number of channels?")
+            need(
+                features.isfinite().all(),
+                f"{where}: it gives NaN or infinity.",
+                "Norms and means are finite.",
+            )
+            turned = [ask(module, group.transform(images, g)) for g in group.elements]
+            wishes = [group.transform_features(features, g) for g in group.elements]
+            error = max(float((a - b).norm() / b.norm()) for a, b in zip(turned, wishes, strict=True))
+            hint = "Which stage knows a place on the grid or on the group axis? Is the halving exact at this size?"
+            need(error < 1e-9, f"{where} it is not equivariant: the error is {error:.2f}.", hint)
+            still = same(features.mean(dim=2, keepdim=True).expand_as(features), features)
+            reason = f"{where} it is equivariant, but its features no longer move along the group axis."
+            need(not still, reason, "They are the same for every element: something pooled over the group.")
+        count = sum(hasattr(part, "expanded_weight") for part in module.modules())
+        need(count >= 3, f"It has {count} convolutions; wanted were three.", "One stage lifts, two follow.")
+    return "Equivariant over C4 and D4, at even and odd sizes, in both modes."
 
 
 # What may stand between two group convolutions on maps (B, C, |G|, H, W)?

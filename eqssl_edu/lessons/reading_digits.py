@@ -5,12 +5,18 @@ The table ``reading_digits.json`` beside this file holds what ``python -m experi
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from pathlib import Path
+
+import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from plotly.subplots import make_subplots
 from torch import Tensor, nn
 
-from eqssl_edu.data import Splits
+from eqssl_edu.data import Splits, digits
 from eqssl_edu.encoders import (
     Encoder,
     GroupCNN,
@@ -18,9 +24,11 @@ from eqssl_edu.encoders import (
     matched_cnn,
 )
 from eqssl_edu.errors import need_choice, typed
+from eqssl_edu.evaluation import interval
 from eqssl_edu.groups import cyclic, random_elements
+from eqssl_edu.plots import COLOURS, TEMPLATE
 
-__all__ = ["COUNTS", "NETWORKS", "Reader", "build", "learn"]
+__all__ = ["COUNTS", "NETWORKS", "Reader", "build", "found", "learn", "runs", "runs_chart", "train_one"]
 
 C4 = cyclic(4)
 NETWORKS = ("C4 network", "CNN, equal parameters", "CNN, equal compute", "CNN on four copies")
@@ -81,7 +89,7 @@ def learn(
         accuracy on ``upright`` test images and on ``turned`` ones (all four turns); of the upright 6 and 9 the share
         that is taken for the other (``swapped``), of the ``others`` the share that is read right.
     """
-    generator = torch.Generator().manual_seed(seed)
+    network, generator = network.float(), torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(splits.train.images), generator=generator)[:count]
     images, labels = splits.train.images[chosen].float(), splits.train.labels[chosen]
     steps = epochs * -(-len(splits.train.images) // BATCH)
@@ -109,3 +117,76 @@ def _tried(network: nn.Module, splits: Splits) -> dict[str, float]:
     swapped = (answers[0] == 15 - labels)[six_nine].double()  # 6 + 9 = 15
     found = (right[0].mean(), right.mean(), swapped.mean(), right[0][~six_nine].mean())
     return {name: round(float(value), 5) for name, value in zip(MEASURES, found, strict=True)}
+
+
+@typed
+def train_one(name: str, count: int, turned: bool = False, seed: int = 5) -> dict:
+    """Train one of the ``NETWORKS`` here and now: a run like those of ``runs``, to be marked among them."""
+    splits = digits(16)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(name)
+    condition = f"{'turned' if turned else 'upright'}, {count}"
+    return {
+        "method": name,
+        "condition": condition,
+        "seed": seed,
+        **learn(network, splits, count, turned, seed),
+    }
+
+
+@cache
+def runs() -> list[dict]:
+    """The runs of ``python -m experiments does-it-pay``: five seeds of each network, number of images and condition."""
+    return json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))["runs"]
+
+
+@typed
+def found(condition: str, name: str, measure: str) -> list[float]:
+    """One number for each seed: ``found("upright, 250", "C4 network", "turned")``."""
+    return [run[measure] for run in runs() if (run["condition"], run["method"]) == (condition, name)]
+
+
+PANELS = {  # how trained, what is measured -> title
+    ("upright", "upright"): "trained upright, tested upright",
+    ("upright", "turned"): "trained upright, tested in 4 turns",
+    ("turned", "turned"): "trained turned, tested in 4 turns",
+    ("upright", "swapped"): "6 and 9 exchanged (upright)",
+}
+
+
+@typed
+def runs_chart(*mine: dict) -> go.Figure:
+    """All runs as dots, with means and 95 % intervals over the seeds, over the number of images; own runs as stars."""
+    figure = make_subplots(
+        2, 2, subplot_titles=list(PANELS.values()), horizontal_spacing=0.1, vertical_spacing=0.2
+    )
+    for place, (how, measure) in enumerate(PANELS):
+        where = {"row": place // 2 + 1, "col": place % 2 + 1}
+        for i, name in enumerate(NETWORKS):
+            shift = [count * 1.09 ** (i - 1.5) for count in COUNTS]  # side by side on the logarithmic axis
+            values = [found(f"{how}, {count}", name, measure) for count in COUNTS]
+            means = [interval(each) for each in values]
+            bars = {"array": [mean.high - mean.mean for mean in means], "thickness": 2, "width": 0}
+            look = {"color": COLOURS[i], "symbol": ("circle", "square", "diamond", "triangle-up")[i]}
+            figure.add_scatter(x=shift, y=[mean.mean for mean in means], error_y=bars, name=_with_cost(name),
+                               mode="lines+markers", marker=look | {"size": 7}, line={"width": 1},
+                               legendgroup=name, showlegend=place == 0, **where)  # fmt: skip
+            dots = [(x, y) for x, each in zip(shift, values, strict=True) for y in each]
+            figure.add_scatter(x=[x for x, _ in dots], y=[y for _, y in dots], mode="markers", opacity=0.35,
+                               marker=look | {"size": 5}, legendgroup=name, showlegend=False, **where)  # fmt: skip
+            own = [run for run in mine if run["method"] == name and run["condition"].startswith(how)]
+            at = [int(run["condition"].split(", ")[1]) * 1.09 ** (i - 1.5) for run in own]
+            figure.add_scatter(x=at, y=[run[measure] for run in own], mode="markers", name="your run",
+                               marker={"symbol": "star", "size": 15, "color": COLOURS[i], "line": {"width": 1}},
+                               showlegend=bool(own) and place == 0, **where)  # fmt: skip
+    figure.update_xaxes(type="log", tickvals=COUNTS, ticktext=[str(count) for count in COUNTS])
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_xaxes(title="training images", row=2)
+    legend = {"orientation": "h", "y": -0.16, "font": {"size": 12}}
+    return figure.update_layout(template=TEMPLATE, width=780, height=560, legend=legend, margin={"t": 40})
+
+
+def _with_cost(name: str) -> str:
+    run = next(run for run in runs() if run["method"] == name)
+    return f"{name}: {run['parameters']:,} weights, {run['multiplications'] / 1e6:.2f} M products"

@@ -286,15 +286,10 @@ with torch.no_grad():
 # %% [markdown]
 # ## 2.4 What lives on such maps
 #
-# A regular map has a number for each pixel t and each element g: it is a function on the pairs (t, g). Read a pair as
-# "turn by g, then translate by t". Doing (s, h) first and (t, g) afterwards is again such a pair,
-#
-# $$ (t, g)\,(s, h) \;=\; (t + g\,s,\; g h), $$
-#
-# because turning also turns the way that was gone before. So the pairs form a group, the semidirect product
-# $\mathbb{Z}^2 \rtimes C_4$ of notebook 1, called **p4**; with the mirrors of $D_4$ it is **p4m**. Lifting takes an
-# image, a function on $\mathbb{Z}^2$, to a function on p4, and it commutes with all of p4: with translations, since each
-# map is a convolution, and with turns, by the three lines above.
+# A regular map has a number for each pixel t and each element g: it is a function on the pairs (t, g) of notebook 1, "turn by
+# g, then translate by t", which form the semidirect product $\mathbb{Z}^2 \rtimes C_4$, called **p4** (with the mirrors of
+# $D_4$: **p4m**). Lifting takes an image, a function on $\mathbb{Z}^2$, to a function on p4. It commutes with all of p4:
+# with translations, since each map is a convolution, and with turns, by the three lines above.
 #
 # Cohen and Welling (2016) introduced these layers as *group equivariant convolutional networks*; in the same year
 # Dieleman, De Fauw and Kavukcuoglu turned feature maps instead of filters.
@@ -312,21 +307,10 @@ with torch.no_grad():
 # </details>
 
 # %% tags=["fold"]
-# Holds: $$ (t, g)\,(s, h) \;=\; (t + g\,s,\; g h), $$
 # Holds: On the right stands $g \cdot (\psi \star (g^{-1} \cdot x))$: turn the image back, convolve, turn the result by g.
-from itertools import product
-
-back = torch.stack(
-    [C4.transform(F.conv2d(C4.transform(images, (4 - g) % 4), edge, padding=1), g) for g in range(4)]
-)
-assert torch.allclose(back[:, :, 0].transpose(0, 1), maps, rtol=0, atol=1e-12)
-x = images[:1]
-for (g, (t, u)), (h, (s, v)) in product(
-    product(range(4), [(0, 1), (2, 5)]), product(range(4), [(1, 0), (3, 4)])
-):
-    one_by_one = C4.transform(C4.transform(x, h).roll((s, v), (-2, -1)), g).roll((t, u), (-2, -1))
-    gs = [(s, v), (-v, s), (-s, -v), (v, -s)][g]  # r90 takes rows down to columns to the right
-    assert torch.equal(one_by_one, C4.transform(x, (g + h) % 4).roll((t + gs[0], u + gs[1]), (-2, -1)))
+turned_back = [F.conv2d(C4.transform(images, int(C4.inverse[g])), edge, padding=1) for g in C4.elements]
+again = [C4.transform(convolved, g) for g, convolved in zip(C4.elements, turned_back, strict=True)]
+assert torch.allclose(torch.cat(again, dim=1), maps, rtol=0, atol=1e-12)
 
 # %% [markdown]
 # ## What we can now do, and what not yet

@@ -1,13 +1,18 @@
-"""The checks of notebook 02."""
+"""The checks of notebooks 2, 2b, 2c and 2d."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from exercise_checks import ExerciseChecks
+from torch import nn
+
+from eqssl_edu import layers
+
+NOTEBOOKS = ("02_group_convolutions", "02b_between_maps", "02c_exact_sizes", "02d_network")
 
 
 def error(formula):
-    """A function with the signature of 02.equivariance_error; the formula takes f(x), f(g x), g f(x) and g^-1 f(x)."""
+    """An answer to 02.equivariance_error; the formula takes f(x), f(g x), g f(x) and g^-1 f(x)."""
 
     def answer(f, x, group, g):
         turned, forth, back = f(group.transform(x, g)), group.transform(f(x), g), group.inverse[g]
@@ -16,77 +21,279 @@ def error(formula):
     return answer
 
 
-def lift(first, second, dim=2):
-    """A function with the signature of exercise 02.lifting: turn the image by ``first``, the result by ``second``."""
+class Convolution(nn.Module):
+    """What both answers with copies have in common; ``dim`` 0 lays the copies in the wrong order."""
 
-    def answer(x, kernel, group):
-        maps = []
-        for g in group.elements:
-            elements = {"g": g, "inverse": int(group.inverse[g]), "nothing": 0}
-            convolved = F.conv2d(group.transform(x, elements[first]), kernel)
-            maps.append(group.transform(convolved, elements[second]))
-        return torch.stack(maps, dim=dim)
+    dim, numbers = 1, None
+
+    def __init__(self, group, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
+        super().__init__()
+        self.group, self.stride, self.padding = group, stride, padding
+        planes = [] if self.lifts else [group.order]
+        shape = (out_channels, in_channels, *planes, kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.randn(self.numbers(shape) if self.numbers else shape))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+
+    def forward(self, x):
+        stacked = torch.stack([self.copy(g) for g in self.group.elements], dim=self.dim).flatten(0, 1)
+        bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)
+        out = F.conv2d(x.flatten(1, -3), stacked.flatten(1, -3), bias, self.stride, self.padding)
+        return out.unflatten(1, (-1, self.group.order))
+
+
+def convolution(lifts, copy, **more):
+    """A class of such layers, whose copies are ``copy(group, weight, g)``."""
+    own = {"lifts": lifts, "copy": lambda self, g: copy(self.group, self.weight, g)}
+    return type(
+        "Answer", (Convolution,), own | {k: staticmethod(v) if callable(v) else v for k, v in more.items()}
+    )
+
+
+def back(group, g):
+    return int(group.inverse[g])
+
+
+def angle_only(group, w, g):
+    """The colleague's layer, for every group: planes of mutually inverse elements are taken for one."""
+    apart = group.product[group.inverse[g]]
+    return group.transform(w[:, :, torch.minimum(apart, group.inverse[apart])], g)
+
+
+def normed(forward, parent=nn.BatchNorm2d):
+    return type("Norm", (parent,), {"forward": forward})
+
+
+class PlaneNorm(nn.Module):
+    """The obvious norm: statistics for each plane."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4 * channels)
+
+    def forward(self, maps):
+        return self.norm(maps.flatten(1, 2)).unflatten(1, (-1, 4))
+
+
+class Affine(nn.Module):
+    """Equivariant, with all its parameters, and no norm."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(torch.ones(channels)) for _ in range(2))
+
+    def forward(self, maps):
+        return maps * self.weight[:, None, None, None] + self.bias[:, None, None, None]
+
+
+def kernels(layer, flat=True):
+    found = []
+    with torch.no_grad():
+        for i in range(layer.weight.numel()):
+            layer.weight.zero_().view(-1)[i] = 1
+            found.append(layer.expanded_weight().flatten())
+    return torch.stack(found)
+
+
+def pooled(window, padding=lambda odd: odd, **options):
+    """Means over windows that may depend on whether the size is odd."""
+
+    def answer(maps):
+        odd = maps.shape[-1] % 2
+        planes = F.avg_pool2d(maps.flatten(1, 2), window(odd), 2, padding(odd), **options)
+        return planes.unflatten(1, maps.shape[1:3])
 
     return answer
 
 
-def lift_by_turning_kernels(x, kernel, group):
-    """The right maps, but not the way that was asked for."""
-    return torch.stack([F.conv2d(x, group.transform(kernel, g)) for g in group.elements], dim=2)
+def subsampled(maps):
+    """Exact at every size; at odd ones it looks at every other pixel only."""
+    odd = maps.shape[-1] % 2
+    return (
+        maps[..., ::2, ::2] if odd else F.avg_pool2d(maps.flatten(1, 2), 2, 2).unflatten(1, maps.shape[1:3])
+    )
 
 
-def lift_with_named_arguments(x, kernel, group):
-    turned = ((g, group.transform(x, int(group.inverse[g]))) for g in group.elements)
-    maps = [group.transform(F.conv2d(input=image, weight=kernel.clone()), g) for g, image in turned]
-    return torch.stack(maps, dim=2)
+def network(*widths, first=layers.LiftingConv2d, last=None, flaw=None):
+    """A class of networks of three stages, with a flaw perhaps behind its first layer."""
+
+    class Network(nn.Module):
+        def __init__(self, group):
+            super().__init__()
+            width, parts = widths[0], [first(group, 1, widths[0], 3, padding=1), *([flaw()] if flaw else [])]
+            for wider in widths[1:]:
+                convolution = layers.GroupConv2d(group, width, wider, 3, padding=1)
+                parts += [
+                    nn.ReLU(),
+                    layers.HalvingPool2d(),
+                    convolution,
+                    layers.GroupBatchNorm2d(group, wider),
+                ]
+                width = wider
+            self.stages = nn.Sequential(*parts)
+
+        def forward(self, images):
+            return (last or (lambda maps: maps))(self.stages(images).mean(dim=(-2, -1)))
+
+    return Network
+
+
+def pooled_over_group(features):
+    return features.mean(dim=2, keepdim=True).expand_as(features)
+
+
+class PlaneBias(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(8, 1, 1))
+
+    def forward(self, maps):
+        return maps * self.bias[: maps.shape[2]]
+
+
+class WrongStride(nn.Module):
+    def forward(self, maps):
+        return F.avg_pool3d(maps, (1, 3, 3), (1, 2, 2), (0, 1, 1))
 
 
 HARMLESS = {"ReLU", "softmax over the group axis", "one bias for each channel"}
-HARMLESS |= {"max-pool 2 x 2, stride 2", "subtract the mean of each map"}
-# Typical mistakes, each with words of the hint that is made for it.
+HARMLESS |= {"one matrix that mixes the channels", "subtract the mean of each map"}
+# Typical mistakes, each with words of the reason or of the hint that is made for it.
 MISTAKES = {
     "02.equivariance_error": {
-        "turn f(x) as well": error(lambda y, turned, forth, back: (turned - y).norm() / y.norm()),
-        "Divide by": error(lambda y, turned, forth, back: (turned - forth).norm()),
-        "use g, not its inverse": error(lambda y, turned, forth, back: (turned - back).norm() / y.norm()),
+        "A turned input gives a turned output": error(lambda y, turned, forth, back: (turned - y).norm() / y.norm()),
+        "it grows with the weights": error(lambda y, turned, forth, back: (turned - forth).norm()),
+        "back instead of forth": error(lambda y, turned, forth, back: (turned - back).norm() / y.norm()),
         "cancel": error(lambda y, turned, forth, back: (turned - forth).mean()),
         "One number for the whole batch": error(lambda y, turned, forth, back: (turned - forth).norm(dim=1)),
         "Return the quotient of the two norms": lambda f, x, group, g: "0.5",
     },
-    "02.exact_size": {
-        "one column over": 32,
-        "The next layer sees 16 pixels": 31,
-        "Try every size": 37,
-        "Start the slider S at 30": 17,
-        "Write the size": "33",
-    },
     "02.lifting": {
-        "forgot to turn the result back": lift("inverse", "nothing"),
-        "two turns are swapped": lift("g", "inverse"),
-        "look at the dim of torch.stack": lift("inverse", "g", dim=1),
-        "nothing depends on g": lift("nothing", "nothing"),
-        "Which turns do that": lift("nothing", "g"),
-        "Here the kernel stays as it is": lift_by_turning_kernels,
+        "All |G| copies are the same": convolution(True, lambda group, w, g: w),
+        "the wrong way": convolution(True, lambda group, w, g: group.transform(w, back(group, g))),
+        "lie in another order": convolution(True, lambda group, w, g: group.transform(w, g), dim=0),
+        "test 1, not trivial": convolution(True, lambda group, w, g: 0 * w),
+        "test 2, equivariant": convolution(True, lambda group, w, g: group.transform(w, g).roll(1, -1)),
+        "test 3, counted: it has 4 weights, and 36 can": convolution(
+            True, lambda group, w, g: w.expand(-1, -1, 3, 3), numbers=lambda shape: (*shape[:-2], 1, 1)
+        ),
+        "Over C4: test 4, full rank: it is equivariant, but its 36 weights make only 20": convolution(
+            True, lambda group, w, g: group.transform(w + w.flip((-2, -1)), g)
+        ),
+        "must be a class": lambda x, kernel, group: x,
+    },
+    "02.group_convolution": {
+        "All |G| copies are the same": convolution(False, lambda group, w, g: w),
+        "none has moved along the group axis": convolution(False, lambda group, w, g: group.transform(w, g)),
+        "none is turned": convolution(False, lambda group, w, g: w[:, :, group.product[group.inverse[g]]]),
+        "step the wrong way": convolution(False, lambda group, w, g: group.transform(w[:, :, group.product[g]], g)),
+        "by the inverse of g": convolution(False, lambda group, w, g: group.transform_maps(w, back(group, g))),
+        "lie in another order": convolution(False, lambda group, w, g: group.transform_maps(w, g), dim=0),
+        "Over C4: test 4, full rank: it is equivariant, but its 144 weights make only 108": convolution(
+            False, angle_only
+        ),
+    },
+    "02.rank": {
+        "must change inside the loop": lambda layer: int(torch.linalg.matrix_rank(kernels(layer)[:1].expand(12, -1))),
+        "Every line of the matrix is zero": lambda layer: int(torch.linalg.matrix_rank(0 * kernels(layer))),
+        "how many weights there are": lambda layer: layer.weight.numel(),
+        "Flatten each kernel to one line": lambda layer: int(torch.linalg.matrix_rank(layer.expanded_weight())),
+        "The rank must be a whole number": lambda layer: kernels(layer),
+        "One line of the matrix for each weight": lambda layer: int(torch.linalg.matrix_rank(kernels(layer)[:2])),
+    },
+    "02.norm": {
+        "its 4 weights make only 0 different maps": normed(lambda self, maps: maps),
+        "each sample turns by its own g": normed(
+            lambda self, maps: torch.stack([nn.BatchNorm2d.forward(self, z) for z in maps.unbind(2)], dim=2)
+        ),
+        "for each of the 8 planes, and there are 2 channels": PlaneNorm,
+        "no batch norm over (B, |G|, H, W)": Affine,
+        "must be a class": lambda maps: maps,
     },
     "02.harmless": {
         "Of the 8 steps, 1 is judged wrongly": HARMLESS | {"sort along the group axis"},
-        "Of the 8 steps, 3 are": HARMLESS
-        ^ {"ReLU", "sort along the group axis", "softmax over the group axis"},
+        "Of the 8 steps, 2 are judged wrongly": HARMLESS - {"ReLU"} | {"one factor for each element"},
         "The steps are": {"relu"},
         "Write a list of names": "ReLU",
     },
-}
+    "02.exact_rule": {
+        "Which number stays the same along a green stripe": lambda S, k, s, p: s == 1,
+        "How many pixels does it add": lambda S, k, s, p: (S - k) % s == 0,
+        "on both sides": lambda S, k, s, p: (S + p - k) % s == 0,
+        "The kernel moves the stripes": lambda S, k, s, p: (S + 2 * p) % s == 0,
+        "Right for stride 2 alone": lambda S, k, s, p: s == 1 or (S - k) % 2 == 0,
+        "It says yes where the layer is off": lambda S, k, s, p: bool((S + 2 * p - k) % s),
+        "look at its neighbours along the stripe": lambda S, k, s, p: S % 2 == 1,
+        "yes or no to every case": lambda S, k, s, p: S + 2 * p - k,
+    },
+    "02.halve": {
+        "At 7 x 7 pixels it is not equivariant": pooled(lambda odd: 2, lambda odd: 0),
+        "At 8 x 8 pixels it is not equivariant": pooled(lambda odd: 3, lambda odd: 1),
+        "does not count the zeros": pooled(lambda odd: 2 + odd),
+        "it is no mean": lambda maps: F.max_pool3d(maps, (1, 2, 2)),
+        "it ignores 33 of 49 pixels": subsampled,
+        "a stride of 2": lambda maps: maps,
+        "(B, C, |G|, S', S')": lambda maps: maps.mean(dim=2),
+    },
+    "02.exact_size": {
+        "already the first layer is red": 32,
+        "31 -> 16, then red": 31,
+        "37 -> 19 -> 10, then red": 37,
+        "39 -> 20, then red": 39,
+        "41 does it, but a smaller size does too": 41,
+        "Start the slider S at 30": 17,
+        "Write the size": "33",
+    },
+    "02.network": {
+        "It gives 8 channels": network(8),
+        "no longer move along the group axis": network(8, 16, 32, last=pooled_over_group),
+        "at 16 x 16 pixels": network(8, 16, 32, flaw=WrongStride),
+        "it is not equivariant": network(8, 16, 32, flaw=PlaneBias),
+        "must be a class": lambda group: group,
+    },
+}  # fmt: skip
 
 
 ALSO_RIGHT = {
     "02.equivariance_error": [error(lambda y, t, forth, back: np.float64((forth - t).norm() / forth.norm()))],
+    "02.lifting": [
+        layers.LiftingConv2d,
+        convolution(True, lambda group, w, g: group.transform(w.flip(-1), g)),  # of another filter
+        convolution(True, lambda group, w, g: group.transform(w.mT - 2 * w, g)),
+    ],
+    "02.group_convolution": [
+        layers.GroupConv2d,
+        convolution(False, lambda group, w, g: group.transform_maps(w[:, :, group.inverse].mT, g)),
+    ],
+    "02.rank": [
+        lambda layer: float(len(torch.linalg.svdvals(kernels(layer)).gt(1e-9).nonzero())),
+        lambda layer: torch.linalg.matrix_rank(kernels(layer)),
+    ],
+    "02.norm": [
+        nn.BatchNorm3d,
+        normed(lambda self, maps: nn.BatchNorm2d.forward(self, maps.flatten(3)).unflatten(3, maps.shape[3:])),
+    ],
+    "02.harmless": [sorted(HARMLESS), tuple(HARMLESS)],
+    "02.exact_rule": [
+        lambda S, k, s, p: not (S + 2 * p - k) % s,
+        lambda S, k, s, p: np.bool_((k - S - 2 * p) % s == 0),
+    ],
+    "02.halve": [pooled(lambda odd: 2 + odd, lambda odd: 0), lambda maps: layers.HalvingPool2d()(maps)],
     "02.exact_size": [33.0, np.int64(33), torch.tensor(33), torch.tensor([33.0])],
-    "02.lifting": [lift_with_named_arguments],
-    "02.harmless": [sorted(HARMLESS)],
+    "02.network": [network(4, 8, 32), network(8, 16, 24, 32)],
 }
+PARTIAL = (
+    "02.lifting",
+    "02.group_convolution",
+    "02.rank",
+    "02.norm",
+    "02.exact_rule",
+    "02.halve",
+    "02.network",
+)
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("02_group_convolutions",)
+    notebooks = NOTEBOOKS
     mistakes = MISTAKES
     also_right = ALSO_RIGHT
+    partial = PARTIAL

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from eqssl_edu.encoders import count_multiplications, count_parameters
 from eqssl_edu.evaluation import Interval
 from eqssl_edu.layers import FreeHead
+from eqssl_edu.lessons import reading_digits
 from experiments import contrastive_similarities as contrastive
-from experiments import jigsaw_actions, pretraining
+from experiments import does_it_pay, jigsaw_actions, pretraining
 from experiments import rotation_heads as rotation
 from experiments.__main__ import main, publish
 from experiments.catalogue import EXPERIMENTS
@@ -152,6 +154,26 @@ def test_controls_are_matched():
     assert len(labels[0]) == 24 and all(torch.equal(each, labels[0]) for each in labels)  # else no comparison
 
 
+def test_the_networks_that_read_digits_are_matched():
+    weights, products = {}, {}
+    for name in reading_digits.NETWORKS:
+        network = reading_digits.build(name)
+        weights[name] = count_parameters(network)
+        products[name] = count_multiplications(network, torch.rand(1, 1, 16, 16))
+    first, equal_weights, equal_products, copies = reading_digits.NETWORKS
+    for name in (equal_weights, copies):
+        assert abs(weights[name] / weights[first] - 1) < 0.03
+    assert abs(products[equal_products] / products[first] - 1) < 0.03
+    assert abs(products[copies] / products[first] - 1) < 0.06
+    assert products[first] / products[equal_weights] == pytest.approx(3.84, abs=0.01)
+
+
+def test_the_lesson_ships_the_published_runs():
+    shipped = Path(reading_digits.__file__).with_suffix(".json")
+    assert shipped.read_bytes() == (RESULTS / "raw" / "does-it-pay.json").read_bytes()
+    assert {(run["condition"], run["method"]) for run in reading_digits.runs()} == set(does_it_pay.CELLS)
+
+
 def test_turned_data_is_turned_and_upright_data_is_not():
     seen = []
 
@@ -200,7 +222,7 @@ def made_up(experiment, seeds=3):
     """Raw runs with plausible numbers, so that every page can be tested before its experiment was run."""
     generator = torch.Generator().manual_seed(0)
     keys = "loss accuracy train_loss train_accuracy probe_upright probe_mean probe_worst orbit_knn regular_upright "
-    keys += "speedup loss_difference gradient_difference path_difference"
+    keys += "speedup loss_difference gradient_difference path_difference upright turned swapped others"
     fixed = {"parameters": 1000, "multiplications": 2_000_000, "temperature": 0.2, "curve": [1.0, 0.5]}
     runs = [
         {**cell._asdict(), "seed": seed, **fixed}
@@ -225,7 +247,7 @@ def test_every_page_is_a_function_of_its_raw_runs(name, tmp_path):
     for alt, file in pictures:
         assert len(alt) > 80  # what one would see, with its numbers
         assert (tmp_path / file).exists()
-    raw["runs"][0]["probe_upright"] = raw["runs"][0]["speedup"] = 7.77
+    raw["runs"][0] |= dict.fromkeys(("probe_upright", "speedup", "upright"), 7.77)
     assert experiment.page(Results(raw, experiment.cells)) != page
 
 

@@ -1,15 +1,15 @@
-"""The classes that notebook 02 builds are the same functions as the library's, on many more cases."""
+"""The classes that notebooks 2 to 2d build are the same functions as the library's, on many more cases."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from eqssl_edu import layers
 from eqssl_edu.diagnostics import equivariance_error
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.lessons.notebook_02 import kernel_rank, measured_strides, plane_norm_errors
 
-SOURCE = "02_group_convolutions.py"
+SOURCE = "02*.py"
 GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
 WINDOWS = [(1, 1, 0), (3, 1, 1), (4, 2, 1), (5, 2, 2)]  # kernel, stride, padding
 
@@ -71,101 +71,26 @@ def test_group_convolution(notebook, group, kernel, stride, padding, bias):
     )
 
 
-def test_a_mistake_in_the_bias_or_in_the_scale_is_noticed(notebook):
-    """same_function moves the parameters off their first values: 0 and 1 would hide these mistakes."""
-    group, images, maps = dihedral(4), noise(2, 1, 7, 7), noise(2, 2, 8, 7, 7)
-
-    class Repeated(notebook["GroupConvolution"]):
-        def forward(self, x):
-            unbiased = F.conv2d(x.flatten(1, 2), self.expanded_weight(), None, self.stride, self.padding)
-            planes = unbiased + self.bias.repeat(self.group.order)[:, None, None]
-            return planes.unflatten(1, (-1, self.group.order))
-
-    class NoBias(notebook["Lifting"]):
-        def forward(self, x):
-            planes = F.conv2d(x, self.expanded_weight(), None, self.stride, self.padding)
-            return planes.unflatten(1, (-1, self.group.order))
-
-    class NoScale(notebook["SharedBatchNorm"]):
-        def forward(self, maps):
-            tall = maps.flatten(2, 3)
-            return F.batch_norm(tall, None, None, training=True, eps=self.eps).reshape(maps.shape)
-
-    cases = [
-        (Repeated(group, 2, 3, 3), layers.GroupConv2d(group, 2, 3, 3), maps),
-        (NoBias(group, 1, 3, 3), layers.LiftingConv2d(group, 1, 3, 3), images),
-        (NoScale(2), layers.GroupBatchNorm2d(group, 2), maps),
-    ]
-    for wrong, theirs, x in cases:
-        right = type(wrong).__bases__[0]
-        arguments = (2,) if right is notebook["SharedBatchNorm"] else (group, x.shape[1], 3, 3)
-        assert not notebook["same_function"](wrong.double(), theirs.double(), x)
-        assert notebook["same_function"](right(*arguments).double(), theirs.double(), x)
-
-
-def test_each_of_the_four_tests_of_a_convolution_finds_its_fault(notebook):
-    group, maps = cyclic(4), noise(2, 2, 4, 7, 7)
-    Right = notebook["GroupConvolution"]
-
-    class Silent(Right):
-        def copy(self, g):
-            return 0 * self.group.transform_maps(self.weight, g)
-
-    class Isotropic(Right):
-        """One weight for a plane."""
-
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            self.weight = torch.nn.Parameter(self.weight.detach()[..., :1, :1].clone())
-
-        def copy(self, g):
-            return self.group.transform_maps(self.weight.expand(-1, -1, -1, 3, 3), g)
-
-    for kind, wanted in [
-        (Right, ""),
-        (Silent, "the output is nothing but its bias"),
-        (notebook["TwistOnly"], "not equivariant"),
-        (notebook["ShiftOnly"], "not equivariant"),
-        (Isotropic, "24 weights instead of 216"),
-        (notebook["AngleOnly"], "rank 162 instead of 216"),
-    ]:
-        layer = kind(group, 2, 3, 3, padding=1).double()
-        assert notebook["fault"](layer, maps, orbits=36) == wanted
-
-
-def test_only_shared_statistics_stand_turns_of_ones_own(notebook):
-    group, maps = cyclic(4), noise(8, 2, 4, 7, 7) * torch.arange(1.0, 5).double()[:, None, None]
-    planes = torch.nn.BatchNorm2d(8).double()
-
-    def each_plane(maps):
-        return planes(maps.flatten(1, 2)).unflatten(1, (2, 4))
-
-    error, own = notebook["error_in_its_mode"], torch.arange(8) % 4
-    assert error(each_plane, maps, group, 1) < 1e-12 < 1e-2 < error(each_plane, maps, group, own)
-    shared = randomised(notebook["SharedBatchNorm"](2))
-    assert error(shared, maps, group, own) < 1e-12
-    randomised(planes)
-    assert error(each_plane, maps, group, 1) > 1e-2
-
-
-@pytest.mark.parametrize("kind", ["TwistOnly", "ShiftOnly", "AngleOnly"])
-def test_the_wrong_layers_are_other_functions(notebook, kind):
-    mine = randomised(notebook[kind](cyclic(4), 2, 3, 3, padding=1))
+def test_the_layer_of_the_colleague_is_another_function(notebook):
+    mine = randomised(notebook["AngleOnly"](cyclic(4), 2, 3, 3, padding=1))
     with pytest.raises(AssertionError, match="output"):
         assert_same(mine, layers.GroupConv2d(cyclic(4), 2, 3, 3, padding=1).double(), noise(2, 2, 4, 7, 7))
 
 
-def test_the_angle_layer_is_equivariant_and_reaches_three_quarters_of_the_kernels(notebook):
+def test_it_is_equivariant_and_reaches_three_quarters_of_the_kernels(notebook):
     group, maps = cyclic(4), noise(2, 1, 4, 7, 7)
-    ranks = {}
-    for kind in ("GroupConvolution", "AngleOnly"):
+    for kind, rank in (("GroupConvolution", 36), ("AngleOnly", 27)):
         layer = randomised(notebook[kind](group, 1, 1, 3, padding=1))
-        assert (
-            equivariance_error(layer, maps, group, group.transform_maps, group.transform_maps).max() < 1e-12
-        )
-        assert layer.weight.numel() == 36
-        ranks[kind] = notebook["rank"](layer)
-    assert ranks == {"GroupConvolution": 36, "AngleOnly": 27}
+        errors = equivariance_error(layer, maps, group, group.transform_maps, group.transform_maps)
+        assert errors.max() < 1e-12 and layer.weight.numel() == 36
+        assert kernel_rank(layer) == notebook["my_rank"](layer) == rank
+
+
+def test_the_norm_of_each_plane_stands_only_a_turn_of_the_whole_batch_in_training(notebook):
+    maps = noise(8, 2, 4, 7, 7) * torch.arange(1.0, 5).double()[:, None, None]
+    errors = plane_norm_errors(maps)
+    assert errors["training mode, one g"] < 1e-12
+    assert min(errors["training mode, each its own g"], errors["evaluation mode, one g"]) > 1e-2
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -181,27 +106,20 @@ def test_batch_norm(notebook, group, training):
 
 @pytest.mark.parametrize("size", [7, 8])
 @over_groups
-def test_pooling(notebook, group, size):
+def test_halving(notebook, group, size):
     maps = noise(2, 3, group.order, size, size)
-    assert_same(notebook["Halve"](), layers.HalvingPool2d(), maps)
-    assert_same(notebook["PoolOverGroup"](), layers.GroupPool(group), maps)
+    assert torch.equal(notebook["halve"](maps), layers.HalvingPool2d()(maps))
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("size", [9, 12])
 @over_groups
 def test_network(notebook, group, size, training):
-    mine = randomised(notebook["Network"](group, in_channels=2, channels=(3, 4, 5)))
-    theirs = GroupCNN(group, in_channels=2, channels=(3, 4, 5)).double()
-    assert_same(mine.train(training), theirs.train(training), noise(3, 2, size, size))
+    mine = randomised(notebook["Network"](group))
+    theirs = GroupCNN(group, channels=(8, 16, 32)).double()
+    assert_same(mine.train(training), theirs.train(training), noise(3, 1, size, size))
 
 
-@over_groups
-def test_lifting_by_turning_the_images(notebook, group):
-    images, kernel = noise(2, 3, 7, 7), noise(4, 3, 3, 3, seed=1)
-    layer = layers.LiftingConv2d(group, 3, 4, 3, bias=False).double()
-    with torch.no_grad():
-        layer.weight.copy_(kernel)
-        lifted = notebook["lift_by_turning_images"](images, kernel, group)
-        torch.testing.assert_close(lifted, layer(images), rtol=0, atol=1e-12)
-        torch.testing.assert_close(lifted[:, :, 0], F.conv2d(images, kernel), rtol=0, atol=1e-12)
+def test_the_rule_is_that_of_the_library_and_of_the_measurements(notebook):
+    for case, exact in measured_strides().items():
+        assert notebook["my_rule"](*case) == layers.is_exact(*case) == exact

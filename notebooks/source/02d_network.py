@@ -1,0 +1,236 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 2d · The network, and whether it pays
+#
+# After this notebook you can
+#
+# - halve and pool without breaking the symmetry, and build a whole equivariant network;
+# - say what such a network buys, what it costs, and what it can no longer see, with five seeds and intervals.
+#
+# **Seen before:** notebooks 2 to 2c. **Time:** {minutes} minutes.
+
+# %%
+from eqssl_edu import layers
+from eqssl_edu.data import digits
+from eqssl_edu.diagnostics import equivariance_error
+from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.exercises import check
+from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.lessons.notebook_02 import two_letters
+from eqssl_edu.lessons.reading_digits import runs_chart, train_one
+from eqssl_edu.plots import image_grid
+
+import torch
+from torch import nn
+
+# %%
+SEED = 0  # of all weights, and of the training
+torch.manual_seed(SEED)
+C4, D4 = cyclic(4), dihedral(4)
+images = digits(16).test.images[:8].double()  # (8, 1, 16, 16)
+
+# %% [markdown]
+# ## 2d.1 Smaller maps
+#
+# Networks halve their maps on the way. By rule E1 (s divides S + 2p - k) a window that fits even sizes does not fit odd ones.
+#
+# ### Exercise · Halve
+#
+# Write it for every size, by means over windows with a stride of 2. No pixel may be ignored. (The zeros of a padding do not
+# belong into a mean: `F.avg_pool2d(..., count_include_pad=False)`.)
+
+
+# %%
+def halve(maps):
+    """Maps (B, C, |G|, S, S) -> means on half the grid, exact for even and for odd S."""
+    # BEGIN SOLUTION
+    # GAP: window, padding = 2, 0
+    odd = maps.shape[-1] % 2
+    window, padding = 2 + odd, odd
+    # END SOLUTION
+    planes = maps.flatten(1, 2)  # (B, C|G|, S, S)
+    planes = nn.functional.avg_pool2d(planes, window, stride=2, padding=padding, count_include_pad=False)
+    return planes.unflatten(1, maps.shape[1:3])
+
+
+check("02.halve", halve)
+
+# %% tags=["solution-only"]
+assert check("02.halve", halve).ok
+
+# %% [markdown]
+# ## 2d.2 Not too early
+#
+# One may also pool over the *group*: the largest of the |G| maps no longer remembers an orientation, it is **invariant**.
+#
+# **Predict.** Two letters; in the second image *one* of them is turned about its own centre. Which network sees the
+# difference: one that pools over the group first and over the grid then, or one that does it the other way round?
+
+# %%
+maps = torch.relu(layers.LiftingConv2d(C4, 1, 8, 3, padding=1)(two_letters())).detach()  # (2, 8, |G|, 20, 20)
+group_first = maps.amax(dim=2).mean(dim=(-2, -1))  # (2, 8)
+grid_first = maps.mean(dim=(-2, -1)).amax(dim=2)
+print("group first:", group_first.diff(dim=0).norm(), "grid first:", grid_first.diff(dim=0).norm())
+image_grid(two_letters()[:, 0], ["both upright", "one turned"])
+
+# %% [markdown]
+# **Seen:** Pooled over the group first, both images have the same features. Pooled over the grid first, they differ.
+#
+# **Why:** if the group goes first, every place chooses its own orientation. (The letters stand further apart than the
+# window, so no window sees both.) So pool over the group as late as you can, and in this course often not at all.
+
+# %% tags=["fold"]
+# Holds: Pooled over the group first, both images have the same features.
+# Holds: Pooled over the grid first, they differ.
+assert torch.allclose(group_first[0], group_first[1], atol=1e-5)
+assert (grid_first[1] - grid_first[0]).norm() > 1e-3
+
+# %% [markdown]
+# ## 2d.3 The network
+#
+# ### Exercise · Build it
+#
+# Lift to 8 channels; norm, ReLU, halve; group convolution to 16; norm, ReLU, halve; to 32; norm, ReLU. At the end the mean
+# over the grid gives regular features `(B, 32, |G|)`. Three convolutions, random weights: is the *whole* network equivariant?
+
+
+# %%
+class Network(nn.Module):
+    """Images (B, 1, S, S) -> regular features (B, 32, |G|)."""
+
+    def __init__(self, group):
+        super().__init__()
+        self.group = group
+        self.stages = nn.Sequential(
+            layers.LiftingConv2d(group, 1, 8, kernel_size=3, padding=1, bias=False),
+            layers.GroupBatchNorm2d(group, 8),
+            nn.ReLU(),
+            # BEGIN SOLUTION
+            # GAP: # two more stages: layers.HalvingPool2d(), layers.GroupConv2d(...), norm, ReLU
+            *(layers.HalvingPool2d(), layers.GroupConv2d(group, 8, 16, 3, padding=1, bias=False)),
+            *(layers.GroupBatchNorm2d(group, 16), nn.ReLU()),
+            *(layers.HalvingPool2d(), layers.GroupConv2d(group, 16, 32, 3, padding=1, bias=False)),
+            *(layers.GroupBatchNorm2d(group, 32), nn.ReLU()),
+            # END SOLUTION
+        )
+
+    def forward(self, images):
+        return self.stages(images).mean(dim=(-2, -1))
+
+
+check("02.network", Network)
+
+# %% tags=["solution-only"]
+assert check("02.network", Network).ok
+mine, theirs = Network(D4).double(), GroupCNN(D4, channels=(8, 16, 32)).double()
+theirs.load_state_dict(mine.state_dict())
+assert torch.equal(mine(images), theirs(images))
+
+# %% [markdown]
+# The library's `GroupCNN` is this network. Over the group with one element it is an ordinary CNN.
+
+# %%
+print(equivariance_error(GroupCNN(D4).double(), images))
+print(
+    equivariance_error(
+        GroupCNN(cyclic(1)).double(), images, D4, transform_outputs=lambda features, g: features
+    )
+)
+
+# %% [markdown]
+# **Seen:** The errors of the network are rounding, for all eight elements. The features of the CNN change with every turn.
+#
+# ### Exercise · An exact size
+#
+# Somebody insists on strides: three layers in a row, each with kernel 3, stride 2 and padding 1. What is the smallest image
+# of at least 30 pixels at which all three are exact? Each output has (S + 2p - k) / s + 1 pixels, rounded down.
+
+# %% tags=["fold"]
+# Holds: The errors of the network are rounding, for all eight elements.
+# Holds: The features of the CNN change with every turn.
+assert equivariance_error(GroupCNN(D4).double(), images).max() < 1e-12
+plain = GroupCNN(cyclic(1)).double()
+assert equivariance_error(plain, images, D4, transform_outputs=lambda features, g: features)[1:].min() > 1e-3
+
+# %%
+# BEGIN SOLUTION
+# GAP: size = ...
+size = 33
+# END SOLUTION
+check("02.exact_size", size)
+
+# %% tags=["solution-only"]
+assert check("02.exact_size", size).ok
+
+# %% [markdown]
+# ## 2d.4 Does it pay?
+#
+# Four networks learn to read digits, from 50, 250 or all 1,297 images, upright, or each turned at random in every step. A
+# $C_4$ network has a quarter of the weights that its width suggests, and pays in products: so it meets a CNN with equally
+# many *weights* and one with equally many *products*. The fourth is no group network at all: one CNN looks at the four
+# turned copies of the image and keeps the largest answers. All end with the largest value over the group, and are invariant
+# if they have a group. Steps, batches and the learning rate are the same (it was chosen on other images than the tested ones).
+#
+# **Predict.** Trained upright and tested upright: who is ahead? Who is ahead when training and test images are turned?
+#
+# Train one run yourself; it becomes a star among the five seeds of each.
+
+# %%
+mine = train_one("C4 network", count=250, turned=False, seed=SEED + 5)  # others: "CNN, equal parameters", ...
+runs_chart(mine)
+
+# %% [markdown]
+# **Seen:** Upright, both plain CNNs are ahead of the $C_4$ network at every number of images. They never take an upright 6
+# for a 9 or a 9 for a 6; the $C_4$ network does. On turned images it is the other way round: the $C_4$ network is ahead of
+# both at every number of images, by more than four points. Trained on 250 upright images it reads all four turns better than
+# a plain CNN that has seen all 1,297 turned. The CNN on four copies is within two points of it everywhere.
+#
+# **Why:** symmetry pays where the data have it. Upright digits do not: their orientation tells a 6 from a 9, and an invariant
+# network has thrown it away. For turned digits the plain CNN must learn every digit four times, and few images do not
+# teach it that. What pays is the symmetry and not the way to build it: four copies of an ordinary CNN do as well, for the
+# same price. And there is a price: 3.8 times the products of the CNN with equally many weights.
+
+# %% tags=["fold"]
+# Holds: Upright, both plain CNNs are ahead of the $C_4$ network at every number of images.
+# Holds: They never take an upright 6 for a 9 or a 9 for a 6; the $C_4$ network does.
+# Holds: On turned images it is the other way round: the $C_4$ network is ahead of both at every number of images, by more
+#   than four points.
+# Holds: Trained on 250 upright images it reads all four turns better than a plain CNN that has seen all 1,297 turned.
+# Holds: The CNN on four copies is within two points of it everywhere.
+# Holds: And there is a price: 3.8 times the products of the CNN with equally many weights.
+from statistics import fmean
+
+from eqssl_edu.lessons.reading_digits import COUNTS, NETWORKS, found, runs
+
+ours, *plain, copies = NETWORKS
+for n in COUNTS:
+    for other in plain:
+        upright, turned = f"upright, {n}", f"turned, {n}"
+        assert fmean(found(upright, other, "upright")) > fmean(found(upright, ours, "upright"))
+        assert fmean(found(turned, other, "turned")) < fmean(found(turned, ours, "turned")) - 0.04
+        assert max(found(upright, other, "swapped")) == 0 < fmean(found(upright, ours, "swapped"))
+    for how, measure in (("upright", "upright"), ("turned", "turned")):
+        ahead = fmean(found(f"{how}, {n}", copies, measure)) - fmean(found(f"{how}, {n}", ours, measure))
+        assert abs(ahead) < 0.02
+best = max(fmean(found("turned, 1297", other, "turned")) for other in plain)
+assert fmean(found("upright, 250", ours, "turned")) > best
+products = {run["method"]: run["multiplications"] for run in runs()}
+assert round(products[ours] / products[plain[0]], 1) == 3.8
+
+# %% [markdown]
+# ## What we can now do, and what not yet
+#
+# We can build exactly equivariant networks for $C_4$ and $D_4$, test each layer with four tests, and say when that pays. We
+# cannot yet say what happens *between* the quarter turns (notebook 3), nor use finer groups (notebook 4). And what such a
+# network should *learn* without labels is the rest of the course.
+#
+# - [The runs](../docs/results/does-it-pay.md), with all intervals; `python -m experiments does-it-pay` makes them again.
+# - M. Weiler and others, *Equivariant and Coordinate Independent Convolutional Networks*: the whole theory, as a book.
+# - Next: **3 · Seeing equivariance**, where the slider stops at every angle.
