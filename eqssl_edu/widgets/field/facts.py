@@ -23,7 +23,7 @@ def facts_of(networks: list[Network], image: Tensor) -> dict[str, Any]:
         {"label": element_label(group, g), "angle": group.degrees(g), "mirror": g >= group.rotations}
         for g in group.elements
     ]
-    layers = [[_layer_fact(layer) for layer in network.recorder.layers.values()] for network in networks]
+    layers = [[_layer_fact(n.recorder, layer) for layer in n.recorder.layers.values()] for n in networks]
     return {
         "elements": elements,
         "networks": [
@@ -37,9 +37,13 @@ def facts_of(networks: list[Network], image: Tensor) -> dict[str, Any]:
     }
 
 
-def _layer_fact(layer: Layer) -> dict[str, Any]:
-    label = f"{layer.name} · {layer.kind} · {layer.side} × {layer.side}"
-    return {"name": layer.name, "label": label, "channels": layer.channels}
+def _layer_fact(recorder: FeatureRecorder, layer: Layer) -> dict[str, Any]:
+    """A layer's name, the class of its module and the shape of its maps. Over C1 a group convolution is none."""
+    module = dict(recorder.model.named_modules()).get(layer.name)
+    alone = getattr(getattr(module, "group", None), "order", 0) == 1
+    kind = layer.kind.removeprefix("Group").removeprefix("Lifting") if alone else layer.kind
+    shape = (layer.channels, *([layer.group.order] if layer.group else []), layer.side, layer.side)
+    return {"name": layer.name, "label": f"{layer.name} · {kind} · {shape}", "channels": layer.channels}
 
 
 def _note(recorder: FeatureRecorder, most: int = 4) -> str:
@@ -54,10 +58,12 @@ def _note(recorder: FeatureRecorder, most: int = 4) -> str:
         notes.append(
             f"Shown as channels, which do not move along {recorder.said.group.name}: {_some(recorder.still)}."
         )
-    folded = (layer for layer in recorder.layers.values() if not layer.group)
-    if any(len(recorder.described[layer.name].shape) > 4 for layer in folded):
+    folded = [layer for layer in recorder.layers.values() if not layer.group]
+    shapes = [(recorder.described[layer.name].shape, layer.channels) for layer in folded]
+    if any(len(shape) > 4 and shape[1] != channels for shape, channels in shapes):  # not an axis of one element
         notes.append("Maps of 5 axes are shown as channels: if one is a group's, say group= and group_axis=.")
-    for name, reason in recorder.left_out.items():
+    others = {"output"} != set(recorder.left_out)  # vectors at the end of a network are no news
+    for name, reason in recorder.left_out.items() if others else ():
         reasons.setdefault(reason, []).append(name)
     lines = [f"{_some(names)}: {reason}" for reason, names in list(reasons.items())[:most]]
     lines += [f"and {len(reasons) - most} other kinds"] if len(reasons) > most else []

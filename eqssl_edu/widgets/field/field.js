@@ -1,7 +1,7 @@
 // FieldExplorer: the turned image, the feature maps of one or two networks, and the error against the angle.
 
 const DEGREES_PER_SECOND = 45;
-const MARGINS = { left: 46, right: 18, top: 8, bottom: 38 }; // of the chart
+const MARGINS = { left: 46, right: 18, top: 8, bottom: 37 }; // of the chart
 const NEAR = 8; // degrees: let go no further from a group element, the image settles there
 const SECONDS_PER_STEP = 1.5; // of an animation with reduced motion: one group element after the other
 
@@ -60,7 +60,11 @@ function makeControls(facts, ask) {
     if (resting) Object.assign(animate, { ariaPressed: on, textContent: on ? "❚❚ Pause" : "▶ Animate" });
   };
   const stabilised = makeCheck("Stabilise (turn the maps back)", (on) => ask({ stabilised: on }));
-  return { angle: makeAngle(facts, ask), elements, animate, stabilised };
+  const angle = makeAngle(facts, ask);
+  // Many elements have a row of their own.
+  return buttons.length > 4
+    ? { angle, animate, stabilised, elements }
+    : { angle, elements, animate, stabilised };
 }
 
 const roundTo = (step, angle) => (step * Math.round(angle / step)) % 360;
@@ -141,7 +145,7 @@ function makeImage(facts, { place, at, turn, ask, complain }) {
   const stays = (event) => event.shiftKey || !settles;
   const stage = makeHandle(canvas, { angles, at, turn, within, stays });
   stage.classList.add("eqssl-disc");
-  const note = make(".eqssl-note", "Grab it and turn it. Errors are measured inside the circle.");
+  const note = make(".eqssl-note", "Grab the image and turn it. Errors: inside the circle.");
   const source = facts.sources.length && makePictureSource({ facts, canvas, stage, place, ask, complain });
   const paint = (values, bytes, resting) => {
     const { input, state, picture } = values;
@@ -152,8 +156,9 @@ function makeImage(facts, { place, at, turn, ask, complain }) {
     if (source) source.paint(values, resting);
     return input.channels * input.side ** 2;
   };
-  const parts = [makeCaption("Image"), stage, note, settle, ...(source ? [source] : [])];
-  return Object.assign(make("figure.eqssl-image", ...parts), { paint });
+  return Object.assign(make("figure.eqssl-image", stage, note, settle, ...(source ? [source] : [])), {
+    paint,
+  });
 }
 
 /** All pages of the channels of a layer, and the present one if it is none of them, as choices of a menu. */
@@ -173,6 +178,7 @@ function makePanel({ name, layers, note }, index, fixed, ask) {
   const channel = make("select", { "aria-label": `Channels of ${name}`, onchange: chooseChannel });
   const grid = make(".eqssl-maps", { role: "img" });
   const caption = make(".eqssl-note");
+  const error = make("b.eqssl-digits");
   const remark = make("b.eqssl-note");
   const scale = makeScale("diverging", "activation, by row");
   scale.role = "img";
@@ -192,7 +198,7 @@ function makePanel({ name, layers, note }, index, fixed, ask) {
     grid.style.setProperty("--columns", width);
     grid.replaceChildren(head("channel"), ...top, make("span.eqssl-limit", "max"), ...lines.flat());
     caption.textContent = heads.length
-      ? "Columns: the group axis. The frame marks where the maps of the first column went."
+      ? "Columns: the group axis. Framed: where the first column went."
       : "Channels only, one after the other.";
   };
   const paintMaps = ({ side, low, width, element }, bytes, start) => {
@@ -216,6 +222,8 @@ function makePanel({ name, layers, note }, index, fixed, ask) {
     paintMaps(panel, bytes, start);
     paintScale(panel);
     remark.textContent = panel.remark;
+    error.textContent = panel.text;
+    error.dataset.error = panel.error;
     const choices = layers.map((each) => [each.name, each.label]);
     const { channels } = layers.find((each) => each.name === state[layerKey]);
     setChoices(layer, choices, state[layerKey]);
@@ -225,9 +233,15 @@ function makePanel({ name, layers, note }, index, fixed, ask) {
     grid.ariaLabel = `Feature maps of ${name}: channels ${panel.rows.join(", ")}; ${columns}`;
     return start + panel.count * panel.side ** 2;
   };
-  const title = make(".eqssl-title", makeKey(index), name);
-  const foot = make(".eqssl-foot", caption, scale, remark, ...(note ? [make(".eqssl-note", note)] : []));
-  const parts = [title, make(".eqssl-choices", layer, channel), grid, foot];
+  const title = make(".eqssl-title", makeKey(index), name, make("span.eqssl-note", "error"), error);
+  const foot = make(
+    ".eqssl-foot",
+    caption,
+    scale,
+    remark,
+    ...(note ? [make(".eqssl-note.eqssl-aside", { title: note }, note)] : []),
+  );
+  const parts = [make(".eqssl-choices", title, layer, channel), grid, foot];
   return Object.assign(make("section.eqssl-panel", { "aria-label": name }, ...parts), { paint });
 }
 
@@ -244,11 +258,6 @@ function makeCurveAxes(width, height, errors) {
 }
 
 function makeCurve(networks, signal) {
-  const entries = networks.map(({ name }, index) => {
-    const [percent, decibels] = [make("b.eqssl-digits"), make("span.eqssl-decibels.eqssl-digits")];
-    const entry = make(".eqssl-entry", makeKey(index), make("span", name), percent, decibels);
-    return Object.assign(entry, { percent, decibels });
-  });
   const title = make("figcaption.eqssl-title");
   const svg = makeSvg("svg.eqssl-chart", { role: "img" });
   const line = makeSvg("line.eqssl-now");
@@ -266,7 +275,7 @@ function makeCurve(networks, signal) {
     svg.replaceChildren(...place.elements, ...lines, line, ...marks);
   };
   let last = null;
-  let extent = [400, 190]; // until the page has been laid out
+  let extent = [250, 150]; // until the page has been laid out
   const paint = (values, curve) => {
     last = [values, curve];
     const wanted = [...extent, curve];
@@ -277,9 +286,7 @@ function makeCurve(networks, signal) {
     title.textContent = `Equivariance error at ${angle}°${mirror ? ", mirrored" : ""}`;
     svg.ariaLabel = `Curve of the equivariance error against the angle, marked at ${angle} degrees`;
     setAttributes(line, { x1: x, x2: x });
-    for (const [i, { error, text }] of values.panels.entries()) {
-      [entries[i].percent.textContent, entries[i].decibels.textContent] = text;
-      entries[i].dataset.error = error;
+    for (const [i, { error }] of values.panels.entries()) {
       const y = place.y(Math.min(error, place.high));
       setAttributes(marks[i], {
         transform: `translate(${x} ${y})`,
@@ -294,7 +301,7 @@ function makeCurve(networks, signal) {
   });
   size.observe(svg);
   signal.addEventListener("abort", () => size.disconnect());
-  return Object.assign(make("figure.eqssl-curve", title, make(".eqssl-readout", ...entries), svg), { paint });
+  return Object.assign(make("figure.eqssl-curve", title, svg), { paint });
 }
 
 const render = (view) => explore(view, "Field explorer", "eqssl-field", buildField, ["curve"]);

@@ -60,7 +60,7 @@ class FieldExplorer(FieldPage, Explorer):
     The state: ``angle`` (0 .. 360 degrees, counter-clockwise), ``mirror`` (flip the image first),
     ``stabilised`` (turn the maps back), ``animate``, ``layer`` (a name out of ``layers[0]``), ``channel`` (the
     first one shown); for the second network ``compare_layer`` and ``compare_channel``. A new ``layer`` takes
-    ``compare_layer`` to the same depth. ``source`` says where the picture comes from (``image``: the given one;
+    ``compare_layer`` to the same depth and begins with the channel whose maps differ most along the group. ``source`` says where the picture comes from (``image``: the given one;
     ``digits``, ``glyphs``, ``shapes``; ``file`` and ``drawing`` once the hand has made them), ``picture`` which
     one of them it is, from 0.
 
@@ -139,6 +139,7 @@ class FieldExplorer(FieldPage, Explorer):
         state |= {"layer": first, "channel": 0, "source": "image", "picture": 0}
         if compare is not None:
             state |= {"compare_layer": self._same_depth(first), "compare_channel": 0}
+        state |= self._telling_channels(state, image)
         super().__init__(facts_of(self.networks, image), state, unfinished=True)
 
     def errors(self) -> dict[str, float]:
@@ -163,6 +164,8 @@ class FieldExplorer(FieldPage, Explorer):
             changes[key] = need_integer(key, changes[key], least=0)
         if "layer" in changes and "compare_layer" in self._state:
             changes = {"compare_layer": self._same_depth(changes["layer"]), **changes}
+        image = self.sources.get(self._state["source"], self._state["picture"]).image
+        changes = {**self._telling_channels(changes, image), **changes}
         if "source" in changes or "picture" in changes:
             changes = {"picture": 0, **changes}
             source = changes.get("source", self._state["source"])
@@ -190,9 +193,8 @@ class FieldExplorer(FieldPage, Explorer):
         own = {source: self.sources.count(source) for source in ("file", "drawing")}
         picture = {"text": text, "count": self.sources.count(state["source"]), "own": own}
         values = {**compute(self.networks, image, state, sizes), "picture": picture}
-        texts = [panel["text"] for panel in values["panels"]]
-        texts = [percent + f" ({decibels})" * bool(decibels) for percent, decibels in texts]
-        errors = [f"{network.name} {text}" for network, text in zip(self.networks, texts, strict=True)]
+        pairs = zip(self.networks, values["panels"], strict=True)
+        errors = [f"{network.name} {panel['text']}" for network, panel in pairs]
         mirrored = "mirrored and " if state["mirror"] else ""
         named = f"Picture: {text}. " if text else ""
         turn = f"Image {mirrored}turned by {state['angle']:g}°."
@@ -234,6 +236,15 @@ class FieldExplorer(FieldPage, Explorer):
     def _show_curve(self) -> None:
         known = self.known_curve(self._state)
         self.curve, self.unfinished = known.points(), known.unfinished
+
+    def _telling_channels(self, layers: dict[str, Any], image: Image) -> dict[str, int]:
+        """For each layer among these changes the channel that shows most."""
+        chosen = zip(self.networks, LAYERS, CHANNELS, strict=False)
+        return {
+            channel: network.telling_channel(network.recorder.layers[layers[layer]], image)
+            for network, layer, channel in chosen
+            if layer in layers
+        }
 
     def _same_depth(self, layer: str) -> str:
         """The layer of the second network that is as deep in it as ``layer`` is in the first."""

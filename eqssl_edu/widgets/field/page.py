@@ -70,5 +70,7 @@ class FieldPage:
         keys = [key for key in LAYERS if key in state]
         layers = sorted(self.networks[0].recorder.layers.values(), key=lambda layer: not layer.convolves)
         pairs = [{key: state[key] for key in keys}]
-        pairs += [self.check({"layer": layer.name}) for layer in layers[: 2 * MANY]]
+        for layer in layers[: 2 * MANY]:
+            checked = self.check({"layer": layer.name})
+            pairs.append({key: checked[key] for key in keys})
         return [pair for i, pair in enumerate(pairs) if pair not in pairs[:i]]

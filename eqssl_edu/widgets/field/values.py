@@ -25,7 +25,7 @@ __all__ = ["CHANNELS", "LAYERS", "Network", "Sizes", "compute", "element_label",
 IMAGE_SIDE = 80  # pixels; 19 KB with three colours
 MAP_SIDE = 32  # pixels
 MAP_BYTES = 36_000  # the maps of all networks together
-ROWS = 4  # of maps, for each network
+ROWS, FEW_ROWS = 4, 2  # of maps for each network; the fewer if two networks with a long group axis share a screen
 WRONG = 1e-3  # an error at a quarter turn from which on another order of elements is looked for
 
 
@@ -71,6 +71,15 @@ class Network:
             maps = upright  # the very same image: not even rounding may differ
         return (_mirror_maps(upright, layer.group) if state["mirror"] else upright), maps
 
+    def telling_channel(self, layer: Layer, image: Image) -> int:
+        """The channel whose maps differ most along the group axis: there one sees that they move by a place."""
+        if not layer.group:
+            return 0
+        maps = self.recorder.maps(image[None], layer.name)[0].float().nan_to_num(0.0, 0.0, 0.0)
+        apart = (maps - maps.mean(1, keepdim=True)).square().mean((1, 2, 3)).sqrt()
+        share = apart / maps.abs().amax((1, 2, 3)).clamp_min(1e-12)
+        return int(share[: max(1, len(maps) - ROWS + 1)].argmax())  # as the first row of a page
+
     def remark(self, layer: Layer, image: Image, error: float, angle: float) -> str:
         """What the number alone does not say: why there is none, or that elements stand in another order; or ""."""
         if not math.isfinite(error):
@@ -100,6 +109,7 @@ def compute(networks: list[Network], image: Image, state: State, sizes: Sizes) -
     """
     layers = _layers(networks, state)
     columns = max((layer.group.order for layer in layers if layer.group), default=ROWS)
+    rows = FEW_ROWS if len(layers) > 1 and columns > ROWS else ROWS
     turned = _turn_image(image, state["angle"], state["mirror"])
     low, high = extremes(image)
     low, high = (low, high) if low < high else (0.0, 1.0)  # one grey all over
@@ -113,7 +123,8 @@ def compute(networks: list[Network], image: Image, state: State, sizes: Sizes) -
             maps = turn_maps(layer.group, maps, -state["angle"])
             maps = _mirror_maps(maps, layer.group) if state["mirror"] else maps
         budget = sizes.maps // len(networks)
-        panel, picture_bytes = _panel(maps[0], expected[0], layer, state[channel_key], columns, budget)
+        size = (columns, rows, budget)
+        panel, picture_bytes = _panel(maps[0], expected[0], layer, state[channel_key], *size)
         panel |= {"element": _element(layer, state), "error": _number(error), "text": error_text(error)}
         panels.append({**panel, "remark": network.remark(layer, image, error, state["angle"])})
         pixels.append(picture_bytes)
@@ -131,21 +142,20 @@ def errors_at(networks: list[Network], image: Image, state: State, angle: float)
     return errors
 
 
-def error_text(error: float) -> list[str]:
-    """A relative error as per cent and as decibels.
+def error_text(error: float) -> str:
+    """A relative error as per cent, with two figures that count.
 
     Example:
         >>> error_text(0.634), error_text(1.2e-7), error_text(0.0)
-        (['63 %', '−4 dB'], ['0.000012 %', '−138 dB'], ['0 %', 'exact'])
+        ('63 %', '0.000012 %', '0 %')
     """
     if not math.isfinite(error):
-        return ["no number", ""]
+        return "no number"
     if error == 0:
-        return ["0 %", "exact"]
+        return "0 %"
     percent = 100 * error
-    decimals = max(0, 1 - math.floor(math.log10(percent)))  # two figures that count
-    number = f"{percent:.{decimals}f}" if decimals <= 7 else f"{percent:.1e}"
-    return [f"{number} %", f"{20 * math.log10(error):.0f} dB".replace("-", "−")]
+    decimals = max(0, 1 - math.floor(math.log10(percent)))
+    return f"{percent:.{decimals}f} %" if decimals <= 7 else f"{percent:.1e} %"
 
 
 def _error(maps: Tensor, expected: Tensor, angle: float, group: FiniteGroup | None) -> float:
@@ -186,13 +196,13 @@ def _layers(networks: list[Network], state: State) -> list[Layer]:
 
 
 def _panel(
-    maps: Tensor, upright: Tensor, layer: Layer, first: int, columns: int, budget: int
+    maps: Tensor, upright: Tensor, layer: Layer, first: int, columns: int, most_rows: int, budget: int
 ) -> tuple[dict[str, Any], bytes]:
     """A page of channels: rows of maps across the group axis or, without one, one channel after the other."""
     order = layer.group.order if layer.group else 1
     width = order if layer.group else columns
     side = min(layer.side, MAP_SIDE, math.isqrt(budget // width))
-    rows = max(1, min(ROWS, budget // (width * side * side)))
+    rows = max(1, min(most_rows, budget // (width * side * side)))
     page = min(layer.channels, rows * width // order)
     first = min(first, layer.channels - page)
     chosen = (m[first : first + page].reshape(-1, *m.shape[-2:]) for m in (maps, upright))
