@@ -36,11 +36,10 @@ function buildLabelAction({ facts, hand, ask }) {
     set(value, resting);
   };
   const elements = names.map((name, g) => [g, name, `turn by ${name}`]);
-  const element = makeSwitch("Turn the input by", elements, (g) => ask({ element: g }));
-  const [verdict, sentence] = [make("span.eqssl-verdict"), make("p")];
-  const reading = make("p.eqssl-note");
+  const element = makeSwitch("Turn it by", elements, (g) => ask({ element: g }));
+  const [verdict, sentence] = [make("span.eqssl-verdict"), make("span")];
   const move = (g) => ask({ element: g });
-  const pictures = [[], [reading], [], [verdict, sentence]].map((below, i) => {
+  const pictures = [[], [], [], [make(".eqssl-la-outcome", verdict, sentence)]].map((below, i) => {
     const [canvas, head, words] = [make("canvas", { role: "img" }), make(".eqssl-title"), make("p")];
     const stage = i === TURNED ? makeElementHandle(canvas, rotations, () => hand.element, move) : canvas;
     return Object.assign(make("figure", head, stage, words, ...below), { canvas, stage, head, words });
@@ -53,8 +52,8 @@ function buildLabelAction({ facts, hand, ask }) {
     const said = WORDS[values.kind];
     const titles = ["The image", said.input, `Turned by ${names[state.element]}`, said.undone];
     const truth = values.truth.join(" or ") || "none";
-    const texts = [[], ["label ", values.label], ["label read off the picture: ", truth]];
-    texts.push([`the ${state.action} action says `, cell.label]);
+    const texts = [[], ["label ", values.label], ["label read off it: ", truth]];
+    texts.push([`${state.action} says `, cell.label]);
     const bytes = asBytes(values.pixels);
     let offset = 0;
     for (const [i, { canvas, head, words }] of pictures.entries()) {
@@ -66,7 +65,6 @@ function buildLabelAction({ facts, hand, ask }) {
     }
     verdict.dataset.good = cell.right;
     verdict.textContent = cell.right ? "✓ right" : "✗ wrong";
-    reading.textContent = said.reading ?? "";
     sentence.textContent = cell.right ? said.right : said.wrong;
     table.paint(values);
   };
@@ -87,8 +85,8 @@ function makeActionTable(names, ask) {
   const heads = names.map((name) => head(name));
   const first = [head("action"), head("formula", ".eqssl-la-formula")];
   const body = make("tbody");
-  const words = "The label that each action predicts for each element, and whether it is right";
-  const caption = make("caption.eqssl-spoken", words);
+  const about = "The label that each action predicts for each element, and whether it is right";
+  const caption = make("caption.eqssl-spoken", about);
   const table = make("table", caption, make("thead", make("tr", ...first, ...heads, head("right"))), body);
   const [note, orbit] = [make("p"), make("p.eqssl-note")];
   let shown = "";
@@ -113,14 +111,15 @@ function makeActionTable(names, ask) {
     row.count.textContent = `${action.cells.filter((cell) => cell.right).length} of ${names.length}`;
     if (chosen) note.replaceChildren(make("b", `${action.name}: `), `${action.formula}. ${action.words}`);
   };
-  const paint = ({ state, actions, orbit: size, label }) => {
+  const paint = ({ state, kind, actions, orbit: size, label }) => {
     if (shown !== state.task) rows = actions.map(makeRow);
     if (shown !== state.task) body.replaceChildren(...rows);
     shown = state.task;
     for (const [g, cell] of heads.entries()) cell.dataset.here = g === state.element;
     for (const [i, row] of rows.entries()) paintRow(row, actions[i], state);
     const labels = `${size} ${size > 1 ? "labels" : "label"}`;
-    orbit.textContent = `Under the ${state.action} action the orbit of label ${label} has ${labels}.`;
+    const words = `Under the ${state.action} action the orbit of label ${label} has ${labels}.`;
+    orbit.textContent = `${words} ${WORDS[kind].reading ?? ""}`;
   };
   const title = make(".eqssl-title", "What each action says about the turned input");
   // Where it is too wide it scrolls, also by keyboard.

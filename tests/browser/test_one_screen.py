@@ -39,7 +39,24 @@ def live(names, readouts=0):
 TURNED = """explorer = OrbitCorrelationExplorer({}, images.test.images[:16])
 explorer.set_state(first={}, second=2)
 explorer"""
+MOVED = """explorer = {}
+explorer.set_state(**{})
+explorer"""
+STEERABLE = "from eqssl_edu.steerable import SteerableCNN\n"
+TOUR = "GroupCNN(cyclic(4), channels=(8, 16, 32))"
+TOUR = f"FieldExplorer({TOUR}, images.test.images[7], matched_cnn({TOUR}, by='parameters'))"
+EIGHT = "SteerableCNN(cyclic(8), channels=(4, 8)).eval()"
+REFLECTIONS = "FieldExplorer(trained(dihedral(4)), images.test.images[4], trained(dihedral(4)))"
 EXPLORERS = {
+    "fields of C4 and of none": MOVED.format(TOUR, {"angle": 45}),
+    "fields of C4": "FieldExplorer(network, images.test.images[7])",
+    "fields of C8 and C4": f"{STEERABLE}FieldExplorer({EIGHT}, images.test.images[0], network)",
+    "fields of D4, twice": MOVED.format(REFLECTIONS, {"angle": 45, "mirror": True}),
+    "fields of none": "FieldExplorer(torch.nn.Conv2d(1, 40, 3), images.test.images[4], torch.nn.Conv2d(1, 3, 3))",
+    "an orbit of eight": "OrbitExplorer(dihedral(4), 'F')",
+    "an orbit of one": MOVED.format("OrbitExplorer(dihedral(4), 'O')", {"element": 5, "applied": 1}),
+    "labels of patches": MOVED.format("LabelActionExplorer()", {"task": "relative location", "element": 1}),
+    "labels of nine tiles": MOVED.format("LabelActionExplorer()", {"task": "jigsaw 3 x 3", "element": 5}),
     "views, C4": TURNED.format("network", 1),
     "views, D4": TURNED.format("trained(dihedral(4))", 7),
     "embeddings, C4": "EmbeddingExplorer(network, images.test.images[:120], images.test.labels[:120])",

@@ -283,7 +283,7 @@ function makeCurve(networks, signal) {
     drawn = wanted;
     const { angle, mirror } = values.state;
     const x = place.x(angle);
-    title.textContent = `Equivariance error at ${angle}°${mirror ? ", mirrored" : ""}`;
+    title.textContent = mirror ? `Error at ${angle}°, mirrored` : `Equivariance error at ${angle}°`;
     svg.ariaLabel = `Curve of the equivariance error against the angle, marked at ${angle} degrees`;
     setAttributes(line, { x1: x, x2: x });
     for (const [i, { error }] of values.panels.entries()) {
