@@ -246,7 +246,9 @@ def test_the_first_channel_shown_is_the_one_whose_maps_differ_most():
     explorer = FieldExplorer(encoder(), IMAGE, compare=matched_cnn(encoder()))
 
     def apart(maps):
-        return (maps - maps.mean(1, keepdim=True)).square().mean((1, 2, 3)).sqrt() / maps.abs().amax((1, 2, 3))
+        return (maps - maps.mean(1, keepdim=True)).square().mean((1, 2, 3)).sqrt() / maps.abs().amax(
+            (1, 2, 3)
+        )
 
     for layer in ("stages.4", "stages.0"):
         explorer.set_state(layer=layer)
@@ -260,7 +262,9 @@ def test_the_first_channel_shown_is_the_one_whose_maps_differ_most():
 
 def test_a_layer_says_its_class_and_the_shape_of_its_maps():
     explorer = FieldExplorer(encoder(), IMAGE, compare=matched_cnn(encoder()))
-    ours, theirs = ({layer["name"]: layer["label"] for layer in n["layers"]} for n in explorer.facts["networks"])
+    ours, theirs = (
+        {layer["name"]: layer["label"] for layer in n["layers"]} for n in explorer.facts["networks"]
+    )
     assert ours["stages.4"] == "stages.4 · GroupConv2d · (16, 4, 16, 16)"
     assert theirs["stages.4"].startswith("stages.4 · Conv2d · (")  # over C1 it is an ordinary one
     assert theirs["stages.0"].startswith("stages.0 · Conv2d · (")

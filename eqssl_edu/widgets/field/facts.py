@@ -60,7 +60,9 @@ def _note(recorder: FeatureRecorder, most: int = 4) -> str:
         )
     folded = [layer for layer in recorder.layers.values() if not layer.group]
     shapes = [(recorder.described[layer.name].shape, layer.channels) for layer in folded]
-    if any(len(shape) > 4 and shape[1] != channels for shape, channels in shapes):  # not an axis of one element
+    if any(
+        len(shape) > 4 and shape[1] != channels for shape, channels in shapes
+    ):  # not an axis of one element
         notes.append("Maps of 5 axes are shown as channels: if one is a group's, say group= and group_axis=.")
     others = {"output"} != set(recorder.left_out)  # vectors at the end of a network are no news
     for name, reason in recorder.left_out.items() if others else ():

@@ -60,9 +60,9 @@ class FieldExplorer(FieldPage, Explorer):
     The state: ``angle`` (0 .. 360 degrees, counter-clockwise), ``mirror`` (flip the image first),
     ``stabilised`` (turn the maps back), ``animate``, ``layer`` (a name out of ``layers[0]``), ``channel`` (the
     first one shown); for the second network ``compare_layer`` and ``compare_channel``. A new ``layer`` takes
-    ``compare_layer`` to the same depth and begins with the channel whose maps differ most along the group. ``source`` says where the picture comes from (``image``: the given one;
-    ``digits``, ``glyphs``, ``shapes``; ``file`` and ``drawing`` once the hand has made them), ``picture`` which
-    one of them it is, from 0.
+    ``compare_layer`` to the same depth, and begins with the channel whose maps differ most along the group.
+    ``source`` says where the picture comes from (``image``: the given one; ``digits``, ``glyphs``, ``shapes``;
+    ``file`` and ``drawing`` once the hand has made them), ``picture`` which one of them it is, from 0.
 
     A group axis is one where a module says so (``.group``, or escnn's types) or where you do. All else is channels,
     judged as scalar fields. ``left_out`` says which layers have no maps to show, and why.
