@@ -236,12 +236,11 @@ print("sign:    ", torch.equal(sign[G.product], sign[:, None] * sign))
 print("quarters:", torch.equal(quarters[G.product], (quarters[:, None] + quarters) % 4))
 
 # %% [markdown]
-# **Seen:** The sign is a homomorphism. The quarters are none. On $C_4$ alone they are one.
+# **Seen:** The sign is a homomorphism. The quarters are not, but on $C_4$ alone they are.
 
 # %% tags=["fold"]
 # Holds: The sign is a homomorphism.
-# Holds: The quarters are none.
-# Holds: On $C_4$ alone they are one.
+# Holds: The quarters are not, but on $C_4$ alone they are.
 assert torch.equal(sign[G.product], sign[:, None] * sign)
 added = (quarters[:, None] + quarters) % 4
 assert not torch.equal(quarters[G.product], added)
