@@ -140,7 +140,7 @@ def arrows(field: Float[Tensor, "two height width"], caption: str, longest: floa
         tip = f"M{x + dx:.1f},{y - dy:.1f}"
         marks += f"M{x - dx:.1f},{y + dy:.1f}L{x + dx:.1f},{y - dy:.1f}"
         marks += "".join(f"{tip}l{0.6 * (s * dy - dx):.1f},{0.6 * (dy + s * dx):.1f}" for s in (0.6, -0.6))
-    style = f'stroke="{COLOURS[0]}" stroke-width="{max(0.08 * step, 1.5):.1f}" fill="none"'
+    style = f'stroke="{COLOURS[0]}" stroke-width="{min(max(0.08 * step, 1.5), 4):.1f}" fill="none"'
     svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><rect width="100" height="100" fill="white"/>'
     source = "data:image/svg+xml," + quote(f'{svg}<path d="{marks}" {style}/></svg>')
     return (

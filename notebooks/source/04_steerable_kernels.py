@@ -52,8 +52,8 @@ C4 = cyclic(4)
 lesson.two_ways()
 
 # %% [markdown]
-# **Seen:** Up to frequency 3 the kernel that is turned as a function keeps its size at every angle. Between the quarter
-# turns, interpolation takes more than 7 % of it.
+# **Seen:** Up to frequency 3 the kernel that is turned as a function keeps its size, to 6 %, at every angle of the slider.
+# Except at the quarter turns, interpolation takes more than 7 % of it.
 #
 # **Why:** two kernels are enough for all angles. By the addition theorem
 #
@@ -64,8 +64,8 @@ lesson.two_ways()
 # arXiv 1612.04642).
 
 # %% tags=["fold"]
-# Holds: Up to frequency 3 the kernel that is turned as a function keeps its size at every angle.
-# Holds: Between the quarter turns, interpolation takes more than 7 % of it.
+# Holds: Up to frequency 3 the kernel that is turned as a function keeps its size, to 6 %, at every angle of the slider.
+# Holds: Except at the quarter turns, interpolation takes more than 7 % of it.
 for m in range(4):
     for angle in range(0, 361, 15):
         assert 0.99 < lesson.wave(m, float(angle)).norm() / lesson.wave(m).norm() < 1.06

@@ -159,7 +159,7 @@ lesson.open_cutoff()
 # %% [markdown]
 # **Seen:** With the default 24 of the 36 dimensions are reached, and a random kernel of ours loses more than a quarter.
 # With the cutoff open all 36 are reached, and a random kernel of ours loads with a residual below one millionth. The error
-# of a $C_8$ layer on a smooth picture at 45 degrees grows from below 5 % to above 40 %.
+# of a $C_8$ layer on a smooth picture at 45 degrees grows from below 5 % to above 25 %.
 #
 # **Why:** the fast waves are those that look like slower ones (section 4.2). At quarter turns that does no harm: the grid
 # turns with the kernel. At 45 degrees the pixels see another wave. So the default gives up kernels that quarter turns would
@@ -168,11 +168,11 @@ lesson.open_cutoff()
 # %% tags=["fold"]
 # Holds: With the default 24 of the 36 dimensions are reached, and a random kernel of ours loses more than a quarter.
 # Holds: With the cutoff open all 36 are reached, and a random kernel of ours loads with a residual below one millionth.
-# Holds: The error of a $C_8$ layer on a smooth picture at 45 degrees grows from below 5 % to above 40 %.
+# Holds: The error of a $C_8$ layer on a smooth picture at 45 degrees grows from below 5 % to above 25 %.
 reached = [int(torch.linalg.matrix_rank(lesson.escnn_kernels(r), rtol=1e-5)) for r in (default, opened)]
 assert reached == [24, 36]
 assert lesson.load_into_escnn(default, random) > 0.25 and lesson.load_into_escnn(opened, random) < 1e-6
-assert lesson.error_at_45(2, SEED) < 0.05 and lesson.error_at_45(4, SEED) > 0.4
+assert lesson.error_at_45(2, SEED) < 0.05 and lesson.error_at_45(4, SEED) > 0.25
 
 # %% [markdown]
 # ## 4.13 Eight rotations, and all of them
@@ -206,19 +206,23 @@ lesson.function_of_a_turn(circle)
 lesson.following({"C8": eight, "SO(2)": circle})
 
 # %% [markdown]
-# **Seen:** SO(2) follows every turn with an error below 10 %. $C_8$ is nearly as good at 0, 45 and 90 degrees; between them
-# its largest error is more than twice that of SO(2).
+# **Seen:** SO(2) follows each of these turns with an error below 10 %. $C_8$ is exact at 0 and 90 degrees, and has a dip at
+# 45 degrees. Its largest error is more than twice that of SO(2).
 #
 # **Why:** the eight numbers of $C_8$ may be shifted by a part of a place as well, but nobody told that network to be smooth
 # between its angles. What is left for SO(2) comes from pixels and sampled nonlinearities.
 
 # %% tags=["fold"]
-# Holds: SO(2) follows every turn with an error below 10 %.
-# Holds: $C_8$ is nearly as good at 0, 45 and 90 degrees; between them its largest error is more than twice that of SO(2).
+# Holds: SO(2) follows each of these turns with an error below 10 %.
+# Holds: $C_8$ is exact at 0 and 90 degrees, and has a dip at 45 degrees.
+# Holds: Its largest error is more than twice that of SO(2).
 angles, smooth = range(0, 91, 5), lesson.smooth_digits()
 of_eight, of_circle = ([lesson.follow(e, smooth, float(a)) for a in angles] for e in (eight, circle))
 assert max(of_circle) < 0.1
-assert max(of_eight[0], of_eight[9], of_eight[18]) < 0.1 and max(of_eight) > 2 * max(of_circle)
+assert max(of_eight[0], of_eight[18]) < 1e-4 and of_eight[9] < 0.9 * min(
+    max(of_eight[:9]), max(of_eight[10:])
+)
+assert max(of_eight) > 2 * max(of_circle)
 
 # %% [markdown]
 # ## 4.14 Trained
@@ -237,7 +241,7 @@ lesson.reading("Trained on turned digits", turned_anew)
 # %% [markdown]
 # **Seen:** Trained on upright digits, $C_4$ reads fewer than a third at 45 degrees, $C_8$ and SO(2) more than half. The
 # curve of SO(2) is the flattest of the three. Upright, it reads fewer digits than the other two. Trained on turned digits,
-# $C_4$ more than doubles what it reads at 45 degrees. $C_8$ reads the most at every angle.
+# $C_4$ more than doubles what it reads at 45 degrees. $C_8$ reads the most at each of these angles.
 #
 # **Why:** what the architecture does not know, turned digits can teach; what it knows, it knows without them. And more
 # symmetry is not always better: SO(2) keeps frequencies up to 3 alone, and pays for that with detail. (The last is our
@@ -248,7 +252,7 @@ lesson.reading("Trained on turned digits", turned_anew)
 # Holds: The curve of SO(2) is the flattest of the three.
 # Holds: Upright, it reads fewer digits than the other two.
 # Holds: Trained on turned digits, $C_4$ more than doubles what it reads at 45 degrees.
-# Holds: $C_8$ reads the most at every angle.
+# Holds: $C_8$ reads the most at each of these angles.
 at_45 = {name: curve[3] for name, curve in upright.items()}
 assert at_45["C4"] < 1 / 3 and min(at_45["C8"], at_45["SO(2)"]) > 1 / 2
 spread = {name: max(curve) - min(curve) for name, curve in upright.items()}
