@@ -126,6 +126,16 @@ def test_the_rules_are_kept(stem):
     assert list(pages.faults(SECOND_EDITION[stem], limit)) == []
 
 
+@pytest.mark.parametrize("stem", SECOND_EDITION)
+def test_its_minutes_stand_in_the_readme_and_in_the_rules(stem):
+    taken = pages.minutes(SECOND_EDITION[stem])
+    readme, rules = (
+        (build.NOTEBOOKS.parent / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")
+    )
+    [row] = [line for line in readme.splitlines() if line.startswith(f"| [`{stem}`]")]
+    assert f" | {taken} min | " in row and f"`{stem}`: {taken} min" in rules
+
+
 def test_the_minutes_stand_in_the_tables():
     text = "| [`09_x`](notebooks/09_x.ipynb) | what | 0 min | 3 s |\nand `09_x`: 0 min"
     assert pages.with_minutes(text, {"09_x": 41, "09b_y": 7}) == text.replace("0 min", "41 min")
