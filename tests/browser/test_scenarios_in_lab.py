@@ -1,11 +1,14 @@
 """The scenario of every explorer in the real JupyterLab: what a screen reader hears is what the kernel claims.
 
-A cell takes each step, as a notebook does it; the claims themselves are those of the unit tests.
+A cell takes each step; the claims themselves are those of the unit tests.
 """
+
+from pathlib import Path
 
 import pytest
 from explorers import EXPLORERS, SETUP
 
+TESTS = str(Path(__file__).parents[1])
 WALK = "steps = walk(explorer)"
 STEP = "print(next(steps, 'the end'))"
 
@@ -13,7 +16,7 @@ STEP = "print(next(steps, 'the end'))"
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_the_scenario(open_notebook, name):
     shown = f"explorer = {EXPLORERS[name]}\nexplorer"
-    setup = f"{SETUP}\nfrom eqssl_edu.widgets.shared.scenarios import walk"
+    setup = f"{SETUP}\nimport sys\nsys.path.insert(0, {TESTS!r})\nfrom scenarios import walk"
     notebook = open_notebook([setup, shown, WALK, ""])
     notebook.run_all()
     root = notebook.output(1).locator(".eqssl[data-painted]")

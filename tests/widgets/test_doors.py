@@ -6,6 +6,7 @@ import pytest
 import torch
 from explorers import EXPLORERS, make
 from networks import NotEquivariant, images, network
+from scenarios import scenario
 from torch import nn
 
 from eqssl_edu.encoders import GroupCNN
@@ -24,7 +25,6 @@ from eqssl_edu.widgets import (
     OrbitCorrelationExplorer,
     OrbitExplorer,
 )
-from eqssl_edu.widgets.shared.scenarios import scenario
 
 pytestmark = pytest.mark.usefixtures("as_a_user")
 GOOD = torch.rand(1, 9, 9)

@@ -1,4 +1,4 @@
-"""The scenario of every explorer holds, and is noticed where it does not. Notebooks and a browser test run the same."""
+"""The scenario of every explorer holds, and is noticed where it does not. A browser test runs the same."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from explorers import EXPLORERS, make
 from networks import NotEquivariant, images, network
+from scenarios import SCENARIOS, scenario, walk
 from torch import nn
 
 from eqssl_edu.data.letters import letters
@@ -20,12 +21,10 @@ from eqssl_edu.widgets import (
     OrbitCorrelationExplorer,
     OrbitExplorer,
 )
-from eqssl_edu.widgets.shared import scenarios
-from eqssl_edu.widgets.shared.scenarios import scenario, walk
 
 
 def test_every_explorer_has_one():
-    assert set(EXPLORERS) == {kind.__name__ for kind in scenarios.SCENARIOS}
+    assert set(EXPLORERS) == {kind.__name__ for kind in SCENARIOS}
 
 
 @pytest.mark.parametrize("name", EXPLORERS)

@@ -1,4 +1,4 @@
-"""What each explorer must show in some of its states: one list for notebooks, unit tests and tests in a browser."""
+"""What each explorer must show in some of its states: one list for unit tests and tests in a browser."""
 
 from __future__ import annotations
 
@@ -46,15 +46,6 @@ def walk(explorer: Explorer) -> Iterator[str]:
 
     Raises:
         AssertionError: if something else is seen than what is claimed.
-
-    Example:
-        >>> for sentence in walk(ExactnessLab()):
-        ...     print(sentence.partition(".")[0])
-        Size 16, kernel 3, stride 2, padding 1: not exact
-        Size 17, kernel 3, stride 2, padding 1: exact
-        Size 17, kernel 3, stride 3, padding 1: not exact
-        Size 17, kernel 2, stride 3, padding 0: exact
-        Size 16, kernel 3, stride 1, padding 1: exact
     """
     for step in scenario(explorer):
         explorer.set_state(**step.changes)
