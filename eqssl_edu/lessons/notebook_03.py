@@ -33,7 +33,6 @@ __all__ = [
     "errors_by_blur",
     "errors_by_place",
     "five_networks",
-    "layer_of",
     "readers",
     "reading_accuracy",
     "show_blur_curves",
@@ -48,7 +47,6 @@ __all__ = [
 
 ANGLES = list(range(0, 361, 15))  # of the curves
 WIDTHS = [0, 0.5, 1, 1.5, 2, 2.5, 3]  # of the blur, in pixels
-DASHES = ("solid", "dot", "solid", "dash", "solid")
 C8 = cyclic(8)
 
 
@@ -78,8 +76,10 @@ def turned_again(image: Float[Tensor, "1 size size"], degrees: float, times: int
 def disc_picture(f: Callable[[Images], Images], image: Images, degrees: float) -> go.Figure:
     """f(R x), R f(x) and their difference, whole and inside the disc; the title says the relative error of both."""
     got, expected = f(rotate(image, degrees)), rotate(f(image), degrees)
-    everywhere = float((got - expected).norm() / expected.norm())
-    inside = rotation_error(got, f(image), degrees)
+    everywhere, inside = (
+        float((got - expected).norm() / expected.norm()),
+        rotation_error(got, f(image), degrees),
+    )
     planes = torch.cat([got, expected, got - expected, (got - expected) * disc_mask(image.shape[-1])])[:, 0]
     title = f"Relative error: {everywhere:.0%} of the whole square, {inside:.1e} of the disc"
     return image_grid(planes, ["f(R x)", "R f(x)", "difference", "inside the disc"], title, signed=True)
@@ -121,12 +121,9 @@ def error_curve(
 def curves_of(
     networks: Mapping[str, Encoder], measure: Callable[..., Sequence[float]], recalibrate: bool = False
 ) -> dict[str, Sequence[float]]:
-    """name -> measure(last feature maps, 32 upright test digits, ``ANGLES``, group) for each network.
+    """name -> measure(last feature maps, 32 upright test digits, ``ANGLES``, group), such as ``error_curve``.
 
-    Arguments:
-        networks: in evaluation mode, or random.
-        measure: such as ``error_curve``.
-        recalibrate: measure copies whose batch norms know the mean and the variance of 400 digits.
+    Networks that are ``recalibrate``d know mean and variance of 400 digits; others must be in evaluation mode.
     """
     data = digits(16)
     images, known = _bordered(data.test.images[:32]), _bordered(data.train.images[:400])
@@ -136,10 +133,9 @@ def curves_of(
 
 @typed
 def readers(networks: Mapping[str, Encoder], seed: int) -> dict[str, nn.Module]:
-    """Train the networks, in place, to read digits; gives the ten-way classifier on top of each.
+    """Train the networks, in place, to read 1,297 upright digits in five epochs; gives the classifier on top of each.
 
-    A classifier sees the largest value along the group axis, which no turn of the group changes. All see the same 1,297
-    upright digits five times; the one that is called "augmented CNN" sees them 15 times, each time turned at random.
+    It sees the largest value along the group axis. The "augmented CNN" gets 15 epochs, each digit turned at random.
     """
     torch.manual_seed(seed + 1)
     return {name: _reader(network, name == "augmented CNN", seed) for name, network in networks.items()}
@@ -148,8 +144,7 @@ def readers(networks: Mapping[str, Encoder], seed: int) -> dict[str, nn.Module]:
 def _reader(encoder: Encoder, turned: bool, seed: int) -> nn.Module:
     data, head = digits(16).train, nn.Linear(encoder.train().out_channels, 10)
     optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()])
-    generator = torch.Generator().manual_seed(seed)
-    epochs = 15 if turned else 5
+    generator, epochs = torch.Generator().manual_seed(seed), 15 if turned else 5
     batches = [batch for _ in range(epochs) for batch in torch.randperm(1297, generator=generator).split(64)]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=len(batches))
     for batch in batches:
@@ -175,29 +170,33 @@ def reading_accuracy(encoder: Encoder, head: nn.Module) -> list[Interval]:
     return found
 
 
+def _lines(
+    curves: Mapping[str, Sequence[float]], x: Sequence[float], title: str, axes: tuple[str, str]
+) -> go.Figure:
+    """One line for each name, told apart by colour and dash."""
+    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 390, "width": 780})
+    dashes = ("solid", "dash", "dot", "solid", "dash")
+    for (name, y), color, dash in zip(curves.items(), COLOURS, dashes, strict=False):
+        figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line={"color": color, "dash": dash})
+    return figure.update_xaxes(title=axes[0]).update_yaxes(title=axes[1], rangemode="tozero")
+
+
 @typed
 def show_curves(curves: Mapping[str, Sequence[float | Interval]], title: str, what: str) -> go.Figure:
-    """One line for each network against the angle (an interval as a band); prints the numbers of some angles.
-
-    Arguments:
-        curves: name -> the value, or the interval, at each of ``ANGLES``.
-        title: above the picture.
-        what: the name of the vertical axis.
-    """
-    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 390, "width": 780})
-    for (name, values), colour, dash in zip(curves.items(), COLOURS, DASHES, strict=False):
-        middle = [value.mean if isinstance(value, Interval) else float(value) for value in values]
+    """A line for each network against ``ANGLES`` (an interval as a band); prints the numbers of some angles."""
+    middles = {
+        name: [value.mean if isinstance(value, Interval) else float(value) for value in curve]
+        for name, curve in curves.items()
+    }
+    figure = _lines(middles, ANGLES, title, ("angle of the turn (degrees)", what)).update_xaxes(dtick=45)
+    for (name, curve), color in zip(curves.items(), COLOURS, strict=False):
+        middle = middles[name]
         some = "  ".join(f"{angle}°: {middle[ANGLES.index(angle)]:.2f}" for angle in (0, 15, 30, 45, 90, 180))
         print(f"{name:14} {some}   mean of 15° to 345°: {sum(middle[1:-1]) / len(middle[1:-1]):.2f}")
-        if isinstance(values[0], Interval):
-            band = [value.low for value in values] + [value.high for value in values[::-1]]
-            both = ANGLES + ANGLES[::-1]
-            shade = {"fill": "toself", "fillcolor": colour, "opacity": 0.15, "line": {"width": 0}}
-            figure.add_scatter(x=both, y=band, hoverinfo="skip", showlegend=False, **shade)
-        line = {"color": colour, "dash": dash}
-        figure.add_scatter(x=ANGLES, y=middle, name=name, mode="lines+markers", line=line)
-    figure.update_xaxes(title="angle of the turn (degrees)", dtick=45)
-    figure.update_yaxes(title=what, rangemode="tozero")
+        if isinstance(curve[0], Interval):
+            band = [value.low for value in curve] + [value.high for value in curve[::-1]]
+            shade = {"fill": "toself", "fillcolor": color, "opacity": 0.15, "line": {"width": 0}}
+            figure.add_scatter(x=ANGLES + ANGLES[::-1], y=band, hoverinfo="skip", showlegend=False, **shade)
     return figure
 
 
@@ -206,7 +205,6 @@ def show_curves(curves: Mapping[str, Sequence[float | Interval]], title: str, wh
 Heights = Float[Tensor, "out 1 5 5"]
 Kernels = Float[Tensor, "out 1 side side"]
 Bank = Float[Tensor, "out group 1 side side"]
-Layer = Callable[[Images], Float[Tensor, "batch out group height width"]]
 
 
 @typed
@@ -237,28 +235,23 @@ def turned_kernels(kernels: Kernels, group: FiniteGroup = C8) -> Bank:
     return torch.stack([rotate(kernels, group.degrees(g)) for g in group.elements], dim=1)
 
 
-@typed
-def layer_of(bank: Bank) -> Layer:
-    """The lifting convolution with these kernels: images (B, 1, H, W) to regular maps (B, C, |G|, H, W)."""
-    flat = bank.flatten(0, 1)
-    return lambda images: F.conv2d(images, flat, padding=flat.shape[-1] // 2).unflatten(1, bank.shape[:2])
+def _maps(bank: Bank, images: Images) -> Float[Tensor, "batch out group height width"]:
+    """The lifting convolution with these kernels."""
+    planes = F.conv2d(images, bank.flatten(0, 1), padding=bank.shape[-1] // 2)
+    return planes.unflatten(1, bank.shape[:2])
 
 
 @typed
 def error_at_45(bank: Bank, images: Images) -> float:
     """The error of the layer with these kernels, 6 pixels away from the border, beyond which kernels read."""
-    layer = layer_of(bank)
-    return rotation_error(layer(rotate(images, 45.0)), layer(images), 45.0, C8, margin=6)
+    return rotation_error(_maps(bank, rotate(images, 45.0)), _maps(bank, images), 45.0, C8, margin=6)
 
 
 @typed
 def errors_by_blur(banks: Mapping[str, Bank], images: Images) -> dict[str, dict[float, float]]:
     """The error of each layer at 45 degrees: name -> {blur of the images in pixels, of ``WIDTHS``: error}."""
     blurred = {width: blur(images, width) for width in WIDTHS}
-    return {
-        name: {width: error_at_45(bank, each) for width, each in blurred.items()}
-        for name, bank in banks.items()
-    }
+    return {name: {w: error_at_45(bank, x) for w, x in blurred.items()} for name, bank in banks.items()}
 
 
 @typed
@@ -271,16 +264,12 @@ def show_copies(bank: Bank) -> go.Figure:
 @typed
 def show_blur_curves(errors: Mapping[str, Mapping[float, float]]) -> go.Figure:
     """What ``errors_by_blur`` gives, as lines; prints the numbers."""
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 400, "width": 780})
-    for index, (name, by_width) in enumerate(errors.items()):
-        print(f"{name:21}", " ".join(f"{width:g} px: {error:.1%} " for width, error in by_width.items()))
-        line = {"color": COLOURS[index // 2], "dash": ("solid", "dash")[index % 2]}
-        x, y = list(by_width), list(by_width.values())
-        figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line=line)
-    figure.update_layout(title="Error of one layer for a turn by 45 degrees")
-    figure.update_xaxes(title="blur of the picture (pixels)")
-    figure.update_yaxes(title="relative error", type="log", range=[-2.6, 0.1], dtick=1)
-    return figure
+    for name, curve in errors.items():
+        print(f"{name:21}", " ".join(f"{width:g} px: {error:.1%} " for width, error in curve.items()))
+    curves = {name: list(curve.values()) for name, curve in errors.items()}
+    axes = ("blur of the picture (pixels)", "relative error")
+    figure = _lines(curves, WIDTHS, "Error of one layer for a turn by 45 degrees", axes)
+    return figure.update_yaxes(type="log", range=[-2.6, 0.1], dtick=1)
 
 
 @typed
@@ -288,43 +277,40 @@ def show_kernels(banks: Mapping[str, Bank], images: Images) -> ByHand:
     """One of the layers at work on a picture that the hand blurs: its kernel, its maps, its error at 45 degrees."""
 
     def blurred(layer: str, blur_in_tenths: int) -> str:
-        x, bank = blur(images, blur_in_tenths / 10), banks[layer]
-        f, mask = layer_of(bank), disc_mask(images.shape[-1], margin=6)
-        got, expected = f(rotate(x, 45.0))[0, 0, 1] * mask, turn_maps(C8, f(x), 45.0)[0, 0, 1] * mask
-        shades, limit = float(bank[0].abs().max()), float(expected.abs().max())
-        shown = [
-            picture(bank[0, 0, 0], "kernel", True, (-shades, shades), 110),
-            picture(bank[0, 1, 0], "kernel, turned", True, (-shades, shades), 110),
-            picture(x[0, 0], "picture", True, None, 110),
-            picture(expected, "map, then turned", True, (-limit, limit), 110),
-            picture(got, "map of the turned picture", True, (-limit, limit), 110),
-            picture(got - expected, "difference", True, (-limit, limit), 110),
-        ]
-        text = f"Error at 45 degrees: <b>{error_at_45(bank, x):.1%}</b>. Blue is negative, white zero, orange positive."
-        return row(shown, text)
+        x, bank, mask = blur(images, blur_in_tenths / 10), banks[layer], disc_mask(images.shape[-1], margin=6)
+        got, expected = _maps(bank, rotate(x, 45.0)), turn_maps(C8, _maps(bank, x), 45.0)
+        pairs = {
+            "kernel": (bank[0, 0, 0], bank[0]),
+            "kernel, turned": (bank[0, 1, 0], bank[0]),
+            "picture": (x[0, 0], x[0]),
+            "map, then turned": (expected[0, 0, 1] * mask, expected[0, 0, 1] * mask),
+            "map of the turned picture": (got[0, 0, 1] * mask, expected[0, 0, 1] * mask),
+            "difference": ((got - expected)[0, 0, 1] * mask, expected[0, 0, 1] * mask),
+        }
+        limits = {name: float(scale.abs().max()) for name, (_, scale) in pairs.items()}
+        shown = [picture(p, name, True, (-limits[name], limits[name]), 110) for name, (p, _) in pairs.items()]
+        colours = "Blue is negative, white zero, orange positive."
+        return row(shown, f"Error at 45 degrees: <b>{error_at_45(bank, x):.1%}</b>. {colours}")
 
     return ByHand(blurred, layer=list(banks), blur_in_tenths=range(0, 31, 5))
 
 
 @typed
-def errors_by_place(layer: Layer, images: Images, degrees: float) -> list[float]:
+def errors_by_place(bank: Bank, images: Images, degrees: float) -> list[float]:
     """The error for a turn by an angle, if the group axis moves by the element g of C8: one number for each g."""
-    pair = layer(rotate(images, degrees)), rotate(layer(images), degrees)
-    got, expected = (maps.movedim(2, -1) for maps in pair)
-    mask = disc_mask(images.shape[-1], margin=6)[..., None]
-    candidates = [C8.transform_features(expected, g) * mask for g in C8.elements]
-    return [float((got * mask - each).norm() / each.norm()) for each in candidates]
+    pair = _maps(bank, rotate(images, degrees)), rotate(_maps(bank, images), degrees)
+    got, expected = (maps.movedim(2, -1) * disc_mask(maps.shape[-1], 6)[..., None] for maps in pair)
+    return [float((got - C8.transform_features(expected, g)).norm() / expected.norm()) for g in C8.elements]
 
 
 @typed
-def show_places(layer: Layer, images: Images) -> go.Figure:
-    """``errors_by_place`` of C8 as a picture: a row for each angle, a column for each place."""
+def show_places(bank: Bank, images: Images) -> go.Figure:
+    """``errors_by_place`` as a picture: a row for each angle, a column for each place."""
     angles = [7.5 * step for step in range(25)]
-    errors = [errors_by_place(layer, images, angle) for angle in angles]
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 420, "width": 680})
+    errors = [errors_by_place(bank, images, angle) for angle in angles]
+    title = "Which place of the group axis explains the maps of the turned picture?"
+    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 420, "width": 680})
     bar = {"title": {"text": "relative error"}}
     figure.add_heatmap(x=list(C8.elements), y=angles, z=errors, colorscale="Cividis", zmin=0, colorbar=bar)
-    figure.update_layout(title="Which place of the group axis explains the maps of the turned picture?")
     figure.update_xaxes(title="places by which the group axis has moved", dtick=1)
-    figure.update_yaxes(title="angle of the turn (degrees)", dtick=45)
-    return figure
+    return figure.update_yaxes(title="angle of the turn (degrees)", dtick=45)

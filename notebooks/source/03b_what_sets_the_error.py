@@ -167,8 +167,7 @@ assert check("03.smooth_enough", tenths).ok
 # **Predict** what you will see at 45 degrees, and at 22.5.
 
 # %%
-layer = lesson.layer_of(layers["smooth, by formula"])
-lesson.show_places(layer, smooth_noise)
+lesson.show_places(layers["smooth, by formula"], smooth_noise)
 
 # %% [markdown]
 # **Seen:** at 45 degrees one place, and no other, explains the maps: its error is below 2 %, the others are above 20 %.
@@ -182,7 +181,8 @@ lesson.show_places(layer, smooth_noise)
 # %% tags=["fold"]
 # Holds: at 45 degrees one place, and no other, explains the maps: its error is below 2 %, the others are above 20 %.
 # Holds: At 22.5 degrees two places are equally good, and both are above 10 %.
-at_45, at_22 = (lesson.errors_by_place(layer, smooth_noise, angle) for angle in (45.0, 22.5))
+best = layers["smooth, by formula"]
+at_45, at_22 = (lesson.errors_by_place(best, smooth_noise, angle) for angle in (45.0, 22.5))
 assert at_45[1] < 0.02 and min(at_45[:1] + at_45[2:]) > 0.2
 assert abs(at_22[0] - at_22[1]) < 0.03 * at_22[0] and 0.1 < min(at_22[:2]) < 0.6 * min(at_22[2:])
 
