@@ -44,19 +44,36 @@ maps = torch.relu(lifting(digits(16).test.images[:8])).detach()  # (8, 2, |G|, 1
 # Its input is maps of shape `(B, C, |G|, H, W)`. A turn by a acts on them by $(a \cdot z)[h] = a \cdot (z[a^{-1}h])$:
 # the map at h comes from $a^{-1}h$ and is turned. The output has to move in the same way.
 #
-# **Predict.** Is it enough to do as in lifting: one free filter for each of the C|G| input planes, and the |G| *turned*
-# copies of it?
-#
-# No: a filter that belongs to plane h would have to go along when the planes move. So let the filter $\psi$ have a group
-# axis of its own, a stack of |G| planes, and let its copy g be moved *as maps are moved*: turned, and shifted along the
-# axis. This is called **twist and shift**:
+# It is not enough to do as in lifting, with one free filter for each of the C|G| input planes and the |G| *turned* copies of
+# it: a filter that belongs to plane h has to go along when the planes move. So let the filter $\psi$ have a group axis of
+# its own, a stack of |G| planes, and let its copy g be moved *as maps are moved*: turned, and shifted along the axis. This
+# is called **twist and shift**:
 #
 # $$ f(z)[g] \;=\; \sum_h (g \cdot \psi)[h] \star z[h] \;=\; \sum_h \big(g \cdot \psi[g^{-1}h]\big) \star z[h] . $$
 #
-# To see it, we put letters where the weights are. With $D_4$ the shift is less regular: the order of the product matters.
+# To see it, we put letters where the weights are. **Predict**, for g = r90: where does the plane of `e` go? And under
+# $D_4$, for the mirror m?
 
 # %%
 twist_and_shift(C4)
+
+# %%
+twist_and_shift(D4)
+
+# %% [markdown]
+# **Seen:** The plane of e, moved by g, stands at g. Under $C_4$ the planes step along the row; under $D_4$ the mirror swaps
+# them in pairs.
+
+# %% tags=["fold"]
+# Holds: The plane of e, moved by g, stands at g.
+# Holds: Under $C_4$ the planes step along the row; under $D_4$ the mirror swaps them in pairs.
+for group in (C4, D4):
+    stack = torch.randn(group.order, 3, 3)
+    for g in group.elements:
+        assert torch.equal(group.transform_maps(stack, g)[g], group.transform(stack[0], g))
+assert all(C4.product[g, h] == (g + h) % 4 for g in C4.elements for h in C4.elements)
+mirror = D4.product[4]
+assert torch.equal(mirror[mirror], torch.arange(8)) and not torch.equal(mirror, (torch.arange(8) + 4) % 8)
 
 # %% [markdown]
 # **Why it is equivariant.** Three lines and one new trick, the re-indexing $h \to ah$: when h runs through the group, so
