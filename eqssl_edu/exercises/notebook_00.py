@@ -92,7 +92,7 @@ def head(answer: object) -> str:
             hint = f"A template for {channels} channels holds {channels} x 4 numbers{biased}; all four logits share it."
         raise Wrong(reason, hint) from None
     need_linear(layer, inputs, weight)
-    return f"All four tests are passed: {wanted} weights{biased} reach every head whose logits move with the label."
+    return f"All four tests are passed: {channels} channels, {wanted} weights{biased}, and each makes another head."
 
 
 def _is_bias(made: nn.Module, name: str, value: Tensor, inputs: Tensor) -> bool:

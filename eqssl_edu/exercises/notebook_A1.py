@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.exercises.judging import ask, keyed, need, pick
+from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 
@@ -18,6 +19,8 @@ BROKEN: dict[str, Callable[[Tensor], Tensor]] = {
     "has two rows exchanged": lambda table: table[[0, 2, 1, *range(3, len(table))]],
     "has its last two rows exchanged": lambda table: torch.cat([table[:-2], table[[-1, -2]]]),
     "sends all labels to one": lambda table: torch.cat([table[:1], table[1:] * 0]),
+    # A new label that goes wherever label 0 goes: every (gh).l is g.(h.l), and e moves the new label to 0.
+    "composes, but moves a label under the identity": lambda table: torch.cat([table, table[:, :1]], dim=1),
 }
 HINTS = {
     "moves labels under the identity": "Row 0 must be torch.arange(n): the identity moves nothing.",
@@ -25,9 +28,13 @@ HINTS = {
     "has its last two rows exchanged": "Not only for h = g, and not only for h the inverse of g: "
     "try all pairs of elements.",
     "sends all labels to one": "Here (gh).l is g.(h.l) wherever gh is not the identity. Compare for gh = e as well.",
+    "composes, but moves a label under the identity": "An action has two laws. Here (gh).l is g.(h.l), always.",
 }
 
 
+@second_hint(
+    "First law: row 0 is torch.arange(n). Second law: table[product[g, h]] is table[g][table[h]], for all pairs."
+)
 def is_action(answer: object) -> str:
     """A function (table (|G|, n), group) -> True if the table is an action."""
     for group in (cyclic(4), dihedral(4)):
@@ -40,7 +47,7 @@ def is_action(answer: object) -> str:
             for problem, spoil in BROKEN.items():
                 stopped = not ask(answer, spoil(labels.action), group)
                 need(stopped, f"It let a table of {group.name} pass that {problem}.", HINTS[problem])
-    return "It passes six actions and stops 24 tables that are none."
+    return "It passes six actions and stops 30 tables that are none."
 
 
 def _expanded(

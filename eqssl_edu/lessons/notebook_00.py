@@ -84,7 +84,8 @@ class Table(dict[str, dict[str, float]]):
             + "</tr>"
             for name, cells in self.items()
         )
-        return f"<table><caption>{escape(self.caption)}</caption><tr><td></td>{head}</tr>{body}</table>"
+        said = f'<caption style="text-align:left;white-space:nowrap">{escape(self.caption)}</caption>'
+        return f"<table>{said}<tr><td></td>{head}</tr>{body}</table>"
 
     def _said(self, column: str, value: float) -> str:
         return "" if math.isnan(value) else self.words.get(column, "{:.0%}".format)(value)
@@ -127,12 +128,13 @@ def turn_features(network: GroupCNN) -> ByHand:
         features = features - features.mean(dim=2, keepdim=True)
         upright, moved = features / features.abs().amax(dim=2, keepdim=True)
         pictures = [
-            picture(image[0], "x, upright"),
-            picture(upright, f"f(x): {DRAWN} channels (rows), elements 0 to 3 (columns)", signed=True),
-            picture(turned[0], f"x, turned by {degrees}°"),
-            picture(moved, "f of the turned x", signed=True),
+            picture(image[0], "x", side=120),
+            picture(upright, "features of x", signed=True, side=120),
+            picture(turned[0], f"x, turned by {degrees}°", side=120),
+            picture(moved, f"features of x, turned by {degrees}°", signed=True, side=120),
         ]
-        return row(pictures, "Each row is shown without its mean: blue is below, orange above.")
+        words = f"Rows: {DRAWN} of 32 channels. Columns: elements 0 to 3. Blue is below the mean of its row."
+        return row(pictures, words)
 
     return ByHand(draw, degrees=(0, 90, 180, 270))
 

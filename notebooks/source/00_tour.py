@@ -45,7 +45,7 @@ lessons.turn_by_hand(network, cnn)
 # maps of the CNN turn too, but their values change.
 #
 # That is **equivariance**: $f(g\,x) = g\,f(x)$, with image $x$, maps $f(x)$, element $g$. The *error* is
-# $\|f(g\,x) - g\,f(x)\| / \|f(x)\|$; $-20$ decibels is a tenth.
+# $\|f(g\,x) - g\,f(x)\| / \|f(x)\|$.
 #
 # *Features* are means of the last maps over height and width, `(32, 4)`. Turn again.
 
@@ -55,12 +55,12 @@ lessons.turn_by_hand(network, cnn)
 from eqssl_edu.data import digits
 
 images, relative = digits(size=32).test.images[:20], lambda a, b: float((a - b).norm() / b.norm())
-first, of_cnn = (model.eval().stages[:3].requires_grad_(False) for model in (network, cnn))
-assert relative(first(cyclic(4).transform(images, 1)), cyclic(4).transform_maps(first(images), 1)) < 1e-5
-upright, after = of_cnn(images), of_cnn(cyclic(4).transform(images, 1))
-assert 0.05 < relative(after, cyclic(4).transform(upright, 1)) < relative(after, upright)
-network.requires_grad_(True)
-cnn.requires_grad_(True)
+turned_images = cyclic(4).transform(images, 1)
+with torch.no_grad():
+    maps, moved = (network.eval().stages[:3](x) for x in (images, turned_images))
+    of_cnn, after = (cnn.eval().stages[:3](x) for x in (images, turned_images))
+assert relative(moved, cyclic(4).transform_maps(maps, 1)) < 1e-5
+assert 0.05 < relative(after, cyclic(4).transform(of_cnn, 1)) < relative(after, of_cnn)
 
 # %%
 lessons.turn_features(network)
@@ -142,7 +142,7 @@ lessons.compare_heads(live)
 # head is right in more than 90 %.
 #
 # **Why:** The invariant head gives the four copies of a digit one answer, right for one of them. $\log 4$ is the
-# cross-entropy of guessing, in *nats*: with the natural logarithm. It threw away what the task asks for.
+# cross-entropy of guessing, in *nats*: with the natural logarithm. The head threw away what the task asks for.
 #
 # A label on which the group acts is an **equivariant pretext label** (Mukuta and Harada, arXiv 2303.04427); notebook 05
 # finds the action for other tasks.

@@ -57,8 +57,11 @@ lessons.turn_two_views(SEED)
 # *max* stand still.
 #
 # The loss is **InfoNCE** (van den Oord, Li and Vinyals, arXiv 1807.03748), the cross-entropy of finding the partner
-# $i'$ of view $i$ by similarity $s$: $-\log\bigl(e^{s_{ii'}/t}/\sum_{k\ne i}e^{s_{ik}/t}\bigr)$ nats. The *temperature*
-# $t$, here 0.2, says which difference of $s$ counts.
+# $i'$ of view $i$ by similarity $s$, in nats:
+#
+# $$-\log\frac{e^{s_{ii'}/t}}{\sum_{k\ne i}e^{s_{ik}/t}}.$$
+#
+# The *temperature* $t$, here 0.2, says which difference of $s$ counts.
 
 # %% tags=["fold"]
 # Holds: A turn moves the values of $\kappa$ and changes none.
@@ -106,15 +109,6 @@ lessons.find_partners(similarity, SEED)
 #
 # **Why:** *Plain* is right if both views happen to be turned alike: one case of four. *Mean* absorbs the turns, but
 # adds up the columns and cannot see how they differ.
-#
-# ## 0b.2 What is learned
-#
-# Three networks learn from views that are also shifted, scaled and faded. Then, from each frozen encoder, a linear
-# *probe*, $Wz+b$, reads the digit from its pooled features $z$, 32 numbers. The controls are random networks,
-# **recalibrated**: their batch norms $(x-\mu)/\sigma$ have measured $\mu$ and $\sigma$ on the digits, no weight has
-# learned. *Worst* is the worst orientation.
-#
-# **Predict.** After training with *plain*, will a turn change the features more than before, or less?
 
 # %% tags=["fold"]
 # Holds: *Max* finds more than four of five partners.
@@ -122,6 +116,16 @@ lessons.find_partners(similarity, SEED)
 # Holds: *Mean* finds still fewer.
 found = {name: row["partners found"] for name, row in lessons.find_partners(similarity, SEED).items()}
 assert found["max"] > 0.8 and found["mean"] < found["plain"] < 0.5
+
+# %% [markdown]
+# ## 0b.2 What is learned
+#
+# Networks now learn from views that are also shifted, scaled and faded. Then, from each frozen encoder, a linear
+# *probe*, $Wz+b$, reads the digit from its pooled features $z$, 32 numbers. The controls are random networks,
+# **recalibrated**: their batch norms $(x-\mu)/\sigma$ have measured $\mu$ and $\sigma$ on the digits, no weight has
+# learned. *Worst* is the worst orientation.
+#
+# **Predict.** After training with *plain*, will a turn change the features more than before, or less?
 
 # %%
 live = lessons.train_losses(similarity, SEED)

@@ -38,6 +38,7 @@ MISTAKES = {
         "try all pairs": undoes_itself,
         "the identity moves nothing": lambda table, group: True,
         "use torch.equal": lambda table, group: False,
+        "An action has two laws": lambda table, group: torch.equal(table[group.product], table[:, table]),
     },
     "A1.strangers": {
         "Of the 4 layers, 1 is judged wrongly": ["Ada"],
