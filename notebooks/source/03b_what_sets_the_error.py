@@ -121,7 +121,7 @@ lesson.show_blur_curves(errors)
 # random kernels worse, at every blur. It makes the smooth kernels better, at every blur. On noise that is not blurred
 # all four are above 10 %.
 #
-# So interpolation was not the reason. **The error is set by the band limits of the picture and of the kernel.** Pixels
+# So interpolation alone is not the reason. **The error is set by the band limits of the picture and of the kernel.** Pixels
 # cannot hold what is finer than themselves: a bump that is narrower than a pixel falls between the pixels when its centre
 # turns. Only where both are smooth, the way of turning is what is left of the error. And a test of such a layer on noise
 # says nothing about the layer.
