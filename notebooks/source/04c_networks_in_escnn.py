@@ -27,7 +27,7 @@ from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.exercises import check
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import GroupConv2d
-from eqssl_edu.lessons import notebook_04 as lesson
+from eqssl_edu.lessons import notebook_04c as lesson
 from eqssl_edu.plots import image_grid
 from eqssl_edu.steerable import SteerableCNN, enn, from_escnn, gspaces
 from eqssl_edu.widgets import FieldExplorer

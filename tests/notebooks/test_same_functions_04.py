@@ -11,6 +11,7 @@ from eqssl_edu.exercises.notebook_04 import projected, sampled
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.lessons import notebook_04 as lesson
+from eqssl_edu.lessons import notebook_04c as lesson_c
 
 steerable = pytest.importorskip("eqssl_edu.steerable", exc_type=ImportError)
 
@@ -80,7 +81,7 @@ def test_the_constraint_allows_what_escnn_allows_with_its_cutoff_open(source, ta
     fields = {"number": plane.trivial_repr, "arrow": plane.irrep(1), "group axis": plane.regular_repr}
     inputs, outputs = (enn.FieldType(plane, [fields[name]]) for name in (source, target))
     opened = {"frequencies_cutoff": lambda radius: 4 * (radius > 0)}
-    theirs = lesson.escnn_kernels(enn.R2Conv(inputs, outputs, 3, bias=False, **opened))
+    theirs = lesson_c.escnn_kernels(enn.R2Conv(inputs, outputs, 3, bias=False, **opened))
     ours = lesson.allowed(projected, source, target).flatten(1)
     ranks = [int(torch.linalg.matrix_rank(k, rtol=1e-5)) for k in (ours, theirs, torch.cat([ours, theirs]))]
     assert ranks == 3 * [lesson.dimensions(projected)[f"{source} -> {target}"]]

@@ -16,7 +16,7 @@ from eqssl_edu.diagnostics import equivariance_error, rotation_error, turn_featu
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
-from eqssl_edu.lessons.notebook_04 import load_into_escnn
+from eqssl_edu.lessons.notebook_04c import load_into_escnn
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.steerable import EscnnMaps, SteerableCNN, enn, escnn_route, from_escnn, gspaces, load_r2conv
 
