@@ -15,7 +15,7 @@
 # - derive the constraint on the kernel of every equivariant layer, and find notebook 2's layer in it;
 # - solve that constraint, in code and with a pencil.
 #
-# **Seen before:** notebooks 2 and 3. **Time:** {minutes} minutes.
+# **Seen before:** notebooks 2 to 3b. **Time:** {minutes} minutes.
 
 # %%
 import math
@@ -37,10 +37,10 @@ C4 = cyclic(4)
 # %% [markdown]
 # ## 4.1 Turn the function, not the pixels
 #
-# Notebook 2 turned kernels by quarter turns, which only moves their entries. At 45 degrees entries must be interpolated.
-# Notebook 3 tried it with four kinds of kernels. It is the *band limit* of the kernel that decides how well it goes:
-# smooth kernels lose less than random ones. Here nothing is interpolated. A kernel is a function of the radius $r$ and
-# the angle $\theta$, for example a wave that runs around a ring,
+# Notebook 2 turned kernels by quarter turns, which only moves their entries. For 45 degrees notebook 3b changed two things,
+# one at a time: random or smooth kernels, turned as a picture or by a formula. What decided was the *band limit*; with
+# smooth kernels the formula was better than the picture. Here is the family of formulas that steerable networks use. A
+# kernel is a function of the radius $r$ and the angle $\theta$, a wave that runs around a ring,
 #
 # $$ \psi(r, \theta) = e^{-(r - 1.5)^2 / 2 \sigma^2} \cos(m \theta), \qquad \sigma = 0.6. $$
 #
