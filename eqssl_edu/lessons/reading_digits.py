@@ -177,16 +177,16 @@ def runs_chart(*mine: dict) -> go.Figure:
                                marker=look | {"size": 5}, legendgroup=name, showlegend=False, **where)  # fmt: skip
             own = [run for run in mine if run["method"] == name and run["condition"].startswith(how)]
             at = [int(run["condition"].split(", ")[1]) * 1.09 ** (i - 1.5) for run in own]
-            figure.add_scatter(x=at, y=[run[measure] for run in own], mode="markers", name="your run",
-                               marker={"symbol": "star", "size": 15, "color": COLOURS[i], "line": {"width": 1}},
-                               showlegend=bool(own) and place == 0, **where)  # fmt: skip
+            star = {"symbol": "star", "size": 15, "color": "white", "line": {"width": 2, "color": COLOURS[i]}}
+            figure.add_scatter(x=at, y=[run[measure] for run in own], mode="markers", name="your run", marker=star,
+                               showlegend=bool(own) and place in (0, 2), **where)  # fmt: skip
     figure.update_xaxes(type="log", tickvals=COUNTS, ticktext=[str(count) for count in COUNTS])
     figure.update_yaxes(tickformat=".0%")
     figure.update_xaxes(title="training images", row=2)
-    legend = {"orientation": "h", "y": -0.16, "font": {"size": 12}}
-    return figure.update_layout(template=TEMPLATE, width=780, height=560, legend=legend, margin={"t": 40})
+    legend = {"orientation": "h", "y": -0.22, "font": {"size": 12}}
+    return figure.update_layout(template=TEMPLATE, width=780, height=580, legend=legend, margin={"t": 40})
 
 
 def _with_cost(name: str) -> str:
     run = next(run for run in runs() if run["method"] == name)
-    return f"{name}: {run['parameters']:,} weights, {run['multiplications'] / 1e6:.2f} M products"
+    return f"{name}: {run['parameters']:,} weights, {run['multiplications'] / 1e6:.2f}M multiplications"

@@ -62,6 +62,7 @@ images = digits(16).test.images[:8]  # (8, 1, 16, 16): handwritten digits
 
 # %%
 kernel = torch.randn(1, 1, 3, 3)
+kernel -= kernel.mean()  # it answers to edges, and to an even surface with 0
 
 
 def convolve(x):

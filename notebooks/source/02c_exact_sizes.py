@@ -149,10 +149,6 @@ strides()
 # %% [markdown]
 # **Seen:** Stride 1 is all green. With stride 2, a setting and its neighbour in the row are never both green. With stride 3,
 # exactly one of three neighbours in a row is.
-#
-# ### Exercise · Find the rule
-#
-# Which number stays the same along a green stripe? The first guess below is too careful. Try until no case is wrong.
 
 # %% tags=["fold"]
 # Holds: Stride 1 is all green.
@@ -163,6 +159,11 @@ assert all(green for (S, k, s, p), green in exact.items() if s == 1)
 for S, k, s, p in exact:
     if s > 1 and (S, k + s - 1, s, p) in exact:
         assert sum(exact[S, k + i, s, p] for i in range(s)) == 1
+
+# %% [markdown]
+# ### Exercise · Find the rule
+#
+# Which number stays the same along a green stripe? The first guess below is too careful. Try until no case is wrong.
 
 
 # %%

@@ -137,27 +137,24 @@ assert torch.equal(mine(images), theirs(images))
 # The library's `GroupCNN` is this network. Over the group with one element it is an ordinary CNN.
 
 # %%
+plain = GroupCNN(cyclic(1)).double()
 print(equivariance_error(GroupCNN(D4).double(), images))
-print(
-    equivariance_error(
-        GroupCNN(cyclic(1)).double(), images, D4, transform_outputs=lambda features, g: features
-    )
-)
+print(equivariance_error(plain, images, D4, transform_outputs=lambda features, g: features))
 
 # %% [markdown]
 # **Seen:** The errors of the network are rounding, for all eight elements. The features of the CNN change with every turn.
-#
-# ### Exercise · An exact size
-#
-# Somebody insists on strides: three layers in a row, each with kernel 3, stride 2 and padding 1. What is the smallest image
-# of at least 30 pixels at which all three are exact? Each output has (S + 2p - k) / s + 1 pixels, rounded down.
 
 # %% tags=["fold"]
 # Holds: The errors of the network are rounding, for all eight elements.
 # Holds: The features of the CNN change with every turn.
 assert equivariance_error(GroupCNN(D4).double(), images).max() < 1e-12
-plain = GroupCNN(cyclic(1)).double()
 assert equivariance_error(plain, images, D4, transform_outputs=lambda features, g: features)[1:].min() > 1e-3
+
+# %% [markdown]
+# ### Exercise · An exact size
+#
+# Somebody insists on strides: three layers in a row, each with kernel 3, stride 2 and padding 1. What is the smallest image
+# of at least 30 pixels at which all three are exact? Each output has (S + 2p - k) / s + 1 pixels, rounded down.
 
 # %%
 # BEGIN SOLUTION
@@ -172,11 +169,11 @@ assert check("02.exact_size", size).ok
 # %% [markdown]
 # ## 2d.4 Does it pay?
 #
-# Four networks learn to read digits, from 50, 250 or all 1,297 images, upright, or each turned at random in every step. A
-# $C_4$ network has a quarter of the weights that its width suggests, and pays in products: so it meets a CNN with equally
-# many *weights* and one with equally many *products*. The fourth is no group network at all: one CNN looks at the four
-# turned copies of the image and keeps the largest answers. All end with the largest value over the group, and are invariant
-# if they have a group. Steps, batches and the learning rate are the same (it was chosen on other images than the tested ones).
+# A $C_4$ network uses each weight in four copies: few weights, many multiplications. So it meets a plain CNN with equally many
+# *weights* and one with equally many *multiplications*, as `matched_cnn` makes them. The fourth is a plain CNN that
+# looks at the four turned copies of an image and keeps the largest answers: invariant too, as many weights *and* as many
+# multiplications as the first. They learn to read 50, 250 or all 1,297 digits, upright, or each turned at random in every
+# step. Steps, batches and learning rate are the same for all (the rate was chosen on other images than the tested ones).
 #
 # **Predict.** Trained upright and tested upright: who is ahead? Who is ahead when training and test images are turned?
 #
@@ -196,7 +193,7 @@ runs_chart(mine)
 # **Why:** symmetry pays where the data have it. Upright digits do not: their orientation tells a 6 from a 9, and an invariant
 # network has thrown it away. For turned digits the plain CNN must learn every digit four times, and few images do not
 # teach it that. What pays is the symmetry and not the way to build it: four copies of an ordinary CNN do as well, for the
-# same price. And there is a price: 3.8 times the products of the CNN with equally many weights.
+# same price. And there is a price: 3.8 times the multiplications of the CNN with equally many weights.
 
 # %% tags=["fold"]
 # Holds: Upright, both plain CNNs are ahead of the $C_4$ network with 250 and with 1,297 images; with 50, five seeds cannot
@@ -205,7 +202,7 @@ runs_chart(mine)
 # Holds: On turned images it is ahead of both at every number of images, by six points or more.
 # Holds: Trained on 250 upright images it reads all four turns better than a plain CNN that has seen all 1,297 turned.
 # Holds: The CNN on four copies is never behind it by a difference that five seeds can tell, and once ahead.
-# Holds: And there is a price: 3.8 times the products of the CNN with equally many weights.
+# Holds: And there is a price: 3.8 times the multiplications of the CNN with equally many weights.
 from statistics import fmean
 
 from eqssl_edu.evaluation import paired_interval
@@ -227,8 +224,8 @@ for other in plain:
     assert fmean(found("turned, 1297", other, "turned")) < fmean(found("upright, 250", ours, "turned"))
 of_copies = [ahead(copies, how, how, n) for how in ("upright", "turned") for n in COUNTS]
 assert min(each.high for each in of_copies) > 0 and sum(each.low > 0 for each in of_copies) == 1
-products = {run["method"]: run["multiplications"] for run in runs()}
-assert round(products[ours] / products[plain[0]], 1) == 3.8
+cost = {run["method"]: run["multiplications"] for run in runs()}
+assert round(cost[ours] / cost[plain[0]], 1) == 3.8
 
 # %% [markdown]
 # ## What we can now do, and what not yet
