@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from explorers import make
 from hand import Hand, turned
 
 EXPLORERS = {
@@ -125,6 +126,21 @@ def test_the_image_of_a_field_explorer(open_notebook):
     assert explorer.angle() == angle
     explorer.press("Draw")
     explorer.notebook.assert_clean()
+
+
+def test_a_page_without_a_kernel(open_page, tmp_path):
+    path = make("FieldExplorer").to_html(tmp_path / "page.html")
+    explorer = Field.__new__(Field)  # the page has one explorer and no cells
+    opened = open_page(path, width=390, has_touch=True)
+    explorer.page, explorer.root = opened.page, opened.page.locator(".eqssl")
+    explorer.grab(0)
+    explorer.drag(0, 38)  # between two of its states, every 15 degrees: the image leans further than the maps
+    assert explorer.angle() == 45 and abs(explorer.lean() + 7) < 2
+    explorer.page.mouse.up()
+    assert explorer.angle() == 45 and explorer.lean() == 0
+    explorer.turn_by_touch(20, 67)
+    assert explorer.angle() == 90 and explorer.errors()[0] < 1e-5
+    opened.assert_clean()
 
 
 @pytest.mark.parametrize("name", EXPLORERS)

@@ -242,19 +242,15 @@ def test_the_first_layer_shown_is_a_deep_convolution_with_large_maps():
     assert FieldExplorer(nn.AvgPool2d(4), IMAGE).state()["layer"] == "output"
 
 
-def test_the_first_channel_shown_is_the_one_whose_maps_differ_most():
+def test_the_channels_shown_first_are_those_whose_maps_differ_most():
     explorer = FieldExplorer(encoder(), IMAGE, compare=matched_cnn(encoder()))
-
-    def apart(maps):
-        return (maps - maps.mean(1, keepdim=True)).square().mean((1, 2, 3)).sqrt() / maps.abs().amax(
-            (1, 2, 3)
-        )
-
     for layer in ("stages.4", "stages.0"):
         explorer.set_state(layer=layer)
-        shares = apart(explorer.networks[0].recorder.maps(IMAGE[None], layer)[0])
+        maps = explorer.networks[0].recorder.maps(IMAGE[None], layer)[0]
+        apart = (maps - maps.mean(1, keepdim=True)).square().mean((1, 2, 3)).sqrt()
+        shares = apart / maps.abs().amax((1, 2, 3))
         first = explorer.state()["channel"]
-        assert first == shares[:-3].argmax() and shares[first] > 1.2 * shares.mean()
+        assert min(shares[first], shares[first : first + 4].mean()) > shares.mean()
         assert explorer.state()["compare_channel"] == 0  # it has no group axis
     explorer.set_state(layer="stages.4", channel=2)
     assert explorer.state()["channel"] == 2

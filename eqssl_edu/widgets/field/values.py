@@ -75,13 +75,16 @@ class Network:
         return (_mirror_maps(upright, layer.group) if state["mirror"] else upright), maps
 
     def telling_channel(self, layer: Layer, image: Image) -> int:
-        """The channel whose maps differ most along the group axis: there one sees that they move by a place."""
+        """The first of the channels whose maps differ most along the group axis: they are seen to move by a place."""
         if not layer.group:
             return 0
         maps = self.recorder.maps(image[None], layer.name)[0].float().nan_to_num(0.0, 0.0, 0.0)
         apart = (maps - maps.mean(1, keepdim=True)).square().mean((1, 2, 3)).sqrt()
         share = apart / maps.abs().amax((1, 2, 3)).clamp_min(1e-12)
-        return int(share[: max(1, len(maps) - ROWS + 1)].argmax())  # as the first row of a page
+        pages = share.unfold(0, min(ROWS, len(share)), 1)
+        return int(
+            (pages / torch.arange(1, pages.shape[1] + 1).to(pages)).sum(1).argmax()
+        )  # first rows count more
 
     def remark(self, layer: Layer, image: Image, error: float, angle: float) -> str:
         """What the number alone does not say: why there is none, or that elements stand in another order; or ""."""
