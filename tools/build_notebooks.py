@@ -78,7 +78,7 @@ def _resolve(source: str, keep_answer: bool) -> str:
 def build(text: str, solutions: bool) -> str:
     """The notebook's file content for one py:percent script, as the student gets it or with `solutions`."""
     if MINUTES in text:
-        text = text.replace(MINUTES, str(pages.minutes(page(text))))
+        text = text.replace(MINUTES, str(round(pages.minutes(page(text)))))
     counts: dict[str, int] = {}
     notebook = nbformat.v4.new_notebook(metadata=METADATA)
     for index, cell in enumerate(jupytext.reads(text, fmt="py:percent").cells):

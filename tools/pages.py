@@ -51,7 +51,7 @@ def _texts(cells: Sequence[NotebookNode]) -> list[str]:
     return [cell.source for cell in cells if cell.cell_type == "markdown"]
 
 
-def minutes(cells: Sequence[NotebookNode]) -> int:
+def minutes(cells: Sequence[NotebookNode]) -> float:
     """The time that a page takes: reading its words and its lines of code, predicting, and the exercises.
 
     Cells with an exercise are part of the exercise's minutes; imports and folded cells are not read.
@@ -59,7 +59,7 @@ def minutes(cells: Sequence[NotebookNode]) -> int:
     texts = _texts(cells)
     exercises = [cell for cell in _visible(cells) if re.search(EXERCISE, cell.source)]
     read = [cell for cell in _visible(cells) if cell not in exercises and not _is_import(cell)]
-    return round(
+    return (
         sum(len(text.split()) for text in texts) / WORDS_A_MINUTE
         + sum(len(code_lines(cell)) for cell in read) * MINUTES_A_LINE
         + sum(text.count(PREDICTION) for text in texts) * MINUTES_A_PREDICTION
@@ -101,9 +101,10 @@ def claims_page(pages: Mapping[str, Sequence[NotebookNode]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_minutes(text: str, taken: Mapping[str, int]) -> str:
+def with_minutes(text: str, taken: Mapping[str, float]) -> str:
     """A text whose tables tell the minutes of each page: `| [`stem`](...) | ... | 25 min |`, and `stem`: 25 min."""
-    for stem, count in taken.items():
+    for stem, exactly in taken.items():
+        count = round(exactly)
         row = rf"(^\| \[`{stem}`\][^|]*\|[^|]*\| )\d+ min"
         text = re.sub(row, rf"\g<1>{count} min", text, flags=re.MULTILINE)
         text = re.sub(rf"(`{stem}`: )\d+ min", rf"\g<1>{count} min", text)
@@ -126,7 +127,7 @@ def held(cell: NotebookNode) -> list[str]:
 def faults(cells: Sequence[NotebookNode], limit: int = SITTING) -> Iterator[str]:
     """One sentence for each rule that the page breaks."""
     if (taken := minutes(cells)) > limit:
-        yield f"it takes {taken} minutes, {limit} is the limit"
+        yield f"it takes {taken:.1f} minutes, {limit} is the limit"
     visible = _visible(cells)
     for cell in visible:
         count, most = len(code_lines(cell)), LONGEST_IMPORTS if _is_import(cell) else LONGEST

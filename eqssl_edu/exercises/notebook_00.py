@@ -120,7 +120,7 @@ def kappa(answer: object) -> str:
         "w was not turned: all four values are the same.": plain,
         "Sum over channels and columns; you took a mean.": [right / 24, right / 6, right / 4],
         "Do not divide by the lengths here: kappa is an inner product.": right / lengths,
-        "Check one number: kappa[0, 0, g] = (z[0] * turned(w[0], g)).sum().": True,
+        "Check one number, kappa[0, 0, 1]: move the columns of w[0] on by one, multiply by z[0], add up.": True,
     }
     value = ask(answer, z, w)
     judge(

@@ -35,7 +35,8 @@ cnn = matched_cnn(network, by="parameters")
 #
 # $C_4$ is the group of the turns by 0, 90, 180 and 270 degrees: elements 0 to 3. Above we made a *group-convolutional*
 # network for it (Cohen and Welling, arXiv 1602.07576), and a CNN with as many parameters, all weights random. Here are
-# maps of their first layer, `(8, 4, 32, 32)`: channels, elements, height, width. A row is one channel. Turn the digit.
+# maps of their first layers: `(8, 4, 32, 32)`, channels, elements, height, width, a row for each channel; the CNN's are
+# `(16, 1, 32, 32)`. Turn the digit.
 
 # %%
 lessons.turn_by_hand(network, cnn)
@@ -90,7 +91,7 @@ assert check("00.turned", turned).ok
 # ## 0.2 Labels that move with the input
 #
 # A task without a teacher (Gidaris, Singh and Komodakis, arXiv 1803.07728): turn an image by a random element $g$, ask
-# by which. Turned on by $a$, the image has the label $a\,g$.
+# by which. Turned further, by $a$, the image has the label $a\,g$.
 #
 # A *head* makes four logits from features `(B, 32, 4)`. The usual one pools over the elements first: the **invariant
 # head**, whose logits stand still. Yours shall move.

@@ -56,8 +56,8 @@ lessons.turn_two_views(SEED)
 # **Seen:** A turn moves the values of $\kappa$ and changes none. The *plain* loss changes. The losses of *mean* and
 # *max* stand still.
 #
-# The loss is **InfoNCE** (van den Oord, Li and Vinyals, arXiv 1807.03748), the cross-entropy of finding the partner
-# $i'$ of view $i$ by similarity $s$, in nats:
+# The loss is **InfoNCE** (van den Oord, Li and Vinyals, arXiv 1807.03748; this form: Chen and others, arXiv
+# 2002.05709), the cross-entropy in nats of finding the partner $i'$ of view $i$ by similarity $s$ of tables of length 1:
 #
 # $$-\log\frac{e^{s_{ii'}/t}}{\sum_{k\ne i}e^{s_{ik}/t}}.$$
 #
@@ -99,7 +99,7 @@ check("00.similarity", similarity)
 assert check("00.similarity", similarity).ok
 
 # %% [markdown]
-# Does it find partners? 300 digits, turned twice, noisy; an untrained network:
+# Does it find partners? 300 digits, two views each, an untrained network:
 
 # %%
 lessons.find_partners(similarity, SEED)
@@ -121,7 +121,7 @@ assert found["max"] > 0.8 and found["mean"] < found["plain"] < 0.5
 # ## 0b.2 What is learned
 #
 # Networks now learn from views that are also shifted, scaled and faded. Then, from each frozen encoder, a linear
-# *probe*, $Wz+b$, reads the digit from its pooled features $z$, 32 numbers. The controls are random networks,
+# *probe*, $Wz+b$, reads the digit from its pooled features $z$. The controls are random networks,
 # **recalibrated**: their batch norms $(x-\mu)/\sigma$ have measured $\mu$ and $\sigma$ on the digits, no weight has
 # learned. *Worst* is the worst orientation.
 #
@@ -136,19 +136,18 @@ lessons.what_was_learned(live, SEED)
 
 # %% [markdown]
 # **Seen:** *Max* finds more partners than *plain*. With *plain*, a turn changes the features less than before the
-# training, with *max* more. For every group network, the probe's *worst* is its *upright*, up to a point. The CNN loses
+# training, with *max* more. For every group network, the probe's *worst* is its *upright*, to within a point. The CNN loses
 # more than ten points. The random group network is within ten points of the best probe.
 #
 # **Why:** With *plain*, partners match only if features are alike in all orientations: the network forgot the turn.
-# Pooled features of a group network ignore turns, trained or not. Digits are easy, and one seed tells no two methods
-# apart: a solved task is not yet a better network.
+# Pooled features of a group network ignore turns. Digits are easy: a solved task is no better network.
 #
 # **Next:** `01_groups_and_images`.
 
 # %% tags=["fold"]
 # Holds: *Max* finds more partners than *plain*.
 # Holds: With *plain*, a turn changes the features less than before the training, with *max* more.
-# Holds: For every group network, the probe's *worst* is its *upright*, up to a point.
+# Holds: For every group network, the probe's *worst* is its *upright*, to within a point.
 # Holds: The CNN loses more than ten points.
 # Holds: The random group network is within ten points of the best probe.
 rows = list(lessons.what_was_learned(live, SEED).values())

@@ -17,8 +17,8 @@
 #
 # **Seen before:** tensors and indexing in PyTorch. No group theory is needed. **Time:** {minutes} minutes.
 #
-# Where you read *Predict*, say your guess aloud before you run the next cell. A cell that shows only a line `# Holds: ...`
-# would fail if that sentence were wrong. Open it if you doubt it.
+# Where you read *Predict*, guess before you run the next cell. A cell that shows only a line `# Holds: ...`
+# would fail if that sentence were wrong. Open it if in doubt.
 
 # %%
 from eqssl_edu.data.letters import letters
@@ -35,7 +35,7 @@ F = letters()["F"]  # (9, 9), zeros and ones
 # %% [markdown]
 # ## 1.1 Eight ways to put a square back
 #
-# You cut a square out of paper and put it back into its hole. You may turn it, and you may flip it over. In how many
+# You cut a square out of paper and put it back into its hole. You may turn it and flip it over. In how many
 # ways does it fit?
 
 # %%
@@ -59,7 +59,7 @@ assert torch.equal(copies[5], torch.rot90(F.flip(-1)))
 # %% [markdown]
 # A symmetry is a number `0 .. 7` in this course. The set of all eight is called $D_4$, the first four alone are $C_4$.
 #
-# What does a symmetry do to a tensor? Number the pixels of a small image, and turn the numbers.
+# Number the pixels of a small image, and turn the numbers.
 
 # %%
 numbers = torch.arange(9).reshape(3, 3)
@@ -75,8 +75,8 @@ assert G.transform(numbers, 1)[2, 0] == 0
 assert all(sorted(G.transform(numbers, g).flatten().tolist()) == list(range(9)) for g in G.elements)
 
 # %% [markdown]
-# So a symmetry of the square is a **permutation** of the pixels: it moves them and mixes none. (A turn by 45 degrees would
-# put pixels between the places of the grid.) Now by hand: which letters can become *another* letter?
+# So a symmetry of the square is a **permutation** of the pixels: it moves them and mixes none.
+# Which letters can become *another* letter?
 
 # %%
 pictures.turn_a_letter()
@@ -115,13 +115,13 @@ for both in (flip_then_turn, turn_then_flip):
     assert any(torch.equal(both, copy) for copy in copies)
 
 # %% [markdown]
-# The order matters: $D_4$ does not *commute*. But nothing new came out. Two symmetries, one after the other, are again one
+# The order matters: $D_4$ does not *commute*. Two symmetries, one after the other, are again one
 # symmetry. We write $gh$ for *first h, then g*, as one writes $g(h(x))$. The table with the entry $gh$ in row $g$ and column
 # $h$ is the **Cayley table**, here `(8, 8)`.
 #
 # ### Exercise 1 · The Cayley table
 #
-# Find each product by looking at pictures.
+# Find each product from pictures.
 
 
 # %%
@@ -146,7 +146,7 @@ assert check("01.cayley_table", cayley_table).ok
 assert cayley_table(G, F) == G.product.tolist()
 
 # %% [markdown]
-# The library calls this table `G.product`, and shows it when it is asked for the group:
+# The library calls this table `G.product`, and shows it:
 
 # %%
 G
@@ -214,14 +214,13 @@ assert is_group(G.product) and not is_group(G.product.flip(0))
 #
 # Row $g$ holds the products $gh$. Suppose two of them are equal, $gh = gk$. Then $g^{-1}(gh) = g^{-1}(gk)$ (inverse), so
 # $(g^{-1}g)h = (g^{-1}g)k$ (associativity), so $eh = ek$ and $h = k$ (identity). No element comes twice. The row has $|G|$
-# places and its entries are in $G$ (closure), so each element comes once. For a column, multiply from the right.
+# places and its entries are in $G$ (closure), so each element comes once.
 #
 # </details>
 #
 # ## 1.4 Subgroups and homomorphisms
 #
-# A part of a group that is a group by itself is a **subgroup**, as $C_4$ is in $D_4$. The set {e, r90} is none: r90 twice is
-# r180, and closure is broken.
+# A part of a group that is a group by itself is a **subgroup**, as $C_4$ is in $D_4$.
 #
 # A **homomorphism** is a map $\varphi$ from one group to another with $\varphi(gh) = \varphi(g)\,\varphi(h)$: multiply first
 # or map first, it is the same. Two candidates on $D_4$: the *sign* is 1 for a turn and -1 for a mirror image, and
@@ -252,8 +251,7 @@ assert torch.equal(quarters[G.product][:4, :4], added[:4, :4])
 # ## 1.5 Shifts and turns: p4 and p4m
 #
 # An image can also be shifted. A **translation** by $t = (\text{down}, \text{right})$ carries each pixel $x$ to $x + t$. The
-# translations by whole pixels form a group, $\mathbb{Z}^2$, with the sum as its product. It is infinite, so nobody can try
-# every case. An element $h$ of $D_4$ turns a shift as well, by a 2 x 2 matrix.
+# translations by whole pixels form a group, $\mathbb{Z}^2$, with the sum as its product. An element $h$ of $D_4$ turns a shift as well, by a 2 x 2 matrix.
 #
 # **Predict.** Shift the F by 3 to the right, then turn it by 90 degrees. Now turn it first. Which shift leads to the same picture?
 
@@ -306,7 +304,7 @@ assert check("01.compose", compose).ok
 # </details>
 #
 # These pairs are the **semidirect product** $\mathbb{Z}^2 \rtimes H$. With $H = C_4$ it is called **p4**, with $H = D_4$
-# **p4m**. Here is one F, wherever they carry it.
+# **p4m**. Here is one F, wherever they carry it. (One step of $\mathbb{Z}^2$ is 30 pixels here.)
 
 # %%
 pictures.wallpapers()
@@ -329,13 +327,13 @@ assert all(torch.equal(p4, moved) for moved in (torch.rot90(p4), p4.roll(30, 0),
 assert not torch.equal(p4, p4.flip(1)) and torch.equal(p4m, p4m.flip(1))
 
 # %% [markdown]
-# An ordinary convolution respects the shifts alone. T. Cohen and M. Welling made it respect p4 and p4m as well (*Group
+# An ordinary convolution respects the shifts only. T. Cohen and M. Welling made it respect p4 and p4m as well (*Group
 # Equivariant Convolutional Networks*, 2016).
 #
 # ## What we can now do, and what not yet
 #
-# We can calculate with symmetries and shifts. We cannot say yet what they do to *labels* and to *features*.
+# We can calculate with symmetries and shifts. What do they do to *labels* and *features*?
 #
-# **To read on:** `eqssl_edu/groups.py`; E. Bekkers' course *An Introduction to Group Equivariant Deep Learning*.
+# **To read on:** E. Bekkers' course *An Introduction to Group Equivariant Deep Learning*.
 #
 # Next: **1b · Orbits and features**.

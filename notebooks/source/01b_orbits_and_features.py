@@ -30,7 +30,7 @@ G = dihedral(4)
 names = [G.element_name(g) for g in G.elements]
 
 # %% [markdown]
-# ## 1.6 Orbits and stabilisers
+# ## 1b.1 Orbits and stabilisers
 #
 # Two questions about one picture $x$:
 #
@@ -108,10 +108,10 @@ assert [len(makers) for makers in explorer.values["makers"]] == [2, 2, 2, 2]
 
 # %% [markdown]
 # The letters b, d, p and q lie in one orbit. A network that is *invariant* gives them one and the same answer: it is blind to what
-# tells them apart. The networks of this course keep a number for each element of the group instead, and section 1.9 says how these
+# tells them apart. The networks of this course keep a number for each element of the group instead, and section 1b.4 says how these
 # numbers move.
 #
-# ## 1.7 G-sets: labels that move
+# ## 1b.2 G-sets: labels that move
 #
 # Orbits never asked what a picture *is*. They need a table alone: element $g$, thing $l$, and the thing $g \cdot l$. A finite set
 # $L$ with such a table is a **G-set** if it keeps two promises, $e \cdot l = l$ and $(gh) \cdot l = g \cdot (h \cdot l)$. Three of
@@ -168,7 +168,7 @@ assert pairs.size == 72 and [len(orbit) for orbit in pairs.orbits] == 9 * [8]
 # **Why:** the second entry of a pair takes every value once when $g$ runs through the group. So each orbit holds one pair
 # $(l, e)$, and there are as many orbits as places. (Such orbits will be the weights of a layer.)
 #
-# ## 1.8 Equivariant maps
+# ## 1b.3 Equivariant maps
 #
 # A map $f$ from one G-set to another is **equivariant** if it does not matter whether one moves first or maps first:
 #
@@ -210,7 +210,7 @@ for images in permutations(corners):
 # **Why:** if $g$ keeps $l$, then $g \cdot f(l) = f(g \cdot l) = f(l)$, so $g$ keeps $f(l)$ as well. The upright mirror `m` keeps
 # north, and it keeps no corner.
 #
-# ## 1.9 The regular representation
+# ## 1b.4 The regular representation
 #
 # A network computes with numbers. Give each label a number and you have a vector; moving the labels moves its entries, which is a
 # matrix $\rho(g)$ with a single 1 in each row and column. These matrices multiply as the elements do, $\rho(g)\,\rho(h) =
@@ -264,7 +264,7 @@ for group in (cyclic(4), dihedral(4)):
 # **Why:** reading z at $gh$ is moving it by $g^{-1}$, and inverses swap the order, $(gh)^{-1} = h^{-1}g^{-1}$. A group that commutes
 # cannot notice. So **test your code on a group that does not commute**.
 #
-# ## 1.10 What is inside
+# ## 1b.5 What is inside
 #
 # Take four numbers $z$ on $C_4$. Their mean does not change when they move. Their alternating sum changes at most its sign. The two
 # differences $z[e] - z[r180]$ and $z[r90] - z[r270]$ are mixed with each other. In a basis made of these the four matrices become:
@@ -273,12 +273,12 @@ for group in (cyclic(4), dihedral(4)):
 pictures.blocks_of_c4()
 
 # %% [markdown]
-# **Seen:** In the new basis all four matrices have the same three blocks, 1 x 1, 1 x 1 and 2 x 2. The last block of r90 turns
+# **Seen:** In the new basis all four matrices have blocks at the same places, 1 x 1, 1 x 1 and 2 x 2. The last block of r90 turns
 # the plane by 90 degrees. The rows of the new basis are the real and the imaginary parts of the discrete Fourier transform, up to
 # sign and length.
 
 # %% tags=["fold"]
-# Holds: In the new basis all four matrices have the same three blocks, 1 x 1, 1 x 1 and 2 x 2.
+# Holds: In the new basis all four matrices have blocks at the same places, 1 x 1, 1 x 1 and 2 x 2.
 # Holds: The last block of r90 turns the plane by 90 degrees.
 # Holds: The rows of the new basis are the real and the imaginary parts of the discrete Fourier transform, up to sign
 #   and length.
@@ -302,4 +302,4 @@ assert torch.allclose(parts / parts.norm(dim=1, keepdim=True), pictures.C4_BASIS
 #
 # **To read on:** `eqssl_edu/gsets.py`; D. Knigge, *Regular Group Convolutions* (UvA Deep Learning 2 notebooks).
 #
-# Next: **2 · Group convolutions**, where these tables become weights.
+# Next: **2 · Lifting**, where these tables become weights.

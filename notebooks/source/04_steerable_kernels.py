@@ -12,10 +12,10 @@
 # After this notebook you can
 #
 # - turn a kernel by *any* angle without interpolation, and say what sets the limit;
-# - derive the constraint on the kernel of every equivariant layer, and find notebook 2's layer in it;
+# - derive the constraint on the kernel of every equivariant layer, and find notebook 2b's layer in it;
 # - solve that constraint, in code and with a pencil.
 #
-# **Seen before:** notebooks 2 to 3b. **Time:** {minutes} minutes.
+# **Seen before:** notebooks 1b, 2, 2b and 3b. **Time:** {minutes} minutes.
 
 # %%
 import math
@@ -37,16 +37,14 @@ C4 = cyclic(4)
 # %% [markdown]
 # ## 4.1 Turn the function, not the pixels
 #
-# Notebook 2 turned kernels by quarter turns, which only moves their entries. For 45 degrees notebook 3b changed two things,
-# one at a time: random or smooth kernels, turned as a picture or by a formula. What decided was the *band limit*; with
-# smooth kernels the formula was better than the picture. Here is the family of formulas that steerable networks use. A
-# kernel is a function of the radius $r$ and the angle $\theta$, a wave that runs around a ring,
+# In notebook 3b the *band limit* decided; with smooth kernels the formula was better than the picture. Here are the
+# formulas that steerable networks use. A kernel is a function of the radius $r$ and the angle $\theta$ (and 0 at the centre), a wave around a ring,
 #
 # $$ \psi(r, \theta) = e^{-(r - 1.5)^2 / 2 \sigma^2} \cos(m \theta), \qquad \sigma = 0.6. $$
 #
 # We turn the *function*, $\psi(r, \theta - \alpha)$, and only then read it off at the 25 pixels: a tensor `(5, 5)`.
 #
-# **Predict.** Must a new wave be stored for every angle $\alpha$? How many kernels are enough?
+# **Predict.** How many kernels are enough for every angle $\alpha$?
 
 # %%
 lesson.two_ways()
@@ -59,8 +57,8 @@ lesson.two_ways()
 #
 # $$ \cos(m(\theta - \alpha)) = \cos(m\alpha)\,\cos(m\theta) + \sin(m\alpha)\,\sin(m\theta), $$
 #
-# the turned kernel is a mixture of the cosine wave and the sine wave, with weights that depend on $\alpha$ alone. Freeman
-# and Adelson (1991) called such kernels **steerable**. Worrall and others built networks of them (*Harmonic Networks*,
+# the turned kernel is a mixture of the cosine wave and the sine wave, with weights that depend on $\alpha$ alone. W. Freeman
+# and E. Adelson (*The design and use of steerable filters*, 1991) called such kernels **steerable**. Worrall and others built networks of them (*Harmonic Networks*,
 # arXiv 1612.04642).
 
 # %% tags=["fold"]
@@ -75,7 +73,7 @@ for m in range(4):
 # %% [markdown]
 # ### Exercise 1 · Steer it
 #
-# Write the mixture. At 90 degrees it must be `torch.rot90` of the kernel.
+# Write the mixture.
 
 
 # %%
@@ -108,8 +106,8 @@ lesson.aliases()
 # 5 like 3, 6 like 2, 7 like 1, 8 like 0.
 #
 # **Why:** at the places $45° \cdot j$ the waves $m$ and $8 - m$ have the same cosine, and sines of opposite sign: wave 5
-# seems to turn backwards. So a steerable layer leaves fast waves out. What remains is its **band limit**. The library
-# escnn stops at frequency 2 unless told otherwise. For 3 x 3 that makes six kernels: the centre, one wave 0, two waves
+# seems to turn backwards. So a steerable layer leaves fast waves out. For 3 x 3
+# kernels the library escnn stops at frequency 2 unless told otherwise. That makes six kernels: the centre, one wave 0, two waves
 # 1 and two waves 2. (There are nine pixels. Notebook 4c opens the limit.)
 
 # %% tags=["fold"]
@@ -123,7 +121,7 @@ assert cosine.abs().min() > 0.9 and sine.abs().max() < 1e-5
 # ### Exercise 2 · Six kernels
 #
 # Which of these five can be mixed from escnn's six kernels so that less than a fifth of the norm is lost? The corners lie
-# farther out, where its waves are about half as strong: double them before you look.
+# farther out, where its waves are half as strong: double them first.
 
 # %%
 for name, values in KERNELS.items():
@@ -141,8 +139,7 @@ assert check("04.within_reach", within_reach).ok
 # %% [markdown]
 # ## 4.3 Fields: numbers, arrows, group axes
 #
-# What does a *layer* need, so that it commutes with turns? First say how its input and its output turn. A grey image has a
-# number at each place. When it turns, the number moves: $(gf)(x) = f(g^{-1}x)$. A **field of arrows** has two numbers at
+# How do the input and the output of a layer turn? A grey image has a number at each place, which moves: $(gf)(x) = f(g^{-1}x)$. A **field of arrows** has two numbers at
 # each place, `(B, 2, H, W)`. An arrow moves *and turns*:
 #
 # $$ (gf)(x) = \rho(g)\, f(g^{-1} x). $$
@@ -186,22 +183,26 @@ for g in range(4):
 #
 # Turn its output: $\; (g(k * f))(x) = \rho_{out}(g) \sum_u k(u - g^{-1}x)\, f(u).$
 #
-# The two agree for every $f$ and $x$ exactly if
+# With $v = u - g^{-1}x$ the first holds $k(gv)\,\rho_{in}(g)$, the second $\rho_{out}(g)\,k(v)$. They agree for every $f$
+# and $x$ exactly if, for all $g$ and every offset $v$ (called $x$ from here on),
 #
 # $$ \boxed{\; k(gx) = \rho_{out}(g)\, k(x)\, \rho_{in}(g)^{-1} \;} $$
 #
 # This is the **kernel constraint** of steerable CNNs (Cohen and Welling, arXiv 1612.08498). Weiler and Cesa solved it for
-# all groups of the plane (arXiv 1911.08251).
+# every representation of the subgroups of E(2) (arXiv 1911.08251).
 #
 # *Our layer is its regular case.* There $\rho(g)$ sends plane $h$ to plane $gh$, so $k_{ga,\,gb}(gx) = k_{a,b}(x)$. With
 # $g = a^{-1}$ this reads $k_{a,b}(x) = k_{e,\,a^{-1}b}(a^{-1}x)$: everything follows from the free kernel
-# $\psi_h = k_{e,h}$, and the re-indexing by $a^{-1}b$ is the group convolution of notebook 2.
+# $\psi_h = k_{e,h}$, and the re-indexing by $a^{-1}b$ is the group convolution of notebook 2b.
 #
 # ## 4.5 Solve it by averaging
 #
 # Any kernel becomes a solution, if we average over the group:
 #
 # $$ \bar k(x) = \frac{1}{|G|} \sum_g \rho_{out}(g)\, k(g^{-1}x)\, \rho_{in}(g)^{-1}. $$
+#
+# (For $h$ in the group, $\rho_{out}(h)\,\bar k(x)\,\rho_{in}(h)^{-1} = \frac{1}{|G|} \sum_g \rho_{out}(hg)\, k(g^{-1}x)\,
+# \rho_{in}(hg)^{-1} = \bar k(hx)$: call $hg$ again $g$.)
 #
 # ### Exercise 3 · Project
 #
@@ -234,12 +235,12 @@ print(lesson.dimensions(projected))
 lesson.solutions(projected)
 
 # %% [markdown]
-# **Seen:** From group axis to group axis there are 36: the $4 \cdot 3^2$ weights that notebook 2 counted. The average leaves
+# **Seen:** From group axis to group axis there are 36: the $4 \cdot 3^2$ weights that notebook 2b counted. The average leaves
 # the kernels of `GroupConv2d` as they are. A convolution with an averaged kernel is equivariant; with the kernel it was
 # made of, it is not.
 
 # %% tags=["fold"]
-# Holds: From group axis to group axis there are 36: the $4 \cdot 3^2$ weights that notebook 2 counted.
+# Holds: From group axis to group axis there are 36: the $4 \cdot 3^2$ weights that notebook 2b counted.
 # Holds: The average leaves the kernels of `GroupConv2d` as they are.
 # Holds: A convolution with an averaged kernel is equivariant; with the kernel it was made of, it is not.
 assert lesson.dimensions(projected)["group axis -> group axis"] == 36
@@ -261,25 +262,19 @@ for source, target in (("number", "arrow"), ("arrow", "arrow"), ("arrow", "group
 #
 # <details><summary>A worked answer</summary>
 #
-# Here $\rho_{in} = 1$, so $k(gx) = \rho(g) k(x)$ with the rotation matrix $\rho(g)$. Take the places orbit by orbit
-# (notebook 1).
+# Here $\rho_{in} = 1$, so $k(gx) = \rho(g) k(x)$ with the rotation matrix $\rho(g)$. Orbit by orbit:
 #
 # - *Right, top, left, bottom.* Choose the arrow on the right freely: 2 numbers. The other three are the same arrow, moved
 #   and turned.
 # - *Four corners.* Likewise 2 numbers.
 # - *Centre.* $gx = x$, so $k(0) = \rho(g) k(0)$: an arrow that a quarter turn leaves alone. Only 0 does.
 #
-# Together 4, the kernels that the picture above shows. For the regular case: two orbits with $4 \cdot 4$ free numbers
+# Together 4, as in the picture. For the regular case: two orbits with $4 \cdot 4$ free numbers
 # each; in the centre a $4 \times 4$ matrix that commutes with the shifts, 4 numbers: 36.
 # </details>
 #
 # ## What we can now do, and what not yet
 #
-# We can say what any equivariant convolution looks like, and build it. A network also has nonlinearities between its
-# layers. Which of them may follow a field of arrows?
+# We can build any equivariant convolution. Which nonlinearities may follow a field of arrows?
 #
-# ## Where to read on
-#
-# - W. Freeman and E. Adelson, *The design and use of steerable filters* (1991).
-# - Cohen, Geiger and Weiler, *A General Theory of Equivariant CNNs on Homogeneous Spaces* (arXiv 1811.02017).
-# - Next: **4b · What may follow: nonlinearities on fields**.
+# Next: **4b · What may follow: nonlinearities on fields**.

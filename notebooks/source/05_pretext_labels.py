@@ -261,7 +261,7 @@ assert image_caps(RotationTask(D4), symmetric).tolist() == [1, 1 / 2, 1 / 2, 1 /
 # ## 5.3 Labels that move
 #
 # What went right with the universal head? When the input turns by g, its label changes from t to gt, and the logits move
-# along. The set of labels carries an action of the group: it is a **G-set**, as in notebook 1. A label-valued output
+# along. The set of labels carries an action of the group: it is a **G-set**, as in notebook 1b. A label-valued output
 # $o(y) \in \mathbb{R}^L$ should obey
 #
 # $$ o(g \cdot y)[g \cdot l] = o(y)[l]. $$
@@ -656,7 +656,7 @@ def which_permutation(sigma, g):
 ByHand(which_permutation, sigma=orders, g=range(8), start={"sigma": "0132", "g": 1})
 
 # %% [markdown]
-# Now derive it. Let $\pi_g$ be the permutation of the *positions* that turning by g causes (notebook 1: the grid is a G-set).
+# Now derive it. Let $\pi_g$ be the permutation of the *positions* that turning by g causes (notebook 1b: the grid is a G-set).
 # Follow one tile of gx that lies at position q.
 #
 # 1. Before the turn it lay at $\pi_g^{-1}[q]$.

@@ -15,7 +15,7 @@
 # - say which symptom each of them shows, and which shows none at all;
 # - decide what to repeat before you draw an error bar.
 #
-# **Seen before:** notebook 2 (layers, rank), notebook 4c (escnn) and notebook 5 (labels, cosets, floors). **Time:** about 55 minutes.
+# **Seen before:** notebooks 2 and 2b (layers, rank), notebook 4c (escnn) and notebook 5 (labels, cosets, floors). **Time:** about 55 minutes.
 #
 # Careful people make these mistakes, and ship them. Here each one is rewritten, small, and hangs in the same frame: what
 # it looks like, your prediction, the test, what it found, the repair, the moral.
