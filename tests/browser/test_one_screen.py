@@ -7,7 +7,7 @@ import lab as environment
 import pytest
 from explorers import SETUP
 
-SCREENS = [(1366, 768), (1440, 900), (1920, 1080)]
+SCREENS = [(1366, 768, True), (1366, 768, False), (1440, 900, False), (1920, 1080, False)]
 HIGHEST = 600  # pixels
 
 LEARNER = """
@@ -90,8 +90,8 @@ def test_it_fits(beside_the_bar, name):
     root.wait_for()
     if "trainings" in name:
         notebook.page.wait_for_selector('.eqssl-live[data-status="finished"]')
-    for width, height in SCREENS:
-        notebook.look(width, height)
+    for width, height, dark in SCREENS:
+        notebook.look(width, height, dark)
         # What follows from the width is drawn in the next frames.
         notebook.page.evaluate("new Promise((done) => setTimeout(done, 300))")
         box = root.bounding_box()
