@@ -87,3 +87,17 @@ def test_an_explorer_turns_in_its_frame(page, built):
     frame.get_by_role("status").filter(has_text="turned by 90°").first.wait_for(state="attached")
     height = page.locator("iframe").nth(0).bounding_box()["height"]
     assert height > 300  # the frame took the height that its page told
+
+
+def test_on_a_phone_the_hand_stays_in_sight_in_its_frame(page, built):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto((built / "90_small.html").as_uri())
+    explorer = frame_in_view(page, 0)
+    explorer.locator(".eqssl-note").last.scroll_into_view_if_needed()
+    slider, frame = explorer.get_by_role("slider").first, page.locator("iframe").first
+    page.wait_for_function(
+        "document.querySelector('iframe').offsetHeight > 700"
+    )  # as high as its page has told
+    assert frame.bounding_box()["height"] < 800
+    assert explorer.locator("html").evaluate("html => html.scrollTop") > 100
+    assert 0 <= slider.bounding_box()["y"] - frame.bounding_box()["y"] < 100
