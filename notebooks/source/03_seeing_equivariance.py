@@ -209,7 +209,7 @@ lesson.show_curves(before, "Before training", "error of the feature maps")
 
 # %% [markdown]
 # **Seen:** at 90, 180 and 270 degrees the errors of $C_4$, $D_4$ and $C_8$ are below $10^{-5}$. Those of the two CNNs
-# are above 0.3 at all angles but 0 and 360. At 45 degrees $C_8$ has a dip: less than 0.6 times every other error there,
+# are above 0.3 at all angles but 0 and 360. At 45 degrees $C_8$ has a dip: less than 0.8 times every other error there,
 # and above 0.05.
 #
 # In single precision $10^{-5}$ is rounding. The reflections of $D_4$ do not help a turn. And $C_8$ has a dip and no zero at
@@ -218,14 +218,18 @@ lesson.show_curves(before, "Before training", "error of the feature maps")
 # %% tags=["fold"]
 # Holds: at 90, 180 and 270 degrees the errors of $C_4$, $D_4$ and $C_8$ are below $10^{-5}$.
 # Holds: Those of the two CNNs are above 0.3 at all angles but 0 and 360.
-# Holds: At 45 degrees $C_8$ has a dip: less than 0.6 times every other error there, and above 0.05.
+# Holds: At 45 degrees $C_8$ has a dip: less than 0.8 times every other error there, and above 0.05.
 at = {angle: index for index, angle in enumerate(lesson.ANGLES)}
 EXACT, OTHERS = ("C4 network", "D4 network", "C8 network"), ("ordinary CNN", "augmented CNN")
 assert all(before[name][at[angle]] < 1e-5 for name in EXACT for angle in (90, 180, 270))
 assert all(min(before[name][1:-1]) > 0.3 and before[name][0] == 0 for name in OTHERS)
 dip = before["C8 network"][at[45]]
+<<<<<<< HEAD
 assert dip < 0.9 * min(before["C8 network"][at[angle]] for angle in (30, 60))
 assert 0.05 < dip < 0.6 * min(before[name][at[45]] for name in networks if name != "C8 network")
+=======
+assert 0.05 < dip < 0.8 * min(before[name][at[45]] for name in networks if name != "C8 network")
+>>>>>>> 6fce8aa (The dip of C8 is said with room for other seeds)
 
 # %% [markdown]
 # ## 3.5 After training
