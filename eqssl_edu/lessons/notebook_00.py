@@ -45,8 +45,7 @@ __all__ = [
 C4 = cyclic(4)
 CHANNELS = (8, 16, 32)  # of every network of the tour
 SEVEN = 11  # a test image: a 7 has edges in many directions
-FIRST_MAPS = "stages.2"  # behind the first convolution, its norm and its ReLU
-DRAWN = 12  # channels of the features that are drawn
+DRAWN = 8  # channels of the features that are drawn
 LEARNED = ("partners found", "a turn changes features by", "linear probe, upright", "linear probe, worst")
 
 Rows = dict[str, dict[str, float]]
@@ -103,18 +102,8 @@ def new_network(seed: int) -> GroupCNN:
 
 @typed
 def turn_by_hand(network: GroupCNN, cnn: GroupCNN) -> FieldExplorer:
-    """A digit, the maps of a group network and those of a plain CNN.
-
-    It opens on the first maps behind a ReLU, on the channel whose maps differ most from element to element: there
-    one sees at a glance that they move one place along the row.
-    """
-    explorer = FieldExplorer(network, _seven(), compare=cnn, names=("C4 network", "plain CNN"))
-    with torch.no_grad():
-        maps = network.eval().stages[:3](_seven()[None])[0]
-    apart = (maps - maps.mean(dim=1, keepdim=True)).flatten(1).norm(dim=1)
-    own = apart**3 / maps.flatten(1).norm(dim=1).clamp_min(1e-6) ** 2
-    explorer.set_state(layer=FIRST_MAPS, channel=int(own.argmax()))
-    return explorer
+    """A digit, the maps of a group network and those of a plain CNN."""
+    return FieldExplorer(network, _seven(), compare=cnn, names=("C4 network", "plain CNN"))
 
 
 @typed

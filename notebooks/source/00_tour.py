@@ -35,8 +35,8 @@ cnn = matched_cnn(network, by="parameters")
 #
 # $C_4$ is the group of the turns by 0, 90, 180 and 270 degrees: elements 0 to 3. Above we made a *group-convolutional*
 # network for it (Cohen and Welling, arXiv 1602.07576), and a CNN with as many parameters, all weights random. Here are
-# maps of their first layers: `(8, 4, 32, 32)`, channels, elements, height, width, a row for each channel; the CNN's are
-# `(16, 1, 32, 32)`. Turn the digit.
+# maps of their second convolutions: `(16, 4, 16, 16)`, channels, elements, height, width, a row for each channel; the
+# CNN's are `(32, 16, 16)`. Turn the digit.
 
 # %%
 lessons.turn_by_hand(network, cnn)
@@ -58,8 +58,8 @@ from eqssl_edu.data import digits
 images, relative = digits(size=32).test.images[:20], lambda a, b: float((a - b).norm() / b.norm())
 turned_images = cyclic(4).transform(images, 1)
 with torch.no_grad():
-    maps, moved = (network.eval().stages[:3](x) for x in (images, turned_images))
-    of_cnn, after = (cnn.eval().stages[:3](x) for x in (images, turned_images))
+    maps, moved = (network.eval().stages[:5](x) for x in (images, turned_images))
+    of_cnn, after = (cnn.eval().stages[:5](x) for x in (images, turned_images))
 assert relative(moved, cyclic(4).transform_maps(maps, 1)) < 1e-5
 assert 0.05 < relative(after, cyclic(4).transform(of_cnn, 1)) < relative(after, of_cnn)
 
