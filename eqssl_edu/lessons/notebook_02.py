@@ -108,10 +108,14 @@ def left_and_right(layers: Mapping[str, nn.Module]) -> go.Figure:
     """Output plane e of layers over C4, for a pixel in the plane to the left of e and for one to the right of it."""
     pixels = torch.zeros(2, 1, 4, 5, 5)
     pixels[0, 0, 1, 2, 2] = pixels[1, 0, 3, 2, 2] = 1  # planes r90 and r270
-    planes = {f"{name}: pixel in {plane}": layer(pixels)[i, 0, 0]
+    planes = {f"{name}: {plane}": layer(pixels)[i, 0, 0]
               for name, layer in layers.items() for i, plane in enumerate(("r90", "r270"))}  # fmt: skip
     return image_grid(
-        torch.stack(list(planes.values())), list(planes), "Output plane e", columns=4, signed=True
+        torch.stack(list(planes.values())),
+        list(planes),
+        "Output plane e, for a pixel in r90 or in r270",
+        columns=4,
+        signed=True,
     )
 
 

@@ -225,19 +225,19 @@ for group in (C4, D4):
     triples = plane.times(plane).times(pixel)
     print(
         group.name,
+        "orbits:",
         len(triples.orbits),
-        "orbits;",
+        "weights:",
         layers.GroupConv2d(group, 1, 1, 3).weight.numel(),
-        "weights",
     )
 
 # %% [markdown]
 # **Seen:** 36 orbits and 36 weights over $C_4$, 72 and 72 over $D_4$.
 #
-# So this is a proof, for 3 x 3 windows: group convolutions reach as many dimensions as there are equivariant maps, and all
-# of them are equivariant. **Every equivariant linear map between regular maps is a group convolution.** Kondor and Trivedi
-# (2018) proved that for compact groups, Cohen, Geiger and Weiler (2019) for fields of any type. So nothing was lost when we
-# asked for symmetry but what contradicts it.
+# This is a proof, for 3 x 3 windows. All group convolutions are equivariant, by the lines above. Their weights are
+# independent, since copy e is the filter itself. And there are as many of them as orbits. So **every equivariant linear map
+# between regular maps is a group convolution.** Kondor and Trivedi (2018) proved that for compact groups, Cohen, Geiger and
+# Weiler (2019) for fields of any type. Nothing was lost when we asked for symmetry but what contradicts it.
 #
 # **With a pencil.** Why is it exactly |G| k² for every k, and never a fraction? And how many has lifting?
 #

@@ -130,8 +130,8 @@ lab
 # %% [markdown]
 # **Seen:** The most common way is not exact. It is off by more than 100 %.
 #
-# Such a layer is silent: no error, no warning. Edixhoven, Lengyel and van Gemert (2023) found that many networks which were
-# called equivariant lose it here, and that one pixel more or less of the input decides.
+# Such a layer is silent: no error, no warning. Edixhoven, Lengyel and van Gemert (2023) show how one pixel more or less of
+# the input turns exact into approximate equivariance, through such strides.
 
 # %% tags=["fold"]
 # Holds: The most common way is not exact.
