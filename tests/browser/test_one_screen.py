@@ -73,6 +73,9 @@ EXPLORERS = {
 }
 
 
+ANOTHER = "ByHand(str, object=range(3))"  # its sheet repeats what all share, behind the explorer's own
+
+
 @pytest.fixture(scope="module")
 def beside_the_bar(chromium, lab):
     """A notebook in the JupyterLab that a student opens, with the list of files at its left."""
@@ -84,7 +87,7 @@ def beside_the_bar(chromium, lab):
 
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_it_fits(beside_the_bar, name):
-    notebook = beside_the_bar.show([SETUP + LEARNER, EXPLORERS[name]])
+    notebook = beside_the_bar.show([SETUP + LEARNER, EXPLORERS[name], ANOTHER])
     notebook.run_all()
     root = notebook.output(1).locator(".eqssl")
     root.wait_for()
