@@ -27,6 +27,8 @@ __all__ = [
     "pick",
     "same",
     "scalar",
+    "several",
+    "truth",
 ]
 
 
@@ -63,15 +65,16 @@ def pick(
     """Are these the right names, in any order? Returns why, name by name; whoever is wrong hears how many are.
 
     Arguments:
-        answer: names, in a list, a tuple or a set.
+        answer: names, in whatever holds them, but no dictionary.
         noun: what is chosen from.
         errors: name -> how far it is from what was asked; those with 0 belong to the answer.
         why: name -> the thought behind it.
         how: the hint for an answer of another type.
         hint: what to ask of each of them.
     """
-    named = isinstance(answer, (list, tuple, set)) and all(isinstance(name, str) for name in answer)
-    need(named, f"The answer must be a list of names, {got(answer)}.", how)
+    reason = f"The answer must be a list of names, {got(answer)}."
+    answer = several(answer, reason, how)
+    need(all(isinstance(name, str) for name in answer), reason, how)
     for name in sorted(answer):
         need(name in errors, f"There is no {noun} '{name}'.", f"The {noun}s are: {'; '.join(errors)}.")
     wrong = sum((name in answer) != (error < 1e-9) for name, error in errors.items())
@@ -93,17 +96,38 @@ def same(value: Any, expected: Any, within: float = 1e-6) -> bool:
     """True if two numbers or tensors agree to a part of the expected size; NaN and complex ones agree with nothing."""
     if isinstance(value, complex) or (isinstance(value, Tensor) and value.is_complex()):
         return False
+    if isinstance(value, Tensor) and value.is_floating_point():
+        within = max(within, torch.finfo(value.dtype).eps)  # float16 has three digits
     value, expected = (torch.as_tensor(each, dtype=torch.float64) for each in (value, expected))
     near = within * expected.norm() + 1e-12
     return value.shape == expected.shape and bool((value - expected).norm() <= near)
 
 
 def ask(function: Any, *arguments: Any) -> Any:
-    """What the student's function returns for copies of the tensors; NotDone if it returns nothing."""
+    """What the student's function returns for copies of the tensors; NotDone if it returns nothing.
+
+    Wrong if it writes into a tensor that it was given, or returns one that holds no plain numbers.
+    """
     hint = "Give its name, without brackets: check(..., name)."
     need(callable(function), f"The answer must be a function, {got(function)}.", hint)
-    copies = [part.clone() if isinstance(part, Tensor) else part for part in arguments]
-    return filled_in(function(*copies))
+    pairs: list[tuple[Tensor, Tensor]] = []
+
+    def copied(part: Any) -> Any:
+        if isinstance(part, tuple):
+            return tuple(map(copied, part))
+        if not isinstance(part, Tensor):
+            return part
+        pairs.append((part, part.clone()))
+        return pairs[-1][1]
+
+    said = filled_in(function(*map(copied, arguments)))
+    kept = all(torch.equal(part, copy) for part, copy in pairs)
+    hint = "Whoever calls it needs that tensor again. Write into a copy, or make a new one."
+    need(kept, "It changes the tensor that it is given.", hint)
+    plain = not isinstance(said, Tensor) or (said.layout is torch.strided and not said.is_complex())
+    hint = "Wanted are real numbers. From Fourier coefficients torch.fft.irfft makes them."
+    need(plain, f"The result must be a tensor of real numbers, {got(said)}.", hint)
+    return said
 
 
 def need_shape(value: Any, shape: tuple[int, ...], axes: str) -> Tensor:
@@ -118,16 +142,34 @@ def scalar(value: Any, reason: str, hint: str) -> Tensor:
     """``value`` as a tensor without axes, if it is one number; {count}, {shape} and {got} may stand in the reason."""
     numbers = torch.as_tensor(value).detach()
     said = reason.format(count=numbers.numel(), shape=tuple(numbers.shape), got=got(value))
-    need(numbers.numel() == 1, said, hint)
+    need(numbers.numel() == 1 and not numbers.is_complex(), said, hint)
     return numbers.squeeze()
 
 
 def number(value: Any, reason: str, hint: str, whole: bool = False) -> Any:
     """``value`` as an int or a float, also out of numpy or torch: 33.0 is as whole as 33, True is no number."""
-    plain = value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+    plain = _plain(value)
     fine = isinstance(plain, Real) and not isinstance(plain, bool) and not (whole and plain % 1 != 0)
     need(fine, f"{reason}, {got(value)}.", hint)
     return int(plain) if whole else plain if isinstance(plain, int) else float(plain)
+
+
+def truth(value: Any, reason: str, hint: str) -> bool:
+    """``value`` as a bool, also out of numpy or torch, and from 0 or 1."""
+    plain = _plain(value)
+    need(isinstance(plain, Real) and plain in (0, 1), f"{reason}, {got(value)}.", hint)
+    return bool(plain)
+
+
+def _plain(value: Any) -> Any:
+    """A single number of numpy or torch as Python's."""
+    return value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+
+
+def several(value: Any, reason: str, hint: str) -> list:
+    """What an answer lists, in any container or generator; text and dictionaries list nothing."""
+    need(isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)), reason, hint)
+    return list(value)
 
 
 def integers(value: Any, allowed: Collection[int], reason: str, hint: str) -> list[int]:
@@ -151,7 +193,7 @@ def keyed(answer: Any, keys: Collection[str], what: str, hint: str = "Keep the k
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
     """Random numbers in float64, the same every time."""
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 class Calls(TorchFunctionMode):

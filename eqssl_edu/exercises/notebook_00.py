@@ -2,12 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.contrastive.features import unit
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.four_tests import four_tests, need_linear
+from eqssl_edu.exercises.four_tests import as_layer, four_tests, need_linear
 from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, same
 from eqssl_edu.exercises.verdict import Wrong, second_hint
 from eqssl_edu.groups import cyclic
@@ -54,21 +53,12 @@ def head(answer: object) -> str:
     made = ask(answer, channels)
     hint = "Head(32) must be an nn.Module with a method forward."
     need(isinstance(made, nn.Module), f"The head must be a module, {got(made)}.", hint)
-    made = made.double()
-    inputs, shapes = noise(40, channels, 4), {name: part.shape for name, part in made.named_parameters()}
-    random = {name: noise(*shape, seed=seed) for seed, (name, shape) in enumerate(shapes.items(), start=2)}
-    biases = {name: random[name] for name in shapes if _is_bias(made, name, random[name], inputs)}
-    free = {name: shape for name, shape in shapes.items() if name not in biases}
+    inputs = noise(40, channels, 4)
+    layer, weight, biases = as_layer(made.double(), inputs)
     reason = "The head has no weights: nothing in it can learn."
-    need(shapes, reason, "Make the template an nn.Parameter, in __init__.")
+    need(len(weight) or biases, reason, "Make the template an nn.Parameter, in __init__.")
     reason = "test 1, not trivial: it gives the same for random numbers and for zeros."
-    need(free, reason, MULTIPLY)
-    weight = torch.cat([random[name].flatten() for name in free])
-
-    def layer(x: Tensor, weight: Tensor) -> object:
-        parts = weight.split([shape.numel() for shape in free.values()])
-        named = {name: part.reshape(shape) for (name, shape), part in zip(free.items(), parts, strict=True)}
-        return functional_call(made, {**named, **biases}, (x,))
+    need(len(weight), reason, MULTIPLY)
 
     # A mistake is told from what it does: the outputs are those that it would give.
     mistakes = {
@@ -93,13 +83,6 @@ def head(answer: object) -> str:
         raise Wrong(reason, hint) from None
     need_linear(layer, inputs, weight)
     return f"All four tests are passed: {channels} channels, {wanted} weights{biased}, and each makes another head."
-
-
-def _is_bias(made: nn.Module, name: str, value: Tensor, inputs: Tensor) -> bool:
-    """Is what this parameter does, while all others are zero, something, and the same for all inputs?"""
-    parts = {other: torch.zeros_like(part) for other, part in made.named_parameters()} | {name: value}
-    said, zero = (ask(functional_call, made, parts, (x,)) for x in (inputs, torch.zeros_like(inputs)))
-    return isinstance(zero, Tensor) and bool(zero.abs().sum() > 0) and same(said, zero)
 
 
 @second_hint(
@@ -146,7 +129,7 @@ def similarity(answer: object) -> str:
     elements = torch.arange(40)
     z_turned, w_turned = (C4.transform_features(x, elements // part % 4) for x, part in ((z, 1), (w, 3)))
     reason = "It changed when each input was turned by its own element, which moves the values of kappa."
-    hint = "Use functions that treat all entries of the last axis alike: max, sums of powers, sort."
+    hint = "Use functions that treat all entries of the last axis alike, as max does."
     need(same(ask(answer, orbit_correlation(C4, z_turned, w_turned)), value), reason, hint)
     reason = "The number of a pair changed when other pairs were left out."
     hint = "Work along the last axis alone (dim=2): a pair's number comes from its own |G| values."
@@ -164,18 +147,14 @@ def similarity(answer: object) -> str:
     if higher < 0.1:
         hint = "It is a distance: smaller for alike pairs. Turn its sign round."
     need(higher > 0.9, reason, hint)
-    known = _same_order(values[:440], z, correlations)
+    known = _same_order(value.flatten()[:400], correlations.flatten(0, 1)[:400])
     reason = f"It absorbs the turns, but it puts pairs in the order of the tour's '{known}'."
-    need(not known, reason, "Try another one: what do the squares say, or the two largest values?")
+    need(not known, reason, "Try another one. What else of four numbers does not depend on their order?")
     return f"It absorbs the turns, and finds (x, turned x) more alike than strangers in {higher:.0%} of the cases."
 
 
-def _same_order(values: Tensor, z: Tensor, correlations: Tensor) -> str:
+def _same_order(values: Tensor, pairs: Tensor) -> str:
     """Which of the tour's similarities orders these pairs in the same way, at whatever temperature; "" if none does."""
-    alike = orbit_correlation(C4, z, z).diagonal().T
-    pairs = torch.cat([alike, correlations.flatten(0, 1)])[
-        : len(values)
-    ]  # a turn only moves the values of kappa
     temperatures = torch.logspace(-3, 3, 400, dtype=torch.float64)
     soft = torch.stack([t * (pairs / t).logsumexp(dim=1) for t in temperatures])
     known = torch.cat([torch.stack([pairs.mean(dim=1), pairs.amax(dim=1)]), soft])

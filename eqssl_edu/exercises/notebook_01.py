@@ -1,6 +1,5 @@
 """The exercises of notebook 01: the Cayley table, the four promises, shifts and turns, orbits, the regular action."""
 
-from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from eqssl_edu.data.letters import letters
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import ask, integers, judge, need, noise
+from eqssl_edu.exercises.judging import ask, integers, judge, need, noise, several, truth
 from eqssl_edu.exercises.verdict import Wrong, second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
@@ -60,13 +59,7 @@ def is_group(answer: object) -> str:
     """A function: table (n, n) -> True if it is the table of a group whose element 0 is the identity."""
 
     def called_group(table: Tensor) -> bool:
-        said = _numbers(ask(answer, table), (), "The answer")
-        need(
-            said in (0, 1),
-            f"The answer must be True or False, got {said:g}.",
-            "bool() makes one of a number.",
-        )
-        return bool(said)
+        return truth(ask(answer, table), "The answer must be True or False", "One answer, no list of them.")
 
     groups = {each.name: each.product for each in map(dihedral, (4, 3, 2))} | {"C4": cyclic(4).product}
     groups["the group of one element"] = cyclic(1).product
@@ -126,8 +119,9 @@ def orbits(answer: object) -> str:
     for labels in [*tables, GSet.regular(dihedral(4)), GSet.grid(dihedral(1), 3)]:
         value, where = ask(answer, labels.action), f"{labels.size} labels under {labels.group.name}:"
         hint = f"A list for each orbit, of labels: columns of the table, 0 .. {labels.size - 1} here."
-        need(isinstance(value, Collection), f"The answer must be a list of lists, {got(value)}.", hint)
+        value = several(value, f"The answer must be a list of lists, {got(value)}.", hint)
         lists = [integers(part, range(labels.size), f"{where} {got(part)}.", hint) for part in value]
+        need(all(lists), f"{where} one orbit is empty.", "An orbit holds at least the label it starts from.")
         named = [label for part in lists for label in part]
         for label in range(labels.size):
             hint = "The identity leaves it where it is: each label is at least in an orbit of its own."
@@ -170,11 +164,15 @@ def regular_action(answer: object) -> str:
 
 def _numbers(value: Any, shape: tuple[int, ...], what: str) -> Tensor:
     """The numbers of a tensor, an array or lists, in this shape."""
-    hint = f"Wanted is the shape {shape}." if shape else "One answer, no list of them."
+    hint = f"Wanted is the shape {shape}."
+
+    def listed(part: Any) -> Any:
+        part = part.tolist() if hasattr(part, "tolist") else part
+        return [listed(each) for each in part] if isinstance(part, (list, tuple)) else part
+
     try:
-        table = torch.as_tensor(value, dtype=torch.float64)
+        table = torch.as_tensor(listed(value), dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"{what} must be made of numbers, {got(value)}.", hint) from None
-    table = table if shape or table.numel() != 1 else table.squeeze()
     need(table.shape == shape, f"{what} has the shape {tuple(table.shape)}.", hint)
     return table

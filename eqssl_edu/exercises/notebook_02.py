@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from eqssl_edu.diagnostics import equivariance_error as library_error
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.four_tests import four_tests, of_class
-from eqssl_edu.exercises.judging import ask, judge, need, noise, number, pick, same, scalar
+from eqssl_edu.exercises.four_tests import EXACT, as_layer, four_tests, need_linear, of_class
+from eqssl_edu.exercises.judging import ask, judge, need, noise, number, pick, same, scalar, truth
 from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 from eqssl_edu.gsets import GSet
@@ -76,23 +76,23 @@ def _convolution(answer: object, move: Callable, copies: dict[str, Callable], sw
     copies lie in another order than channel by channel.
     """
     for group, channels in ((C4, 2), (D4, 1)):
-        layer, weight, module = of_class(answer, group, channels, 2, 3, 1, 1)
         planes = [] if move is FiniteGroup.transform else [group.order]
         shape, inputs = (2, channels, *planes, 3, 3), noise(3, channels, *planes, 6, 6)
+        layer, weight, biases = as_layer(of_class(answer, group, channels, 2, 3, 1, 1), inputs)
+        usual = [part.shape for part in biases.values()] == [(2,)]
         labels = GSet.regular(group).times(GSet.grid(group, 3))
         orbits = (GSet.regular(group).times(labels) if planes else labels).orbits
 
         def wrong(
-            copy: Callable, x: Tensor, w: Tensor, dim: int, group=group, module=module, shape=shape
+            copy: Callable, x: Tensor, w: Tensor, dim: int, group=group, biases=biases, shape=shape
         ) -> Tensor:
             stacked = torch.stack([copy(group, w.view(shape), g) for g in group.elements], dim).flatten(0, 1)
             expanded, planes = (each.flatten(1, -3) for each in (stacked, x))
-            bias = module.bias.repeat_interleave(group.order)
+            bias = torch.cat([*biases.values()]).repeat_interleave(group.order)
             return F.conv2d(planes, expanded, bias, 1, 1).unflatten(1, (-1, group.order))
 
         mistakes = {hint: partial(wrong, copy, dim=1) for hint, copy in copies.items()}
         mistakes[swapped] = partial(wrong, move, dim=0)
-        usual = getattr(module, "bias", None) is not None
         four_tests(
             layer,
             inputs,
@@ -105,6 +105,16 @@ def _convolution(answer: object, move: Callable, copies: dict[str, Callable], sw
             mistakes if usual else {},
             f"Over {group.name}",
         )
+        need_linear(layer, inputs, weight)
+        hint = "bias=True adds one number for each output channel, the same to all |G| maps."
+        need(biases, "With bias=True it has no bias.", hint)
+        # With a stride of 2, without padding and bias: every other pixel of the same maps, away from the border.
+        other, _, _ = as_layer(of_class(answer, group, channels, 2, 3, 2, 0, False), inputs)
+        whole = layer(inputs, weight) - layer(0 * inputs, weight)
+        found = ask(other, inputs[..., 1:, 1:], weight)
+        reason = "With stride=2, padding=0, bias=False it does not give every other pixel of the same maps."
+        hint = "Are all arguments used? And is it one filter, at every place?"
+        need(same(found, whole[..., 2:-1:2, 2:-1:2], EXACT), reason, hint)
 
 
 @second_hint(
@@ -193,7 +203,8 @@ def norm(answer: object) -> str:
 
     alone = "Each of the |G| maps has statistics of its own. Which numbers belong together?"
     for mode in ("training", "evaluation"):
-        layer, weight, module = of_class(answer, 2, given=())
+        module = of_class(answer, 2)
+        layer, weight, _ = as_layer(module)
         shared = nn.BatchNorm3d(2).double()
         for norm_layer in (module, shared):
             ask(norm_layer, maps)  # the running statistics learn
@@ -204,9 +215,9 @@ def norm(answer: object) -> str:
         four_tests(layer, maps, weight, C4, moves, maps, axes, 4, {alone: each_map}, where)
         wish = C4.transform_maps(layer(maps, weight), own)
         error = (layer(C4.transform_maps(maps, own), weight) - wish).norm() / wish.norm()
-        reason = f"{where}: when each sample turns by its own g, the error is {error:.2f}."
+        reason = f"{where}: when each sample turns by its own g, the error is {error:.2g}."
         need(
-            error < 1e-9,
+            error < EXACT,
             reason,
             "Which numbers must have one mean together, whichever way each sample turns?",
         )
@@ -222,12 +233,10 @@ CASES = list(product(range(6, 17), range(1, 7), range(1, 5), range(3)))  # size,
 @second_hint("The windows step by s from the left border. After the last one, how many pixels are left over?")
 def exact_rule(answer: object) -> str:
     """A function (S, k, s, p) -> is such a window exact?"""
-    truth = torch.tensor([is_exact(*case) for case in CASES])
-    given = [ask(answer, *case) for case in CASES]
-    hint = "Return True or False, as a comparison gives it."
-    need(all(float(value) in (0.0, 1.0) for value in given), "It must say yes or no to every case.", hint)
-    said = torch.tensor([bool(value) for value in given])
-    wrong = [case for case, right in zip(CASES, said == truth, strict=True) if not right]
+    exact = torch.tensor([is_exact(*case) for case in CASES])
+    how = "It must say yes or no to every case", "Return True or False, as a comparison gives it."
+    said = torch.tensor([truth(ask(answer, *case), *how) for case in CASES])
+    wrong = [case for case, right in zip(CASES, said == exact, strict=True) if not right]
     rules: dict[str, Callable[..., bool]] = {
         "Stride 1 is always exact, right. Which number stays the same along a green stripe of stride 3?": (
             lambda S, k, s, p: s == 1
@@ -274,9 +283,9 @@ def halve(answer: object) -> str:
         )
         need(value.norm() > 0, f"{start} it gives zeros.", "Pool the numbers that it was given.")
         error = library_error(answer, maps, D4, D4.transform_maps, D4.transform_maps).max()
-        reason = f"{start} it is not equivariant: the error is {error:.2f}."
+        reason = f"{start} it is not equivariant: the error is {error:.2g}."
         need(
-            error < 1e-9,
+            error < EXACT,
             reason,
             f"Try your rule for S = {size}, a stride of 2, your window and your padding.",
         )
@@ -289,10 +298,17 @@ def halve(answer: object) -> str:
         ones = ask(answer, torch.ones_like(maps))
         reason = f"{start} maps of ones become numbers between {ones.min():.2f} and {ones.max():.2f}."
         need(same(ones, torch.ones_like(ones)), reason, "A mean does not count the zeros of the padding.")
-        slope = torch.autograd.functional.jacobian(lambda x: answer(x).sum(), maps)
-        unseen = int((slope[0, 0, 0].abs() < 1e-12).sum())
+        dots = torch.zeros(size**2, 2, 8, size, size, dtype=torch.float64)  # each with a single bright pixel
+        dots[:, 0, 0] = torch.eye(size**2).view(-1, size, size)
+        seen = ask(answer, dots).double()
+        unseen = int((seen[:, 0, 0].flatten(1).norm(dim=1) == 0).sum())
         reason = f"{start} it ignores {unseen} of {size**2} pixels."
         need(unseen == 0, reason, "Every pixel is part of some window.")
+        places = [torch.arange(n).double() - (n - 1) / 2 for n in (size, width)]
+        far = (places[0][:, None] - 2 * places[1]).abs() > 3  # [row, row of the result]
+        seen[:, 0, 0] *= far.repeat_interleave(size, 0)[:, :, None] | far.repeat(size, 1)[:, None]
+        reason = f"{start} a single bright pixel shows up far from its place, or in another map."
+        need(seen.norm() == 0, reason, "Each number is the mean of one small window, of one map.")
     return "Exact for even and odd sizes; ones stay ones, and no pixel is ignored."
 
 
@@ -334,7 +350,7 @@ def exact_size(answer: object) -> str:
 def network(answer: object) -> str:
     """A class (group): images (B, 1, S, S) to regular features (B, 32, |G|), with three convolutions or more."""
     for group in (C4, D4):
-        _, _, module = of_class(answer, group)
+        module = of_class(answer, group)
         for seed, part in enumerate(module.parameters()):
             part.data += 0.1 * noise(*part.shape, seed=seed)
         for size, mode in product((16, 15), ("training", "evaluation")):
@@ -355,13 +371,16 @@ def network(answer: object) -> str:
             )
             turned = [ask(module, group.transform(images, g)) for g in group.elements]
             wishes = [group.transform_features(features, g) for g in group.elements]
+            still = same(features.mean(dim=2, keepdim=True).expand_as(features), features)
+            reason = f"{where} its features no longer move along the group axis."
+            need(not still, reason, "They are the same for every element: something pooled over the group.")
             error = max(float((a - b).norm() / b.norm()) for a, b in zip(turned, wishes, strict=True))
             hint = "Which stage knows a place on the grid or on the group axis? Is the halving exact at this size?"
-            need(error < 1e-9, f"{where} it is not equivariant: the error is {error:.2f}.", hint)
-            still = same(features.mean(dim=2, keepdim=True).expand_as(features), features)
-            reason = f"{where} it is equivariant, but its features no longer move along the group axis."
-            need(not still, reason, "They are the same for every element: something pooled over the group.")
-        count = sum(hasattr(part, "expanded_weight") for part in module.modules())
+            need(error < EXACT, f"{where} it is not equivariant: the error is {error:.2g}.", hint)
+            alone = mode == "training" or same(ask(module, images[1:2]), features[1:2], EXACT)
+            reason = f"{where} the features of an image change when other images are left out."
+            need(alone, reason, "What is added up over the batch, axis 0?")
+        count = sum(part.ndim > 3 for part in module.parameters())
         need(count >= 3, f"It has {count} convolutions; wanted were three.", "One stage lifts, two follow.")
     return "Equivariant over C4 and D4, at even and odd sizes, in both modes."
 

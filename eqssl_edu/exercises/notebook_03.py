@@ -8,7 +8,18 @@ import torch.nn.functional as F
 
 from eqssl_edu.diagnostics import nearest_element, rotation_error, turn_maps
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, need_shape, noise, number, scalar
+from eqssl_edu.exercises.judging import (
+    ask,
+    integers,
+    judge,
+    keyed,
+    need,
+    need_shape,
+    noise,
+    number,
+    scalar,
+    several,
+)
 from eqssl_edu.exercises.verdict import Wrong, second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.rotate import disc_mask, rotate
@@ -76,11 +87,11 @@ def error_curve(answer: object) -> str:
         return F.conv2d(images, kernels[:, None]).unflatten(1, (3, 4))
 
     said = ask(answer, f, x, angles, group)
-    said = said.tolist() if hasattr(said, "tolist") else said
-    listed = isinstance(said, (list, tuple)) and len(said) == len(angles)
     hint = "One number for each angle, and nothing else."
-    need(listed, f"{len(angles)} angles should give a list of {len(angles)} numbers, {got(said)}.", hint)
-    found = [float(scalar(each, "An entry has the shape {shape}.", hint)) for each in said]
+    reason = f"{len(angles)} angles should give a list of {len(angles)} numbers, {got(said)}."
+    said = several(said.tolist() if hasattr(said, "tolist") else said, reason, hint)
+    need(len(said) == len(angles), reason, hint)
+    found = [float(scalar(each, "An entry is no number, {got}.", hint)) for each in said]
     y, piled, again = f(x), [], x
     for angle in angles:
         again = rotate(again, angle)
@@ -160,7 +171,7 @@ def turned_kernels(answer: object) -> str:
 )
 def stabilised(answer: object) -> str:
     """A function (maps, degrees, group) that turns maps of an image turned by ``degrees`` back."""
-    for group, degrees in ((cyclic(4), 90.0), (cyclic(8), 130.0), (dihedral(4), 270.0)):
+    for group, degrees in ((cyclic(4), 90.0), (cyclic(8), 130.0), (dihedral(4), 250.0)):
         maps = noise(2, 3, group.order, 9, 9)
         forth, grid = turn_maps(group, maps, degrees), rotate(maps, -degrees)
         features = maps.movedim(2, -1)

@@ -35,7 +35,7 @@ def steer(answer: object) -> str:
         slow = torch.cos(m * angles - turn)
         hints = {
             "It is turned the other way: look at the sign of the sine.": torch.cos(m * (angles + turn)),
-            "The weights are cos(m angle) and sin(m angle): a wave of frequency m turns m-fold.": slow,
+            "The weights do not know m. After which angle does a wave of frequency m look as before?": slow,
             "torch.cos and math.cos want radians: math.radians(degrees).": torch.cos(m * (angles - degrees)),
             "Mix the two kernels with the weights of the addition theorem above.": True,
         }
@@ -95,7 +95,7 @@ def project(answer: object) -> str:
             [torch.eye(4, dtype=torch.float64).roll(g, dims=0) for g in group.elements]
         ),
     }
-    for source, target in (("numbers", "arrows"), ("arrows", "group axes"), ("group axes", "group axes")):
+    for source, target in (("arrows", "group axes"), ("numbers", "arrows"), ("group axes", "group axes")):
         rho_in, rho_out = fields[source], fields[target]
         kernel = noise(rho_out.shape[1], rho_in.shape[1], 3, 3)
         arguments = (kernel, group, rho_out, rho_in)
@@ -151,13 +151,19 @@ def norm_relu(answer: object) -> str:
         "The result must have the direction v / |v|: divide by the length once.": lengthened(
             lambda r, b: F.relu(r - b) * r
         ),
-        "Multiply each arrow by ReLU(length - bias) / length.": True,
+        "Take one arrow alone. How long is it before, how long after, and where does it point?": True,
     }
     expected = lengthened(lambda r, b: F.relu(r - b))
-    judge(value, expected, "The lengths are not ReLU(length - bias).", hints, within=1e-3)
+    judge(
+        value,
+        expected,
+        "These are not the same arrows with the lengths ReLU(length - bias).",
+        hints,
+        within=1e-3,
+    )
     with_zeros = arrows * (torch.arange(4) > 0)
     value = ask(answer, with_zeros, bias)
-    hint = "An arrow of length 0 stays 0. Divide by length.clamp(min=1e-9)."
+    hint = "An arrow of length 0 stays 0. What do you divide by there?"
     need(bool(value.isfinite().all()), "Where an arrow is zero, the result is not a number.", hint)
     judge(
         value,
@@ -187,12 +193,11 @@ def shift(answer: object) -> str:
         in_degrees = turn_features(group, z, math.degrees(degrees))
         whole_places = z.roll(round(degrees * n / 360), dims=-1)
         hints = {
-            "The result is complex.\nThe way back from the coefficients is torch.fft.irfft.": value.is_complex(),
             "It is shifted the other way: the exponent has a minus sign.": turn_features(group, z, -degrees),
             "Every frequency has its own factor: the exponent holds m = 0, 1, 2, ..., too.": same_factor,
             "The angle must be in radians: math.radians(degrees).": in_degrees,
             "That moves whole places only. Between them the Fourier coefficients know the values.": whole_places,
-            "rfft, each coefficient times exp(-i m angle), irfft.": True,
+            "A shift gives each coefficient a factor. Which one makes cos(m x) a cos(m (x - angle))?": True,
         }
         reason = f"For {n} samples and {degrees:g} degrees the result is not the shifted function."
         judge(value, turn_features(group, z, degrees), reason, hints)
@@ -225,7 +230,7 @@ def fourier(answer: object) -> str:
                 z, n, function, 5
             ),
             "The function has not been taken.": z,
-            "irfft to n values, function, rfft, keep 0 .. 3, irfft to 8 values.": True,
+            "There and back: what are these numbers after each step, and how many?": True,
         }
         reason = f"With n = {n} and {getattr(function, '__name__', 'a function')} the result is another one."
         judge(value, sampled(z, n, function), reason, hints, "channel and sample")
@@ -248,7 +253,7 @@ def stage(answer: object) -> str:
             hint = "Return enn.SequentialModule(convolution, norm, relu)."
             need(fine, f"The result must be a module of escnn, not {type(module).__name__}.", hint)
             wanted = enn.FieldType(plane, channels * [plane.regular_repr])
-            hint = "enn.FieldType(plane, channels * [plane.regular_repr]) is a list of `channels` fields."
+            hint = "A FieldType is made of a list of representations: which one, and how often?"
             need(
                 module.in_type == fields,
                 "It does not take the fields `inputs`.",

@@ -6,12 +6,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.exercises.judging import ask, keyed, need, pick
+from eqssl_edu.exercises.judging import ask, keyed, need, pick, truth
 from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 
 __all__ = ["is_action", "strangers", "what_to_repeat"]
+
+
+def _half_moved(table: Tensor) -> Tensor:
+    """The second half of the elements, the reflections of D4, acts on the wrong labels."""
+    first, second = table.chunk(2)
+    return torch.cat([first, second.roll(1, dims=1)])
+
 
 # What is wrong with a table -> how it is made of one that is right; and a hint for whoever lets it pass.
 BROKEN: dict[str, Callable[[Tensor], Tensor]] = {
@@ -19,15 +26,19 @@ BROKEN: dict[str, Callable[[Tensor], Tensor]] = {
     "has two rows exchanged": lambda table: table[[0, 2, 1, *range(3, len(table))]],
     "has its last two rows exchanged": lambda table: torch.cat([table[:-2], table[[-1, -2]]]),
     "sends all labels to one": lambda table: torch.cat([table[:1], table[1:] * 0]),
+    "is right for its last label only": lambda table: torch.cat(
+        [_half_moved(table), torch.full_like(table[:, :1], table.shape[1])], dim=1
+    ),
     # A new label that goes wherever label 0 goes: every (gh).l is g.(h.l), and e moves the new label to 0.
     "composes, but moves a label under the identity": lambda table: torch.cat([table, table[:, :1]], dim=1),
 }
 HINTS = {
-    "moves labels under the identity": "Row 0 must be torch.arange(n): the identity moves nothing.",
-    "has two rows exchanged": "Compare table[product[g, h]] with table[g][table[h]] for all g and h.",
+    "moves labels under the identity": "What does row 0 look like, if the identity moves nothing?",
+    "has two rows exchanged": "The row of gh must do what first h, then g does: compare for all g and h.",
     "has its last two rows exchanged": "Not only for h = g, and not only for h the inverse of g: "
     "try all pairs of elements.",
     "sends all labels to one": "Here (gh).l is g.(h.l) wherever gh is not the identity. Compare for gh = e as well.",
+    "is right for its last label only": "Compare for all g and all h, and for every label.",
     "composes, but moves a label under the identity": "An action has two laws. Here (gh).l is g.(h.l), always.",
 }
 
@@ -37,17 +48,18 @@ HINTS = {
 )
 def is_action(answer: object) -> str:
     """A function (table (|G|, n), group) -> True if the table is an action."""
+    how = "The answer must be True or False", "One answer for the whole table: all() of many."
     for group in (cyclic(4), dihedral(4)):
         for labels in (GSet.neighbours(group), GSet.grid(group, 3), GSet.regular(group)):
             hint = "Is it the order of the product? Row product[g, h] is: first h, then g."
             if group.name == "C4":
                 hint = "For C4 even the order does not matter. Compare for *all* l, and use torch.equal."
-            passes = ask(answer, labels.action, group)
+            passes = truth(ask(answer, labels.action, group), *how)
             need(passes, f"It turned down a table that is an action: {labels!r}.", hint)
             for problem, spoil in BROKEN.items():
-                stopped = not ask(answer, spoil(labels.action), group)
+                stopped = not truth(ask(answer, spoil(labels.action), group), *how)
                 need(stopped, f"It let a table of {group.name} pass that {problem}.", HINTS[problem])
-    return "It passes six actions and stops 30 tables that are none."
+    return "It passes six actions and stops 36 tables that are none."
 
 
 def _expanded(

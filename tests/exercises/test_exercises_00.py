@@ -44,6 +44,28 @@ class SlidingLinear(nn.Module):
         return torch.cat([self.linear(features.roll(-a, dims=2).flatten(1)) for a in range(4)], dim=1)
 
 
+def TEMPLATE(x, w):
+    """Right logits, the template by itself."""
+    return torch.einsum("bcg,cag->ba", x, w[:, FORTH])
+
+
+def into_float32(x, w):
+    logits = torch.zeros(len(x), 4)  # of the default type
+    logits[:] = TEMPLATE(x, w)
+    return logits
+
+
+class WithScalar(nn.Module):
+    """A bias without axes, under a name of its own."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.template, self.c = nn.Parameter(torch.randn(1, channels, 4)), nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, features):
+        return TEMPLATE(features, self.template[0]) + self.c
+
+
 def loop_over_pairs(z, w):
     result = torch.zeros(len(z), len(w), 4, dtype=z.dtype)
     for i, first in enumerate(z):
@@ -61,6 +83,7 @@ def correlated(z, w):
 MISTAKES = {
     "00.turned": {
         "the other way": lambda features, a: features.roll(-a, dims=2),
+        "changes the tensor": lambda features, a: features.copy_(features.roll(a, dims=2)),
         "Nothing moved": lambda features, a: features,
         "moves by one place": lambda features, a: features.roll(1, dims=2),
         "The columns are the last axis": lambda features, a: features.roll(a, dims=1),
@@ -68,6 +91,14 @@ MISTAKES = {
         "Its axes are": lambda features, a: "columns",
     },
     "00.head": {
+        "when other samples are left out": make_head(
+            ("C", 4), lambda x, w: (logits := TEMPLATE(x, w)) - logits.mean(dim=0)
+        ),
+        "is not -1 times the outputs": make_head(("C", 4), lambda x, w: TEMPLATE(x, w.square())),
+        "no gradient reaches the weights": make_head(("C", 4), lambda x, w: TEMPLATE(x, w.detach())),
+        "changes the tensor that it is given": make_head(("C", 4), lambda x, w: TEMPLATE(x.mul_(2), w)),
+        "tensor of real numbers": make_head(("C", 4), lambda x, w: TEMPLATE(x, w) + 0j),
+        "make only 9 different maps": make_head(("C", 4), lambda x, w: TEMPLATE(x, w).softmax(dim=1)),
         "pools over the columns first": lambda channels: InvariantHead(LABELS, channels),
         "the other way round": make_head(("C", 4), lambda x, w: torch.einsum("bcg,cag->ba", x, w[:, BACK])),
         "which weight, before and after": lambda channels: FreeHead(LABELS, channels, 4),
@@ -114,10 +145,14 @@ ALSO_RIGHT = {
     "00.turned": [
         lambda features, a: torch.cat([features[..., 4 - a :], features[..., : 4 - a]], dim=-1),
         lambda features, a: features[:, :, FORTH[a]],
+        lambda features, a: features.roll(a, dims=2).half().requires_grad_(),
         lambda features, a: C4.transform_features(features, a),
     ],
     "00.head": [
         SlidingLinear,
+        make_head(("C", 4), into_float32),
+        make_head(("C", 4), lambda x, w: TEMPLATE(x.float(), w.float())),
+        WithScalar,
         lambda channels: GSetHead(LABELS, channels),
         make_head((4, "C"), lambda x, w: torch.einsum("bcg,agc->ba", x, w[FORTH]), bias=True),
         make_head(("C", 4), lambda x, w: torch.einsum("bcg,cag->ba", x, w[:, -FORTH % 4])),  # other names
@@ -151,6 +186,7 @@ class TestChecks(ExerciseChecks):
         lambda kappa: kappa.sum(dim=2).exp(),
         lambda kappa: kappa.mean(dim=2).pow(3),
         lambda kappa: kappa.amax(dim=2).tanh(),
+        lambda kappa: kappa.amax(dim=2) + 1e-9 * kappa.amin(dim=2),  # breaks the ties of alike pairs
         *(lambda kappa, t=t: (kappa / t).exp().sum(dim=2) for t in (0.05, 0.137, 0.2, 1.0, 3.0)),
     ],
 )

@@ -80,7 +80,9 @@ MISTAKES = {
         "turned by h before g": lambda group, picture: [[g] * group.order for g in group.elements],
         "one after the other": lambda group, picture: torch.zeros_like(group.product),
         "Wanted is the shape (8, 8)": lambda group, picture: group.product.flatten(),
-        "must be made of numbers": lambda group, picture: [[picture, picture]],
+        "must be made of numbers": lambda group, picture: [["e", "r90"], ["r90", "r180"]],
+        "tensor of real numbers": lambda group, picture: group.product + 0j,
+        "changes the tensor": lambda group, picture: group.product + 0 * picture.zero_()[0, 0].long(),
     },
     "01.is_group": {
         "nothing undoes 1": promises(inverse=False),
@@ -92,6 +94,7 @@ MISTAKES = {
         "leads out": lambda table: table.max() >= len(table) or promises()(table),
         "One answer": lambda table: table == 0,
         "True or False, got 3": lambda table: 3,
+        "True or False, got nan": lambda table: float("nan"),
     },
     "01.compose": {
         "on the right acts first": lambda a, b: (b[0] + b[1] @ a[0], b[1] @ a[1]),
@@ -103,6 +106,8 @@ MISTAKES = {
         "take the brackets away": lambda a, b: (a[0], a[1]),
         "The shift has the shape (2, 2)": lambda a, b: (a[0] + a[1] * b[0], a[1] @ b[1]),
         "after a comma the matrix": lambda a, b: a[0],
+        "changes the tensor": lambda a, b: (a[0].add_(a[1] @ b[0]), a[1] @ b[1]),
+        "must be made of numbers": lambda a, b: (a[0] + a[1] @ b[0] + 0j, a[1] @ b[1]),
     },
     "01.orbits": {
         "0 stands 4 times": lambda action: [set(column) for column in action.T.tolist()],
@@ -110,6 +115,8 @@ MISTAKES = {
         "in one orbit, but no element": lambda action: [list(range(action.shape[1]))],
         "an orbit of its own": lambda action: [o for o in columns(action) if len(o) > 1],
         "A list for each orbit": lambda action: 3,
+        "must be a list of lists": lambda action: {min(orbit): orbit for orbit in columns(action)},
+        "one orbit is empty": lambda action: [*columns(action), []],
         "columns of the table, 0 .. 8": lambda action: [[0, 9]],
     },
     "01.regular_action": {
@@ -130,7 +137,12 @@ def columns(action):
 
 
 ALSO_RIGHT = {
-    "01.cayley_table": [lambda group, picture: group.product.double(), by_numbers],
+    "01.cayley_table": [
+        lambda group, picture: group.product.double(),
+        by_numbers,
+        lambda group, picture: tuple(group.product),
+        lambda group, picture: [[np.array(k) for k in row] for row in group.product],
+    ],
     "01.is_group": [
         promises(),
         by_loops,
@@ -146,6 +158,7 @@ ALSO_RIGHT = {
     ],
     "01.orbits": [
         lambda action: columns(action),
+        lambda action: (iter(orbit) for orbit in columns(action)),
         lambda action: [action[:, label].unique() for label in action.amin(dim=0).unique().tolist()],
         lambda action: {min(orbit): np.array(sorted(orbit)) for orbit in columns(action)}.values(),
         lambda action: [tuple(float(label) for label in orbit) for orbit in columns(action)],

@@ -26,9 +26,12 @@ class Convolution(nn.Module):
 
     dim, numbers = 1, None
 
+    fixed, last = {}, staticmethod(lambda maps: maps)
+
     def __init__(self, group, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
         super().__init__()
-        self.group, self.stride, self.padding = group, stride, padding
+        self.group, self.stride, self.padding = group, self.fixed.get("stride", stride), padding
+        bias = self.fixed.get("bias", bias)
         planes = [] if self.lifts else [group.order]
         shape = (out_channels, in_channels, *planes, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.randn(self.numbers(shape) if self.numbers else shape))
@@ -38,11 +41,36 @@ class Convolution(nn.Module):
         stacked = torch.stack([self.copy(g) for g in self.group.elements], dim=self.dim).flatten(0, 1)
         bias = None if self.bias is None else self.bias.repeat_interleave(self.group.order)
         out = F.conv2d(x.flatten(1, -3), stacked.flatten(1, -3), bias, self.stride, self.padding)
-        return out.unflatten(1, (-1, self.group.order))
+        return self.last(out.unflatten(1, (-1, self.group.order)))
+
+
+class LiftingWithin(nn.Module):
+    """Right: a Conv2d inside holds the weights, and the images turn back in place of the filters."""
+
+    def __init__(self, group, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
+        super().__init__()
+        self.group, self.inner = (
+            group,
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
+        )
+        self.offset = nn.Parameter(torch.zeros(1, out_channels, 1, 1, 1)) if bias else 0
+
+    def forward(self, x):
+        copies = [self.group.transform(self.inner.weight, g) for g in self.group.elements]
+        outputs = [F.conv2d(x, copy, None, self.inner.stride, self.inner.padding) for copy in copies]
+        return torch.stack(outputs, dim=2) + self.offset
+
+
+BOWL = (torch.arange(6) - 2.5).abs()[:, None] + (torch.arange(6) - 2.5).abs()
+
+
+def turned(group, w, g):
+    return group.transform(w, g)
 
 
 def convolution(lifts, copy, **more):
-    """A class of such layers, whose copies are ``copy(group, weight, g)``."""
+    """A class of such layers, whose copies are ``copy(group, weight, g)``; a stride or a bias ignores the argument."""
+    more["fixed"] = {key: more.pop(key) for key in ("stride", "bias") if key in more}
     own = {"lifts": lifts, "copy": lambda self, g: copy(self.group, self.weight, g)}
     return type(
         "Answer", (Convolution,), own | {k: staticmethod(v) if callable(v) else v for k, v in more.items()}
@@ -180,6 +208,13 @@ MISTAKES = {
             True, lambda group, w, g: group.transform(w + w.flip((-2, -1)), g)
         ),
         "must be a class": lambda x, kernel, group: x,
+        "It is not linear": convolution(True, turned, last=torch.relu),
+        "when other samples are left out": convolution(True, turned, last=lambda z: z - z.mean(dim=0)),
+        "is not -1 times": convolution(True, lambda group, w, g: group.transform(w.abs(), g)),
+        "no gradient": convolution(True, lambda group, w, g: group.transform(w.detach(), g)),
+        "it has no bias": convolution(True, turned, bias=False),
+        "every other pixel of the same maps": convolution(True, turned, stride=1),
+        "at every place": convolution(True, turned, last=lambda z: z * BOWL[: z.shape[-1], : z.shape[-1]]),
     },
     "02.group_convolution": {
         "All |G| copies are the same": convolution(False, lambda group, w, g: w),
@@ -232,6 +267,9 @@ MISTAKES = {
         "it is no mean": lambda maps: F.max_pool3d(maps, (1, 2, 2)),
         "it ignores 33 of 49 pixels": subsampled,
         "a stride of 2": lambda maps: maps,
+        "far from its place": lambda maps: (z := layers.HalvingPool2d()(maps)) / 2 + z.mean((-2, -1), True) / 2,
+        "or in another map": lambda maps: layers.HalvingPool2d()(maps.mean(dim=1, keepdim=True).expand_as(maps)),
+        "of one map": lambda maps: layers.HalvingPool2d()(maps).roll(1, dims=0),
         "(B, C, |G|, S', S')": lambda maps: maps.mean(dim=2),
     },
     "02.exact_size": {
@@ -249,6 +287,8 @@ MISTAKES = {
         "at 16 x 16 pixels": network(8, 16, 32, flaw=WrongStride),
         "it is not equivariant": network(8, 16, 32, flaw=PlaneBias),
         "must be a class": lambda group: group,
+        "other images are left out": network(8, 16, 32, last=lambda z: z - z.mean(dim=0)),
+        "along the group axis": network(8, 16, 32, last=torch.zeros_like),
     },
 }  # fmt: skip
 
@@ -257,6 +297,8 @@ ALSO_RIGHT = {
     "02.equivariance_error": [error(lambda y, t, forth, back: np.float64((forth - t).norm() / forth.norm()))],
     "02.lifting": [
         layers.LiftingConv2d,
+        convolution(True, turned, last=torch.Tensor.float),
+        LiftingWithin,
         convolution(True, lambda group, w, g: group.transform(w.flip(-1), g)),  # of another filter
         convolution(True, lambda group, w, g: group.transform(w.mT - 2 * w, g)),
     ],
@@ -272,14 +314,23 @@ ALSO_RIGHT = {
         nn.BatchNorm3d,
         normed(lambda self, maps: nn.BatchNorm2d.forward(self, maps.flatten(3)).unflatten(3, maps.shape[3:])),
     ],
-    "02.harmless": [sorted(HARMLESS), tuple(HARMLESS)],
+    "02.harmless": [sorted(HARMLESS), tuple(HARMLESS), frozenset(HARMLESS), np.array(sorted(HARMLESS))],
     "02.exact_rule": [
         lambda S, k, s, p: not (S + 2 * p - k) % s,
         lambda S, k, s, p: np.bool_((k - S - 2 * p) % s == 0),
+        lambda S, k, s, p: np.array([(k - S - 2 * p) % s == 0]),
     ],
-    "02.halve": [pooled(lambda odd: 2 + odd, lambda odd: 0), lambda maps: layers.HalvingPool2d()(maps)],
+    "02.halve": [
+        lambda maps: layers.HalvingPool2d()(maps.float()).detach(),
+        pooled(lambda odd: 2 + odd, lambda odd: 0),
+        lambda maps: layers.HalvingPool2d()(maps),
+    ],
     "02.exact_size": [33.0, np.int64(33), torch.tensor(33), torch.tensor([33.0])],
-    "02.network": [network(4, 8, 32), network(8, 16, 24, 32)],
+    "02.network": [
+        network(4, 8, 32),
+        network(8, 16, 24, 32),
+        network(8, 16, 32, first=LiftingWithin, last=torch.Tensor.float),
+    ],
 }
 PARTIAL = (
     "02.lifting",

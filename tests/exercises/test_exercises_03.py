@@ -117,7 +117,7 @@ MISTAKES = {
         "The images themselves": curve(lambda t, y, a, group: rotation_error(y, y, a, group)),
         "Take one angle alone": curve(lambda t, y, a, group: 0.5),
         "One number for each angle": curve(rotation_error, gather=sum),
-        "An entry has the shape (2, 3, 4, 7, 7)": curve(lambda t, y, a, group: t - y),
+        "An entry is no number, got a torch.float64 tensor": curve(lambda t, y, a, group: t - y),
     },
     "03.smooth_enough": {
         "counts tenths of a pixel": 1,
@@ -131,6 +131,7 @@ MISTAKES = {
         "clockwise": copies(lambda group, g: -group.degrees(g)),
         "does not turn by 45 g degrees": copies(lambda group, g: 45.0 * g),
         "nothing depends on g": copies(lambda group, g: 0.0),
+        "changes the tensor": lambda kernels, group: filled(kernels.mul_(1 / 2) * 2, group),
         "Take g = 1 alone": copies(lambda group, g: group.degrees(g) / 3),
         "the dim of torch.stack": copies(lambda group, g: group.degrees(g), dim=0),
     },
@@ -142,6 +143,9 @@ MISTAKES = {
         "The grid has not turned": stabilised(0, -1, grid=False),
         "Nothing has moved": lambda maps, degrees, group: maps,
         "it has to come back": stabilised(0, -1, grid=False, back=False),
+        "For D4 and 250 degrees": lambda maps, degrees, group: turn_maps(
+            group, maps, -degrees if group.name == "C8" else -90.0 * round(degrees / 90)
+        ),
         "Two things have to be undone": lambda maps, degrees, group: 2 * maps,
     },
     "03.exact_angles": {
@@ -160,6 +164,7 @@ ALSO_RIGHT = {
     ],
     "03.error_curve": [
         curve(rotation_error, gather=tuple),
+        curve(rotation_error, gather=iter),
         curve(rotation_error, gather=lambda entries: np.array(list(entries))),
         curve_without_the_library,
     ],

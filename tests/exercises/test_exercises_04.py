@@ -99,7 +99,7 @@ def staged(size=5, padding=2, norm=True, relu=True, count=lambda channels: chann
 MISTAKES = {
     "04.steer": {
         "sign of the sine": steered(lambda m, turn: on_circle(-m * turn)),
-        "turns m-fold": steered(lambda m, turn: on_circle(turn)),
+        "do not know m": steered(lambda m, turn: on_circle(turn)),
         "want radians": steered(lambda m, turn: on_circle(m * math.degrees(turn))),
         "addition theorem": steered(lambda m, turn: on_circle(m * turn)[::-1]),
     },
@@ -125,7 +125,8 @@ MISTAKES = {
         "dim=2": with_length(lambda r, b: torch.relu(r - b), dim=1),
         "divide by the length once": with_length(lambda r, b: torch.relu(r - b) * r),
         "is not a number": without_clamp,
-        "ReLU(length - bias) / length": lambda v, bias: v,
+        "Take one arrow alone": lambda v, bias: v,
+        "are not the same arrows": lambda v, bias: -with_length(lambda r, b: torch.relu(r - b))(v, bias),
     },
     "04.shift": {
         "the exponent has a minus sign": shifted(lambda m, turn: m * turn),
@@ -134,21 +135,22 @@ MISTAKES = {
         "moves whole places only": lambda z, degrees: z.roll(round(degrees * z.shape[-1] / 360), dims=-1),
         "takes the number for even": shifted(lambda m, turn: -m * turn, n=lambda z: None),
         "torch.fft.irfft": lambda z, degrees: torch.fft.ifft(torch.fft.fft(z)),
-        "rfft, each coefficient": lambda z, degrees: z,
+        "gives each coefficient a factor": lambda z, degrees: z,
+        "changes the tensor": lambda z, degrees: z.copy_(turn_features(cyclic(z.shape[-1]), z, degrees)),
     },
     "04.fourier": {
         "was taken at the 8 samples": lambda z, n, function: function(z),
         'norm="forward" in all four': lambda z, n, function: sampled(z, n, function, norm="backward"),
         "there are faster waves": lambda z, n, function: sampled(z, n, function, 5),
         "has not been taken": lambda z, n, function: z,
-        "irfft to n values": lambda z, n, function: 2 * sampled(z, n, function),
+        "There and back": lambda z, n, function: 2 * sampled(z, n, function),
     },
     "04.stage": {
         "needs padding=2": staged(padding=0),
         "no batch norm": staged(norm=False),
         "The ReLU comes last": staged(relu=False),
         "kernel_size=5": staged(size=3, padding=1),
-        "is a list of": staged(count=lambda channels: channels + 1),
+        "which one, and how often": staged(count=lambda channels: channels + 1),
         "enn.SequentialModule": staged(module=torch.nn.Sequential),
     },
     "04.base_kernels": {
@@ -166,7 +168,11 @@ ALSO_RIGHT = {
         steered(lambda m, turn: on_circle(m * (turn - 2 * math.pi))),
         lambda c, s, m, degrees: (torch.complex(c, s) * np.exp(-1j * m * np.radians(degrees))).real,
     ],
-    "04.within_reach": [("saddle", "edge", "blur"), {"blur", "edge", "saddle"}],
+    "04.within_reach": [
+        ("saddle", "edge", "blur"),
+        {"blur", "edge", "saddle"},
+        np.array(["blur", "edge", "saddle"]),
+    ],
     "04.project": [projected, entry_by_entry],
     "04.norm_relu": [
         with_length(lambda r, b: (r - b).clamp(min=0)),

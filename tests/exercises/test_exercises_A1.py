@@ -28,6 +28,16 @@ def undoes_itself(table, group):
     return starts_with_the_identity(table, group) and bool((there_and_back == table[0]).all())
 
 
+def last_label(table, group):
+    moved = torch.equal(table[group.product][..., -1], table[:, table][..., -1])
+    return starts_with_the_identity(table, group) and moved
+
+
+def one_generator(table, group):
+    moved = torch.equal(table[group.product[1]], table[1][table])
+    return starts_with_the_identity(table, group) and moved
+
+
 WANTED = {claim: repeat for claim, (repeat, _) in notebook_A1.STUDIES.items()}
 FIRST, SECOND, THIRD, *_ = WANTED
 # Typical mistakes, each with words of the hint that is made for it.
@@ -38,6 +48,13 @@ MISTAKES = {
         "try all pairs": undoes_itself,
         "the identity moves nothing": lambda table, group: True,
         "use torch.equal": lambda table, group: False,
+        "for every label": last_label,
+        "of D4 pass that is right for its last label only": one_generator,
+        "One answer for the whole table": lambda table, group: table[group.product] == table[:, table],
+        "True or False, got nan": lambda table, group: float("nan"),
+        "changes the tensor": lambda table, group: bool(
+            composes_one_by_one(table, group) + table.zero_()[0, 0]
+        ),
         "An action has two laws": lambda table, group: torch.equal(table[group.product], table[:, table]),
     },
     "A1.strangers": {
