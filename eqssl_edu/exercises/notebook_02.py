@@ -1,4 +1,4 @@
-"""The exercises of notebooks 2, 2b and 2c: an error, two convolutions, a norm, and what keeps sizes exact."""
+"""The exercises of notebooks 2 to 2d: an error, two convolutions, a norm, and what keeps sizes exact."""
 
 from collections.abc import Callable
 from functools import partial
@@ -317,9 +317,9 @@ def halve(answer: object) -> str:
 )
 def exact_size(answer: object) -> str:
     """The smallest size of at least 30 at which three layers k3 s2 p1 in a row are all exact."""
-    hint = "Write the size that the slider shows."
+    hint = "Write one whole number."
     size = number(answer, "The answer must be a whole number of pixels", hint, whole=True)
-    need(size >= 30, f"{size} is less than 30.", "Start the slider S at 30 and go up.")
+    need(size >= 30, f"{size} is less than 30.", "Start at 30 and go up.")
 
     def sizes(start: int) -> list[int]:
         """The sizes of the maps, from layer to layer, as long as the layers are exact."""
@@ -330,17 +330,17 @@ def exact_size(answer: object) -> str:
 
     chain = " -> ".join(map(str, sizes(size)))
     exact = len(sizes(size)) - 1
-    reason = f"At {size} already the first layer is red: S + 2p - k = {size - 1} is odd."
-    need(exact > 0, reason, "Set the lab to this size and look at its right border: one column is left over.")
-    reason = f"At {size} only {exact} of 3 layers are green: {chain}, then red."
-    need(exact == 3, reason, f"The next layer sees {sizes(size)[-1]} pixels. Set S to this and look.")
+    reason = f"At {size} already the first layer is not exact: S + 2p - k = {size - 1} is odd."
+    need(exact > 0, reason, "By rule E1 a stride of 2 leaves one column over.")
+    reason = f"At {size} only {exact} of 3 layers are exact: {chain}, then no more."
+    need(exact == 3, reason, f"The next layer sees {sizes(size)[-1]} pixels: try the rule on that.")
     smaller = any(len(sizes(start)) == 4 for start in range(30, min(size, 100)))
     need(
         not smaller,
         f"{size} does it, but a smaller size does too.",
         "Try the sizes from 30 on, one after the other.",
     )
-    return f"All three are green: {chain} pixels."
+    return f"All three are exact: {chain} pixels."
 
 
 @second_hint(

@@ -1,4 +1,4 @@
-"""Pictures and measurements of notebooks 2, 2b and 2c."""
+"""Pictures and measurements of notebooks 2 to 2d."""
 
 from __future__ import annotations
 

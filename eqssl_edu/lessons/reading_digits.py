@@ -1,4 +1,4 @@
-"""Reading digits with symmetry and without: the runs behind "Does it pay?" in notebook 2c.
+"""Reading digits with symmetry and without: the runs behind "Does it pay?" in notebook 2d.
 
 The table ``reading_digits.json`` beside this file holds what ``python -m experiments does-it-pay`` found.
 """

@@ -15,7 +15,7 @@
 # - write the first layer of a network that turns its features when its input is turned;
 # - say what a feature map on $\mathbb{Z}^2 \rtimes C_4$ is.
 #
-# **Seen before:** notebook 1 (groups, orbits, the regular representation) and `torch.nn`.
+# **Seen before:** notebooks 1 and 1b (groups, orbits, the regular representation) and `torch.nn`.
 # **Time:** {minutes} minutes.
 
 # %%
@@ -119,7 +119,7 @@ equivariance_error(convolve, images, D4, transform_outputs=D4.transform)
 # ## 2.2 Turn the filter too
 #
 # An element a of $C_4$ or $D_4$ acts on pixels by a matrix, and on images by $(a \cdot x)(p) = x(a^{-1}p)$, as in
-# notebook 1 (the centre of the image is pixel 0). What if *both* the image and the filter are turned?
+# notebook 1 (pixel 0 is the centre of the image; where the size is even, p is a pair of halves). What if *both* the image and the filter are turned?
 #
 # $$ \begin{aligned}
 # \big((a \cdot \psi) \star (a \cdot x)\big)(p)
@@ -132,7 +132,7 @@ equivariance_error(convolve, images, D4, transform_outputs=D4.transform)
 # a sum: $a^{-1}(p + q) = a^{-1}p + a^{-1}q$.) All layers of this course follow from this one line.
 #
 # **A first use.** If the filter does not change when it is turned, $a \cdot \psi = \psi$, then
-# $\psi \star (a \cdot x) = a \cdot (\psi \star x)$: it is equivariant. In notebook 1 the nine places of a 3 x 3 grid fell
+# $\psi \star (a \cdot x) = a \cdot (\psi \star x)$: it is equivariant. In notebook 1b the nine places of a 3 x 3 grid fell
 # into three orbits under $D_4$. Give all places of an orbit the same number.
 
 # %%
@@ -190,7 +190,7 @@ lifted(edge)
 # &= a \cdot \big(f(x)[a^{-1}g]\big). && \text{definition of } f
 # \end{aligned} $$
 #
-# The map at g comes from $a^{-1}g$ and is turned. This is the regular representation of notebook 1, $(\rho(a)z)[g] =
+# The map at g comes from $a^{-1}g$ and is turned. This is the regular representation of notebook 1b, $(\rho(a)z)[g] =
 # z[a^{-1}g]$, with a turn of the grid on top. The library calls it `transform_maps`.
 
 # %% tags=["fold"]
@@ -245,8 +245,7 @@ theirs.load_state_dict(mine.state_dict())
 assert torch.allclose(mine(images), theirs(images), rtol=0, atol=1e-12)
 
 # %% [markdown]
-# The library's `LiftingConv2d` is this class, but faster. Is the test of equivariance a hard one? Tell it wrongly that
-# only the grid turns, and see.
+# The library's `LiftingConv2d` computes the same. Tell the test that only the grid turns.
 
 # %%
 layer = layers.LiftingConv2d(D4, 1, 6, kernel_size=5, padding=2)
@@ -273,16 +272,18 @@ one_filter = layers.LiftingConv2d(C4, 1, 1, kernel_size=3, padding=1)
 KernelExplorer(one_filter)
 
 # %% [markdown]
-# **Seen:** One weight of the filter is one weight in *each* copy.
+# **Seen:** One weight of the filter is one weight in *each* copy. In copy r90 the upper left one stands at the lower left.
 #
 # The explorer works on the layer itself: `one_filter.weight` is what your hand has made of it.
 
 # %% tags=["fold"]
 # Holds: One weight of the filter is one weight in *each* copy.
+# Holds: In copy r90 the upper left one stands at the lower left.
 with torch.no_grad():
     before = one_filter.expanded_weight().flatten(1)
     one_filter.weight[0, 0, 0, 0] += 1
-    assert (one_filter.expanded_weight().flatten(1) != before).sum(dim=1).tolist() == [1, 1, 1, 1]
+    changed = (one_filter.expanded_weight().flatten(1) != before).reshape(4, 3, 3)
+assert changed.sum(dim=(1, 2)).tolist() == [1, 1, 1, 1] and changed[1, 2, 0]
 
 # %% [markdown]
 # ## 2.4 What lives on such maps
@@ -321,4 +322,4 @@ assert torch.allclose(torch.cat(again, dim=1), maps, rtol=0, atol=1e-12)
 #
 # - T. Cohen and M. Welling, *Group Equivariant Convolutional Networks* (arXiv 1602.07576).
 # - S. Dieleman and others, *Exploiting Cyclic Symmetry in Convolutional Neural Networks* (arXiv 1602.02660).
-# - Next: **2b · Group convolutions**, the layer between.
+# - Next: **2b · Group convolution**, the layer between.

@@ -129,7 +129,7 @@ theirs.load_state_dict(mine.state_dict())
 assert torch.allclose(mine(maps), theirs(maps), rtol=0, atol=1e-12)
 
 # %% [markdown]
-# The library's `GroupConv2d` is this class, but faster (Cohen and Welling, 2016, section 6).
+# The library's `GroupConv2d` computes the same.
 #
 # ## 2b.2 A layer that is equivariant and still wrong
 #
@@ -198,7 +198,7 @@ left_and_right(pair)
 #
 # **Why:** 90 degrees to the left and to the right were given the same plane of the filter, and one plane of the weights is
 # never used. The layer cannot tell *left* from *right*, however long it is trained. So *equivariance alone does not prove
-# a layer right* (rule **E2**). A layer's test has **four parts**: it is not trivial, it is equivariant, its weights are
+# a layer right*. A layer's test has **four parts**: it is not trivial, it is equivariant, its weights are
 # counted, **and the rank is full**. The checks of your layers ask for all four.
 
 # %% tags=["fold"]
@@ -222,22 +222,17 @@ assert torch.equal(answers[0], answers[1]) and not torch.allclose(right[0], righ
 # %%
 for group in (C4, D4):
     plane, pixel = GSet.regular(group), GSet.grid(group, 3)
-    triples = plane.times(plane).times(pixel)
-    print(
-        group.name,
-        "orbits:",
-        len(triples.orbits),
-        "weights:",
-        layers.GroupConv2d(group, 1, 1, 3).weight.numel(),
-    )
+    orbits, layer = plane.times(plane).times(pixel).orbits, layers.GroupConv2d(group, 1, 1, 3)
+    print(group.name, len(orbits), "orbits;", layer.weight.numel(), "weights, rank", kernel_rank(layer))
 
 # %% [markdown]
-# **Seen:** 36 orbits and 36 weights over $C_4$, 72 and 72 over $D_4$.
+# **Seen:** 36 orbits, 36 weights and rank 36 over $C_4$; 72, 72 and 72 over $D_4$.
 #
 # This is a proof, for 3 x 3 windows. All group convolutions are equivariant, by the lines above. Their weights are
-# independent, since copy e is the filter itself. And there are as many of them as orbits. So **every equivariant linear map
-# between regular maps is a group convolution.** Kondor and Trivedi (2018) proved that for compact groups, Cohen, Geiger and
-# Weiler (2019) for fields of any type. Nothing was lost when we asked for symmetry but what contradicts it.
+# independent, since copy e is the filter itself. And there are as many of them as orbits. So **every linear map between
+# regular maps that is equivariant, under translations too, is a group convolution.** Kondor and Trivedi (2018) proved that for compact groups, Cohen, Geiger and
+# Weiler (2019) for fields of any type. Asking for symmetry excludes what contradicts it, and
+# nothing else.
 #
 # **With a pencil.** Why is it exactly |G| k² for every k, and never a fraction? And how many has lifting?
 #
@@ -251,12 +246,13 @@ for group in (C4, D4):
 # </details>
 
 # %% tags=["fold"]
-# Holds: 36 orbits and 36 weights over $C_4$, 72 and 72 over $D_4$.
+# Holds: 36 orbits, 36 weights and rank 36 over $C_4$; 72, 72 and 72 over $D_4$.
 # Holds: each orbit has |G| triples.
 for group, count in ((C4, 36), (D4, 72)):
     element, window = GSet.regular(group), GSet.grid(group, 3)
     orbits = element.times(element).times(window).orbits
-    assert len(orbits) == layers.GroupConv2d(group, 1, 1, 3).weight.numel() == count
+    layer = layers.GroupConv2d(group, 1, 1, 3)
+    assert len(orbits) == layer.weight.numel() == kernel_rank(layer) == count
     assert {len(orbit) for orbit in orbits} == {group.order}
     assert len(element.times(window).orbits) == 9
 
@@ -268,4 +264,4 @@ for group, count in ((C4, 36), (D4, 72)):
 # - R. Kondor and S. Trivedi (arXiv 1802.03690); T. Cohen, M. Geiger and M. Weiler (arXiv 1811.02017): the theorem.
 # - D. Knigge, *Regular Group Convolutions* (UvA Deep Learning 2), and E. Bekkers' course (uvagedl.github.io): the same
 #   layers, with the theory of groups in front.
-# - Next: **2c · What stands between**: norms, nonlinearities, and sizes that are exact.
+# - Next: **2c · What may stand between**: norms, nonlinearities, and sizes that are exact.

@@ -43,7 +43,7 @@ maps = torch.relu(lifting(digits(16).test.images[:8])).detach()  # (8, 2, |G|, 1
 # first or last, it is the same. Batch norm does care. It takes a mean and a variance for each plane, and on the C|G| planes
 # of our maps the obvious `nn.BatchNorm2d` has |G| of them for each channel.
 #
-# **Predict.** It has seen upright digits. Now the whole batch is turned by one g. Is it equivariant in training mode, when
+# **Predict.** It has learned from one small batch. Now the whole batch is turned by one g. Is it equivariant in training mode, when
 # it takes its statistics from the batch? In evaluation mode, when it uses those that it remembers?
 
 # %%
@@ -188,6 +188,8 @@ assert all(my_rule(*case) == green for case, green in measured_strides().items()
 # s divides S + 2p - k.* The first window stands at the left border, and the windows step by s. If S + 2p - k is a multiple
 # of s, the last one ends at the right border. If not, some columns are left over *on the right*. Turn the image, and they
 # are on top, but the layer still leaves them out on the right. In the lab that strip is hatched.
+#
+# (Rule **E2** was notebook 2b's: equivariance alone does not prove a layer right.)
 #
 # "Use odd sizes" is right for odd windows only: a window of 2 or 4 with stride 2 wants even sizes.
 #

@@ -34,10 +34,10 @@ import torch
 C8 = cyclic(8)
 
 # %% [markdown]
-# ## 4.6 ReLU breaks arrows
+# ## 4b.1 ReLU breaks arrows
 #
 # Convolutions alone make a linear network. After each one stands a nonlinearity $\sigma$, and it must commute with the
-# turns: $\sigma(\rho(g) v) = \rho(g)\, \sigma(v)$ for the numbers $v$ at each place. In notebook 2 that was ReLU. Does ReLU
+# turns: $\sigma(\rho(g) v) = \rho(g)\, \sigma(v)$ for the numbers $v$ at each place. In notebook 2c that was ReLU. Does ReLU
 # do for a field of arrows?
 #
 # **Predict.** An arrow goes through ReLU and a quarter turn, in both orders. For which directions is the result the same?
@@ -48,12 +48,13 @@ lesson.arrow_and_relu()
 # %% [markdown]
 # **Seen:** Only for arrows along the x-axis the two orders agree. For the others on the slider they are more than 0.2 apart.
 #
-# *Why, and for which fields is ReLU allowed?* Let $M = \rho(g)$ and $\mathrm{ReLU}(Mv) = M\,\mathrm{ReLU}(v)$ for all $v$.
+# *Why, and for which fields is ReLU allowed?* Let $M = \rho(g)$ and $\mathrm{ReLU}(Mv) = M\,\mathrm{ReLU}(v)$ for all $v$ and $g$.
 #
 # 1. Put $v = -e_j$, the $j$-th unit vector with a minus. Then $M\,\mathrm{ReLU}(v) = 0$, so $\mathrm{ReLU}(-M_{ij}) = 0$ for
 #    every $i$: no entry of $M$ is negative.
 # 2. The same holds for $M^{-1} = \rho(g^{-1})$. A matrix without negative entries whose inverse has none either holds one
-#    positive number in each row and column.
+#    positive number in each row and column. (If row $i$ of $M$ were positive in columns $j$ and $k$, then $MM^{-1} = 1$ would
+#    leave rows $j$ and $k$ of $M^{-1}$ no entry but that in column $i$: they would be dependent.)
 # 3. If the matrices are orthogonal, as all of ours are, these numbers are 1: $M$ is a **permutation**.
 #
 # The other direction is plain: to take ReLU of each number does not care in which order they stand. So ReLU is allowed on
@@ -69,7 +70,7 @@ for degrees in range(0, 360, 15):
     assert apart < 1e-6 if degrees % 180 == 0 else apart > 0.2
 
 # %% [markdown]
-# ## 4.7 What arrows allow: norms and gates
+# ## 4b.2 What arrows allow: norms and gates
 #
 # No turn changes the *length* of an arrow. A **norm nonlinearity** changes the length alone (Worrall and others took this
 # one in *Harmonic Networks*, arXiv 1612.04642), with a learned bias $b$ for each channel:
@@ -78,7 +79,7 @@ for degrees in range(0, 360, 15):
 #
 # A **gate** takes the factor from a number field $s$ that the layer computes beside the arrows:
 # $\sigma(v, s) = \mathrm{sigmoid}(s)\, v$. Both commute with a turn by any angle, since lengths and numbers do not turn. The
-# price: the *direction* passes through a layer untouched.
+# price: the *direction* passes through the nonlinearity untouched.
 #
 # ### Exercise 1 · Write the norm nonlinearity
 #
@@ -115,7 +116,7 @@ for degrees in (10, 90, 200):
     assert (torch.relu(turn @ v) - turn @ torch.relu(v)).abs().max() > 0.1
 
 # %% [markdown]
-# ## 4.8 The group axis in another basis
+# ## 4b.3 The group axis in another basis
 #
 # A quarter turn shifts the four numbers on a group axis by one place. escnn stores with each representation a change of
 # basis $Q$ that makes all these shifts as simple as they can be. Here it is for the regular representation of $C_4$.
@@ -175,7 +176,7 @@ check("04.shift", shift)
 assert check("04.shift", shift).ok
 
 # %% [markdown]
-# ## 4.9 The Fourier nonlinearity
+# ## 4b.4 The Fourier nonlinearity
 #
 # For *all* rotations, SO(2), no tensor has an axis with every angle. A feature is kept as the $2L + 1$ Fourier coefficients
 # of frequencies up to $L$. ReLU of coefficients is not allowed: they are no permutation. So go back and forth (Cesa, Lang

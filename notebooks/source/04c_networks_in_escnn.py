@@ -38,7 +38,7 @@ SEED = 0
 C4, C8 = cyclic(4), cyclic(8)
 
 # %% [markdown]
-# ## 4.10 escnn in five lines
+# ## 4c.1 escnn in five lines
 #
 # escnn says *how each feature transforms* before it says what is computed: 1. a **space**, the plane with a group that acts
 # on it; 2. **field types**, lists of representations, one a channel; 3. a **layer** between two of them, whose kernels are
@@ -64,12 +64,12 @@ image_grid(torch.cat([y.tensor[0, 8:12], turned.tensor[0, 8:12]]), names, column
 
 # %% [markdown]
 # **Seen:** Plane 9 is channel 2, element 1; after the quarter turn of the image it is plane 10, turned. The action of escnn
-# on the result and that of notebook 1 agree bit for bit. So the flat planes of escnn and our group axis are one tensor,
+# on the result and that of notebook 2 agree bit for bit. So the flat planes of escnn and our group axis are one tensor,
 # `unflatten(1, (C, |G|))`.
 
 # %% tags=["fold"]
 # Holds: Plane 9 is channel 2, element 1; after the quarter turn of the image it is plane 10, turned.
-# Holds: The action of escnn on the result and that of notebook 1 agree bit for bit.
+# Holds: The action of escnn on the result and that of notebook 2 agree bit for bit.
 # Holds: So the flat planes of escnn and our group axis are one tensor, `unflatten(1, (C, |G|))`.
 assert divmod(9, 4) == (2, 1)
 assert (turned.tensor[:, 10] - torch.rot90(y.tensor[:, 9], 1, dims=(-2, -1))).abs().max() < 1e-5
@@ -103,7 +103,7 @@ assert from_escnn(stage(plane, image_type, 3))(images).shape == (8, 3, 4)
 # Such stages make `SteerableCNN(group)`. `from_escnn(module)` makes any escnn module with permutation fields an encoder
 # of this course: images in, `(B, C, |G|)` out.
 #
-# ## 4.11 The same network twice
+# ## 4c.2 The same network twice
 #
 # escnn makes from its weights a kernel `(C'|G|, C|G|, k, k)`, the *expanded kernel*: the $|G|$ turned copies of each base
 # kernel. Our layers hold base kernels and make the copies.
@@ -140,7 +140,7 @@ print(f"largest difference of the maps: {difference:.0e}")
 assert difference < 1e-4 and theirs.feature_maps(images).std() > 0.1
 
 # %% [markdown]
-# ## 4.12 The way back, and the cutoff
+# ## 4c.3 The way back, and the cutoff
 #
 # Now the other way: is there a setting of escnn's weights for every kernel of *ours*? For one pair of channels we have
 # $4 \cdot 3^2 = 36$ weights. escnn has $4 \cdot 6 = 24$, because it stops at frequency 2. But that is only a default. The
@@ -161,8 +161,9 @@ lesson.open_cutoff()
 # With the cutoff open all 36 are reached, and a random kernel of ours loads with a residual below one millionth. The error
 # of a $C_8$ layer on a smooth picture at 45 degrees grows from below 5 % to above 25 %.
 #
-# **Why:** the fast waves are those that look like slower ones (section 4.2). At quarter turns that does no harm: the grid
-# turns with the kernel. At 45 degrees the pixels see another wave. So the default gives up kernels that quarter turns would
+# **Why:** for waves 3 and 4 these pixels are too coarse. Wave 4 changes its sign from each of the eight places to the next,
+# and its sine cannot be seen at all (section 4.2). At quarter turns that does no harm: the grid turns with the kernel. At
+# 45 degrees corners and edges change places, and they lie at different radii: the pixels see another wave. So the default gives up kernels that quarter turns would
 # allow, to keep what it promises for all angles. Our `GroupConv2d` has no such angle to keep, and leaves nothing out.
 
 # %% tags=["fold"]
@@ -175,7 +176,7 @@ assert lesson.load_into_escnn(default, random) > 0.25 and lesson.load_into_escnn
 assert lesson.error_at_45(2, SEED) < 0.05 and lesson.error_at_45(4, SEED) > 0.25
 
 # %% [markdown]
-# ## 4.13 Eight rotations, and all of them
+# ## 4c.4 Eight rotations, and all of them
 #
 # `SteerableCNN(C8)` has eight rotations: features `(B, C, 8)`. `SteerableCNN("SO(2)")` has all of them. Its features are
 # functions with frequencies up to $L = 3$, with notebook 4b's Fourier nonlinearity in between. It gives their values at
@@ -225,7 +226,7 @@ assert max(of_eight[0], of_eight[18]) < 1e-4 and of_eight[9] < 0.9 * min(
 assert max(of_eight) > 2 * max(of_circle)
 
 # %% [markdown]
-# ## 4.14 Trained
+# ## 4c.5 Trained
 #
 # Three networks learn to read digits, by one recipe. First from upright digits. Then from digits that are turned anew, by
 # any angle, each time they are seen. (This is *your* run; other seeds give other curves.)
