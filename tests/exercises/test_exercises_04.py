@@ -150,6 +150,10 @@ MISTAKES = {
         "no batch norm": staged(norm=False),
         "The ReLU comes last": staged(relu=False),
         "kernel_size=5": staged(size=3, padding=1),
+        "have the sizes [5, 5]": lambda plane, inputs, channels: enn.SequentialModule(
+            *staged()(plane, inputs, channels),
+            *staged()(plane, staged()(plane, inputs, channels).out_type, channels),
+        ),
         "which one, and how often": staged(count=lambda channels: channels + 1),
         "enn.SequentialModule": staged(module=torch.nn.Sequential),
     },
