@@ -230,9 +230,9 @@ for group in (C4, D4):
 #
 # This is a proof, for 3 x 3 windows. All group convolutions are equivariant, by the lines above. Their weights are
 # independent, since copy e is the filter itself. And there are as many of them as orbits. So **every linear map between
-# regular maps that is equivariant, under translations too, is a group convolution.** Kondor and Trivedi (2018) proved that for compact groups, Cohen, Geiger and
-# Weiler (2019) for fields of any type. Asking for symmetry excludes what contradicts it, and
-# nothing else.
+# regular maps that is equivariant, under translations too, is a group convolution.** Kondor and Trivedi (2018) proved that
+# for compact groups, Cohen, Geiger and Weiler (2019) for fields of any type. Asking for symmetry excludes what contradicts
+# it, and nothing else.
 #
 # **With a pencil.** Why is it exactly |G| k² for every k, and never a fraction? And how many has lifting?
 #

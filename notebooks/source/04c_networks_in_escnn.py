@@ -163,8 +163,9 @@ lesson.open_cutoff()
 #
 # **Why:** for waves 3 and 4 these pixels are too coarse. Wave 4 changes its sign from each of the eight places to the next,
 # and its sine cannot be seen at all (section 4.2). At quarter turns that does no harm: the grid turns with the kernel. At
-# 45 degrees corners and edges change places, and they lie at different radii: the pixels see another wave. So the default gives up kernels that quarter turns would
-# allow, to keep what it promises for all angles. Our `GroupConv2d` has no such angle to keep, and leaves nothing out.
+# 45 degrees corners and edges change places, and they lie at different radii: the pixels see another wave. So the default
+# gives up kernels that quarter turns would allow, to keep what it promises for all angles. Our `GroupConv2d` has no such
+# angle to keep, and leaves nothing out.
 
 # %% tags=["fold"]
 # Holds: With the default 24 of the 36 dimensions are reached, and a random kernel of ours loses more than a quarter.

@@ -80,6 +80,8 @@ ANOTHER = "ByHand(str, object=range(3))"  # its sheet repeats what all share, be
 def beside_the_bar(chromium, lab):
     """A notebook in the JupyterLab that a student opens, with the list of files at its left."""
     with environment.open_notebook(chromium, lab, "one_screen.ipynb", [""], view="lab") as opened:
+        # What another file left behind may have closed it.
+        opened.page.evaluate("async () => { await jupyterapp.commands.execute('filebrowser:activate'); }")
         opened.page.locator(".jp-DirListing").wait_for()
         yield opened
         opened.show([])

@@ -430,9 +430,7 @@ def test_a_layer_that_gives_nan_is_said_to(group, tmp_path):
     page = explorer.to_html(tmp_path / "nan.html").read_text()
     assert not re.search(r"[:,\[]NaN", page)  # JSON knows none
     explorer.set_state(layer="0", angle=0)
-    assert explorer.errors() == dict.fromkeys(explorer.errors(), 0.0) and explorer.readout.endswith(
-        "(exact)."
-    )
+    assert explorer.errors() == dict.fromkeys(explorer.errors(), 0.0) and explorer.readout.endswith(" 0 %.")
 
 
 nothing_on_the_upright_picture = Net(lambda net, x: x * (x[..., :1, :1] != PICTURE[..., :1, :1]))
@@ -440,7 +438,7 @@ nothing_on_the_upright_picture = Net(lambda net, x: x * (x[..., :1, :1] != PICTU
 
 @pytest.mark.parametrize(
     ("model", "number"),
-    [(nn.Threshold(1e9, 0), "0 % (exact)."), (nothing_on_the_upright_picture, "no number.")],
+    [(nn.Threshold(1e9, 0), "CNN 0 %."), (nothing_on_the_upright_picture, "no number.")],
 )
 def test_maps_that_vanish(model, number):
     explorer = FieldExplorer(nn.Sequential(model), PICTURE)
