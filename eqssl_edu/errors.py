@@ -314,7 +314,5 @@ def need_grid(group: Any, g: int | Tensor, images: Tensor, name: str, own_axes: 
                 f"itself; use rotate(images, degrees) for an approximation"
             )
         if turn % 180 and height != width:
-            raise ValueError(
-                f"images must be square for a rotation by {turn:g} degrees, got {height} x {width}"
-            )
+            raise ValueError(f"{name} must be square to turn by {turn:g} degrees, got {height} x {width}")
     return g

@@ -164,11 +164,6 @@ class FiniteGroup:
         subgroup = list(self.subgroup(subgroup))
         return sorted({tuple(sorted(coset)) for coset in self.product[:, subgroup].tolist()})
 
-    def conjugacy_classes(self) -> list[tuple[int, ...]]:
-        """The classes {g h g^-1 : g in G}, each as a sorted tuple."""
-        conjugates = self.product[self.product, self.inverse[:, None]]  # [g, h] = g h g^-1
-        return sorted({tuple(sorted(set(conjugates[:, h].tolist()))) for h in self.elements})
-
     # -- actions ------------------------------------------------------------------------------------------
 
     @property

@@ -139,7 +139,7 @@ class RandomView:
 
     def _looked_at(self, images: Tensor, draws: _Draws) -> Tensor:
         """Crop, scale, shift and rotate in one interpolation."""
-        if not (self.scale or self.shift or self.crop or self.rotation):
+        if not (len(images) and (self.scale or self.shift or self.crop or self.rotation)):
             return images
         # Where in the input (coordinates from -1 to 1) each pixel of the view looks. Larger steps in the input make
         # the content smaller: 1 / size.

@@ -40,6 +40,7 @@ DOCUMENTED = {  # what a user's own network or function raises passes through
     "diagnostics.find_order": (KeyError, NotImplementedError, RuntimeError, ValueError),
     "evaluation.extract": (RuntimeError,),
 }
+NAN_SAID = {"diagnostics.matched_temperature"}  # a collapse has none: the docstring says nan
 EXPLORERS = {  # and where they keep the user's network
     "widgets.ByHand": "",
     "widgets.EmbeddingExplorer": "encoder",
@@ -295,7 +296,7 @@ def case(seed: int, number: int) -> dict[str, str]:
             torch.manual_seed(1)
             if plain(function(**usual)) != plain(result):
                 found = "another value than for the plain equivalent"
-        elif finite and holds_nan(result):
+        elif finite and holds_nan(result) and door not in NAN_SAID:
             found = "silent nan"
     except Exception as problem:
         found = judged(door, problem, parameters, chosen, same)

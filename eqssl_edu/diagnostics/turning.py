@@ -49,6 +49,8 @@ def turn_features(
         True
     """
     need_shape("z", z, "...", group.order)
+    if not z.numel():  # some transforms refuse no numbers
+        return z.clone()
     coefficients = torch.fft.rfft(precise(z).unflatten(-1, (-1, group.rotations)))
     frequencies = torch.arange(coefficients.shape[-1], device=z.device).to(coefficients.real)
     shift = torch.polar(torch.ones_like(frequencies), -frequencies * math.radians(degrees % 360))

@@ -90,6 +90,7 @@ def linear_probe(
             best is taken.
     """
     need_instance("validation", validation, tuple)
+    need_integer("len(regularization)", len(regularization), least=1)
     known, held = _arrays(features, labels), _arrays(*validation)
     probes = [
         make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))

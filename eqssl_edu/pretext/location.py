@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, need_integers, need_shape, typed
+from eqssl_edu.errors import got, need_integer, need_integers, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import Offsets, random_offsets, turn_offsets
@@ -83,6 +83,8 @@ class RelativeLocationTask(Task):
         side = images.shape[-1]
         step = (self.patch + self.gap) * DIRECTIONS.to(images.device)[labels]
         start = (side - self.patch) // 2 + torch.stack([draws[:, 0], draws.sum(dim=1) + step], dim=1)
+        if len(start) and not (start.min() >= 0 and start.max() <= side - self.patch):
+            raise ValueError(f"draws must leave both patches inside of the image, {got(draws)}")
         pixels = torch.arange(self.patch, device=images.device)
         rows, columns = (start[..., None] + pixels).unbind(dim=2)  # (B, 2, patch) each
         index = (rows[..., :, None] * side + columns[..., None, :]).flatten(1)

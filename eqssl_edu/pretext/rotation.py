@@ -68,6 +68,7 @@ class RotationTask(Task):
         """t x for each image, with t a member of its label; the first one if nothing is drawn."""
         need_integers("labels", labels, below=self.labels.size)
         first = torch.zeros_like(labels) if draws is None else draws
+        need_integers("draws", first, below=len(self.stabilizer))
         return self.group.transform(images, self.cosets.to(labels.device)[labels, first])
 
     def every_input(self, images: Images) -> Cases:

@@ -16,8 +16,7 @@ def load_r2conv(layer: LiftingConv2d | GroupConv2d, r2conv: enn.R2Conv) -> None:
     """Copy the weights of an escnn convolution into ours, so that both compute the same function.
 
     escnn's expanded kernel holds the |G| copies of each base kernel; the base kernel is the copy of the identity.
-    The other way loses what escnn's frequency cutoff leaves out: for C4, of the 36 dimensions of a pair of regular
-    fields and 3 x 3 kernels, the default leaves out 12, an open cutoff (``frequencies_cutoff``) none (THEORY E3).
+    The other way loses what escnn's ``frequencies_cutoff`` leaves out: 12 of 36 for C4 and 3 x 3 (THEORY E3).
 
     Arguments:
         layer: of the same group, sizes, stride and padding; its weights are overwritten.

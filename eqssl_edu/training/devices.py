@@ -28,7 +28,10 @@ def launched(accelerator: str, precision: str, devices: int, strategy: str) -> F
         precision = "bf16-mixed" if bfloat16 else "32-true"
     devices = need_integer("devices", devices, least=1)
     with _without_hints():
-        fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
+        try:
+            fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
+        except ValueError as problem:
+            raise ValueError(f"accelerator, precision and strategy must suit Fabric: {problem}") from None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if fabric.device.type == "cpu":
         need_integer("devices", devices, most=cores)  # as many processes would wait for each other

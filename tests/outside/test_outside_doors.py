@@ -16,21 +16,24 @@ from eqssl_edu import exercises
 from eqssl_edu.contrastive import ContrastiveModel, InfoNCE
 from eqssl_edu.data import digits, glyphs
 from eqssl_edu.data.textures import textures
-from eqssl_edu.diagnostics import irrep_projectors, turn_maps
+from eqssl_edu.diagnostics import irrep_projectors, turn_features, turn_maps
 from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
-from eqssl_edu.evaluation import orbit_knn_accuracy
+from eqssl_edu.evaluation import linear_probe, orbit_knn_accuracy
 from eqssl_edu.groups import cyclic, dihedral, random_elements, tables_on
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.plots import picture, row
 from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, RotationTask, lift_parts, verify
 from eqssl_edu.theory import equivariant_floor
+from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from eqssl_edu.widgets import ByHand, EmbeddingExplorer, FieldExplorer, KernelExplorer
 from eqssl_edu.widgets.shared import frozen_page
 
 C4, D4 = cyclic(4), dihedral(4)
 X = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+Z, LABELS = X.flatten(1), torch.tensor([0, 1])
+MODEL = PretextModel(GroupCNN(C4), RotationTask(C4))
 pytestmark = pytest.mark.usefixtures("as_a_user")
 
 ELEMENT = [np.int64(3), np.uint8(3), torch.tensor(3), C4.inverse[1]]
@@ -58,6 +61,18 @@ def test_sizes_in_any_integer_become_python_s(n):
 
 
 REFUSED = [
+    ("maps", lambda: C4.transform_maps(torch.rand(2, 4, 5, 4), 1)),
+    ("draws", lambda: RotationTask(C4).apply(X, torch.tensor([1, 2]), torch.tensor([0, 10**12]))),
+    ("draws", lambda: RotationTask(C4, (0, 2)).apply(X, torch.tensor([1, 0]), torch.tensor([0, 2]))),
+    (
+        "draws",
+        lambda: RelativeLocationTask(C4, 2, 1, 0).apply(X, torch.tensor([1, 2]), torch.full((2, 2, 2), 2)),
+    ),
+    (r"len\(regularization\)", lambda: linear_probe(Z, LABELS, (Z, LABELS), [])),
+    (
+        "accelerator, precision and strategy",
+        lambda: Pretrainer(MODEL, X, epochs=1, batch_size=2, precision="none"),
+    ),
     ("group", lambda: tables_on("C4", torch.device("cpu"))),
     ("device", lambda: tables_on(C4, "cpu")),
     ("group", lambda: GroupConv2d(None, 1, 1, 3)),
@@ -273,3 +288,8 @@ def test_no_wrong_answer_is_right_in_any_habit_of_a_grader(answer):
     assert [exercise for exercise in ["00.similarity"] if verdict] == []
     with pytest.raises(AssertionError):
         assert exercises.check("00.similarity", answer)
+
+
+def test_a_batch_of_none_stays_one():
+    assert RandomView(C4)(X[:0]).shape == (0, 1, 8, 8)
+    assert turn_features(C4, torch.ones(0, 3, 4), 20.0).shape == (0, 3, 4)
