@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from eqssl_edu.data import digits
 from eqssl_edu.diagnostics import rotation_error, turn_maps
@@ -16,6 +16,7 @@ from eqssl_edu.encoders import Encoder, GroupCNN, matched_cnn
 from eqssl_edu.errors import typed
 from eqssl_edu.evaluation import Interval, proportion_interval, recalibrated
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.lessons.reading_digits import Reader, taught
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Images
@@ -132,40 +133,33 @@ def curves_of(
 
 
 @typed
-def readers(networks: Mapping[str, Encoder], seed: int) -> dict[str, nn.Module]:
-    """Train the networks, in place, to read 1,297 upright digits in five epochs; gives the classifier on top of each.
+def readers(networks: Mapping[str, Encoder], seed: int) -> dict[str, Reader]:
+    """Train the networks, in place, to read 1,297 upright digits in five epochs; each with its classifier on top.
 
     It sees the largest value along the group axis. The "augmented CNN" gets 15 epochs, each digit turned at random.
     """
     torch.manual_seed(seed + 1)
-    return {name: _reader(network, name == "augmented CNN", seed) for name, network in networks.items()}
-
-
-def _reader(encoder: Encoder, turned: bool, seed: int) -> nn.Module:
-    data, head = digits(16).train, nn.Linear(encoder.train().out_channels, 10)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()])
-    generator, epochs = torch.Generator().manual_seed(seed), 15 if turned else 5
-    batches = [batch for _ in range(epochs) for batch in torch.randperm(1297, generator=generator).split(64)]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=len(batches))
-    for batch in batches:
-        images = _bordered(data.images[batch])
-        if turned:
-            images = rotate(images, 360 * torch.rand(len(batch), generator=generator))
-        optimizer.zero_grad()
-        F.cross_entropy(head(encoder(images).amax(dim=2)), data.labels[batch]).backward()
-        optimizer.step()
-        schedule.step()
-    encoder.eval()
-    return head
+    data, found = digits(16).train, {}
+    for name, network in networks.items():
+        turned = name == "augmented CNN"
+        recipe = {
+            "epochs": 15 if turned else 5,
+            "batch_size": 64,
+            "rate": 0.02,
+            "turned": turned,
+            "seed": seed,
+        }
+        found[name] = taught(Reader(network), _bordered(data.images), data.labels, **recipe)
+    return found
 
 
 @typed
 @torch.no_grad()
-def reading_accuracy(encoder: Encoder, head: nn.Module) -> list[Interval]:
+def reading_accuracy(reader: Reader) -> list[Interval]:
     """The part of the 300 test digits that is read right at each of ``ANGLES``, with its 95 % interval."""
     data, found = digits(16).test, []
     for angle in ANGLES:
-        answers = head(encoder(rotate(_bordered(data.images), float(angle))).amax(dim=2)).argmax(dim=1)
+        answers = reader(rotate(_bordered(data.images), float(angle))).argmax(dim=1)
         found.append(proportion_interval(int((answers == data.labels).sum()), len(data.labels)))
     return found
 

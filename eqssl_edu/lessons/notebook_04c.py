@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
@@ -18,7 +16,7 @@ from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
 from eqssl_edu.lessons.notebook_03 import blur
 from eqssl_edu.lessons.notebook_04 import SIGNED, chart, noise
-from eqssl_edu.lessons.reading_digits import Reader
+from eqssl_edu.lessons.reading_digits import Reader, taught
 from eqssl_edu.plots import picture, row
 from eqssl_edu.rotate import rotate
 from eqssl_edu.shapes import Images
@@ -194,27 +192,15 @@ def train_three(turned: bool, seed: int = 0, epochs: int = 6) -> dict[str, list[
     """
     data, accuracies = digits(12), {}
     images, unseen = (F.pad(part.images, [2] * 4) for part in (data.train, data.test))  # room to turn
+    recipe = {"epochs": epochs, "batch_size": 32, "rate": 0.03, "turned": turned, "seed": seed}
     for name, symmetry in {"C4": C4, "C8": C8, "SO(2)": "SO(2)"}.items():
         torch.manual_seed(seed)
-        generator, start = torch.Generator().manual_seed(seed), time.perf_counter()
-        network = Reader(SteerableCNN(symmetry, channels=(4, 12)))
-        optimizer = torch.optim.Adam(network.parameters())
-        steps = epochs * -(-len(images) // 32)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.03, total_steps=steps)
-        for _ in range(epochs):
-            for batch in torch.randperm(len(images), generator=generator).split(32):
-                angles = 360 * torch.rand(len(batch), generator=generator)
-                x = rotate(images[batch], angles) if turned else images[batch]
-                loss = F.cross_entropy(network(x), data.train.labels[batch])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-        network.eval()
+        network = taught(
+            Reader(SteerableCNN(symmetry, channels=(4, 12))), images, data.train.labels, **recipe
+        )
         with torch.no_grad():
             answers = [network(rotate(unseen, float(turn))).argmax(dim=1) for turn in TURNS]
         accuracies[name] = [float((answer == data.test.labels).float().mean()) for answer in answers]
-        print(f"{name} took {time.perf_counter() - start:.0f} s")
     return accuracies
 
 

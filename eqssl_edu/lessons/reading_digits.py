@@ -12,9 +12,10 @@ from pathlib import Path
 import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from plotly.subplots import make_subplots
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from eqssl_edu.data import Splits, digits
 from eqssl_edu.encoders import (
@@ -27,8 +28,21 @@ from eqssl_edu.errors import need_choice, typed
 from eqssl_edu.evaluation import interval
 from eqssl_edu.groups import cyclic, random_elements
 from eqssl_edu.plots import COLOURS, TEMPLATE
+from eqssl_edu.rotate import rotate
+from eqssl_edu.shapes import Images
 
-__all__ = ["COUNTS", "NETWORKS", "Reader", "build", "found", "learn", "runs", "runs_chart", "train_one"]
+__all__ = [
+    "COUNTS",
+    "NETWORKS",
+    "Reader",
+    "build",
+    "found",
+    "learn",
+    "runs",
+    "runs_chart",
+    "taught",
+    "train_one",
+]
 
 C4 = cyclic(4)
 NETWORKS = ("C4 network", "CNN, equal parameters", "CNN, equal compute", "CNN on four copies")
@@ -69,6 +83,42 @@ class _Vectors(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.encoder(images)
+
+
+@typed
+def taught(
+    network: Reader,
+    images: Images,
+    labels: Int64[Tensor, " batch"],
+    epochs: int,
+    batch_size: int,
+    rate: float,
+    turned: bool,
+    seed: int,
+) -> Reader:
+    """The network, trained in place by Adam to read these images, upright or each turned anew by any angle, with a bar.
+
+    Arguments:
+        network: new; it comes back in evaluation mode.
+        images, labels: all that it sees, in ``epochs`` passes of batches of ``batch_size``.
+        rate: the highest learning rate of the one-cycle schedule.
+        turned: whether each image is turned at random every time that it is seen.
+        seed: of the batches and of the turns.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(network.train().parameters())
+    passes = [torch.randperm(len(images), generator=generator).split(batch_size) for _ in range(epochs)]
+    batches = [batch for each in passes for batch in each]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=len(batches))
+    for batch in tqdm(batches, desc="learning to read", unit="step", leave=False):
+        inputs = images[batch]
+        if turned:
+            inputs = rotate(inputs, 360 * torch.rand(len(batch), generator=generator))
+        optimizer.zero_grad()
+        F.cross_entropy(network(inputs), labels[batch]).backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval()
 
 
 @typed

@@ -20,7 +20,7 @@
 from eqssl_edu import layers
 from eqssl_edu.data import digits
 from eqssl_edu.exercises import check
-from eqssl_edu.exercises.notebook_02 import STEPS
+from eqssl_edu.exercises.between_layers import STEPS
 from eqssl_edu.groups import cyclic
 from eqssl_edu.lessons.notebook_02 import measured_strides, plane_norm_errors, strides
 from eqssl_edu.widgets import ExactnessLab

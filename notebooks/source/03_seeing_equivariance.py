@@ -236,7 +236,7 @@ assert 0.05 < dip < 0.8 * min(before[name][at[45]] for name in networks if name 
 # **Predict.** Training has never heard of this error. Which curves go up, which go down, which zeros stay?
 
 # %%
-heads = lesson.readers(networks, SEED)  # a classifier for each; half a minute
+readers = lesson.readers(networks, SEED)  # each network with a classifier on top; half a minute
 after = lesson.curves_of(networks, measure)
 lesson.show_curves(after, "After training", "error of the feature maps")
 
@@ -264,7 +264,7 @@ assert all(curve[at[angle]] > 0.2 for curve in after.values() for angle in (15, 
 # test digits would give, not other trainings.
 
 # %%
-accuracy = {name: lesson.reading_accuracy(network, heads[name]) for name, network in networks.items()}
+accuracy = {name: lesson.reading_accuracy(reader) for name, reader in readers.items()}
 lesson.show_curves(accuracy, "Accuracy on turned test digits (chance is 0.1)", "accuracy")
 
 # %% [markdown]
