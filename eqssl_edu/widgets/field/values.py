@@ -25,10 +25,7 @@ __all__ = ["CHANNELS", "LAYERS", "Network", "Sizes", "compute", "element_label",
 IMAGE_SIDE = 80  # pixels; 19 KB with three colours
 MAP_SIDE = 32  # pixels
 MAP_BYTES = 36_000  # the maps of all networks together
-ROWS, FEW_ROWS = (
-    4,
-    2,
-)  # of maps for each network; the fewer if two networks with a long group axis share a screen
+ROWS, FEW_ROWS = 4, 2  # of maps for each network; few if two with a long group axis share a screen
 WRONG = 1e-3  # an error at a quarter turn from which on another order of elements is looked for
 
 
