@@ -165,12 +165,10 @@ def turned_arrows() -> ByHand:
     return ByHand(draw, start={"quarter_turns": 1}, quarter_turns=range(4))
 
 
-def allowed(
-    project: Project, source: str, target: str, size: int = 3
-) -> Float[Tensor, "solution out in k k"]:
-    """As many independent kernels as the constraint allows between two fields, each projected from one entry."""
+def allowed(project: Project, source: str, target: str) -> Float[Tensor, "solution out in 3 3"]:
+    """As many independent 3 x 3 kernels as the constraint allows between two fields, each projected from one entry."""
     rho_in, rho_out = FIELDS[source].double(), FIELDS[target].double()
-    shape = (rho_out.shape[1], rho_in.shape[1], size, size)
+    shape = (rho_out.shape[1], rho_in.shape[1], 3, 3)
     ones = torch.eye(math.prod(shape), dtype=torch.float64).reshape(-1, *shape)
     found = torch.empty(0, math.prod(shape), dtype=torch.float64)
     for one in ones:
@@ -180,9 +178,9 @@ def allowed(
 
 
 @typed
-def dimensions(project: Project, size: int = 3) -> dict[str, int]:
-    """For each pair of fields over C4, how many independent kernels (size x size) the constraint allows."""
-    return {f"{a} -> {b}": len(allowed(project, a, b, size)) for a in FIELDS for b in FIELDS}
+def dimensions(project: Project) -> dict[str, int]:
+    """For each pair of fields over C4, how many independent 3 x 3 kernels the constraint allows."""
+    return {f"{a} -> {b}": len(allowed(project, a, b)) for a in FIELDS for b in FIELDS}
 
 
 @typed

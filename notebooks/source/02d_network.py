@@ -238,6 +238,6 @@ assert round(cost[ours] / cost[plain[0]], 1) == 3.8
 # cannot yet say what happens *between* the quarter turns (notebook 3), nor use finer groups (notebook 4). And what such a
 # network should *learn* without labels is the rest of the course.
 #
-# - [The runs](../docs/results/does-it-pay.md), with all intervals; `python -m experiments does-it-pay` makes them again.
+# - `docs/results/does-it-pay.md`: the runs, with all intervals; `python -m experiments does-it-pay` makes them again.
 # - M. Weiler and others, *Equivariant and Coordinate Independent Convolutional Networks*: the whole theory, as a book.
 # - Next: **3 · Seeing equivariance**, where the slider stops at every angle.
