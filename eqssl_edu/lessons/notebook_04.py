@@ -47,9 +47,9 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 @typed
-def wave(m: int, degrees: float = 0.0, size: int = 5) -> Kernel:
-    """The wave of frequency m on a ring, turned by an angle and read off at the pixels: (size, size)."""
-    offset = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+def wave(m: int, degrees: float = 0.0) -> Kernel:
+    """The wave of frequency m on a ring, turned by an angle and read off at the pixels: (5, 5)."""
+    offset = torch.arange(5, dtype=torch.float64) - 2
     y, x = -offset[:, None], offset[None, :]  # rows count downwards, y points up
     radius = torch.hypot(x, y)
     ring = torch.exp(-((radius - 1.5) ** 2) / (2 * 0.6**2)) * (radius > 0)  # no angle at the centre
