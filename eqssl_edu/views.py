@@ -15,7 +15,7 @@ from torch import Tensor
 
 from eqssl_edu.data.textures import textures
 from eqssl_edu.errors import need_choice, need_exact, need_instance, need_number, need_shape
-from eqssl_edu.groups import FiniteGroup, random_elements
+from eqssl_edu.groups import FiniteGroup, cyclic, random_elements
 from eqssl_edu.precision import precise
 from eqssl_edu.shapes import Images
 
@@ -64,7 +64,8 @@ class RandomView:
     what all views keep (a background, say) it may rely on.
 
     Arguments:
-        group: turn each view by its own uniform random element of this group; None leaves it upright.
+        group: turn each view by its own uniform random element of this group; None leaves it upright. Nothing else
+            depends on it: the same generator gives the same views with every group, but for the turns.
         scale: the largest change of size, as a fraction.
         shift: the largest shift, as a fraction of the image's side.
         contrast: the largest change of contrast, as a fraction.
@@ -132,10 +133,10 @@ class RandomView:
         draws = _Draws(scaled, generator)
         views = self._shaded(self._looked_at(scaled, draws), draws) * (high - low) + low
         views = views.to(images.dtype)
-        if self.group is None:
-            return View(views, torch.zeros(len(images), dtype=torch.long, device=images.device))
-        elements = random_elements(self.group, views, generator)
-        return View(self.group.transform(views, elements), elements)
+        # Drawn without a group, too: so all other draws, of this and of later calls, are the same with every group.
+        group = self.group or cyclic(1)
+        elements = random_elements(group, views, generator)
+        return View(group.transform(views, elements), elements)
 
     def _looked_at(self, images: Tensor, draws: _Draws) -> Tensor:
         """Crop, scale, shift and rotate in one interpolation."""

@@ -143,6 +143,20 @@ def test_sample_tells_the_element():
     assert torch.equal(back, again.images) and not again.elements.any()
 
 
+def test_turns_cost_no_other_draw():
+    """View after view of one generator: with each group the same ones, but for the turns."""
+    everything = {"texture": 0.5, "inversion": 0.5, "rotation": 10.0, "crop": 0.2, "colour": 0.2}
+    groups, streams = [None, cyclic(1), cyclic(4), dihedral(4)], [seeded(3) for _ in range(4)]
+    for _ in range(3):
+        upright, *others = (
+            RandomView(group, **everything).sample(images(), draws)
+            for group, draws in zip(groups, streams, strict=True)
+        )
+        for group, (views, elements) in zip(groups[1:], others, strict=True):
+            assert torch.equal(group.transform(views, group.inverse[elements]), upright.images)
+        assert others[-1].elements.any() and not torch.equal(others[-1].images, upright.images)
+
+
 def test_noise_has_its_standard_deviation_and_types_stay():
     for dtype in (torch.float32, torch.float64):
         views = RandomView(**{**NOTHING, "noise": 0.1})(images(64, dtype=dtype), seeded())
