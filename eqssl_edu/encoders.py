@@ -146,7 +146,7 @@ class GroupResNet(Encoder):
 class SymmetrizedEncoder(GroupState):
     r"""Any network made equivariant: apply it to the |G| turned copies, $f(x)[g] = m(g^{-1} x)$.
 
-    It costs |G| times the network, and every comparison needs it as a control (THEORY T3).
+    It costs |G| times the network, and every comparison needs it as a control (docs/theory.md, one scorer).
 
     Arguments:
         group: C1, C2, C4, D1, D2 or D4.

@@ -1,7 +1,7 @@
 """What an equivariant network can reach: caps, floors, and the price of a wrong label action.
 
 All losses are cross entropies in nats. Nothing here looks at a network: the numbers follow from the action of the
-group on the inputs, the labels and the data alone (THEORY T1, T2, T4, T5, T8).
+group on the inputs, the labels and the data alone (docs/theory.md has the statements and their tests).
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def label_cap(labels: GSet, symmetry: Iterable[int], label: int = 0) -> Floor:
 
     The label l and all s.l are then equally good. Three cases of this one count:
 
-    - T1: the output is invariant: ``symmetry`` is the whole group;
-    - T2: the input looks the same after s: ``symmetry`` is its stabiliser;
-    - T5: the input is t x with the label t.l, and the *images* look the same on average after s: ``symmetry`` is
+    - the output is invariant: ``symmetry`` is the whole group;
+    - the input looks the same after s: ``symmetry`` is its stabiliser;
+    - the input is t x with the label t.l, and the *images* look the same on average after s: ``symmetry`` is
       the symmetry of the data. With the label set G/S (label 0 is S itself) nothing is lost.
 
     Arguments:
@@ -84,7 +84,7 @@ def label_cap(labels: GSet, symmetry: Iterable[int], label: int = 0) -> Floor:
 
 @typed
 def equivariant_floor(law: Float[Tensor, "inputs labels"], inputs: GSet, labels: GSet) -> EquivariantFloor:
-    r"""The best that an equivariant network can reach on a finite law of inputs and labels (THEORY T4).
+    r"""The best that an equivariant network can reach on a finite law of inputs and labels: uncertainty and price.
 
     $$ \min_o \, E_p[-\log o(y)_l] = H_p(l \mid y) + I(l'; g \mid y'), \quad (y', l') = (g y, g \cdot l) $$
 
@@ -130,15 +130,15 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     $g \cdot a(x, l) = a(g x, g \cdot l)$; the head assumes $g * l$.
 
     A turned input shows k = g h and m = g.l, but not g, which is any element of $k H$. The head's label is
-    $l' = g * l = g * (g^{-1} \cdot m)$. So the network cannot do better than (THEORY T4)
+    $l' = g * l = g * (g^{-1} \cdot m)$. So the network cannot do better than (the price of a wrong action)
 
     $$ H(l' \mid k, m) = \frac{1}{|L|} \sum_m H\big(h * (h^{-1} \cdot m), \; h \text{ uniform in } H\big). $$
 
     Upright data forgive every action; so does the true action on any data. Here labels are of the kind whose image
     turns along and whose input shows both, as patches and tiles. The rotation task is not: its input t h x shows the
-    product t h alone, so that an invariant output is capped on upright data too (T1). Use ``label_cap`` for it, or
+    product t h alone, so that an invariant output is capped on upright data too. Use ``label_cap`` for it, or
     ``equivariant_floor`` with the elements as inputs. (Only the left action on poses, which really move by conjugation
-    $g t g^{-1}$, costs the same by both counts: $\log |H|$, T5.)
+    $g t g^{-1}$, costs the same by both counts: $\log |H|$.)
 
     Arguments:
         true_labels: how the labels really move, $g \cdot l$.

@@ -1,4 +1,4 @@
-"""Groups: the axioms, the conventions of THEORY section 1, exact actions, subgroups."""
+"""Groups: the axioms, the conventions, exact actions, subgroups."""
 
 import copy
 import math

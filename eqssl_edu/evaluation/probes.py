@@ -125,7 +125,7 @@ def orbit_knn_accuracy(
     r"""Accuracy of nearest neighbours in the metric of orbits, $d(z, w) = \min_g \|z - \rho(g) w\|$.
 
     Pooling over the group forgets how the orientations of two parts are related; this metric does not, and still
-    does not change when an image is turned (THEORY C4). Features are normalised first; the neighbours' votes
+    does not change when an image is turned (the metric of orbits). Features are normalised first; the neighbours' votes
     are weighted by nearness.
 
     Arguments:

@@ -23,7 +23,7 @@ class GSetHead(GroupState):
     $$ o[l] = \sum_{c, g} F[c, g]\, W[c, g^{-1} \cdot l] + b_{\mathrm{orbit}(l)} $$
 
     It is every equivariant linear map from regular features to R^L, with |G| times fewer weights than a free
-    head: turning the input moves the logits by the action on the labels (THEORY T7).
+    head: turning the input moves the logits by the action on the labels (docs/theory.md, the universal head).
 
     Arguments:
         labels: the G-set L.
@@ -60,7 +60,7 @@ class GSetHead(GroupState):
 
 
 class InvariantHead(nn.Module):
-    """The naive head: pool over the group, then a linear map. Its logits cannot move with the input (T1).
+    """The naive head: pool over the group, then a linear map. Its logits cannot move with the input.
 
     Arguments:
         labels: the label set L.

@@ -14,7 +14,7 @@ __all__ = ["image_caps", "image_floors"]
 
 
 def image_caps(task: Task, images: Images) -> Float[Tensor, " batch"]:
-    """For each image the highest accuracy of an equivariant network on its inputs (THEORY T2).
+    """For each image the highest accuracy of an equivariant network on its inputs (the cap of a symmetric image).
 
     An input with the symmetry s has the label l as well as s.l: a round 0 has no orientation. And two
     labels whose inputs look alike (two blank tiles exchanged) cannot be told apart by anybody.

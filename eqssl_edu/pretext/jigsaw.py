@@ -31,7 +31,7 @@ ASSUMPTIONS = {
 class JigsawTask(Task):
     r"""In which order were the tiles put? Input $S_\sigma x$: the tile at position p goes to position $\sigma(p)$.
 
-    Tiles are moved, not turned. Turning the input by g gives (THEORY T8, bit for bit)
+    Tiles are moved, not turned. Turning the input by g gives (the jigsaw identity, bit for bit)
 
     $$ g \cdot S_\sigma x = S_{\pi_g \sigma \pi_g^{-1}} (g x), $$
 

@@ -82,8 +82,8 @@ class PretextModel(GroupState):
         """The highest accuracy that this model can reach.
 
         An invariant head gives the |orbit| copies of an input one and the same answer, and only one copy has
-        that label (THEORY T1). That binds where the task itself draws all copies, as rotation does. Every other
-        head is limited by the task alone.
+        that label (docs/theory.md, the cap of an invariant output). That binds where the task itself draws all
+        copies, as rotation does. Every other head is limited by the task alone.
         """
         if isinstance(self.head, InvariantHead) and not self.task.image_turns:
             # Each label l is equally likely, and the answer is right for one member of its orbit.

@@ -1,4 +1,4 @@
-"""Features of the parts of an input, put together to one regular field (THEORY T9)."""
+"""Features of the parts of an input, put together to one regular field (docs/theory.md, the lift)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class RotationTask(Task):
 
     The label set is the group itself, one regular orbit. If the images look the same on average after a turn by
     an element of a subgroup H, then t can be known only up to $t H$: the right label set is the set of cosets
-    G/H (THEORY T5). With mirror images in the data that is ``stabilizer=(0, n)`` for D_n.
+    G/H (docs/theory.md, the right label set). With mirror images in the data that is ``stabilizer=(0, n)`` for D_n.
 
     Arguments:
         group: C2, C4, D1, D2 or D4 (their elements act exactly on the pixel grid).

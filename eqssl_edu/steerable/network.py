@@ -49,7 +49,7 @@ class SteerableCNN(Encoder):
     """A small steerable network: one escnn convolution a stage, the grid halved in between.
 
     Over C_n and D_n its features are regular, (B, C, |G|). Off the quarter turns they follow the image approximately:
-    the smoother the image, the better (THEORY E4).
+    the smoother the image, the better (docs/theory.md, the band limit).
 
     Over SO(2) and O(2) a feature is a function on the whole group, of frequencies 0 .. L. No tensor has an axis with
     all angles, so the encoder gives the values at the elements of C_n or D_n with n = 2 L + 2, and ``group`` is that

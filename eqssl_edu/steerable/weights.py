@@ -16,7 +16,8 @@ def load_r2conv(layer: LiftingConv2d | GroupConv2d, r2conv: enn.R2Conv) -> None:
     """Copy the weights of an escnn convolution into ours, so that both compute the same function.
 
     escnn's expanded kernel holds the |G| copies of each base kernel; the base kernel is the copy of the identity.
-    The other way loses what escnn's ``frequencies_cutoff`` leaves out: 12 of 36 for C4 and 3 x 3 (THEORY E3).
+    The other way loses what escnn's ``frequencies_cutoff`` leaves out: 12 of 36 for C4 and 3 x 3
+    (docs/theory.md, escnn's cutoff).
 
     Arguments:
         layer: of the same group, sizes, stride and padding; its weights are overwritten.

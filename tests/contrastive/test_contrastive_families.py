@@ -1,4 +1,4 @@
-"""Every family of contrastive losses absorbs the transformation of each input (THEORY C1, C2, C5)."""
+"""Every family of contrastive losses absorbs the transformation of each input (docs/theory.md C1, C2, C5)."""
 
 import copy
 

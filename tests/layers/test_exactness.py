@@ -52,6 +52,17 @@ def test_e1_convolution_over_all_combinations():
     assert verdicts == {True, False}
 
 
+def test_e1_even_and_odd_sizes_want_other_windows():
+    """With stride 2, a 2 x 2 window, and a 4 x 4 one with padding 1, want even sizes; 3 x 3 with padding 1 odd ones."""
+    for size in (32, 33):
+        x = noise(1, 1, size, size)
+        for kernel, padding in ((2, 0), (4, 1), (3, 1)):
+            weight = noise(1, 1, kernel, kernel, seed=1)
+            turned = F.conv2d(turn(x), turn(weight), stride=2, padding=padding)
+            error = relative_error(turned, turn(F.conv2d(x, weight, stride=2, padding=padding)))
+            assert error < 1e-12 if (size + kernel) % 2 == 0 else error > 1, (size, kernel, error)
+
+
 @pytest.mark.parametrize("pool", [F.max_pool2d, F.avg_pool2d])
 @pytest.mark.parametrize("ceil_mode", [False, True])
 def test_e1_pooling_over_all_combinations(pool, ceil_mode):

@@ -382,7 +382,6 @@ def test_e4_at_45_degrees_the_band_limit_sets_the_error():
         with torch.no_grad():
             return rotation_error(network(rotate(images, 45.0)), network(images), 45.0, group, margin=4)
 
-    # THEORY has .35 and .010, for its own noise; .2 to .6; .6.
     assert 0.2 < error(steerable, sharp, group) < 0.5
     assert 0.005 < error(steerable, smooth, group) < 0.03
     for images in (sharp, smooth):
