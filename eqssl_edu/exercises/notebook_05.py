@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, need_shape, noise, number, scalar
+from eqssl_edu.exercises.tiles import lift, moved_permutation, pair
 from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.permutations import move
 from eqssl_edu.theory import inconsistency_floor
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "count_orbits",
     "data_symmetry",
     "image_cap",
+    "lift",
     "moved_permutation",
+    "pair",
     "universal_logits",
 ]
 
@@ -95,30 +97,6 @@ def data_symmetry(answer: object) -> str:
         reason = f"{pipeline}: {list(named)} is not its symmetry."
         need(named == wanted, reason, f"Think again: {thought}.")
     return "With these subgroups H the right labels are the cosets G/H."
-
-
-def moved_permutation(answer: object) -> str:
-    """A function (sigma LongTensor (n*n,), group, n, g) -> the permutation that makes the turned puzzle."""
-    for group, n, g in ((cyclic(4), 2, 1), (dihedral(4), 3, 1), (dihedral(4), 3, 7), (dihedral(4), 2, 5)):
-        sigma = torch.randperm(n * n, generator=torch.Generator().manual_seed(g + 2))
-        value = torch.as_tensor(ask(answer, sigma, group, n, g))
-        wanted = move(group, n, "conjugation", g, sigma[None])[0]
-        positions = GSet.grid(group, n).action
-        there, back = positions[g], positions[int(group.inverse[g])]
-        swapped = back[sigma[there]]
-        hints = {
-            "There and back are exchanged: the inverse comes first, so it stands inside: sigma[back].": swapped,
-            "That is the left action: the tile is followed from its old place, not from gx.": there[sigma],
-            "Step 3 is missing: the turn carries the tile on, by pi_g.": sigma[back],
-            "The permutation has not moved. Follow the three steps above.": sigma,
-            "p goes to there[sigma[back[p]]], and tensors can be indexed by tensors.": True,
-        }
-        reason = (
-            f"For {n} x {n} tiles, {group.element_name(g)} and sigma = {sigma.tolist()} it gave {value.tolist()}; "
-            f"the turned puzzle is {wanted.tolist()}."
-        )
-        judge(value, wanted, reason, hints, "the positions of the tiles, row by row")
-    return "Conjugation: right for 2 x 2 and 3 x 3 tiles, turns and reflections."
 
 
 def calculator(answer: object) -> str:

@@ -1,11 +1,11 @@
 """The checks of notebook 05."""
 
 import numpy as np
+import tiles_answers as tiles
 import torch
 from exercise_checks import ExerciseChecks
 
 from eqssl_edu.exercises import notebook_05
-from eqssl_edu.gsets import GSet
 
 
 def same_copies(image, group):
@@ -17,16 +17,6 @@ def head(index):
 
     def answer(features, weight, labels):
         return torch.einsum("bch,chl->bl", features, weight[:, index(labels)])
-
-    return answer
-
-
-def jigsaw(rule):
-    """A function with the signature of 05.moved_permutation, from a rule (there, sigma, back)."""
-
-    def answer(sigma, group, n, g):
-        positions = GSet.grid(group, n).action
-        return rule(positions[g], sigma, positions[group.inverse[g]])
 
     return answer
 
@@ -59,13 +49,6 @@ MISTAKES = {
         "one after the other": {**PIPELINES, "both flips": (0, 4, 6)},
         "no mirror image ever comes": {**PIPELINES, SATELLITE: tuple(range(8))},
         "are 0 to 7": {**PIPELINES, SATELLITE: (0, 90)},
-    },
-    "05.moved_permutation": {
-        "There and back are exchanged": jigsaw(lambda there, sigma, back: back[sigma[there]]),
-        "That is the left action": jigsaw(lambda there, sigma, back: there[sigma]),
-        "Step 3 is missing": jigsaw(lambda there, sigma, back: sigma[back]),
-        "Follow the three steps": jigsaw(lambda there, sigma, back: sigma),
-        "indexed by tensors": jigsaw(lambda there, sigma, back: back),
     },
     "05.calculator": {
         "which four": 1.329,
@@ -105,12 +88,11 @@ ALSO_RIGHT = {
         lambda action: np.int64(len(action.amin(dim=0).unique())),
     ],
     "05.calculator": [1.04, np.float32(1.0397), torch.tensor(1.0397)],
-    "05.moved_permutation": [lambda *case: jigsaw(lambda there, s, back: there[s[back]])(*case).tolist()],
     "05.action_table": [TABLE, np.array(TABLE), torch.tensor(TABLE).float()],
 }
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("05_pretext_labels",)
-    mistakes = MISTAKES
-    also_right = ALSO_RIGHT
+    notebooks = ("05_pretext_labels", "05c_patches_and_tiles")
+    mistakes = MISTAKES | tiles.MISTAKES
+    also_right = ALSO_RIGHT | tiles.ALSO_RIGHT
