@@ -1,13 +1,74 @@
-"""The exercises of notebook 06: all copies and their labels, symmetric images, honest evaluation, a choice of task."""
+"""The exercises of notebooks 06 and 06b: a pretext loss, copies, symmetric images, honest evaluation."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import ask, judge, keyed, need, need_shape, noise, number, same
+from eqssl_edu.exercises.judging import (
+    ask,
+    judge,
+    need,
+    need_shape,
+    noise,
+    same,
+    scalar,
+)
+from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
-__all__ = ["all_copies", "satellite", "symmetrised", "turned_accuracy"]
+__all__ = [
+    "all_copies",
+    "rotation_loss",
+    "symmetrised",
+    "turned_accuracy",
+]
+
+
+@second_hint(
+    "Three steps: inputs = group.transform(images, turns); logits = model(inputs); F.cross_entropy of both."
+)
+def rotation_loss(answer: object) -> str:
+    """A function (model, images (B, C, H, W), group, turns (B,)) -> the mean cross-entropy of the turned images."""
+    for group in (cyclic(4), dihedral(4)):
+        images, turns = noise(7, 1, 5, 5), torch.arange(7) * 3 % group.order
+        weight = noise(group.order, 25, seed=1).requires_grad_()
+
+        def model(x: Tensor, weight: Tensor = weight) -> Tensor:
+            return x.flatten(1) @ weight.T
+
+        def loss(x: Tensor, labels: Tensor = turns, **options: str) -> Tensor:
+            return F.cross_entropy(model(x), labels, **options)
+
+        turned, back = (group.transform(images, g) for g in (turns, group.inverse[turns]))
+        value = ask(answer, model, images, group, turns)
+        logits = model(turned)
+        hints = {
+            "The images are not turned: nothing tells the label.": loss(images),
+            "The images are turned back instead of forth: the label is the element that turns them.": [
+                loss(back),
+                loss(turned, group.inverse[turns]),
+            ],
+            "That is the sum over the batch. Wanted is the mean.": loss(turned, reduction="sum"),
+            "F.cross_entropy takes the logits as they are: it has the softmax inside.": [
+                F.cross_entropy(change(logits, dim=1), turns) for change in (F.softmax, F.log_softmax)
+            ][:1],
+            "That is an accuracy, or a share of wrong answers. No gradient flows through it.": [
+                (logits.argmax(dim=1) == turns).double().mean(),
+                (logits.argmax(dim=1) != turns).double().mean(),
+            ],
+            "The loss of the model's answers on group.transform(images, turns), with turns as labels.": True,
+        }
+        number_of = "One number is wanted, the mean over the batch, {got}."
+        one = scalar(value, number_of, "F.cross_entropy averages by itself.")
+        judge(one, loss(turned).detach(), f"With {group.name} the loss is another.", hints)
+        flows = isinstance(value, Tensor) and value.requires_grad
+        need(
+            flows,
+            "No gradient flows through it.",
+            "Return the tensor itself: no .item(), no torch.no_grad().",
+        )
+    return "Nobody had to label an image."
 
 
 def all_copies(answer: object) -> str:
@@ -108,25 +169,3 @@ def turned_accuracy(answer: object) -> str:
         reason = f"With {group.name} it gave {value}; wanted was the mean of {accuracies}."
         judge(value, sum(accuracies) / group.order, reason, hints)
     return "The images are turned, and the labels say what was done to them."
-
-
-# task and head -> a thought for whoever has another cap on pictures from all directions
-THOUGHTS = {
-    "rotation, equivariant head": "each picture comes in all four orientations anyway: what is there to tell?",
-    "location, invariant head": "it can tell edges from corners, and no more: one of four",
-    "location, equivariant head": "north of the middle turns into west of the middle, and so does the label",
-    "jigsaw, conjugation": "it is the true action, whatever the pictures are",
-    "jigsaw, left": "it names places in an upright picture, and nobody knows which of four is upright",
-}
-CAPS = dict.fromkeys(THOUGHTS, 1 / 4) | {"location, equivariant head": 1, "jigsaw, conjugation": 1}
-
-
-def satellite(answer: object) -> str:
-    """For each task and head the highest accuracy of a C4 network on pictures from all directions."""
-    for case, said in keyed(answer, CAPS, "of the five cases").items():
-        floor = isinstance(said, tuple)
-        hint = "A floor has two: take its .accuracy." if floor else "An accuracy between 0 and 1."
-        cap = number(said, f"{case}: a number is wanted", hint)
-        need(0 <= cap <= 1, f"{case}: {cap} is no accuracy.", "Between 0 and 1, such as 1 / 4.")
-        judge(cap, CAPS[case], f"{case}: {cap:g} is not its cap.", {f"Think again: {THOUGHTS[case]}.": True})
-    return "So two of the five are worth training on such pictures."

@@ -1,15 +1,11 @@
-"""The checks of notebook 06."""
-
-from fractions import Fraction
+"""The checks of notebooks 06 to 06c."""
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from exercise_checks import ExerciseChecks
 
-from eqssl_edu.exercises.notebook_06 import CAPS
 from eqssl_edu.groups import cyclic
-from eqssl_edu.gsets import GSet
-from eqssl_edu.theory import label_cap
 
 
 def copies(labels=lambda truth, group: truth, step=1):
@@ -45,8 +41,29 @@ def mean(values):
     return sum(values) / len(values)
 
 
+def loss(turn=lambda images, group, turns: group.transform(images, turns), **options):
+    """A function with the signature of 06.rotation_loss; ``turn`` makes the inputs."""
+    return lambda model, x, group, turns: F.cross_entropy(model(turn(x, group, turns)), turns, **options)
+
+
+def hit(model, images, group, turns):
+    return (model(group.transform(images, turns)).argmax(dim=1) == turns).double().mean()
+
+
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
+    "06.rotation_loss": {
+        "not turned": loss(lambda images, group, turns: images),
+        "back instead of forth": loss(lambda x, group, turns: group.transform(x, group.inverse[turns])),
+        "sum over the batch": loss(reduction="sum"),
+        "averages by itself": loss(reduction="none"),
+        "softmax inside": lambda model, x, group, turns: loss()(
+            lambda y: model(y).softmax(1), x, group, turns
+        ),
+        "That is an accuracy": hit,
+        "no .item()": lambda *given: loss()(*given).item(),
+        "with turns as labels": lambda *given: -loss()(*given),
+    },
     "06.all_copies": {
         "the element that was applied": copies(lambda truth, group: group.inverse[truth]),
         "repeat_interleave, or repeat": copies(lambda truth, group: truth.roll(1)),
@@ -74,14 +91,6 @@ MISTAKES = {
         "take group.elements": lambda model, images, group: graded(mean)(model, images, cyclic(4)),
         "Use group.transform": lambda model, images, group: graded(mean)(model, images + 1, group),
     },
-    "06.satellite": {
-        "all four orientations anyway": {**CAPS, "rotation, equivariant head": 1},
-        "edges from corners": {**CAPS, "location, invariant head": 1 / 8},
-        "nobody knows which of four": {**CAPS, "jigsaw, left": 1},
-        "Between 0 and 1": {**CAPS, "jigsaw, conjugation": 25},
-        "An accuracy": {**CAPS, "jigsaw, conjugation": "all"},
-        ".accuracy": {**CAPS, "jigsaw, left": label_cap(GSet.jigsaw(cyclic(4), 2, "left"), range(4))},
-    },
 }
 
 
@@ -91,17 +100,19 @@ def image_by_image(images, group):
     return torch.stack(inputs), torch.arange(group.order).repeat(len(images))
 
 
+def by_log_softmax(model, images, group, turns):
+    turned = torch.stack([group.transform(x, int(g)) for x, g in zip(images, turns, strict=True)])
+    return -model(turned).log_softmax(dim=1)[range(len(turns)), turns].mean()
+
+
 ALSO_RIGHT = {
+    "06.rotation_loss": [by_log_softmax, lambda *given: loss()(*given).float()],
     "06.all_copies": [image_by_image, lambda images, group: list(copies()(images, group))],
     "06.turned_accuracy": [graded(lambda values: torch.tensor(values).mean()), graded(np.mean)],
-    "06.satellite": [
-        {case: Fraction(cap) for case, cap in CAPS.items()},
-        {**CAPS, "jigsaw, left": np.float32(0.25)},
-    ],
 }
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("06_training_pretext_tasks",)
+    notebooks = ("06_training_pretext_tasks", "06b_which_task_for_which_data")
     mistakes = MISTAKES
     also_right = ALSO_RIGHT
