@@ -1,4 +1,4 @@
-"""The exercises of notebook 07: kappa, where its values come from, a monitor of collapse, a power spectrum."""
+"""The exercises of notebooks 07 to 07d: InfoNCE, kappa, where its values come from, a monitor, a power spectrum."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,9 +10,10 @@ from torch import Tensor
 from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.errors import got
 from eqssl_edu.exercises.judging import Calls, ask, integers, judge, need, noise, pick, scalar
+from eqssl_edu.exercises.two_views import info_nce, surprise
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
-__all__ = ["absorbing", "all_at_home", "kappa", "monitor", "origin", "power2"]
+__all__ = ["absorbing", "all_at_home", "info_nce", "kappa", "monitor", "origin", "power2", "surprise"]
 
 
 def kappa(answer: object) -> str:
@@ -22,7 +23,7 @@ def kappa(answer: object) -> str:
         expected, value = orbit_correlation(group, z, w), ask(answer, group, z, w)
         shape = tuple(getattr(value, "shape", ()))
         reason = f"The result has the shape {shape}; wanted was {tuple(expected.shape)}."
-        hint = "The batch of z comes first: after the arrow write the letter of z's batch before that of w's."
+        hint = "The batch of z comes first: its views are the rows of the left matrix."
         need(shape != (5, 2, group.order), reason, hint)
         lengths = z.flatten(1).norm(dim=1)[:, None, None] * w.flatten(1).norm(dim=1)[:, None]
         inverted, unturned = expected[..., group.inverse], expected[..., :1].expand_as(expected)
@@ -30,8 +31,12 @@ def kappa(answer: object) -> str:
             "Your value at g belongs to the inverse of g. It is w that is turned, not z.": inverted,
             "All |G| values of a pair are equal: inside the loop nothing depends on g.": unturned,
             "These are cosines. Kappa is the inner product; nothing is divided.": expected / lengths,
-            "Multiply z[b, c, h] with copies[g, d, c, h] and sum over c and h: those two letters are missing "
-            "after the arrow.": True,
+            "The values are right and stand at wrong places: the columns of the product run through all views of one "
+            "copy, then through the next copy. Unflatten to (B, |G|, B'), then move the axis.": (
+                expected.movedim(2, 1).reshape(expected.shape)
+            ),
+            "A row of one matrix holds z[b] as C|G| numbers, a column of the other one copy of one w, in the same "
+            "order.": True,
         }
         reason = f"Under {group.name} the values differ from the inner products with the turned copies of w."
         judge(value, expected, reason, hints, "(B, B', |G|)")

@@ -1,12 +1,14 @@
 """The checks of notebooks 07 and 08."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from exercise_checks import ExerciseChecks
 from torch import nn
 
-from eqssl_edu.contrastive import orbit_correlation
+from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.groups import cyclic
 from eqssl_edu.layers import GroupMLP
 
@@ -95,16 +97,89 @@ def flat(group, channels):
     return nn.Sequential(*linear, nn.Unflatten(1, (channels, group.order)))
 
 
+def rows(similar, partner=lambda n: torch.arange(n).roll(n // 2), reduce=F.cross_entropy):
+    """A function with the signature of 07.info_nce; `similar` makes the logits of the 2B views and t."""
+
+    def answer(z1, z2, t):
+        logits = similar(torch.cat([z1, z2]), t)
+        return reduce(logits, partner(len(logits)))
+
+    return answer
+
+
+def others(views, t, unit=lambda views: F.normalize(views, dim=1), own=-torch.inf):
+    """Similarities over the temperature, with something on the diagonal."""
+    u = unit(views)
+    return (u @ u.T / t).masked_fill(torch.eye(len(u), dtype=torch.bool), own)
+
+
+def across(z1, z2, t):
+    return F.cross_entropy(F.normalize(z1) @ F.normalize(z2).T / t, torch.arange(len(z1)))
+
+
+def by_hand(z1, z2, t):
+    """07.info_nce, view by view, with Python's numbers of tensors."""
+    views, losses = F.normalize(torch.cat([z1, z2])), []
+    for i in range(len(views)):
+        powers = [torch.exp(views[i] @ views[k] / t) for k in range(len(views))]
+        losses.append(-torch.log(powers[(i + len(z1)) % len(views)] / (sum(powers) - powers[i])))
+    return sum(losses) / len(losses)
+
+
+def log_p(s, partner, t):
+    return F.log_softmax(s / t, dim=0)[partner]
+
+
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
+    "07.surprise": {
+        "p itself": lambda s, partner, t: log_p(s, partner, t).exp(),
+        "That is log p": log_p,
+        "1 - p": lambda s, partner, t: 1 - log_p(s, partner, t).exp(),
+        "base 2 or 10": lambda s, partner, t: -log_p(s, partner, t) / math.log(2),
+        "temperature is not used": lambda s, partner, t: -log_p(s, partner, 1),
+        "You multiply": lambda s, partner, t: -log_p(s, partner, 1 / t),
+        "missing below the line": lambda s, partner, t: (
+            torch.cat([s[:partner], s[partner + 1 :]]).div(t).logsumexp(dim=0) - s[partner] / t
+        ),
+        "mean over the row": lambda s, partner, t: -F.log_softmax(s / t, dim=0).mean(),
+        "divided by the sum": lambda s, partner, t: -s[partner] / t,
+        "loss of a row": lambda s, partner, t: -F.log_softmax(s / t, dim=0),
+    },
+    "07.info_nce": {
+        "compared with itself": rows(lambda views, t: F.normalize(views) @ F.normalize(views).T / t),
+        "e to the power 0": rows(lambda views, t: others(views, t, own=0)),
+        "not cosines": rows(lambda views, t: others(views, t, unit=lambda views: views)),
+        "temperature is not used": rows(lambda views, t: others(views, 1)),
+        "You multiply": rows(lambda views, t: others(views, 1 / t)),
+        "Only the B first views": rows(
+            lambda views, t: others(views, t)[: len(views) // 2], lambda n: torch.arange(n, 2 * n)
+        ),
+        "with second views alone": across,
+        "join both sets first": lambda z1, z2, t: (across(z1, z2, t) + across(z2, z1, t)) / 2,
+        "sum over the rows": rows(others, reduce=lambda s, k: F.cross_entropy(s, k, reduction="sum")),
+        "not the view beside it": rows(others, lambda n: torch.arange(n) ^ 1),
+        "missing below the line": rows(
+            others,
+            reduce=lambda s, k: (
+                s.scatter(1, k[:, None], -torch.inf).logsumexp(dim=1) - s.gather(1, k[:, None])[:, 0]
+            ).mean(),
+        ),
+        "sign is wrong": rows(others, reduce=lambda s, k: -F.cross_entropy(s, k)),
+        "dim=1": rows(lambda views, t: others(views, t, unit=lambda views: F.normalize(views, dim=0))),
+        "Row i asks for": rows(others, reduce=lambda s, k: s.gather(1, k[:, None]).mean()),
+        "take their mean": rows(others, reduce=lambda s, k: F.cross_entropy(s, k, reduction="none")),
+        "no gradient comes back": lambda z1, z2, t: float(by_hand(z1, z2, t).detach()),
+    },
     "07.kappa": {
         "not z": correlation(lambda kappa, group: kappa[..., group.inverse]),
         "batch of z comes first": correlation(lambda kappa, group: kappa.transpose(0, 1)),
+        "at wrong places": correlation(lambda kappa, group: kappa.movedim(2, 1).reshape(kappa.shape)),
         "nothing depends on g": correlation(lambda kappa, group: kappa[..., :1].expand_as(kappa)),
         "nothing is divided": lambda group, z, w: orbit_correlation(
             group, *(x / x.flatten(1).norm(dim=1)[:, None, None] for x in (z, w))
         ),
-        "sum over c and h": correlation(lambda kappa, group: kappa.flip(2)),
+        "in the same ": correlation(lambda kappa, group: kappa.flip(2)),
     },
     "07.origin": {
         "has to be an inverse": element(lambda p, inverse, g, a, b: p(p(a, g), b)),
@@ -184,7 +259,31 @@ MISTAKES = {
 
 
 ALSO_RIGHT = {
-    "07.kappa": [lambda group, z, w: orbit_correlation(group, w, z).transpose(0, 1)[..., group.inverse]],
+    "07.surprise": [
+        lambda s, partner, t: -torch.log(torch.exp(s[partner] / t) / torch.exp(s / t).sum()),
+        lambda s, partner, t: (s / t).logsumexp(dim=0) - s[partner] / t,
+        lambda s, partner, t: -math.log(float((s / t).softmax(dim=0)[partner])),
+        lambda s, partner, t: F.cross_entropy(s.float() / t, torch.tensor(partner)),
+        lambda s, partner, t: -np.log((s / t).softmax(0).numpy()[partner]),
+    ],
+    "07.info_nce": [
+        by_hand,
+        rows(lambda views, t: others(views, t, own=-1e9)),
+        rows(others, reduce=lambda s, k: -s.log_softmax(dim=1)[torch.arange(len(s)), k].mean()),
+        rows(
+            lambda views, t: (
+                F.cosine_similarity(views[:, None], views, dim=2) / t - 1e9 * torch.eye(len(views))
+            )
+        ),
+        lambda z1, z2, t: InfoNCE(cyclic(1), "plain", t)(z1[:, :, None], z2[:, :, None]),
+        lambda z1, z2, t: by_hand(z1.float(), z2.float(), t),
+    ],
+    "07.kappa": [
+        lambda group, z, w: orbit_correlation(group, w, z).transpose(0, 1)[..., group.inverse],
+        lambda group, z, w: torch.stack(
+            [torch.einsum("bch,dch->bd", z, group.transform_features(w, g)) for g in group.elements], dim=2
+        ),
+    ],
     "07.origin": [lambda group, g, a, b: group.product[group.inverse[a], group.product[g, b]]],
     "07.monitor": [lambda z: spread(z.sort(dim=2).values), lambda z: spread(torch.fft.rfft(z).abs())],
     "07.all_at_home": [[2, 2], torch.tensor([2, 2]), np.array([2.0, 2.0])],
@@ -198,6 +297,11 @@ ALSO_RIGHT = {
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("07_invariant_contrastive_loss", "08_training_contrastive")
+    notebooks = (
+        "07_contrastive_learning",
+        "07b_absorbing_turns",
+        "07_invariant_contrastive_loss",
+        "08_training_contrastive",
+    )
     mistakes = MISTAKES
     also_right = ALSO_RIGHT
