@@ -10,7 +10,7 @@ from eqssl_edu.permutations import move
 from eqssl_edu.pretext import JigsawTask, RelativeLocationTask, RotationTask, image_caps
 from eqssl_edu.theory import inconsistency_floor
 
-SOURCE = "05_pretext_labels.py"
+SOURCE = "05*.py"
 GROUPS = [cyclic(1), cyclic(2), cyclic(4), dihedral(1), dihedral(2), dihedral(4)]
 
 over_groups = pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
