@@ -221,7 +221,7 @@ def what_was_learned(live: LiveTraining, seed: int) -> Table:
         name: dict(zip(LEARNED, (*_found(encode, seed), *_probed(encode, seed)), strict=True))
         for name, encode in encoders.items()
     }
-    caption = "300 test digits, one training run"
+    caption = "300 test digits; a view looks for its partner among 599; one training run"
     return Table(rows, caption, {LEARNED[0]: "{:.2f}".format})
 
 

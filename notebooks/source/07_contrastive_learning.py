@@ -91,7 +91,8 @@ lesson.ask_a_row(s, first, second)
 # **Why:** only differences of $s/t$ count. A low temperature helps a row that is right already, and a row that is wrong
 # pays more for it. The derivative of the loss by $s_{ik}$ is $p_{ik}/t$ for a stranger and $(p_{ii'} - 1)/t$ for the
 # partner. So the partner is pulled near, and each stranger is pushed away in proportion to its bar: at a low temperature
-# the most similar ones almost alone.
+# the most similar ones almost alone. (T. Wang and P. Isola, arXiv 2005.10242, call these two forces *alignment* and
+# *uniformity*.)
 
 # %% tags=["fold"]
 # Holds: At temperature 5 all bars are nearly alike: in each row $-\log p$ is within a quarter of $\log 11 = 2.40$.

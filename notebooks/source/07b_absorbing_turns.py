@@ -148,7 +148,8 @@ for kind in ("plain", "mean", "max", "soft", "power3"):
 #
 # Nobody has to know $a$ and $b$, and nothing was turned back: the similarity **absorbs** the turns. A contrastive loss that
 # absorbs the transformation of each input was proposed by Y. Mukuta and T. Harada (arXiv 2303.04427); this construction is
-# the course's own.
+# the course's own. (Elsewhere "invariant contrastive learning" mostly means that the *features* become invariant. Here the
+# *loss* is, and the features go on turning.)
 
 # %% tags=["fold"]
 # Holds: *Plain* changes by more than 1.
@@ -205,7 +206,8 @@ lesson.change_of_gradient(SEED)
 # **Why:** turning a view turns its features, *whatever the weights are*. The loss does not see it. So it is the same function of
 # the weights, and has the same gradient: **a last turn does nothing**. For these losses, augmentation by turns of the group does
 # not exist, and one need not pay for it. Turned *first*, a view is shifted in another direction: that is another view, not a
-# turned one.
+# turned one. (T. A. Keller, X. Suau and L. Zappella, arXiv 2211.08282, go further on this way: they compute losses in the
+# features of an equivariant encoder *instead* of changing its inputs.)
 
 # %% tags=["fold"]
 # Holds: Turned last, the gradients of *mean*, *max* and *soft* change by rounding.
@@ -234,6 +236,7 @@ print(f"{counted:,} = {64**2 * 4 * 32 * 4:,}")
 # ## What we can now do, and what not yet
 #
 # We can absorb the turn of each view, and we know why it is exact. *Which* function of $\kappa$ shall we take? Each one forgets
-# something else, and each one teaches something else.
+# something else, and each one teaches something else. (`docs/theory.md` has the statements of this notebook, each with its
+# tests.)
 #
 # Next: **7c · A family of similarities**.
