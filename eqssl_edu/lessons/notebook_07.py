@@ -68,29 +68,25 @@ def show_views(images: Images, first: Images, second: Images) -> ByHand:
 @typed
 def show_similarities(s: Float[Tensor, "view view"], first: Images, second: Images) -> ByHand:
     """All similarities of 2B views as a table of colours: a slider picks a row, a menu says whose cells are framed."""
-    shown = _thumbnails(first, second)
+    shown = _thumbnails(first, second, side=26)
     low = float(s.min())
 
     def cell(i: int, k: int, marked: bool) -> str:
         part = (float(s[i, k]) - low) / (1 - low)
-        ink = "white" if part > 0.55 else "#1a1a1a"
         frame = "outline:3px solid #D55E00;outline-offset:-3px;" if marked else ""
-        style = f"background:rgba(0,114,178,{part:.2f});color:{ink};{frame}padding:6px 4px;text-align:center"
-        return f'<td style="{style}">{"" if i == k else f"{float(s[i, k]):.2f}"}</td>'
+        style = f"background:rgba(0,114,178,{0.8 * part:.2f});{frame}padding:4px 6px;text-align:center"
+        return "<td></td>" if i == k else f'<td style="{style}">{float(s[i, k]):.2f}</td>'
 
     def draw(frame: str) -> str:
-        def marked(i: int, k: int) -> bool:
+        lines = []
+        for i, view in enumerate(shown):
             most = int(s[i].masked_fill(torch.arange(len(s)) == i, -math.inf).argmax())
-            return k == ((i + len(first)) % len(s) if frame == "the partner" else most)
-
-        head = "".join(f"<th>{each}</th>" for each in shown)
-        lines = [
-            f"<tr><th>{shown[i]}</th>{''.join(cell(i, k, marked(i, k)) for k in range(len(s)))}</tr>"
-            for i in range(len(s))
-        ]
-        return (
-            f'<table style="font-size:12px;background:white"><tr><td></td>{head}</tr>{"".join(lines)}</table>'
-        )
+            framed = (i + len(first)) % len(s) if frame == "the partner" else most
+            cells = "".join(cell(i, k, k == framed) for k in range(len(s)))
+            lines.append(f'<tr><th style="padding:0 4px;white-space:nowrap">{i} {view}</th>{cells}</tr>')
+        head = "".join(f'<th style="padding:0 2px">{view}<br>{k}</th>' for k, view in enumerate(shown))
+        look = "font-size:12px;line-height:1.2;background:white;color:#1a1a1a"
+        return f'<table style="{look}"><tr><td></td>{head}</tr>{"".join(lines)}</table>'
 
     return ByHand(draw, frame=["the partner", "the most similar"])
 
@@ -122,15 +118,15 @@ def turn_a_view(live: LiveTraining, images: Images, seed: int) -> ByHand:
     return ByHand(draw, image=range(len(images)), degrees=(0, 90, 180, 270))
 
 
-def _thumbnails(first: Images, second: Images) -> list[str]:
+def _thumbnails(first: Images, second: Images, side: int = 40) -> list[str]:
     """All 2B views as small pictures, the first views before the second ones."""
     words = [f"{i}, {which} view" for which in ("first", "second") for i in range(len(first))]
     planes = torch.cat([first, second])[:, 0]
-    return [_small(plane, text) for plane, text in zip(planes, words, strict=True)]
+    return [_small(plane, text, side) for plane, text in zip(planes, words, strict=True)]
 
 
-def _small(plane: Tensor, text: str) -> str:
-    drawn = picture(plane, text, limits=(0, 1.2), side=38)
+def _small(plane: Tensor, text: str, side: int) -> str:
+    drawn = picture(plane, text, limits=(0, 1.2), side=side)
     return drawn[drawn.index("<img") : drawn.index("<figcaption")]  # the text is heard, not seen
 
 
@@ -144,7 +140,7 @@ def _bars(s: Tensor, own: int, partner: int, temperature: float, shown: Sequence
         bar = f'<div style="height:{150 * float(p[k]):.0f}px;background:{colour};width:36px;margin:0 auto"></div>'
         said = "itself" if k == own else f"{float(p[k]):.3f}"
         label = f'<div style="font-size:12px">{said}</div>'
-        columns.append(f'<div style="width:48px;text-align:center">{label}{bar}{view}</div>')
+        columns.append(f'<div style="width:48px;text-align:center">{label}{bar}{view}<br>{k}</div>')
     loss, guessing = -float(p[partner].log()), math.log(len(s) - 1)
     text = (
         f"The partner is orange: p = {p[partner]:.3f}, −log p = {loss:.2f} nats. Guessing has {guessing:.2f}."

@@ -65,7 +65,7 @@ def _bar(name: str, value: float, scale: float, origin: int) -> str:
     bar = f"position:absolute;left:{start:.0f}px;width:{length:.0f}px;height:18px;background:{INKS[origin]}"
     return (
         f'<div style="display:flex;gap:10px;line-height:22px;background:white;color:#1a1a1a">'
-        f'<span style="width:76px">{name} = </span><span style="width:60px">{value:+.3f}</span>'
+        f'<span style="width:96px;white-space:nowrap">{name} = </span><span style="width:60px">{value:+.3f}</span>'
         f'<b style="width:14px">{LETTERS[origin]}</b>'
         f'<span style="position:relative;width:300px;height:18px"><span style="{bar}"></span></span></div>'
     )
