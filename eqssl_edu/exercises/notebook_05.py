@@ -1,35 +1,34 @@
 """The exercises of notebooks 05 and 05b to 05e: heads, caps, scorers, cosets, symmetries of data, tasks."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from eqssl_edu.exercises.judging import (
-    ask,
-    integers,
-    judge,
-    keyed,
-    need,
-    need_shape,
-    noise,
-    number,
-    scalar,
-    several,
+from eqssl_edu.exercises.judging import ask, integers, judge, keyed, need, noise, scalar, several
+from eqssl_edu.exercises.prices import (
+    action_by_looking,
+    action_table,
+    calculator,
+    closed,
+    conditional_entropy,
+    mixed_counts,
 )
 from eqssl_edu.exercises.tiles import lift, moved_permutation, pair
 from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
-from eqssl_edu.theory import inconsistency_floor
 
 __all__ = [
+    "action_by_looking",
     "action_table",
     "calculator",
+    "closed",
+    "conditional_entropy",
     "coset_labels",
     "count_orbits",
     "data_symmetry",
     "image_cap",
     "lift",
+    "mixed_counts",
     "moved_permutation",
     "pair",
     "turned_logits",
@@ -187,22 +186,6 @@ def data_symmetry(answer: object) -> str:
     return "With these subgroups H the right labels are the cosets G/H."
 
 
-def calculator(answer: object) -> str:
-    """The floor of the trivial jigsaw action for the smallest symmetry of data that costs 1.0 nats or more."""
-    nats = number(answer, "The answer must be a number", "It is the bold number of nats.")
-    true, trivial, left = (GSet.jigsaw(dihedral(4), 2, way) for way in ("conjugation", "trivial", "left"))
-    wanted, for_all = (inconsistency_floor(true, trivial, range(turns)).nats for turns in (4, 8))
-    for_left = inconsistency_floor(true, left, range(4)).nats
-    hints = {
-        f"{nats} is the floor for all eight elements.\nFour elements are enough: which four?": for_all,
-        f"{nats} is the price of the left action.\nSet the first slider to `jigsaw 2x2, trivial`.": for_left,
-        f"{nats} is less than 1.0 nats.\nTry data with more orientations.": nats < 1,
-        f"{nats} is no floor of this task.\nSet the sliders, and copy the number with three digits.": True,
-    }
-    judge(nats, wanted, "", hints, within=2e-3)
-    return "Four turns are enough; all eight elements would cost 1.329."
-
-
 @second_hint(
     "action == torch.arange(n) marks what stays in place; the sum of all marks, divided by |G|, is the mean."
 )
@@ -233,28 +216,3 @@ def count_orbits(answer: object) -> str:
     reason = f"For {tables[wrong]!r} it gave {value[wrong]:g}; there are {wanted[wrong]} orbits."
     judge(value, torch.tensor(wanted), reason, hints)
     return "Right for grids, neighbours, jigsaws and groups themselves, under three groups."
-
-
-def action_table(answer: object) -> str:
-    """The action of C4 on four lines through the middle: upright, lying, rising, falling."""
-    table = torch.as_tensor(answer) if not isinstance(answer, str) else answer
-    table, row = need_shape(table, (4, 4), "the element g and the label l"), torch.arange(4)
-    reason = "Each row must hold each of the labels 0, 1, 2, 3 once."
-    need((table.sort(dim=1).values == row).all(), reason, "A turn makes different lines different.")
-    need((table[0] == row).all(), "Row 0 moves labels.", "Row 0 belongs to the identity: nothing moves.")
-    need((table != row).any(), "No label moves.", "Turn an upright line by 90 degrees: it lies.")
-    lines = ("upright", "lying", "rising", "falling")
-    diagonal, middle = torch.eye(5), F.pad(torch.ones(5, 1), (2, 2))
-    drawings = torch.stack([middle, middle.T, diagonal.flip(1), diagonal])
-    for g in range(1, 4):
-        for label, turned in enumerate(cyclic(4).transform(drawings, g)):
-            found = next(k for k in range(4) if torch.equal(drawings[k], turned))
-            said = int(table[g, label])
-            hints = {
-                "A line turned by 180 degrees is the same line.": g == 2,
-                "A rising line that is turned by 90 degrees falls.": label > 1,
-                "Draw it and turn the page.": True,
-            }
-            seen = f"the {lines[label]} line is {lines[found]}, not {lines[said]}."
-            judge(said, found, f"Turned by {90 * g} degrees, {seen}", hints)
-    return "Two orbits, {0, 1} and {2, 3}; a half turn leaves every line in place."

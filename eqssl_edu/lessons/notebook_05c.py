@@ -139,7 +139,7 @@ def which_permutation() -> ByHand:
     x, task = letter_puzzle(), JigsawTask(D4, grid=2)
     orders = task.labels.names
 
-    def made_of(image: Images) -> Images:
+    def made_of(image: Images) -> Tensor:
         return task.apply(image.expand(24, -1, -1, -1), torch.arange(24))
 
     def draw(sigma: str, g: int) -> str:
