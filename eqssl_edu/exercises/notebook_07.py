@@ -1,4 +1,4 @@
-"""The exercises of notebooks 07 to 07d: InfoNCE, kappa, where its values come from, a monitor, a power spectrum."""
+"""The exercises of notebooks 7 to 7d: kappa, where its values come from; the others are imported."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,11 +9,22 @@ from torch import Tensor
 
 from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import Calls, ask, integers, judge, need, noise, pick, scalar
+from eqssl_edu.exercises.judging import ask, integers, judge, need, noise, pick
+from eqssl_edu.exercises.similarities import distance, monitor, power2, similarity
 from eqssl_edu.exercises.two_views import info_nce, surprise
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
-__all__ = ["absorbing", "all_at_home", "info_nce", "kappa", "monitor", "origin", "power2", "surprise"]
+__all__ = [
+    "absorbing",
+    "distance",
+    "info_nce",
+    "kappa",
+    "monitor",
+    "origin",
+    "power2",
+    "similarity",
+    "surprise",
+]
 
 
 def kappa(answer: object) -> str:
@@ -72,89 +83,6 @@ def origin(answer: object) -> str:
     )
     judge(values, expected, reason, hints)
     return "Right for all 8 x 8 x 8 cases of D4, which does not commute."
-
-
-def monitor(answer: object) -> str:
-    """A function (z) -> a spread that is 0 for features of one orbit and large for random ones."""
-    group, count = cyclic(4), 64
-    elements = torch.randint(4, (count,), generator=torch.Generator().manual_seed(0))
-
-    def spread(z: Tensor) -> float:
-        hint = "Sum or average what is left over."
-        return float(scalar(ask(answer, z), "It must return one number, {got}.", hint))
-
-    healthy, v = noise(count, 6, 4), noise(6, 4, seed=1).expand(count, 6, 4)
-    good = spread(healthy)
-    hint = "Healthy features must give a number well above 0."
-    need(good > 0.1, f"For random features it gave {good:.3f}.", hint)
-    one_for_all = "Divide by the length of each feature before you take the spread."
-    own = "One common length is not enough: divide each feature by its own length (F.normalize) before the spread."
-    for lengths, how, hint in (
-        (100.0, "for the same features times 100", one_for_all),
-        (0.01, "for the same features times 0.01", one_for_all),
-        (noise(count, 1, 1, seed=5).exp(), "with a length of its own for each of them", own),
-    ):
-        other = spread(lengths * healthy)
-        judge(other, good, f"For random features it gave {good:.3f}, {how} {other:.3f}.", {hint: True})
-    value, hint = spread(v), "Subtract the mean over the batch: what all images share is no spread."
-    reason = f"All features equal, and it gave {value:.3f}, against {good:.3f} for random ones."
-    need(abs(value) < 0.1 * good, reason, hint)
-    hint = "It still sees the pose. Pool over the group axis (or sort along it) before anything else."
-    for name, table in (("a random table", v), ("a table of mean 0", v - v.mean(dim=2, keepdim=True))):
-        value = spread(group.transform_features(table, elements))
-        reason = f"Orbit collapse of {name}: it gave {value:.3f}, against {good:.3f} for random features."
-        need(abs(value) < 0.1 * good, reason, hint)
-    value = spread(healthy - healthy.mean(dim=2, keepdim=True))
-    reason = f"Random features whose channels have mean 0 over the group: it gave {value:.3f}."
-    hint = "The mean over the group is an invariant, but a poor one: it can be 0 for all images. Take the maximum."
-    need(value > 0.3 * good, reason, hint)
-    return "0 for both collapses, large for random features, and independent of their length."
-
-
-def power2(answer: object) -> str:
-    """A function (z, w) -> the mean of kappa squared by a Fourier transform, for tables (C, n)."""
-    for channels, n in ((1, 4), (3, 5)):
-        z, w = noise(channels, n), noise(channels, n, seed=1)
-        expected = orbit_correlation(cyclic(n), z[None], w[None]).square().mean()
-        with Calls() as calls:
-            answered = ask(answer, z, w)
-        hint = "Sum over the channels and frequencies."
-        value = scalar(answered, "It must return one number, {got}.", hint)
-        z_hat, w_hat = torch.fft.fft(z), torch.fft.fft(w)
-        undivided, squares = n * n * expected, (z_hat * w_hat.conj()).abs().square().sum() / n**2
-        unconjugated = (z_hat * w_hat).sum(dim=0).abs().square().sum() / n**2
-        hints = {
-            "It returned a complex number.\n|x|^2 is x.abs().square().": value.is_complex(),
-            "Your number is n times too large: Parseval has one 1/n, the mean over g another.": n * expected,
-            "Your number is n squared times too large: one 1/n from Parseval, one from the mean.": undivided,
-            "Sum over the channels first, then take |x|^2: the phases of channels matter.": squares,
-            "One of the two transforms has to be conjugated.": unconjugated,
-            "Transform both, multiply (one conjugated), sum over c, |x|^2, sum over k, divide by n^2.": True,
-        }
-        reason = f"For ({channels}, {n}) it gave {value:.4f}; the mean of kappa squared is {expected:.4f}."
-        judge(value, expected, reason, hints)
-        reason = "The number is right, but torch.fft was not called."
-        hint = "The point is to turn nothing: find it from torch.fft.fft(z) and torch.fft.fft(w)."
-        need(any("fft" in getattr(function, "__name__", "") for function, _, _ in calls.seen), reason, hint)
-    return "The same numbers as from kappa, by Fourier transforms."
-
-
-def all_at_home(answer: object) -> str:
-    """The pair of elements of D4, other than (0, 0), that leaves every value of kappa at its place."""
-    group = dihedral(4)
-    reason = f"The answer must be two elements (first, second), each 0 to 7; {got(answer)}."
-    hint = "Write the numbers beside the two sliders."
-    elements = integers(answer, group.elements, reason, hint)
-    need(len(elements) == 2, reason, hint)
-    a, b = elements
-    need(elements != [0, 0], "(0, 0) turns nothing.", "There is one more setting.")
-    origins = group.product[group.product[group.inverse[a]], b]
-    home = int((origins == torch.arange(8)).sum())
-    hint = "Equal elements bring bar a home. Which of them bring all the others home as well?"
-    if a != b:
-        hint = "Bar a, at the identity, comes from the inverse of a times b: so both must be equal."
-    need(home == 8, f"At ({a}, {b}) {home} of the eight bars stand at their old places.", hint)
-    return "The half turn commutes with all of D4: the inverse of a, times g, times a, is g for every g."
 
 
 # Measures of two tables z, w (C, |G|) and their kappa k (|G|,); which of them absorb independent turns?

@@ -29,6 +29,34 @@ def spread(features):
     return (rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt()
 
 
+def family(**other):
+    """A function with the signature of 07.similarity; what is handed in by name replaces a kind."""
+    kinds = {
+        **{kind: lambda kappa, t, p=p: kappa.pow(p).mean(-1) for kind, p in POWERS.items()},
+        "soft": lambda kappa, t: t * (kappa / t).exp().mean(-1).log(),
+        "max": lambda kappa, t: kappa.amax(-1),
+        **other,
+    }
+    return lambda kappa, kind, t=0.2: kinds[kind](kappa, t)
+
+
+def distances(change=lambda squares, group, z, w: squares.clamp_min(0).sqrt(), choose=torch.amax):
+    """A function with the signature of 07.distance, with its usual mistakes."""
+
+    def answer(group, z, w):
+        squares = z.flatten(1).square().sum(1)[:, None] + w.flatten(1).square().sum(1)
+        return change(squares - 2 * choose(orbit_correlation(group, z, w), dim=2), group, z, w)
+
+    return answer
+
+
+def nearest_copy(group, z, w):
+    """Right: by the distances to all moved copies."""
+    moved = torch.stack([group.transform_features(w, g) for g in group.elements])  # (|G|, B', C, |G|)
+    apart = z[None, :, None] - moved[:, None]
+    return apart.flatten(3).norm(dim=3).amin(dim=0)
+
+
 def spectrum(channels_first=True, conjugate=True, power=2):
     """A function with the signature of 07.power2, with its usual mistakes."""
 
@@ -41,6 +69,7 @@ def spectrum(channels_first=True, conjugate=True, power=2):
     return answer
 
 
+POWERS = {"mean": 1, "power2": 2, "power3": 3}
 RIGHT = [
     "the second largest value of kappa",
     "the standard deviation of kappa",
@@ -188,6 +217,28 @@ MISTAKES = {
         "where the value at g goes *to*": element(lambda p, inverse, g, a, b: p(p(a, g), inverse[b])),
         "in this order": element(lambda p, inverse, g, a, b: p(g, b)),
     },
+    "07.similarity": {
+        "index of the largest": family(max=lambda kappa, t: kappa.argmax(-1)),
+        "can be negative": family(max=lambda kappa, t: kappa.abs().amax(-1)),
+        "has a mean": family(mean=lambda kappa, t: kappa.sum(-1)),
+        "First the power": family(power3=lambda kappa, t: kappa.mean(-1) ** 3),
+        "factor t in front": family(soft=lambda kappa, t: (kappa / t).exp().mean(-1).log()),
+        "kappa is divided by t": family(soft=lambda kappa, t: t * kappa.exp().mean(-1).log()),
+        "not always 0.2": family(soft=lambda kappa, t: 0.2 * (kappa / 0.2).exp().mean(-1).log()),
+        "one operation after the other": family(power2=lambda kappa, t: kappa.pow(3).mean(-1)),
+        "those of kappa without the last one": family(max=lambda kappa, t: kappa.amax(0)),
+    },
+    "07.distance": {
+        "nothing has been turned": lambda group, z, w: torch.cdist(z.flatten(1), w.flatten(1)),
+        "the squared distance": distances(lambda squares, *_: squares),
+        "the largest distance": distances(choose=torch.amin),
+        "not of length 1": lambda group, z, w: (
+            (2 - 2 * orbit_correlation(group, z, w).amax(2)).clamp_min(0).sqrt()
+        ),
+        "Multiply out": distances(choose=torch.mean),
+        "clamp_min(0)": distances(lambda squares, *_: (squares - 1e-12).sqrt()),
+        "(B, B')": lambda group, z, w: nearest_copy(group, z, w).T,
+    },
     "07.monitor": {
         "Pool over the group axis": spread,
         "can be 0 for all images": lambda z: spread(z.mean(dim=2)),
@@ -205,12 +256,6 @@ MISTAKES = {
         "has to be conjugated": spectrum(conjugate=False),
         "Transform both": lambda z, w: orbit_correlation(cyclic(z.shape[1]), z[None], w[None]).mean(),
         "turn nothing": lambda z, w: orbit_correlation(cyclic(z.shape[1]), z[None], w[None]).square().mean(),
-    },
-    "07.all_at_home": {
-        "one more setting": (0, 0),
-        "bring all the others home": (1, 1),
-        "both must be equal": (2, 6),
-        "beside the two sliders": 2,
     },
     "07.absorbing": {
         "Of the 8 measures, 1 is judged wrongly": [*RIGHT, NEIGHBOURS],
@@ -284,9 +329,17 @@ ALSO_RIGHT = {
             [torch.einsum("bch,dch->bd", z, group.transform_features(w, g)) for g in group.elements], dim=2
         ),
     ],
+    "07.similarity": [
+        family(
+            soft=lambda kappa, t: t * (kappa / t).logsumexp(-1) - t * math.log(kappa.shape[-1]),
+            power2=lambda kappa, t: (kappa * kappa).sum(-1) / kappa.shape[-1],
+            max=lambda kappa, t: kappa.max(dim=-1).values,
+        ),
+        lambda kappa, kind, t=0.2: family()(kappa.float(), kind, t),
+    ],
+    "07.distance": [nearest_copy, lambda group, z, w: distances()(group, z.double(), w.double()).abs()],
     "07.origin": [lambda group, g, a, b: group.product[group.inverse[a], group.product[g, b]]],
     "07.monitor": [lambda z: spread(z.sort(dim=2).values), lambda z: spread(torch.fft.rfft(z).abs())],
-    "07.all_at_home": [[2, 2], torch.tensor([2, 2]), np.array([2.0, 2.0])],
     "07.absorbing": [set(RIGHT)],
     "08.relative_turn": [lambda group, z1, z2: paired(group, z1, z2).argmax(dim=1).int()],
     "08.change_under_turns": [turning()],  # the losses the other way round
@@ -300,7 +353,8 @@ class TestChecks(ExerciseChecks):
     notebooks = (
         "07_contrastive_learning",
         "07b_absorbing_turns",
-        "07_invariant_contrastive_loss",
+        "07c_family_of_similarities",
+        "07d_geometry_and_collapse",
         "08_training_contrastive",
     )
     mistakes = MISTAKES
