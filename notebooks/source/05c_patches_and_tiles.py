@@ -13,7 +13,7 @@
 #
 # - derive how the labels of a pair of patches and of a jigsaw move;
 # - carry several parts of an image through a group network without breaking the symmetry;
-# - name two things that give such a task away to somebody who knows nothing.
+# - name two shortcuts that give such a task away.
 #
 # **Seen before:** notebook 5b (labels that move, the universal head) and 1b (G-sets). **Time:** {minutes} minutes.
 
@@ -103,8 +103,8 @@ lesson.shortcuts(SEED)
 # two in three. With a gap of 3 pixels the brightness still tells one in three. Without a gap, normalised borders still tell
 # one in three. With the gap *and* normalised tiles both rules are below one in eight.
 #
-# Doersch and others call such clues trivial shortcuts. Our tasks have a `gap`, a random `jitter` and normalised tiles. That
-# no third shortcut is left, we have not shown.
+# Against such **shortcuts** Doersch and others leave a gap and jitter, and M. Noroozi and P. Favaro (arXiv 1603.09246)
+# normalise each tile by itself. So do our tasks. That no third shortcut is left, we have not shown.
 
 # %% tags=["fold"]
 # Holds: without a gap the borders tell the order of more than nine pictures in ten, and the brightness that of more than
@@ -124,8 +124,8 @@ assert max(both.values()) < 1 / 8
 # %% [markdown]
 # ## 5c.4 The jigsaw
 #
-# M. Noroozi and P. Favaro (arXiv 1603.09246) move the n x n tiles of an image: the tile at position p goes to σ[p], and is
-# not turned. The network says which permutation σ it was. Now the whole puzzle is turned.
+# Noroozi and Favaro move the n x n tiles of an image: the tile at position p goes to σ[p], and is not turned. The network
+# names the permutation σ. Now the whole puzzle is turned.
 #
 # **Predict.** The turned puzzle is a puzzle of the turned image. Which permutation made it? Tiles are numbered row by row.
 
@@ -225,13 +225,13 @@ random = torch.randn(2, 4, 3, 8)
 assert torch.equal(lift(random, GSet.grid(D4, 2).action), lift_parts(random, GSet.grid(D4, 2)))
 
 # %% [markdown]
-# Four tiles, one channel. What does a turn do to F, and what to U?
+# Four tiles, one channel. What does a turn do to F and to U?
 
 # %%
 lesson.watch_lift(my_lift)
 
 # %% [markdown]
-# Now a whole network with random weights. Is it equivariant? And with the tiles side by side?
+# A whole network with random weights: is it equivariant? And with tiles side by side?
 
 # %%
 task, encoder, head = lesson.parts_of_a_network(SEED)  # for C4 and four tiles

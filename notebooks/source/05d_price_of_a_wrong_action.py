@@ -140,8 +140,8 @@ lesson.show_floors(count)
 # $$ H(l \mid y) + I(l'; g \mid y'). $$
 #
 # The first term is what nobody can know; here it is 0. The second is the price, and **a network that is not equivariant does
-# not pay it**. In the words of Y. Mukuta and T. Harada (arXiv 2303.04427) the task must not contradict the network; this
-# is how much it does.
+# not pay it**. Y. Mukuta and T. Harada (arXiv 2303.04427) ask that a pretext task not contradict the network's equivariance;
+# this is how much it does.
 
 # %% tags=["fold"]
 # Holds: conjugation costs nothing anywhere.

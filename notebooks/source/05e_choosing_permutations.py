@@ -39,7 +39,7 @@ C4 = cyclic(4)
 # (arXiv 1603.09246) are greedy: take the permutation whose *mean* Hamming distance to those taken so far is largest. (The
 # Hamming distance of two permutations is the number of places where they differ.)
 #
-# Often many have the same largest mean. Somebody takes the first of the list, somebody else one of them at random.
+# Often many have the same largest mean. One takes the first of the list, as `argmax` does, or one of them at random.
 #
 # **Predict.** Out of 24 permutations taken in these two ways: at how many of nine places do the nearest two differ?
 
@@ -50,8 +50,8 @@ lesson.show_ties(SEED)
 # **Seen:** where the first of the list is taken, the nearest two differ at 2 places, in all ten runs. Where ties are broken
 # at random, it is more than 3.5 on average.
 #
-# **Why:** a mean does not mind one near neighbour. And neighbours of the list are alike, so they often have the same
-# mean. Whoever says "the published recipe" has to say how ties are broken.
+# **Why:** the first nine put each tile at each place once. Then *all* other permutations have the same mean, and the first of
+# the list is taken. After nine more that happens again, and the next of the list is taken:
 
 # %% tags=["fold"]
 # Holds: where the first of the list is taken, the nearest two differ at 2 places, in all ten runs.
@@ -61,6 +61,20 @@ runs = {
     for ties in ("first", "random")
 }
 assert runs["first"] == 10 * [2] and sum(runs["random"]) / 10 > 3.5
+
+# %%
+lesson.by_mean_distance(24, SEED, "first")[[9, 18]]  # the tenth and the nineteenth
+
+# %% [markdown]
+# Whoever says "the published recipe" has to say how ties are broken.
+
+# %% tags=["fold"]
+# Holds: the first nine put each tile at each place once.
+# Holds: After nine more that happens again, and the next of the list is taken:
+first = lesson.by_mean_distance(24, SEED, "first")
+for nine in (first[:9], first[9:18]):
+    assert torch.equal(nine.sort(dim=0).values, torch.arange(9)[:, None].expand(9, 9))
+assert (first[9] != first[18]).sum() == 2
 
 # %% [markdown]
 # ## 5e.2 A set must be closed
