@@ -1,17 +1,26 @@
-"""The exercises of notebook A1: a guard for action tables, four unknown layers, what an error bar repeats."""
+"""The exercises of the bug museum, notebooks A1 to A1c: an action, shared memory, what an error bar repeats."""
 
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.exercises.judging import ask, keyed, need, pick, truth
-from eqssl_edu.exercises.verdict import second_hint
+from eqssl_edu.errors import got
+from eqssl_edu.exercises.judging import ask, keyed, need, noise, number, pick, truth
+from eqssl_edu.exercises.measures import best_accuracy, company, false_alarms, logits_error
+from eqssl_edu.exercises.verdict import filled_in, second_hint
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 
-__all__ = ["is_action", "strangers", "what_to_repeat"]
+__all__ = [
+    "best_accuracy",
+    "company",
+    "false_alarms",
+    "is_action",
+    "logits_error",
+    "shared_buffers",
+    "what_to_repeat",
+]
 
 
 def _half_moved(table: Tensor) -> Tensor:
@@ -62,33 +71,61 @@ def is_action(answer: object) -> str:
     return "It passes six actions and stops 36 tables that are none."
 
 
-def _expanded(
-    weight: Float[Tensor, "out channel 4 k k"], plane: Callable[[int, int], int]
-) -> Float[Tensor, "wide_out wide_in k k"]:
-    """A weight for C4 whose copy g takes filter plane(g, h) for input plane h and is turned by g."""
-    copies = [cyclic(4).transform(weight[:, :, [plane(g, h) for h in range(4)]], g) for g in range(4)]
-    return torch.stack(copies, dim=1).flatten(0, 1).flatten(1, 2)
+class _Buffers(torch.nn.Module):
+    """A module with these tensors as buffers, and a weight."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+        for i, tensor in enumerate(tensors):
+            self.register_buffer(f"kept{i}", tensor)
 
 
-LAYERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "Ada": lambda weight: _expanded(weight, lambda g, h: (h - g) % 4),
-    "Ben": lambda weight: _expanded(weight, lambda g, h: (h - g) % 2),
-    "Cleo": lambda weight: _expanded(weight, lambda g, h: (g - h) % 4),
-    "Dan": lambda weight: _expanded(weight, lambda g, h: (h + g) % 4),
-}
-ABOUT = {
-    "Ada": "it is equivariant and reaches all 100 kernels",
-    "Ben": "it is equivariant, but its rank is 50: two planes are never used",
-    "Cleo": "its planes are numbered the other way round, which is only another name for each: rank 100, equivariant",
-    "Dan": "it reaches 100 kernels, but it is not equivariant",
-}
+def count_shared(one: torch.nn.Module, other: torch.nn.Module) -> int:
+    """How many buffers of one module begin where a buffer of the other does."""
+    places = {buffer.data_ptr() for buffer in other.buffers()}
+    return sum(buffer.data_ptr() in places for buffer in one.buffers())
 
 
-def strangers(answer: object) -> str:
-    """The names of the layers in ``LAYERS`` that are equivariant and have full rank."""
-    errors = {name: name not in ("Ada", "Cleo") for name in ABOUT}
-    hint = "Measure two things of each: the equivariance error, and the rank."
-    return pick(answer, "layer", errors, ABOUT, f"The names are {', '.join(LAYERS)}.", hint)
+@second_hint(
+    "Put the data_ptr() of all buffers of the second module into a set; count those of the first that are in it."
+)
+def shared_buffers(answer: object) -> str:
+    """A function (module, module) -> how many buffers of the first lie in the memory of the second."""
+    a, b, c = noise(3), noise(3, seed=1), noise(2, seed=2)
+    same_weight = _Buffers(a)
+    same_weight.weight = (kept := _Buffers(b)).weight
+    cases = (
+        (_Buffers(a, b), _Buffers(a, c), "One of two buffers is shared.", "Compare addresses: tensor.data_ptr()."),
+        (
+            _Buffers(a, b),
+            _Buffers(a.clone(), b.clone()),
+            "Equal values in different places are not shared.",
+            "Two copies have the same values and different addresses.",
+        ),
+        (
+            _Buffers(a, b, c),
+            _Buffers(c.detach(), a.detach()),
+            "Two are shared, in another order and as other Python objects.",
+            "Two objects may lie in one place: ask for data_ptr(), of each against all.",
+        ),
+        (same_weight, kept, "Only a weight is shared, and no buffer.", "Weights are parameters. Ask module.buffers()."),
+        (torch.nn.Sequential(_Buffers(a), _Buffers(b)), _Buffers(b), "One buffer of a part is shared.",
+         "buffers() goes through the parts as well."),
+    )  # fmt: skip
+    for one, other, reason, hint in cases:
+        count = number(
+            filled_in(_called(answer, one, other)), "The result must be a whole number", "Count them.", True
+        )
+        need(count == count_shared(one, other), f"{reason} It counts {count}.", hint)
+    return "Right for five pairs of modules."
+
+
+def _called(answer: object, *modules: torch.nn.Module) -> object:
+    need(
+        callable(answer), f"The answer must be a function, {got(answer)}.", "Give its name, without brackets."
+    )
+    return answer(*modules)
 
 
 # claim -> (what is to be repeated, why)
