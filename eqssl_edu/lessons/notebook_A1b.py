@@ -41,7 +41,7 @@ def new_layer(seed: int) -> nn.Module:
 
 
 @typed
-def maps_of(layer: nn.Module, images: Images) -> Float[Tensor, "batch plane height width"]:
+def maps_of(layer: nn.Module, images: Images) -> Float[Tensor, "batch plane rows columns"]:
     """What the layer makes of these images, as a plain tensor."""
     with torch.no_grad():
         return layer(IMAGE(images)).tensor

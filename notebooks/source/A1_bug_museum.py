@@ -147,7 +147,7 @@ museum.curves(losses)
 #
 # **Why:** an image that has been turned at random has no upright pose left, so nobody can say by how much the *task* turned it.
 # Turning the finished input with its label is the other extreme: an equivariant network's loss and gradients do not change at all
-# ([the orbit is free](../docs/theory.md#the-orbit-is-free-t6)), so that it does nothing, and costs nothing.
+# (*the orbit is free*, `docs/theory.md`), so that it does nothing, and costs nothing.
 
 # %% tags=["fold"]
 # Holds: As it was, the loss falls.
@@ -200,7 +200,7 @@ assert (
 )
 
 # %% [markdown]
-# Theory says it without counting ([the right label set](../docs/theory.md#the-right-label-set-t5)): if the images
+# Theory says it without counting (*the right label set*, `docs/theory.md`): if the images
 # look alike after every element of $H$, a label is known up to $H$ only. Here $H = G$, and one label is all that is left.
 #
 # **Repair.** Turn nothing, or turn the finished input. Shifts, crops and noise may come before the task, for they leave "upright" alone.

@@ -210,8 +210,8 @@ assert check("A1.what_to_repeat", repeated).ok
 # %% [markdown]
 # ## Where to read on
 #
-# - [`tests/`](../tests) of this course: tests like these, with twins that must fail.
-# - [The results](../docs/results/README.md): ten pretraining seeds each, paired intervals, and what did not separate.
+# - `tests/` of this course: tests like these, with twins that must fail.
+# - `docs/results/`: ten pretraining seeds each, paired intervals, and what did not separate.
 #
 # **One to think:** which of the eight tests of the museum does your own code have?
 #
