@@ -42,7 +42,7 @@ class FeatureMaps(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, images: Images) -> Float[Tensor, "batch channel group height width"]:
+    def forward(self, images: Images) -> Float[Tensor, "batch out group rows columns"]:
         return self.encoder.feature_maps(images)
 
 
