@@ -337,7 +337,7 @@ ALSO_RIGHT = {
         ),
         lambda kappa, kind, t=0.2: family()(kappa.float(), kind, t),
     ],
-    "07.distance": [nearest_copy, lambda group, z, w: distances()(group, z.double(), w.double()).abs()],
+    "07.distance": [nearest_copy, lambda group, z, w: distances()(group, z.float(), w.float())],
     "07.origin": [lambda group, g, a, b: group.product[group.inverse[a], group.product[g, b]]],
     "07.monitor": [lambda z: spread(z.sort(dim=2).values), lambda z: spread(torch.fft.rfft(z).abs())],
     "07.absorbing": [set(RIGHT)],
