@@ -25,7 +25,7 @@ from eqssl_edu.widgets import ByHand, LiveTraining
 
 __all__ = [
     "ACTIONS", "DATA", "HOWS", "KINDS", "Puzzles", "calculator", "floor_of", "law_floor", "learners", "mixed_counts",
-    "pupil", "show_floors", "show_losses", "show_memory", "six_pictures", "training", "two_tables",
+    "pupil", "remembered", "show_floors", "show_losses", "show_memory", "six_pictures", "training", "two_tables",
 ]  # fmt: skip
 
 C4, D4 = cyclic(4), dihedral(4)
@@ -107,9 +107,14 @@ def show_floors(count: Callable[[GSet, GSet, Iterable[int]], Tensor]) -> go.Figu
             kind: (GSet.jigsaw(group, 2), GSet.jigsaw(group, 2, how), H) for kind, (group, H) in KINDS.items()
         }
         nats = [law_floor(count(*case)).nats for case in pairs.values()]
-        text = [f"{value:.3f}" for value in nats]
+        text = [f"{value:.3f}" if value > 1e-9 else "0" for value in nats]
         figure.add_bar(
-            x=list(pairs), y=nats, name=how, text=text, textposition="outside", marker={"color": colour}
+            x=[kind.replace(", ", ",<br>", 1) for kind in pairs],
+            y=nats,
+            name=how,
+            text=text,
+            textposition="outside",
+            marker={"color": colour},
         )
     return figure.update_yaxes(title="floor (nats)", range=[0, 2.4])
 
@@ -281,8 +286,20 @@ def show_losses(live: LiveTraining) -> go.Figure:
 
 
 @typed
-def show_memory(live: LiveTraining) -> go.Figure:
-    """The loss on the six pictures while they were learned, and that over the orbit of fresh puzzles."""
+def remembered(live: LiveTraining, seed: int) -> tuple[float, float]:
+    """The loss of the pupil on its six pictures, and on sixty with other noise in the same orientations."""
+    [run] = live.runs.values()
+    return run.model.loss_on(six_pictures(seed)), run.model.loss_on(six_pictures(seed + 1000, copies=10))
+
+
+@typed
+def show_memory(live: LiveTraining, seed: int) -> go.Figure:
+    """The loss on the six pictures while it learned, and over the orbit of fresh puzzles; prints ``remembered``."""
+    print(
+        "its six pictures {:.3f}, the same orientations with other noise {:.3f}".format(
+            *remembered(live, seed)
+        )
+    )
     figure = _losses("Six fixed pictures, the left action")
     [run] = live.runs.values()
     model = run.model

@@ -51,7 +51,7 @@ lesson.show_ties(SEED)
 # at random, it is more than 3.5 on average.
 #
 # **Why:** the first nine put each tile at each place once. Then *all* other permutations have the same mean, and the first of
-# the list is taken. After nine more that happens again, and the next of the list is taken:
+# the list is taken, unless it is in. After nine more that happens again. So the first two of the list are both in:
 
 # %% tags=["fold"]
 # Holds: where the first of the list is taken, the nearest two differ at 2 places, in all ten runs.
@@ -63,18 +63,19 @@ runs = {
 assert runs["first"] == 10 * [2] and sum(runs["random"]) / 10 > 3.5
 
 # %%
-lesson.by_mean_distance(24, SEED, "first")[[9, 18]]  # the tenth and the nineteenth
+sorted(lesson.by_mean_distance(24, SEED, "first").tolist())[:2]
 
 # %% [markdown]
 # Whoever says "the published recipe" has to say how ties are broken.
 
 # %% tags=["fold"]
 # Holds: the first nine put each tile at each place once.
-# Holds: After nine more that happens again, and the next of the list is taken:
+# Holds: After nine more that happens again.
+# Holds: So the first two of the list are both in:
 first = lesson.by_mean_distance(24, SEED, "first")
 for nine in (first[:9], first[9:18]):
     assert torch.equal(nine.sort(dim=0).values, torch.arange(9)[:, None].expand(9, 9))
-assert (first[9] != first[18]).sum() == 2
+assert {(0, 1, 2, 3, 4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 5, 6, 8, 7)} <= set(map(tuple, first.tolist()))
 
 # %% [markdown]
 # ## 5e.2 A set must be closed

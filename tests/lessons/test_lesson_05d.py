@@ -21,7 +21,7 @@ def test_two_tables_tell_what_it_costs_not_to_know_which():
 def test_floors_of_somebody_are_drawn():
     bars = prices.show_floors(prices.mixed_counts).data
     heights = {bar.name: dict(zip(bar.x, bar.y, strict=True)) for bar in bars}
-    assert heights["left"]["D4, all, and mirrored"] == pytest.approx(math.log(8))
+    assert heights["left"]["D4,<br>all, and mirrored"] == pytest.approx(math.log(8))
     assert not any(heights["conjugation"].values())
 
 
@@ -54,7 +54,7 @@ def test_trainings_are_decided_by_their_seed_and_do_not_say_their_end_before():
     ]
     pupil = prices.training(prices.pupil(1), 1, "six", epochs=1)
     pupil.wait()
-    assert len(prices.show_memory(pupil).data) == 2
+    assert len(prices.show_memory(pupil, 1).data) == 2
 
 
 def test_other_noise_has_the_same_orientations():
