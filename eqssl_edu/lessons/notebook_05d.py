@@ -24,16 +24,13 @@ from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import ByHand, LiveTraining
 
 __all__ = [
-    "ACTIONS", "DATA", "HOWS", "KINDS", "Puzzles", "calculator", "floor_of", "law_floor", "learners", "mixed_counts",
-    "pupil", "remembered", "show_floors", "show_losses", "show_memory", "six_pictures", "training", "two_tables",
+    "ACTIONS", "DATA", "HOWS", "KINDS", "Puzzles", "calculator", "floor_of", "law_floor", "mixed_counts", "remembered",
+    "show_floors", "show_losses", "show_memory", "six_pictures", "train_on_six", "train_three", "two_tables",
 ]  # fmt: skip
 
 C4, D4 = cyclic(4), dihedral(4)
 HOWS = ("conjugation", "left", "trivial")
 Counts = Float[Tensor, "pictures labels"]
-
-
-# Two rows
 
 
 def _html_table(name: str, counts: Counts) -> str:
@@ -66,9 +63,6 @@ def two_tables() -> ByHand:
         )
 
     return ByHand(draw, other_label=range(5))
-
-
-# Floors
 
 
 @typed
@@ -188,16 +182,12 @@ def calculator() -> ByHand:
 class Puzzles(PretextModel):
     """A C4 network that learns the 2 x 2 jigsaw of four letters with one of the three actions.
 
-    The loss over the orbit is measured in every tenth step: the mean over all four orientations and all labels.
-
     Attributes:
         floor: of this action on data of all orientations.
-        orbit_losses: [(step, loss over the orbit on fresh puzzles), ...].
+        orbit_losses: [(step, mean loss over all orientations and labels of fresh puzzles), ...], every tenth step.
 
     Arguments:
-        action: "conjugation", "left" or "trivial".
-        fresh: each step has puzzles with noise of their own, each turned by a random element; otherwise it learns
-            the pictures that it is given, as they are.
+        fresh: learn puzzles with noise of their own, each turned at random; otherwise the given pictures as they are.
     """
 
     cap = None  # the live chart is not to say where the curves end
@@ -232,21 +222,8 @@ class Puzzles(PretextModel):
             own = self.puzzles(2, generator)
             every = torch.cat([C4.transform(own, g) for g in C4.elements])
             self.orbit_losses.append((self.steps, self.loss_on(every)))
-        return super().training_step(
-            self.puzzles(len(images), generator) if self.fresh else images, generator
-        )
-
-
-@typed
-def learners(seed: int) -> dict[str, Puzzles]:
-    """Three networks, the same but for the action of their heads."""
-    return {action: Puzzles(action, seed) for action in HOWS}
-
-
-@typed
-def pupil(seed: int) -> dict[str, Puzzles]:
-    """A network with the left action that learns six pictures which stay as they are."""
-    return {"left, six fixed pictures": Puzzles("left", seed, fresh=False)}
+        seen = self.puzzles(len(images), generator) if self.fresh else images
+        return super().training_step(seen, generator)
 
 
 @typed
@@ -256,9 +233,8 @@ def six_pictures(seed: int, copies: int = 1) -> Float[Tensor, "count 1 20 20"]:
     return C4.transform(letter_puzzle() + 0.1 * torch.randn(len(turns), 1, 20, 20, generator=draws), turns)
 
 
-@typed
-def training(models: Mapping[str, Puzzles], seed: int, title: str, epochs: int = 10) -> LiveTraining:
-    """Train them side by side: 20 steps of 48 puzzles an epoch."""
+def _live(models: Mapping[str, Puzzles], seed: int, title: str, epochs: int) -> LiveTraining:
+    """20 steps of 48 puzzles an epoch."""
     pictures = six_pictures(seed).repeat(160, 1, 1, 1)
     recipe = {"epochs": epochs, "batch_size": 48, "lr": 2e-2, "seed": seed}
     return LiveTraining(
@@ -266,50 +242,57 @@ def training(models: Mapping[str, Puzzles], seed: int, title: str, epochs: int =
     )
 
 
-def _losses(title: str) -> go.Figure:
-    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 400, "width": 780})
-    return figure.update_xaxes(title="training step").update_yaxes(title="loss (nats)", rangemode="tozero")
+@typed
+def train_three(seed: int, epochs: int = 10) -> LiveTraining:
+    """Three networks, the same but for the action of their heads, learn puzzles that are fresh in each step."""
+    return _live({how: Puzzles(how, seed) for how in HOWS}, seed, "The jigsaw, three actions", epochs)
 
 
 @typed
-def show_losses(live: LiveTraining) -> go.Figure:
-    """The loss over the orbit while the networks learned, each beside its floor, which is dotted."""
-    figure = _losses("Loss over all orientations of fresh puzzles")
-    dashes = ("solid", "dash", "dashdot")
-    for (name, run), colour, dash in zip(live.runs.items(), COLOURS, dashes, strict=False):
-        model = run.model
-        steps, losses = zip(*model.orbit_losses, strict=True)
-        label = f"{name}: floor {model.floor:.3f}"
-        figure.add_scatter(x=steps, y=losses, name=label, line={"color": colour, "dash": dash})
-        figure.add_hline(model.floor, line={"color": colour, "dash": "dot"})
-    return figure.update_layout(legend={"orientation": "h", "y": -0.25})
+def train_on_six(seed: int, epochs: int = 10) -> LiveTraining:
+    """A network with the left action learns six pictures that stay as they are."""
+    models = {"left, six fixed pictures": Puzzles("left", seed, fresh=False)}
+    return _live(models, seed, "Six pictures that stay as they are", epochs)
 
 
 @typed
 def remembered(live: LiveTraining, seed: int) -> tuple[float, float]:
-    """The loss of the pupil on its six pictures, and on sixty with other noise in the same orientations."""
+    """The loss of this network on its six pictures, and on sixty with other noise in the same orientations."""
     [run] = live.runs.values()
     return run.model.loss_on(six_pictures(seed)), run.model.loss_on(six_pictures(seed + 1000, copies=10))
+
+
+def _curves(
+    title: str, curves: Mapping[str, Iterable[tuple[float, float]]], floors: Iterable[float]
+) -> go.Figure:
+    """Losses by step, told apart by colour and dash; floors are dotted."""
+    figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 400, "width": 780})
+    for (name, points), colour, dash in zip(
+        curves.items(), COLOURS, ("solid", "dash", "dashdot"), strict=False
+    ):
+        steps, losses = zip(*points, strict=True)
+        figure.add_scatter(x=steps, y=losses, name=name, line={"color": colour, "dash": dash})
+    for floor in floors:
+        figure.add_hline(floor, line={"color": COLOURS[6], "dash": "dot", "width": 1})
+    figure.update_xaxes(title="training step").update_layout(legend={"orientation": "h", "y": -0.25})
+    return figure.update_yaxes(title="loss (nats)", rangemode="tozero")
+
+
+@typed
+def show_losses(live: LiveTraining) -> go.Figure:
+    """The loss over the orbit while the networks learned, and their floors."""
+    models = {name: run.model for name, run in live.runs.items()}
+    curves = {f"{name}: floor {model.floor:.3f}": model.orbit_losses for name, model in models.items()}
+    title = "Loss over all orientations of fresh puzzles"
+    return _curves(title, curves, [model.floor for model in models.values()])
 
 
 @typed
 def show_memory(live: LiveTraining, seed: int) -> go.Figure:
     """The loss on the six pictures while it learned, and over the orbit of fresh puzzles; prints ``remembered``."""
-    print(
-        "its six pictures {:.3f}, the same orientations with other noise {:.3f}".format(
-            *remembered(live, seed)
-        )
-    )
-    figure = _losses("Six fixed pictures, the left action")
+    own, others = remembered(live, seed)
+    print(f"its six pictures {own:.3f}, the same orientations with other noise {others:.3f}")
     [run] = live.runs.values()
-    model = run.model
-    curves = {
-        "its six pictures": [(record["step"], record["loss"]) for record in run.history],
-        "fresh puzzles, all orientations": model.orbit_losses,
-    }
-    for (name, points), colour, dash in zip(curves.items(), COLOURS, ("solid", "dash"), strict=False):
-        steps, losses = zip(*points, strict=True)
-        figure.add_scatter(x=steps, y=losses, name=name, line={"color": colour, "dash": dash})
-    words = {"text": f"floor {model.floor:.3f}", "x": 0.98, "xanchor": "right"}
-    figure.add_hline(model.floor, line={"color": COLOURS[6], "dash": "dot"}, annotation=words)
-    return figure.update_layout(legend={"orientation": "h", "y": -0.25})
+    own_losses = [(record["step"], record["loss"]) for record in run.history]
+    curves = {"its six pictures": own_losses, "fresh puzzles, all orientations": run.model.orbit_losses}
+    return _curves(f"The left action: floor {run.model.floor:.3f}", curves, [run.model.floor])

@@ -211,7 +211,7 @@ assert check("05.calculator", floor_read).ok
 # **Predict** the three losses at the end.
 
 # %%
-live = lesson.training(lesson.learners(SEED), SEED, "The jigsaw, three actions")
+live = lesson.train_three(SEED)
 live
 
 # %%
@@ -238,7 +238,7 @@ for run in live.runs.values():
 # The floor holds for data of all orientations. Now the left head learns *six fixed pictures*, each in one orientation.
 
 # %%
-live_pupil = lesson.training(lesson.pupil(SEED), SEED, "Six pictures that stay as they are")
+live_pupil = lesson.train_on_six(SEED)
 live_pupil
 
 # %%

@@ -41,7 +41,7 @@ def test_the_calculator_knows_every_task():
 def test_trainings_are_decided_by_their_seed_and_do_not_say_their_end_before():
     losses = []
     for _ in range(2):
-        live = prices.training(prices.learners(1), 1, "three", epochs=1)
+        live = prices.train_three(1, epochs=1)
         live.wait()
         losses.append([run.model.orbit_losses for run in live.runs.values()])
         torch.manual_seed(5)
@@ -52,7 +52,7 @@ def test_trainings_are_decided_by_their_seed_and_do_not_say_their_end_before():
         "left: floor 1.386",
         "trivial: floor 1.040",
     ]
-    pupil = prices.training(prices.pupil(1), 1, "six", epochs=1)
+    pupil = prices.train_on_six(1, epochs=1)
     pupil.wait()
     assert len(prices.show_memory(pupil, 1).data) == 2
 
