@@ -110,7 +110,8 @@ def _painted(z: Float[Tensor, "*batch 1 8"]) -> Float[Tensor, "*batch 96 96"]:
 def show_wheels() -> go.Figure:
     """The wheels. Sector 0 is on the right, the next ones follow anticlockwise."""
     planes = _painted(torch.cat(list(wheels().values())))
-    return image_grid(planes, list(wheels()), "Six wheels: features (1, 8) over C8", signed=True)
+    title = "Six wheels: features (1, 8) over C8"
+    return image_grid(planes, list(wheels()), title, signed=True, axes=("", ""))
 
 
 @typed
@@ -126,7 +127,7 @@ def compare_wheels() -> ByHand:
         ]
         return row(shown, _numbers(relative_similarities(C8, *pair.values())))
 
-    return ByHand(draw, wheel=list(wheels())[1:], places=range(8))
+    return ByHand(draw, {"wheel": "other order"}, wheel=list(wheels())[1:], places=range(8))
 
 
 @typed
@@ -159,7 +160,7 @@ def show_rebuilt(found: Mapping[str, tuple[Tensor, Tensor]]) -> go.Figure:
     planes = [_painted(z[:6]) for z, _ in found.values()]
     names = [f"{kind}: {d:.2f}" for kind, (_, away) in found.items() for d in away[:6]]
     title = "Wheels that a power takes for the first one, and how far each is from it, turned as fits best"
-    return image_grid(torch.cat(planes), names, title, columns=6, signed=True)
+    return image_grid(torch.cat(planes), names, title, columns=6, signed=True, axes=("", ""))
 
 
 # What power2 cannot tell apart, over the dihedral groups

@@ -184,20 +184,20 @@ assert check("07.power2", power2_by_spectrum).ok
 # each irreducible representation**: four signs, and a turn or mirror of the plane by *any* angle. (A move by $g$ is the
 # choice $U_\rho = \rho(g)$ for all five.)
 #
-# **Predict.** Below, w is z with its coefficients in the plane turned by an angle, and no others. At which angles is w one
-# of the eight moved copies of z?
+# **Predict.** Below, $w$ is $z$ with its coefficients in the plane turned by an angle, and no others. At which angles is $w$
+# one of the eight moved copies of $z$?
 
 # %%
 lesson.spectrum_by_hand(z[:1])  # five channels
 
 # %% [markdown]
-# **Seen:** *power2* says [1.000] at every angle. W is a moved copy of z at 0, 180 and 360 degrees only.
+# **Seen:** *power2* says [1.000] at every angle. $w$ is a moved copy of $z$ at 0, 180 and 360 degrees only.
 #
 # At 180 degrees all five are those of the half turn. At 90 two of the four signs would have to change as well.
 
 # %% tags=["fold"]
 # Holds: *power2* says [1.000] at every angle.
-# Holds: W is a moved copy of z at 0, 180 and 360 degrees only.
+# Holds: $w$ is a moved copy of $z$ at 0, 180 and 360 degrees only.
 for degrees in range(0, 361, 15):
     other = lesson.moved_spectrum(z[:1], float(degrees))
     assert abs(lesson.relative_similarities(D4, z[:1], other)["power2"] - 1) < 1e-9
