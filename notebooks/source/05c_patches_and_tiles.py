@@ -15,7 +15,7 @@
 # - carry several parts of an image through a group network without breaking the symmetry;
 # - name two shortcuts that give such a task away.
 #
-# **Seen before:** notebook 5b (labels that move, the universal head) and 1b (G-sets). **Time:** {minutes} minutes.
+# **Seen before:** notebooks 5 (labels that move, the universal head) and 1b (G-sets). **Time:** {minutes} minutes.
 
 # %%
 from eqssl_edu.exercises import check
@@ -84,7 +84,7 @@ check("05.pair", pair)
 assert check("05.pair", pair).ok
 
 # %% [markdown]
-# On top goes the universal head of notebook 5b, with the labels `GSet.neighbours(group)`: the whole network is equivariant.
+# On top goes the universal head of notebook 5, with the labels `GSet.neighbours(group)`: the whole network is equivariant.
 #
 # ## 5c.3 What gives a task away
 #
