@@ -43,6 +43,7 @@ class Experiment(NamedTuple):
     run: Callable[[Cell, int, Settings], dict]
     page: Callable[..., str]
     figure: Callable[..., NamedTuple]
+    first_seed: int = 0
 
 
 def machine() -> str:
@@ -82,7 +83,13 @@ def perform(experiment: Experiment, settings: Settings, seeds: int, path: Path) 
                 )
         raw = found
     done = {(run["condition"], run["method"], run["seed"]) for run in raw["runs"]}
-    due = [(cell, seed) for seed in range(seeds) for cell in experiment.cells if (*cell, seed) not in done]
+    first = experiment.first_seed
+    due = [
+        (cell, seed)
+        for seed in range(first, first + seeds)
+        for cell in experiment.cells
+        if (*cell, seed) not in done
+    ]
     bar = tqdm(due, unit="run", desc=experiment.name)
     try:
         for cell, seed in bar:
