@@ -186,6 +186,8 @@ def show_seen_with(labels: Sequence | Tensor, symmetry: Sequence[int]) -> go.Fig
     title = f"How often each picture comes with each label: accuracy at most {best_answer(times):.0%}"
     columns = names if times.shape[1] == len(names) else [str(label) for label in range(times.shape[1])]
     bar = {"title": {"text": "times"}, "dtick": 1}
-    figure.add_heatmap(z=times, x=columns, y=names, colorscale="Cividis", xgap=2, ygap=2, colorbar=bar)
+    figure.add_heatmap(
+        z=times.numpy(), x=columns, y=names, colorscale="Cividis", xgap=2, ygap=2, colorbar=bar
+    )
     figure.update_layout(title=title).update_xaxes(title="label", type="category")
     return figure.update_yaxes(title="what is seen: x moved by", type="category", autorange="reversed")

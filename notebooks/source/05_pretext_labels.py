@@ -179,7 +179,7 @@ lesson.compare_heads(live)
 #
 # So the free head passes the cap as well: the cap binds an output that stands still, not the network below it. What the
 # free head loses is the symmetry. Nothing ties its answer for a turned image to the one for the upright image, so what it
-# learned in one orientation it may not know in another. Whether that matters, notebook 6 measures.
+# learned in one orientation it may not know in another. What that costs, notebook 6 measures.
 
 # %% tags=["fold"]
 # Holds: the invariant head is right in exactly 25 % of the cases.

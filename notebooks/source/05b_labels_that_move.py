@@ -81,8 +81,8 @@ equivariance_error(lambda x: logits_of(scorer, x, C4), images, C4, transform_out
 
 # %% tags=["fold"]
 # Holds: the logits are equivariant up to rounding, for all four elements.
-its_logits = lambda x: logits_of(scorer, x, C4)  # noqa: E731
-errors = equivariance_error(its_logits, images, C4, transform_outputs=rotations.transform)
+how = {"transform_outputs": rotations.transform}
+errors = equivariance_error(lambda x: logits_of(scorer, x, C4), images, C4, **how)
 assert len(errors) == 4 and errors.max() < 1e-12
 assert logits_of(scorer, images, C4).std(dim=1).min() > 1e-6  # and they do move
 
@@ -117,8 +117,9 @@ lesson.show_losses(live)
 #
 # **Why after does nothing:** equivariance says $o(ry)[rt] = o(y)[t]$. So each sample has the same loss as before, for
 # *all* weights. Then the gradients are the same as well, and so are the weights after each step. We call this *the orbit
-# is free*: the usual four copies of each image in a batch say what one copy says, for four times the work. (A network that
-# is not equivariant gets other samples; but $rt$ is as uniform as $t$, so they are drawn by the same law.)
+# is free*: the usual four copies of each image in a batch say what one copy says, for four times the work. (With batch norm
+# as well, if its statistics are shared over the group. A network that is not equivariant gets other samples; but $rt$ is
+# as uniform as $t$, so they are drawn by the same law.)
 #
 # **Why before is fatal:** what is seen is $tr\,x$. If $r$ is uniform, $tr$ is uniform whatever $t$ is. So the input says
 # nothing about its label, and *no* network can learn anything. Nothing warns you: the program runs, and the loss stays at

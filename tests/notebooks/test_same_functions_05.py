@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from eqssl_edu.encoders import SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GSetHead
@@ -34,6 +35,22 @@ def test_head(notebook, group, kind):
         head.bias.copy_(noise(len(labels.orbits)))  # a bias that is zero would hide a mistake
     logits = notebook["universal_logits"](features, head.weight, labels) + head.bias[labels.orbit_index]
     torch.testing.assert_close(logits, head(features), rtol=0, atol=1e-12)
+
+
+@over_groups
+def test_turned_logits(notebook, group):
+    scorer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 1)).double()
+    images = noise(3, 1, 6, 6)
+    mine = notebook["turned_logits"](lambda x: scorer(x).flatten(), images, group)
+    torch.testing.assert_close(mine, SymmetrizedEncoder(group, scorer)(images)[:, 0], rtol=0, atol=1e-12)
+
+
+@over_groups
+def test_coset_labels(notebook, group):
+    for subgroup in group.subgroups():
+        labels = notebook["coset_labels"](group, subgroup)
+        cosets = [tuple(t for t in group.elements if labels[t] == label) for label in dict.fromkeys(labels)]
+        assert sorted(cosets) == sorted(map(tuple, group.left_cosets(subgroup)))
 
 
 @over_groups
