@@ -24,7 +24,6 @@ __all__ = [
     "closed",
     "conditional_entropy",
     "coset_labels",
-    "count_orbits",
     "data_symmetry",
     "image_cap",
     "lift",
@@ -184,35 +183,3 @@ def data_symmetry(answer: object) -> str:
         reason = f"{pipeline}: {list(named)} is not its symmetry."
         need(named == wanted, reason, f"Think again: {thought}")
     return "With these subgroups H the right labels are the cosets G/H."
-
-
-@second_hint(
-    "action == torch.arange(n) marks what stays in place; the sum of all marks, divided by |G|, is the mean."
-)
-def count_orbits(answer: object) -> str:
-    """A function (action table (|G|, n)) -> the number of orbits."""
-    groups = cyclic(4), dihedral(4), dihedral(2)
-    tables = [make(group) for group in groups for make in (GSet.neighbours, GSet.regular)]
-    tables += [make(group, n) for group in groups for make, n in ((GSet.grid, 3), (GSet.jigsaw, 2))]
-    hint = "One number for a table: its orbits."
-    values = [
-        scalar(ask(answer, each.action), "It gave {count} numbers; wanted was one.", hint) for each in tables
-    ]
-    wanted = [len(labels.orbits) for labels in tables]
-    fixed = [labels.action == torch.arange(labels.size) for labels in tables]
-    sizes, orders = (torch.tensor(each) for each in zip(*((f.shape[1], len(f)) for f in fixed), strict=True))
-    common = torch.stack([f.all(dim=0).sum() for f in fixed])
-    hints = {  # a mistake is named only if it explains what was given for all tables
-        "That is the sum over the group. Burnside's count is the mean.": torch.stack(
-            [f.sum() for f in fixed]
-        ),
-        "n / |G| counts as if all orbits had |G| labels.": [sizes / orders, sizes // orders],
-        "That counts labels that *every* element leaves in place: sum over the elements.": common,
-        "That is the number of labels. Orbits are sets of them.": sizes,
-        "Which entries of row g of the table say that g leaves a label in place?": True,
-    }
-    value = torch.stack([each.double() for each in values])
-    wrong = int((value != torch.tensor(wanted)).long().argmax())
-    reason = f"For {tables[wrong]!r} it gave {value[wrong]:g}; there are {wanted[wrong]} orbits."
-    judge(value, torch.tensor(wanted), reason, hints)
-    return "Right for grids, neighbours, jigsaws and groups themselves, under three groups."

@@ -40,10 +40,6 @@ class Vectors(torch.nn.Module):
         return self.scorer(images)[:, None]
 
 
-def in_place(action):
-    return action == torch.arange(action.shape[1])
-
-
 PIPELINES = {name: subgroup for name, (subgroup, _) in notebook_05.SYMMETRY.items()}
 AS_THEY_ARE, _, _, BOTH, TABLE_SIDES = PIPELINES
 # Typical mistakes, each with words of the hint that is made for it.
@@ -83,13 +79,6 @@ MISTAKES = {
         "from the right": lambda G, H: [t in H for t in G.elements],
         "One label for each element": lambda G, H: G.left_cosets(H),
     },
-    "05.count_orbits": {
-        "Burnside's count is the mean": lambda action: in_place(action).sum(),
-        "Orbits are sets of them": lambda action: action.shape[1],
-        "as if all orbits had |G| labels": lambda action: action.shape[1] / action.shape[0],
-        "sum over the elements": lambda action: in_place(action).all(dim=0).sum(),
-        "Which entries of row g": lambda action: 3,
-    },
 }
 
 
@@ -112,11 +101,6 @@ ALSO_RIGHT = {
         lambda G, H: [sorted(G.product[t, list(H)].tolist()) for t in G.elements],
         lambda G, H: [next(i for i, c in enumerate(G.left_cosets(H)) if t in c) for t in G.elements],
         lambda G, H: (str(set(G.product[t, list(H)].tolist())) for t in G.elements),
-    ],
-    "05.count_orbits": [
-        lambda action: len({frozenset(column) for column in action.T.tolist()}),
-        lambda action: in_place(action).double().sum(dim=1).mean(),
-        lambda action: np.int64(len(action.amin(dim=0).unique())),
     ],
 }
 
