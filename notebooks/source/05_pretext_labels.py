@@ -128,8 +128,8 @@ for name, L in lesson.label_sets().items():
 # $$ o[l] = \sum_{c, h} F[c, h] \; W[c, h^{-1} \cdot l] \;+\; b_{\mathrm{orbit}(l)}
 #    \qquad F: (B, C, |G|), \quad W: (C, |L|). $$
 #
-# Nothing was chosen on the way: this is *every* equivariant linear map from regular features to the labels. So we call it
-# **the universal head**. What is special about a task is its G-set, and nothing else.
+# with one bias for each orbit of labels. Nothing was chosen on the way: this is *every* equivariant linear map from regular
+# features to the labels. So we call it **the universal head**. What is special about a task is its G-set, and nothing else.
 
 # %% tags=["fold"]
 # Holds: in each of the five sets there are as many free weights as labels.
@@ -254,5 +254,5 @@ assert image_caps(RotationTask(D4), symmetric).tolist() == [1, 1 / 2, 1 / 2, 1 /
 # have not asked yet *what* such a network learns, what turning the training images does to it, and which set of labels is
 # the right one when the data have a symmetry.
 #
-# - [`docs/theory.md`](../docs/theory.md) has each statement, why it holds, and its tests.
+# - `docs/theory.md` has each statement and its tests.
 # - Next: **5b · Labels that move with the input**.

@@ -123,7 +123,7 @@ lesson.show_losses(live)
 #
 # **Why before is fatal:** what is seen is $tr\,x$. If $r$ is uniform, $tr$ is uniform whatever $t$ is. So the input says
 # nothing about its label, and *no* network can learn anything. Nothing warns you: the program runs, and the loss stays at
-# $\log 4$. The same holds for data that come in all orientations by themselves.
+# $\log 4$. (Notebook A1 finds it with a test.) The same holds for data that come in all orientations by themselves.
 
 # %% tags=["fold"]
 # Holds: with the input turned after the task, its label along, the curve lies on the one of the task alone: at no step
