@@ -1,4 +1,4 @@
-"""Rule E1: when does a strided layer commute exactly with quarter turns?"""
+"""Rule E1 (docs/theory.md, exact sizes): when does a strided layer commute exactly with quarter turns?"""
 
 from __future__ import annotations
 
