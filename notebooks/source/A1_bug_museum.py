@@ -64,7 +64,7 @@ accuracy = museum.learn_rotation(flattened, SEED)
 
 # %%
 def logits_error(model, inputs, labels):
-    """A number: 0 if the logits move as the labels, a G-set, say, whatever the model's logits are."""
+    """Inputs (B, 1, S, S), labels a G-set -> a number, 0 if the logits of turned inputs are the moved ones."""
     group, logits = labels.group, model(inputs)  # logits (B, n)
     # BEGIN SOLUTION
     # GAP: # group.transform(inputs, g) turns the inputs
