@@ -26,8 +26,11 @@ class VICReg(Loss):
     - covariance: $\sum C_k[c, c']^2 / C$ over all (k, c, c') but the variances (e, c, c), with
       $C_k[c, c'] = \mathrm{mean}_{i, h}\, z_i[c, h]\, z_i[c', hk]$ of centred features.
 
-    Variance and covariance are the standard ones of the batch joined with all its turned copies. Without the
-    covariance, all images may embed as turned copies of one vector (orbit collapse) at no cost.
+    Variance and covariance are the standard ones of the batch joined with all its turned copies. So no turn changes
+    them. But a table varies along the group: one and the same for every image, in one pose (complete collapse) or
+    turned (orbit collapse), passes the variance, and costs nothing without the covariance. The variance over the batch
+    of an invariant, such as ``z.sort(dim=2).values``, sees both; as a loss it was worse in notebook 8b: the part that
+    is constant along the group is then the cheapest to vary.
     With |G| = 1 it is the standard loss.
 
     Arguments:
@@ -63,11 +66,15 @@ class VICReg(Loss):
     def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
         return sum(self.weights[name] * term for name, term in self.terms(z1, z2).items())
 
+    def variances(self, z: Features) -> Float[Tensor, " channel"]:
+        r"""The $\sigma_c^2$ of the variance term; a derived class may take others."""
+        return z.var(dim=(0, 2))
+
     def _spread(self, z: Features) -> tuple[Tensor, Tensor]:
         """The variance and the covariance term of one batch."""
-        products = relative_products(self.group, *[center(z)] * 2) / (len(z) * self.group.order - 1)
-        variances = products[0].diagonal()  # element 0 is the identity
         # 1e-4 under the root: its slope at zero would be infinite.
-        variance = torch.relu(1 - (variances + 1e-4).sqrt()).mean()
-        covariance = (products.square().sum() - variances.square().sum()) / z.shape[1]
+        variance = torch.relu(1 - (self.variances(z) + 1e-4).sqrt()).mean()
+        products = relative_products(self.group, *[center(z)] * 2) / (len(z) * self.group.order - 1)
+        own = products[0].diagonal()  # element 0 is the identity
+        covariance = (products.square().sum() - own.square().sum()) / z.shape[1]
         return variance, covariance

@@ -1,45 +1,135 @@
-"""The exercises of notebook 08: reading the turn, a test for losses, a temperature, a predictor, heads."""
+"""The exercises of 08 to 08c: a step, a gap, a loss without negatives, a test, a variance, the turn, neighbours."""
 
-import copy
 from collections.abc import Callable
-from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from eqssl_edu.contrastive import InfoNCE, canonicalize, orbit_correlation
-from eqssl_edu.diagnostics import irrep_energy, matched_temperature
-from eqssl_edu.errors import got
-from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, number, pick, scalar
+from eqssl_edu.exercises.judging import ask, judge, need, need_shape, noise, same, scalar
+from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
-__all__ = ["change_under_turns", "harmless", "matched", "predictor", "relative_turn"]
+__all__ = [
+    "change_under_turns",
+    "nearest_orbit",
+    "relative_turn",
+    "siamese_loss",
+    "step_loss",
+    "strictness",
+    "variances",
+]
 
 
-def relative_turn(answer: object) -> str:
-    """A function (group, z1, z2) -> for each pair the element at which its kappa is largest."""
-    for group in (cyclic(4), dihedral(4)):
-        z = noise(40, 3, group.order)
-        a, b = torch.randint(group.order, (2, 40), generator=torch.Generator().manual_seed(1))
-        z1, z2 = group.transform_features(z, a), group.transform_features(z, b)
-        expected = group.product[a, group.inverse[b]]
-        value = ask(answer, group, z1, z2)
-        reason = "The result has one element for each of all 40 x 40 pairs."
-        hint = "Wanted is view i with view i: take the diagonal of the first two axes before the argmax."
-        need(getattr(value, "shape", None) != (40, 40), reason, hint)
-        value = need_shape(value, (40,), "(B,), one element for each pair").long()
-        inverses = group.inverse[expected]
-        smallest = orbit_correlation(group, z1, z2).diagonal().T.argmin(dim=1)
+@second_hint("views(images, draws) twice, network(...) of each, loss(...) of the two results.")
+def step_loss(answer: object) -> str:
+    """A function (network, loss, views, images, draws) -> the loss of two views of the images."""
+    images, weight = noise(6, 3, seed=1), noise(3, 4, 2, seed=2)
+    pairs: list[tuple[Tensor, Tensor]] = []
+
+    def views(images: Tensor, draws: torch.Generator | None = None) -> Tensor:
+        hint = "It is views(images, draws): then a seed decides what one sees."
+        need(draws is not None, "A view is drawn without the generator.", hint)
+        return images + torch.randn(images.shape, dtype=torch.float64, generator=draws)
+
+    def network(images: Tensor) -> Tensor:
+        return torch.tensordot(images, weight, dims=1)
+
+    def loss(z1: Tensor, z2: Tensor) -> Tensor:
+        pairs.append((z1, z2))
+        return (z1 - z2).square().mean()
+
+    value = ask(answer, network, loss, views, images, torch.Generator().manual_seed(3))
+    value = scalar(value, "It must return one number, {got}.", "The last line is: return loss(...).")
+    need(pairs, "It never calls loss.", "loss(z1, z2) takes the features of both views.")
+    z1, z2 = pairs[-1]
+    both = all(isinstance(z, Tensor) and z.shape == (6, 4, 2) for z in (z1, z2))
+    reason = "What the loss gets are not features (B, C, |G|) of all images."
+    need(both, reason, "network(...) makes features of views; each view has all images.")
+    hint = "Draw twice: the second call of views(images, draws) gives other random numbers."
+    need(not same(z1, z2), "It compares a view with itself.", hint)
+    draws, clean = torch.Generator().manual_seed(3), network(images)
+    raw = same(z1, clean) or same(z2, clean)
+    need(not raw, "One of the two is no view, but the image as it came.", "The network sees views only.")
+    wanted = loss(*(network(views(images, draws)) for _ in range(2)))
+    reason = f"It gave {float(value):.4g}; the loss of the two views is {float(wanted):.4g}."
+    judge(value, wanted, reason, {"Two views, their features, the loss, and nothing else.": True})
+    return "Two views of each image, one loss."
+
+
+@second_hint("own = s.diagonal().mean(); the others: (s.sum() - s.diagonal().sum()) / (B * (B - 1)).")
+def strictness(answer: object) -> str:
+    """A function (s, t) -> mean similarity to oneself minus mean similarity to strangers, over the temperature."""
+    for s, t in ((noise(7, 7), 0.2), (noise(5, 5, seed=1), 0.5)):
+        value = scalar(ask(answer, s, t), "It must return one number, {got}.", "Take the mean of each kind.")
+        count, own, total = len(s), s.diagonal().mean(), s.sum() - s.diagonal().sum()
+        gap = own - total / (count * (count - 1))
         hints = {
-            "These are the inverses: kappa(z1, z2), not kappa(z2, z1). The second one is turned.": inverses,
-            "That is where kappa is smallest. The turned copy that fits has the largest product.": smallest,
-            "For each i: the |G| values orbit_correlation(group, z1, z2)[i, i], and their argmax.": True,
+            "Divide by the temperature.": gap,
+            "Strangers are all pairs but those of the diagonal.": [
+                (own - s.mean()) / t,
+                (own - total / count**2) / t,
+            ],
+            "The similarity to oneself comes first; that of strangers is subtracted.": -gap / t,
+            "The temperature divides; it does not multiply.": gap * t,
+            "s[i, i] is a letter with itself; every other entry is a pair of strangers.": True,
         }
-        right = int((value == expected).sum())
-        judge(value, expected, f"Under {group.name}, {right} of 40 relative turns are right.", hints)
-    return "a times the inverse of b, for C4 and for D4."
+        judge(value, gap / t, f"It gave {float(value):.4f}; the gap / t is {float(gap / t):.4f}.", hints)
+    return "Own minus others, in units of the temperature."
 
 
+@second_hint(
+    "p1, p2 = predictor(z1), predictor(z2); then similarity(p1, stop(z2)) and similarity(p2, stop(z1))."
+)
+def siamese_loss(answer: object) -> str:
+    """A function (predictor, stop, similarity, z1, z2) -> SimSiam's loss."""
+
+    def told(loss: Callable, stop: Callable) -> Tensor:
+        """The value, and the gradients for both views and for the predictor's weights, one after the other."""
+        leaves = [noise(6, 3, 4), noise(6, 3, 4, seed=1), noise(3, 3, seed=2)]
+        z1, z2, weight = (leaf.requires_grad_() for leaf in leaves)
+        value = loss(lambda z: weight @ z, stop, lambda p, z: (p * z).sum(dim=(1, 2)), z1, z2)
+        hint = "similarity gives one number for each image, (B,): take the mean."
+        need(isinstance(value, Tensor) and value.numel() == 1, "It must return one number.", hint)
+        need(value.requires_grad, "Nothing can be learned: no gradient flows.", "Stop one side only.")
+        slopes = torch.autograd.grad(value.squeeze(), leaves, allow_unused=True, materialize_grads=True)
+        return torch.cat([value.detach().reshape(1), *(slope.flatten() for slope in slopes)])
+
+    def right(predictor, stop, s, z1, z2):
+        return -(s(predictor(z1), stop(z2)) + s(predictor(z2), stop(z1))).mean() / 2
+
+    mistakes = {
+        "The gradient must not flow into what is guessed: stop(z) there.": lambda h, stop, s, z1, z2: right(
+            h, lambda z: z, s, z1, z2
+        ),
+        "stop stands at the guess; it belongs to what is guessed.": lambda h, stop, s, z1, z2: (
+            -(s(stop(h(z1)), z2) + s(stop(h(z2)), z1)).mean() / 2
+        ),
+        "Each view has to guess the *other* one.": lambda h, stop, s, z1, z2: (
+            -(s(h(z1), stop(z1)) + s(h(z2), stop(z2))).mean() / 2
+        ),
+        "A high similarity must give a low loss: there is a minus.": lambda *x: -right(*x),
+        "Two directions are added, so the sum is halved.": lambda *x: 2 * right(*x),
+        "That is one direction; the other view guesses as well.": lambda h, stop, s, z1, z2: (
+            -s(h(z1), stop(z2)).mean()
+        ),
+        "What is guessed does not go through the predictor.": lambda h, stop, s, z1, z2: (
+            -(s(h(z1), stop(h(z2))) + s(h(z2), stop(h(z1)))).mean() / 2
+        ),
+    }
+    value = told(lambda *given: ask(answer, *given), Tensor.detach)
+    hints = {hint: told(wrong, Tensor.detach) for hint, wrong in mistakes.items()}
+    hints["Two terms: the guess of one view beside the other view, which is stopped."] = True
+    judge(value, told(right, Tensor.detach), "With stop = detach, its value or a gradient is another.", hints)
+    value = told(lambda *given: ask(answer, *given), lambda z: z)
+    hint = "Use the stop that it is given, not detach() itself: it is going to be switched off."
+    judge(value, told(right, lambda z: z), "With stop switched off nothing changes.", {hint: True})
+    return "Value and gradients are those of SimSiam, with the stop and without."
+
+
+@second_hint(
+    "a, b = two draws of torch.randint(group.order, (len(z1),), generator=draws); turn z1 by a, z2 by b."
+)
 def change_under_turns(answer: object) -> str:
     """A function (loss, group, z1, z2, draws) -> how far independent turns of all samples move the loss."""
     for group in (cyclic(4), dihedral(4)):
@@ -94,102 +184,94 @@ def _change_under_turns(answer: object, group: FiniteGroup) -> None:
         need(share >= 1e-9, reason, hint)
 
 
-def matched(answer: object) -> str:
-    """The temperature, in hundredths, at which max has the gap of plain at 0.20 on random features of C4."""
-    wanted, hint = "The answer must be a whole number from 5 to 40", "Read it at the slider."
-    t = number(answer, wanted, hint)
-    exact = 100 * matched_temperature(cyclic(4), noise(300, 8, 4), "max", 0.2)
-    hints = {
-        f"{t:g} is a temperature.\nGive it in hundredths, as the slider does: a whole number.": 0 < t < 1,
-        f"{wanted}, {got(answer)}.\n{hint}": not (5 <= t <= 40 and t % 1 == 0),
-        "At 0.20 max has a smaller gap than plain.\nMove the slider until the two bold numbers agree.": 20,
-        f"{t:g} hundredths are too large.\n"
-        "The gap / t of max is still below that of plain: a smaller t makes it larger.": t > exact,
-        f"{t:g} hundredths are too small.\n"
-        "The gap / t of max is above that of plain by now: go back a little.": True,
-    }
-    judge(t, round(exact), "", hints)
-    return f"The exact value is {exact / 100:.3f}: max needs a lower temperature to be as strict as plain."
+@second_hint(
+    "An invariant with as many numbers for each image as you like: sort each channel, or take its largest value."
+)
+def variances(answer: object) -> str:
+    """A function z (B, C, |G|) -> (C,): a variance that no turn changes, that no collapse passes."""
 
+    def of(z: Tensor) -> Tensor:
+        value = need_shape(ask(answer, z), (z.shape[1],), "(C,), one number for each channel")
+        return value.detach().double()
 
-def predictor(answer: object) -> str:
-    """A function (group, channels) -> an equivariant module with batch norm and a nonlinearity."""
+    z = noise(40, 3, 1)
+    hint = "With |G| = 1 it has to be z[:, c, 0].var() over the batch, as in the standard loss."
+    plain = z[:, :, 0].var(dim=0)
+    reason = "With one element in the group it is not the variance over the batch."
+    need(any(same(of(z), each) for each in (plain, plain * 39 / 40)), reason, hint)
     for group in (cyclic(4), dihedral(4)):
-        z, head = noise(16, 6, group.order), ask(answer, group, 6)
-        module = isinstance(head, nn.Module)
-        need(module, f"It must return a module, {got(head)}.", "Put the layers into nn.Sequential(...).")
-        # A fresh batch norm in eval mode changes nothing: what is wrong then is wrong without it.
-        fixed = copy.deepcopy(head.double()).eval()
-        with torch.no_grad():
-            value = need_shape(head.train()(z.clone()), tuple(z.shape), "(B, channels, |G|), as they came in")
-            reason = f"Under {group.name} the output does not turn with the features, even in eval mode."
-            hint = "All elements must be treated alike: nn.Conv1d(a, b, 1) is, nn.Linear of flattened features not."
-            need(_turned(fixed, group, z) < 1e-9, reason, hint)
-            reason = f"Under {group.name} it is equivariant in eval mode, but not in training mode."
-            hint = "The batch statistics: nn.BatchNorm1d(b) on (B, b, |G|) has one mean for each channel."
-            need(_turned(head, group, z) < 1e-9, reason, hint)
-            energy = irrep_energy(group, value)
-            turns = energy["trivial"] <= 0.999 * sum(energy.values())
-            hint = "Do not pool over the group: the prediction has to turn with the view."
-            need(turns, "Its output is constant along the group axis.", hint)
-            bent = (fixed(z) + fixed(-z) - 2 * fixed(0 * z)).abs().max() >= 1e-9
-            need(bent, "It is one linear map.", "A ReLU has to stand between the two linear maps.")
-            others = torch.cat([z[:1], noise(15, 6, group.order, seed=1)])
-            depends = (head(others)[0] - head(z)[0]).abs().max() >= 1e-9
-            reason = (
-                "What it gives for a sample does not depend on the rest of the batch: there is no batch norm."
-            )
-            need(depends, reason, "nn.BatchNorm1d comes before the ReLU.")
-    return "Equivariant under C4 and D4, in training mode as well."
+        z, table = noise(40, 3, group.order), noise(1, 3, group.order, seed=1).expand(40, -1, -1)
+        elements = torch.randint(group.order, (40,), generator=torch.Generator().manual_seed(2))
+        one_pose, turned = of(table), of(group.transform_features(table, elements))
+        reason = f"Under {group.name} one table for all images, in one pose, has the variance {one_pose.max():.2g}."
+        hint = "That is the variance along the group. Only what differs from image to image counts: dim=0."
+        need(one_pose.max() < 1e-9, reason, hint)
+        reason = (
+            f"Under {group.name} one table, turned anew for each image, has the variance {turned.max():.2g}."
+        )
+        hint = "First make something of each channel that no turn changes; then its variance over the batch."
+        need(turned.max() < 1e-9, reason, hint)
+        healthy, moved = of(z), of(group.transform_features(z, elements))
+        need(same(moved, healthy), f"Under {group.name} turns change it.", hint)
+        reason = f"Under {group.name} features that differ from image to image have no variance."
+        need(healthy.min() > 1e-6, reason, "An invariant that is the same for all images sees nothing.")
+    return "No turn changes it, one table has none of it, and with |G| = 1 it is the usual variance."
 
 
-def _turned(head: nn.Module, group: FiniteGroup, z: Tensor) -> float:
-    """How far a head is from turning with its input, where each sample has its own element."""
-    elements = torch.randint(group.order, (len(z),), generator=torch.Generator().manual_seed(2))
-    difference = head(group.transform_features(z, elements)) - group.transform_features(head(z), elements)
-    return float(difference.abs().max())
+@second_hint(
+    "kappa = orbit_correlation(group, z, known) is (B, K, |G|); its largest value along g, then argmax over K."
+)
+def nearest_orbit(answer: object) -> str:
+    """A function (group, known, labels, z) -> for each z the label of the known features in the nearest orbit."""
+    for group in (cyclic(4), dihedral(4)):
+        known = noise(30, 3, group.order)
+        known = known / known.flatten(1).norm(dim=1)[:, None, None]
+        labels = torch.arange(30) % 7 + 3
+        chosen = torch.randperm(30, generator=torch.Generator().manual_seed(4))[:20]
+        elements = torch.randint(group.order, (20,), generator=torch.Generator().manual_seed(5))
+        z = group.transform_features(known[chosen], elements) + 0.02 * noise(20, 3, group.order, seed=6)
+        z = z / z.flatten(1).norm(dim=1)[:, None, None]
+        value = ask(answer, group, known, labels, z)
+        value = need_shape(value, (20,), "(B,), one label for each z").long()
+        kappa, expected = orbit_correlation(group, z, known), labels[chosen]
+        hints = {
+            "That is the place of the nearest; wanted is its label: labels[place].": kappa.amax(2).argmax(1),
+            "That is the nearest as the features stand. Compare with all turned copies.": labels[
+                kappa[..., 0].argmax(1)
+            ],
+            "That is the nearest of the pooled features: the mean of kappa. Take its largest value.": labels[
+                kappa.mean(2).argmax(1)
+            ],
+            "That is the farthest one: a large kappa is a small distance.": labels[kappa.amax(2).argmin(1)],
+            "For vectors of length 1 the squared distance of orbits is 2 - 2 max kappa.": True,
+        }
+        right = int((value == expected).sum())
+        judge(value, expected, f"Under {group.name}, {right} of 20 labels are right.", hints)
+    return "The nearest orbit, for C4 and for D4."
 
 
-# What may stand between the encoder and the loss, on features (B, C, |G|)?
-HEADS: dict[str, Callable[[Tensor], Tensor]] = {
-    "a linear map of the channels, the same for each element": lambda z: noise(5, z.shape[1], seed=3) @ z,
-    "flatten, then a linear map": lambda z: torch.tensordot(z, noise(*z.shape[1:], 5, z.shape[2], seed=3)),
-    "batch norm per channel, over batch and group": lambda z: nn.BatchNorm1d(z.shape[1]).double()(z),
-    "batch norm over the flattened features": lambda z: (  # one mean and one variance for each entry (c, g)
-        nn.BatchNorm1d(z[0].numel()).double()(z.flatten(1)).view_as(z)
-    ),
-    "ReLU": torch.relu,
-    "a learned table (C, |G|), added to every sample": lambda z: z + noise(*z.shape[1:], seed=3),
-    "softmax over the group axis": lambda z: z.softmax(dim=2),
-    "sort each channel along the group axis": lambda z: z.sort(dim=2).values,
-}
-WHY = {
-    "a linear map of the channels, the same for each element": "it never looks along the group axis",
-    "flatten, then a linear map": "each element has weights of its own, which do not move with the turn",
-    "batch norm per channel, over batch and group": "no turn of any sample changes these statistics",
-    "batch norm over the flattened features": "when samples turn on their own, the statistics of an entry (c, g) "
-    "change, and they are not the same for all g",
-    "ReLU": "it looks at one number at a time",
-    "a learned table (C, |G|), added to every sample": "the sample turns, the table does not",
-    "softmax over the group axis": "it treats all elements alike",
-    "sort each channel along the group axis": "it throws the orientation away, and so it absorbs every turn; that it "
-    "loses something is another matter",
-}
-
-
-def harmless(answer: object) -> str:
-    """The names of the ``HEADS`` behind which InfoNCE with "max" absorbs independent turns."""
-    errors = {name: max(_change(name, group) for group in (cyclic(4), dihedral(4))) for name in HEADS}
-    hint = "Ask of each head: when one sample turns, does anything but a permutation happen to its kappa?"
-    return pick(answer, "head", errors, WHY, "Copy the names that the cell prints.", hint)
-
-
-@cache
-def _change(name: str, group: FiniteGroup) -> float:
-    """How far InfoNCE with "max" behind a head moves when each sample of both views is turned on its own."""
-    z1, z2 = noise(12, 3, group.order), noise(12, 3, group.order, seed=1)
-    a, b = torch.randint(group.order, (2, 12), generator=torch.Generator().manual_seed(2))
-    loss, head = InfoNCE(group, "max"), HEADS[name]
-    upright = loss(head(z1), head(z2))
-    turned = loss(head(group.transform_features(z1, a)), head(group.transform_features(z2, b)))
-    return float((turned - upright).detach().abs())
+@second_hint(
+    "orbit_correlation(group, z1, z2) is (B, B, |G|); its diagonal() over the first two axes is (|G|, B)."
+)
+def relative_turn(answer: object) -> str:
+    """A function (group, z1, z2) -> for each pair the element at which its kappa is largest."""
+    for group in (cyclic(4), dihedral(4)):
+        z = noise(40, 3, group.order)
+        a, b = torch.randint(group.order, (2, 40), generator=torch.Generator().manual_seed(1))
+        z1, z2 = group.transform_features(z, a), group.transform_features(z, b)
+        expected = group.product[a, group.inverse[b]]
+        value = ask(answer, group, z1, z2)
+        reason = "The result has one element for each of all 40 x 40 pairs."
+        hint = "Wanted is view i with view i: take the diagonal of the first two axes before the argmax."
+        need(getattr(value, "shape", None) != (40, 40), reason, hint)
+        value = need_shape(value, (40,), "(B,), one element for each pair").long()
+        inverses = group.inverse[expected]
+        smallest = orbit_correlation(group, z1, z2).diagonal().T.argmin(dim=1)
+        hints = {
+            "These are the inverses: kappa(z1, z2), not kappa(z2, z1). The second one is turned.": inverses,
+            "That is where kappa is smallest. The turned copy that fits has the largest product.": smallest,
+            "For each i: the |G| values orbit_correlation(group, z1, z2)[i, i], and their argmax.": True,
+        }
+        right = int((value == expected).sum())
+        judge(value, expected, f"Under {group.name}, {right} of 40 relative turns are right.", hints)
+    return "a times the inverse of b, for C4 and for D4."

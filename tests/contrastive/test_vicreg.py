@@ -62,16 +62,48 @@ def test_C5_invariance_is_the_nearest_turned_copy(group):
     assert abs(VICReg(group).terms(z1, z2)["invariance"] - expected) < 1e-12
 
 
-def test_C6_without_covariance_orbit_collapse_costs_nothing():
-    """Every image embeds as a turned copy of one vector: aligned, with a healthy variance, and no content."""
+class OfAnInvariant(VICReg):
+    """The variance over the batch of each channel's values in ascending order: no turn changes their order."""
+
+    def variances(self, z):
+        return z.sort(dim=2).values.var(dim=0).mean(dim=1)
+
+
+def one_table(group, turned, count=64):
+    """The same table for all images, in one pose or each turned by an element of its own; two views."""
+    z = features(group, 1, channels=8)
+    z = (2 * z / z.std(dim=2, keepdim=True)).expand(count, -1, -1)
+    views = [group.transform_features(z, own_elements(group, count, s)) for s in (0, 1)]
+    return views if turned else [z, z]
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["complete collapse", "orbit collapse"])
+def test_C6_without_covariance_collapse_costs_nothing(turned):
+    """Aligned, with a healthy variance over batch and group, and no content; turned or not makes no difference."""
     group = cyclic(4)
-    one = 3 * features(group, 1)
-    collapsed = [group.transform_features(one.expand(64, -1, -1), own_elements(group, 64, s)) for s in (0, 1)]
-    terms = VICReg(group).terms(*collapsed)
+    terms = VICReg(group).terms(*one_table(group, turned))
     assert terms["invariance"] < 1e-24 and terms["variance"] == 0
-    assert VICReg(group, covariance=0)(*collapsed) < 1e-20
-    assert VICReg(group)(*collapsed) > 1  # the covariance sees that the rank is at most |G|
-    assert (collapsed[0] - collapsed[0][0]).abs().amax(dim=(1, 2)).max() > 1  # and the usual spread does not
+    assert VICReg(group, covariance=0)(*one_table(group, turned)) < 1e-20
+    assert VICReg(group)(*one_table(group, turned)) > 1  # the covariance sees that the rank is at most |G|
+
+
+@pytest.mark.parametrize("group", [cyclic(4), dihedral(4)], **by_name)
+def test_C6_the_variance_of_an_invariant_sees_both_collapses(group):
+    """Must fail for the variance of each entry over the batch alone: it misses tables that are turned."""
+    loss = OfAnInvariant(group)
+    for turned in (False, True):
+        z1, z2 = one_table(group, turned)
+        assert abs(loss.terms(z1, z2)["variance"] - 0.99) < 1e-9
+        assert (z1.var(dim=0).min() > 1e-3) == turned
+    z1, z2 = two_views(group)
+    moved = [group.transform_features(z, own_elements(group, len(z), s)) for s, z in enumerate((z1, z2))]
+    assert abs(loss(*moved) - loss(z1, z2)) < 1e-12
+    assert loss.terms(3 * z1, 3 * z2)["variance"] < 0.01  # healthy features pass
+
+
+def test_C5_the_variance_of_an_invariant_is_the_standard_one_at_the_trivial_group():
+    z1, z2 = (0.7 * z for z in two_views(cyclic(1), channels=6))
+    assert abs(OfAnInvariant(cyclic(1))(z1, z2) - VICReg(cyclic(1))(z1, z2)) < 1e-12
 
 
 def test_group_collapse_costs_covariance():
