@@ -109,9 +109,9 @@ def show_losses(live: LiveTraining) -> go.Figure:
     """``losses`` as curves; the last run is drawn as dashes, so that one sees what lies below it."""
     figure = go.Figure(layout={"template": TEMPLATE, "height": 380, "width": 780})
     looks = [{"width": 5}, {"width": 2}, {"width": 2, "dash": "dash"}]
-    for (name, run), colour, look in zip(losses(live).items(), COLOURS, looks, strict=False):
+    for (name, run), colour, look in zip(losses(live).items(), (5, 1, 6), looks, strict=False):
         steps = [record["step"] for record in live.runs[name].history]
-        figure.add_scatter(x=steps, y=run, name=name, mode="lines", line=look | {"color": colour})
+        figure.add_scatter(x=steps, y=run, name=name, mode="lines", line=look | {"color": COLOURS[colour]})
     figure.update_layout(title="The loss of three ways to turn", legend={"orientation": "h", "y": -0.25})
     return figure.update_xaxes(title="step").update_yaxes(title="loss (nats)", rangemode="tozero")
 
@@ -141,7 +141,7 @@ def show_leads(scorer: nn.Module) -> go.Figure:
     """The eight test digits whose upright copy leads most, and the eight of which the scorer is least sure."""
     lead, sure, _ = leads_and_likeness(scorer)
     chosen = torch.cat([lead.argsort(descending=True)[:8], sure.argsort()[:8]])
-    captions = [f"{value:+.1f}" for value in lead[chosen]]
+    captions = [f"{value:.1f}".replace("-0.0", "0.0") for value in lead[chosen]]
     images = digits(16).test.images[chosen, 0]
     return image_grid(images, captions, "By how much the upright copy leads: most, and least sure")
 
@@ -182,12 +182,12 @@ def best_answer(times: Float64[Tensor, "seen label"]) -> float:
 def show_seen_with(labels: Sequence | Tensor, symmetry: Sequence[int]) -> go.Figure:
     """``seen_with`` for D4 as a table of colours."""
     times, names = seen_with(labels, symmetry), [D4.element_name(t) for t in D4.elements]
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 420, "width": 560})
+    figure = go.Figure(layout={"template": TEMPLATE, "height": 420, "width": 620})
     title = f"How often each picture comes with each label: accuracy at most {best_answer(times):.0%}"
     columns = names if times.shape[1] == len(names) else [str(label) for label in range(times.shape[1])]
     bar = {"title": {"text": "times"}, "dtick": 1}
     figure.add_heatmap(
         z=times.numpy(), x=columns, y=names, colorscale="Cividis", xgap=2, ygap=2, colorbar=bar
     )
-    figure.update_layout(title=title).update_xaxes(title="label", type="category")
+    figure.update_layout(title=title, margin={"l": 120}).update_xaxes(title="label", type="category")
     return figure.update_yaxes(title="what is seen: x moved by", type="category", autorange="reversed")
