@@ -175,7 +175,6 @@ assert max(plain, mean) < ours < upright
 # - **Where views are not turned, plain is the right loss**: nothing has to be absorbed, and it may use what absorbing gives away.
 #   If your images have an up, do not turn your views only because your network is equivariant.
 # - What a reader cannot see may be there. Before you say that features have lost something, change the reader.
-# - Two letters in *one* image, longer runs, more similarities: `docs/results/contrastive-glyphs-pose-even.md`.
 #
 # What none of our pages shows: that a loss of this kind is better on photographs, or with more data. What was tried, and where
 # nothing came of it, stands in `docs/results/`.
