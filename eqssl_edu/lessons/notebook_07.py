@@ -48,7 +48,7 @@ LEARNED = (
 )
 Vectors = Float[Tensor, "batch feature"]
 Encode = Callable[[Tensor], Tensor]
-"""Images (B, 1, H, W) -> vectors (B, D) of length 1."""
+"""Images (B, 1, H, W) -> vectors (B, D)."""
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------
@@ -112,8 +112,8 @@ def turn_a_view(live: LiveTraining, images: Images, seed: int) -> ByHand:
     def draw(image: int, degrees: int) -> str:
         moved = second.clone()
         moved[image] = C4.transform(second[image], degrees // 90)
-        s = encode(first[image : image + 1]) @ encode(torch.cat([first, moved])).T
-        return _bars(s[0], image, image + len(first), 0.2, _thumbnails(first, moved))
+        z = _unit(encode(torch.cat([first, moved])))
+        return _bars(z @ z[image], image, image + len(first), 0.2, _thumbnails(first, moved))
 
     return ByHand(draw, image=range(len(images)), degrees=(0, 90, 180, 270))
 
@@ -186,9 +186,12 @@ def train(info_nce: Callable[[Tensor, Tensor, float], Tensor], seed: int) -> Liv
         network = new_network(seed)
         model = ContrastiveModel(network, loss, RandomView(), GroupMLP(C4, (32, 32, 16)))
         runs[name] = Pretrainer(model, images, epochs=epochs, batch_size=128, lr=1e-2, seed=seed)
-    return LiveTraining(
-        runs, "Which view belongs to which?", lambda model: {"cosine of strangers": _strangers(model)}
-    )
+
+    def readouts(model: ContrastiveModel) -> dict[str, float]:
+        images = digits().test.images.to(next(model.parameters()))
+        return {LEARNED[0]: _mean_cosine(model(images).flatten(1))}
+
+    return LiveTraining(runs, "Which view belongs to which?", readouts)
 
 
 @typed
@@ -207,8 +210,8 @@ def what_was_learned(live: LiveTraining, seed: int) -> Table:
     trained, alone = (live.runs[name].model.eval().cpu() for name in ("InfoNCE", "partners alone"))
     random = recalibrated(new_network(seed), digits().train.images)
     encoders: dict[str, Encode] = {
-        "pixels": lambda images: F.normalize(images.flatten(1), dim=1),
-        "encoder, no training": lambda images: F.normalize(extract(random, images).flatten(1), dim=1),
+        "pixels": lambda images: images.flatten(1),
+        "encoder, no training": lambda images: extract(random, images).flatten(1),
         "InfoNCE, encoder": _encode(trained, projected=False),
         "InfoNCE, behind the projector": _encode(trained, projected=True),
         "partners alone, behind the projector": _encode(alone, projected=True),
@@ -227,11 +230,9 @@ def found_when_turned(live: LiveTraining, degrees: int, seed: int) -> float:
     live.wait()
     encode = _encode(live.runs["InfoNCE"].model.eval().cpu(), projected=True)
     first, second = _two_views(digits().test.images, seed)
-    z, w = encode(first), encode(second)
-    strangers = torch.cat([z @ z.T, z @ w.T], dim=1)
-    strangers.diagonal().fill_(-math.inf)
-    strangers[:, len(z) :].diagonal().fill_(-math.inf)
-    partner = (z * encode(C4.transform(second, degrees // 90))).sum(dim=1)
+    z, w, turned = (_unit(encode(x)) for x in (first, second, C4.transform(second, degrees // 90)))
+    strangers = torch.cat([(z @ others.T).fill_diagonal_(-math.inf) for others in (z, w)], dim=1)
+    partner = (z * turned).sum(dim=1)
     return float((partner > strangers.amax(dim=1)).float().mean())
 
 
@@ -242,27 +243,24 @@ def _two_views(images: Images, seed: int) -> tuple[Images, Images]:
 
 def _encode(model: ContrastiveModel, projected: bool) -> Encode:
     network = nn.Sequential(model.encoder, model.projector) if projected else model.encoder
-    return lambda images: F.normalize(extract(network.eval(), images).flatten(1), dim=1)
+    return lambda images: extract(network.eval(), images).flatten(1)
 
 
-@torch.no_grad()
-def _strangers(model: ContrastiveModel) -> float:
-    """The mean cosine of two images."""
-    return _mean_cosine(
-        F.normalize(model(digits().test.images.to(next(model.parameters()))).flatten(1), dim=1)
-    )
+def _unit(z: Vectors) -> Vectors:
+    return F.normalize(z, dim=1)
 
 
 def _mean_cosine(z: Vectors) -> float:
-    return float((z.sum(dim=0).square().sum() - len(z)) / (len(z) * (len(z) - 1)))
+    """Of two images, over all pairs."""
+    return float((_unit(z).sum(dim=0).square().sum() - len(z)) / (len(z) * (len(z) - 1)))
 
 
 def _found(encode: Encode, seed: int) -> tuple[float, float]:
     """The mean cosine of two images, and how often the partner is the most similar of all other views."""
-    z = torch.cat([encode(views) for views in _two_views(digits().test.images, seed)])
-    s = (z @ z.T).fill_diagonal_(-math.inf)
-    partner = torch.arange(len(z)).roll(len(z) // 2)
-    return _mean_cosine(encode(digits().test.images)), float((s.argmax(dim=1) == partner).float().mean())
+    z = _unit(torch.cat([encode(views) for views in _two_views(digits().test.images, seed)]))
+    most = (z @ z.T).fill_diagonal_(-math.inf).argmax(dim=1)
+    found = float((most == torch.arange(len(z)).roll(len(z) // 2)).float().mean())
+    return _mean_cosine(encode(digits().test.images)), found
 
 
 def _probed(encode: Encode, seed: int) -> tuple[float, float]:
@@ -275,12 +273,10 @@ def _probed(encode: Encode, seed: int) -> tuple[float, float]:
         few = torch.cat([order[data.train.labels[order] == digit][:LABELLED] for digit in range(10)])
         known = z[few], data.train.labels[few]
         scores.append(linear_probe(*known, known, (1.0,)).score(held.numpy(), labels))
-    views, lit = RandomView(contrast=0), {}
-    for part, images in (("train", data.train.images), ("test", data.test.images)):
+    views, lit = RandomView(contrast=0), []
+    for images in (data.train.images, data.test.images):
         bright = torch.randint(2, (len(images),), generator=generator)
         light = torch.where(bright == 1, 1.2, 0.8)[:, None, None, None]
-        lit[part] = encode(light * views(images, generator)), bright
-    z, bright = lit["test"]
-    return sum(scores) / DRAWS, linear_probe(*lit["train"], lit["train"], (1.0,)).score(
-        z.numpy(), bright.numpy()
-    )
+        lit.append((encode(views(light * images, generator)), bright))
+    known, (z, bright) = lit
+    return sum(scores) / DRAWS, linear_probe(*known, known, (1.0,)).score(z.numpy(), bright.numpy())
