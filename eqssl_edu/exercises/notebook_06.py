@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eqssl_edu.errors import got
+from eqssl_edu.exercises.after_pretraining import frozen, paired
 from eqssl_edu.exercises.judging import (
     ask,
     judge,
@@ -19,6 +20,8 @@ from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
 __all__ = [
     "all_copies",
+    "frozen",
+    "paired",
     "rotation_loss",
     "symmetrised",
     "turned_accuracy",

@@ -167,7 +167,9 @@ def results(
 def accuracy_bars(found: Found, caps: Mapping[str, float], chance: float, title: str) -> go.Figure:
     """The accuracies that ``results`` found as bars; the cap of each model (1 if none is given) as a black line."""
     figure = go.Figure(layout={"template": TEMPLATE, "title": title, "height": 380, "width": 860})
-    names = [f"{name}<br>{100 * accuracy:.1f} %" for name, (_, accuracy) in found.items()]
+    names = [
+        f"{name.replace(' ', '<br>', 1)}<br>{100 * accuracy:.1f} %" for name, (_, accuracy) in found.items()
+    ]
     heights = [100 * accuracy for _, accuracy in found.values()]
     figure.add_bar(x=names, y=heights, marker_color=COLOURS[5], name="reached")
     marks = {"symbol": "line-ew", "size": 60, "line": {"width": 3, "color": COLOURS[6]}}

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from exercise_checks import ExerciseChecks
 
+from eqssl_edu.evaluation import paired_interval
 from eqssl_edu.groups import cyclic
 
 
@@ -50,6 +51,36 @@ def hit(model, images, group, turns):
     return (model(group.transform(images, turns)).argmax(dim=1) == turns).double().mean()
 
 
+@torch.no_grad()
+def features(encoder, images):
+    return encoder.eval()(images).flatten(1)
+
+
+@torch.no_grad()
+def in_training_mode(encoder, images):
+    return encoder(images).flatten(1)
+
+
+def one_after_the_other(encoder, images):
+    rows = [encoder.eval()(image[None])[0].reshape(-1).tolist() for image in images]
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def half_width(rule):
+    """A function with the signature of 06.paired, from a rule for half the width of the interval."""
+
+    def answer(values, reference, t):
+        d = np.array(values) - np.array(reference)
+        half = rule(d, t, np.array(values), np.array(reference))
+        return d.mean(), d.mean() - half, d.mean() + half
+
+    return answer
+
+
+def standard_error(d, t, *_):
+    return t * d.std(ddof=1) / len(d) ** 0.5
+
+
 # Typical mistakes, each with words of the hint that is made for it.
 MISTAKES = {
     "06.rotation_loss": {
@@ -63,6 +94,27 @@ MISTAKES = {
         "That is an accuracy": hit,
         "no .item()": lambda *given: loss()(*given).item(),
         "with turns as labels": lambda *given: -loss()(*given),
+    },
+    "06.frozen": {
+        "in training mode": in_training_mode,
+        "features of all elements": lambda encoder, images: encoder.eval()(images).mean(dim=2).detach(),
+        "in another order": lambda encoder, x: encoder.eval()(x).transpose(1, 2).flatten(1).detach(),
+        "Frozen": lambda encoder, images: encoder.eval()(images).flatten(1),
+        "as rows": lambda encoder, images: features(encoder, images) + 1,
+        "Freeze first": lambda encoder, images: (
+            in_training_mode(encoder, images),
+            features(encoder, images),
+        )[1],
+    },
+    "06.paired": {
+        "sqrt(n) times less": half_width(lambda d, t, *_: t * d.std(ddof=1)),
+        "n - 1": half_width(lambda d, t, *_: t * d.std() / len(d) ** 0.5),
+        "Not paired": half_width(lambda d, t, a, b: t * ((a.var(ddof=1) + b.var(ddof=1)) / len(d)) ** 0.5),
+        "1.96": half_width(lambda d, *_: standard_error(d, 1.96)),
+        "Reference minus values": lambda a, b, t: half_width(standard_error)(b, a, t),
+        "another order": lambda *given: half_width(standard_error)(*given)[::-1],
+        "return mean, low, high": lambda *given: half_width(standard_error)(*given)[0],
+        "standard error": half_width(lambda d, t, *_: 0),
     },
     "06.all_copies": {
         "the element that was applied": copies(lambda truth, group: group.inverse[truth]),
@@ -107,12 +159,14 @@ def by_log_softmax(model, images, group, turns):
 
 ALSO_RIGHT = {
     "06.rotation_loss": [by_log_softmax, lambda *given: loss()(*given).float()],
+    "06.frozen": [one_after_the_other, lambda encoder, x: encoder.eval()(x).detach().reshape(len(x), -1)],
+    "06.paired": [half_width(standard_error), lambda a, b, t: list(paired_interval(a, b))],
     "06.all_copies": [image_by_image, lambda images, group: list(copies()(images, group))],
     "06.turned_accuracy": [graded(lambda values: torch.tensor(values).mean()), graded(np.mean)],
 }
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("06_training_pretext_tasks", "06b_which_task_for_which_data")
+    notebooks = ("06_training_pretext_tasks", "06b_which_task_for_which_data", "06c_what_is_it_good_for")
     mistakes = MISTAKES
     also_right = ALSO_RIGHT

@@ -12,11 +12,11 @@ from eqssl_edu.contrastive import ContrastiveModel, InfoNCE
 from eqssl_edu.encoders import count_multiplications, count_parameters
 from eqssl_edu.evaluation import Interval
 from eqssl_edu.layers import FreeHead
-from eqssl_edu.lessons import reading_digits
+from eqssl_edu.lessons import few_labels, reading_digits
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from experiments import contrastive_similarities as contrastive
-from experiments import does_it_pay, jigsaw_actions, pretraining, temperatures
+from experiments import does_it_pay, jigsaw_actions, number_of_labels, pretraining, temperatures
 from experiments import rotation_heads as rotation
 from experiments.__main__ import main, publish
 from experiments.catalogue import EXPERIMENTS
@@ -225,6 +225,14 @@ def test_the_lesson_ships_the_published_runs():
     assert {(run["condition"], run["method"]) for run in reading_digits.runs()} == set(does_it_pay.CELLS)
 
 
+def test_the_other_lesson_ships_its_published_runs_too():
+    shipped = Path(few_labels.__file__).with_suffix(".json")
+    assert shipped.read_bytes() == (RESULTS / "raw" / "number-of-labels.json").read_bytes()
+    assert {(run["condition"], run["method"]) for run in few_labels.runs()} == set(number_of_labels.CELLS)
+    letters, loaded = few_labels.letters(), pretraining.load("glyphs")
+    assert all(torch.equal(part.images, other.images) for part, other in zip(letters, loaded, strict=True))
+
+
 def test_turned_data_is_turned_and_upright_data_is_not():
     seen = []
 
@@ -400,6 +408,15 @@ def test_what_the_readme_did_not_find_follows_from_the_runs():
             assert against(plain, "probe_upright").low > 0 > against(plain, "regular_upright").high
         if name == "rotation":
             assert not against("symmetrised CNN", "accuracy").excludes_zero
+
+
+def test_what_notebook_06c_says_of_digits_follows_from_the_runs():
+    """The probe on pretrained features does not separate from the one on random features."""
+    cells = {cell.method: cell for cell in rotation.CELLS if cell.condition == "upright"}
+    results = published("rotation-digits", rotation)
+    for key in ("probe_upright", "regular_upright"):
+        gain = results.difference(cells["equivariant head"], cells["random C4 network"], key)
+        assert not gain.excludes_zero
 
 
 def test_what_the_readme_says_of_the_random_encoder_follows_from_the_runs():

@@ -1,13 +1,16 @@
-"""Notebooks 06 and 06b: models are matched, limits are drawn, and pictures say what was measured."""
+"""Notebooks 06 to 06c: models are matched, limits are drawn, tables and pictures say what was measured."""
 
 import pytest
 import torch
 
-from eqssl_edu.data import digits
+from eqssl_edu.data import Splits, digits
 from eqssl_edu.encoders import count_multiplications, count_parameters
+from eqssl_edu.evaluation import paired_interval
 from eqssl_edu.groups import cyclic
+from eqssl_edu.lessons import few_labels as few
 from eqssl_edu.lessons import notebook_06 as lesson
 from eqssl_edu.lessons import notebook_06b as pictures
+from eqssl_edu.lessons import notebook_06c as after
 from eqssl_edu.pretext import RelativeLocationTask, RotationTask
 from eqssl_edu.theory import label_cap
 
@@ -86,3 +89,48 @@ def test_answers_about_letters_are_shares():
     figure = pictures.show_answers(answers)
     heights = torch.tensor([bar.y for bar in figure.data])
     torch.testing.assert_close(heights.sum(dim=0), torch.full((26,), 100.0), rtol=0, atol=1e-3)
+
+
+def test_labels_are_balanced_and_more_of_them_hold_fewer():
+    train = few.letters().train
+    small, large = (few.chosen(train, count, 3) for count in (2, 10))
+    assert small.labels.bincount().tolist() == 26 * [2] and large.labels.bincount().tolist() == 26 * [10]
+    own = {image.numpy().tobytes() for image in large.images}
+    assert len(own) == 260 and all(image.numpy().tobytes() in own for image in small.images)
+    assert not torch.equal(few.chosen(train, 2, 4).images, small.images)
+
+
+def test_who_learns_and_who_is_frozen(monkeypatch):
+    short, long, tuned, *_ = few.METHODS
+    monkeypatch.setattr(few, "STEPS", {short: 3, long: 9, tuned: 3})
+    small, encoder = Splits(*(few.chosen(part, 3, 0) for part in few.letters())), few.untrained(0)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    found = {method: few.learn(method, encoder, small, 2, 0) for method in few.METHODS}
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    # from one and the same encoder "from scratch" and "fine-tuned" are the same training
+    assert found[short] == found[tuned] and len(set(found.values())) > 2
+
+
+def test_the_chart_shows_all_runs_and_mine():
+    method = few.METHODS[2]
+    figure = few.runs_chart((10, method, 0.5))
+    assert [len(few.found(count, method)) for count in few.COUNTS] == 4 * [5]
+    stars = [trace for trace in figure.data if trace.marker.symbol == "star" and len(trace.x)]
+    assert [list(star.y) for star in stars] == [[0.5]] and method in stars[0].name
+    lines = [trace for trace in figure.data if trace.mode == "lines+markers"]
+    assert [line.name for line in lines] == list(few.METHODS)
+
+
+def test_differences_are_those_of_the_library():
+    scratch, _, tuned, *_ = few.METHODS
+    table = after.differences(after.paired, [(tuned, scratch)])
+    for count, row in zip(few.COUNTS, table.values(), strict=True):
+        wanted = paired_interval(few.found(count, tuned), few.found(count, scratch))
+        assert list(row.values()) == pytest.approx([100 * part for part in wanted])
+
+
+def test_a_run_goes_on_where_it_was_cut():
+    cut, later, whole = (after.short_run(1) for _ in range(3))
+    after.go_on(cut, until=7)
+    later.load_state_dict(cut.state_dict())
+    assert torch.equal(after.go_on(later), after.go_on(whole)) and later.step == 40
