@@ -107,7 +107,9 @@ def curves(losses: Mapping[str, list[float]]) -> go.Figure:
     for (name, values), colour, dash, width in looks:
         smooth = torch.tensor(values).unfold(0, 5, 1).mean(dim=1)
         look = {"color": colour, "dash": dash, "width": width}
-        figure.add_scatter(y=smooth.tolist(), name=name, mode="lines", line=look)
+        figure.add_scatter(
+            y=smooth.tolist(), name=name, mode="lines", line=look, opacity=0.4 if width == 6 else 1
+        )
         print(f"{name}: {torch.tensor(values[-10:]).mean():.3f} nats in the last ten steps")
     figure.add_hline(y=float(torch.tensor(4.0).log()), line_dash="dash", annotation_text="log 4")
     return figure.update_layout(xaxis_title="step", yaxis_title="loss (nats)", yaxis_rangemode="tozero")

@@ -63,6 +63,7 @@ accuracy = museum.learn_rotation(flattened, SEED)
 
 
 # %%
+@torch.no_grad()
 def logits_error(model, inputs, labels):
     """Inputs (B, 1, S, S), labels a G-set -> a number, 0 if the logits of turned inputs are the moved ones."""
     group, logits = labels.group, model(inputs)  # logits (B, n)

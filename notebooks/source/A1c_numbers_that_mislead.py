@@ -34,7 +34,7 @@ import torch
 
 # %%
 SEED = 0  # of all weights and trainings
-C4, images = cyclic(4), digits(16).test.images  # (500, 1, 16, 16)
+C4, images = cyclic(4), digits(16).test.images  # (300, 1, 16, 16)
 
 # %% [markdown]
 # ## A1c.1 The probe in training mode
