@@ -249,7 +249,7 @@ assert largest == 0 or not later.device.startswith("CPU")
 # ## What we can now do, and what not yet
 #
 # We can train pretext tasks, foresee where their curves end, and say with five seeds what is left of it for another task. We have no task that
-# works on *every* kind of data. The next two notebooks look at the other idea: losses that compare two views and absorb the
+# works on *every* kind of data. The next notebooks look at the other idea: losses that compare two views and absorb the
 # turns.
 #
 # - `docs/results/number-of-labels.md`: all runs with intervals; `python -m experiments number-of-labels` makes them again.
