@@ -134,7 +134,7 @@ lesson.show_floors(count)
 # **Seen:** conjugation costs nothing anywhere. On upright data no action costs anything. On data of all orientations *left*
 # costs $\log |G|$, 1.386 nats for $C_4$ and 2.079 for $D_4$, and *trivial* less, 1.040 and 1.329.
 #
-# That is [the price of a wrong action](../docs/theory.md#the-price-of-a-wrong-action-t4). On any data, with $y' = gy$ and $l' = g * l$, the loss of an equivariant network is
+# That is *the price of a wrong action* (`docs/theory.md`). On any data, with $y' = gy$ and $l' = g * l$, the loss of an equivariant network is
 # at least
 #
 # $$ H(l \mid y) + I(l'; g \mid y'). $$

@@ -127,8 +127,7 @@ assert check("05.closed", closed).ok
 # %% [markdown]
 # Closed, but nobody has looked at how far what was added is from the rest. Better take whole orbits from the start. The
 # Hamming distance does not change when both permutations are moved by g, so orbits have distances too: take the farthest
-# orbit, again and again, and leave out orbits whose own members are too close. These are the library's [closed sets of
-# permutations](../docs/theory.md#closed-sets-of-permutations-t10).
+# orbit, again and again, and leave out orbits whose own members are too close. These are the library's *closed sets of permutations* (`docs/theory.md`).
 
 # %%
 orbits = GSet.jigsaw(C4, 3, count=24).permutations

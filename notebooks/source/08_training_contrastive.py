@@ -77,7 +77,7 @@ lessons.show_loss_curves(curves)
 # **Seen:** The two curves of *max* lie on each other: they differ by rounding, in the last of 20 steps as in the first. Those
 # of *plain* differ from the first step on, and by more than a tenth of a nat.
 #
-# **Why:** *a last turn does nothing* ([theory](../docs/theory.md#a-last-turn-does-nothing-c2)). Turned views have turned
+# **Why:** *a last turn does nothing* (`docs/theory.md`). Turned views have turned
 # features, since the network is equivariant, its batch norms included. *Max* gives them the same loss *and the same gradient
 # for every weight*. So after the step the weights are the same, and so on. It holds for every similarity that absorbs the
 # turns. A comparison of *max* "with turned views" and "with upright views" compares a training with itself. (A turn that
