@@ -1,4 +1,4 @@
-"""Notebook 06b: symmetric digits and letters, what a trained network says of them, and patches to look at."""
+"""Notebook 06b: symmetric digits and letters, and what a trained network says of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eqssl_edu.errors import typed
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.lessons.notebook_00 import Table
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid, picture, row
-from eqssl_edu.pretext import PretextModel, RelativeLocationTask, image_caps, image_floors
+from eqssl_edu.pretext import PretextModel, image_caps, image_floors
 from eqssl_edu.shapes import Images
 from eqssl_edu.widgets import ByHand
 
@@ -24,7 +24,6 @@ __all__ = [
     "ask_about_digit",
     "letter_answers",
     "show_answers",
-    "show_patches",
     "show_versions",
     "symmetrised",
     "version_table",
@@ -115,15 +114,3 @@ def show_answers(answers: Mapping[str, Float[Tensor, " answer"]]) -> go.Figure:
     figure.add_hline(50, line={"dash": "dot"}, annotation={"text": "1 of 2", "xanchor": "left", "x": 1})
     figure.update_layout(barmode="stack").update_xaxes(title="letter")
     return figure.update_yaxes(title="share of the answers (%)")
-
-
-@typed
-def show_patches(task: RelativeLocationTask, images: Images, seed: int) -> go.Figure:
-    """Pairs of patches as the network gets them, a line between them, with the side that is asked for."""
-    pairs, sides = task.sample(images, torch.Generator().manual_seed(seed))
-    first, second = pairs[:, 0, 0], pairs[:, 1, 0]
-    both = torch.cat([first, torch.ones(len(first), task.patch, 1), second], dim=2)
-    names = [f"second: {task.labels.names[side]}" for side in sides.tolist()]
-    return image_grid(
-        both, names, "Left of the line the first patch, right of it the second", columns=len(images)
-    )
