@@ -214,4 +214,4 @@ assert list(layers.exactness_violations(usual, 32)) == ["0"] and not layers.exac
 #
 # - T. Edixhoven, A. Lengyel and J. van Gemert, *Using and Abusing Equivariance* (arXiv 2308.11316).
 # - `eqssl_edu/layers/norm_pooling.py` and `exactness.py`: the same in the library.
-# - Next: **2d · The network**, and whether it pays.
+# - Next: **2d · The network, and whether it pays**, and whether it pays.

@@ -275,4 +275,4 @@ for c4, c8, so2 in zip(*turned_anew.values(), strict=True):
 # - `eqssl_edu/steerable/`: the adapter. What it mends in escnn hangs in notebook A1.
 # - G. Cesa, L. Lang, M. Weiler, *A Program to Build E(N)-Equivariant Steerable CNNs* (ICLR 2022): how escnn solves the
 #   constraint.
-# - Next: **5**, where networks learn from pictures without labels.
+# - Next: **5 · A task that contradicts the network**, where networks learn from pictures without labels.

@@ -263,4 +263,4 @@ assert live_pupil.stopped or own < math.log(4) < others
 # We can say before any training what a wrong action will cost, and what a loss below the floor means. We do not know yet
 # which permutations of nine tiles to take, nor how to make a task of our own.
 #
-# Next: **5e · Choosing permutations**.
+# Next: **5e · Choosing permutations, and a task of your own**.

@@ -264,4 +264,4 @@ assert all(min(report.spread, report.orbit_spread) > 0.5 for report in reports.v
 # notebook 8 does, and asks what remains of these differences. Where to read on: `eqssl_edu/diagnostics/collapse.py`; T. Wang and
 # P. Isola (arXiv 2005.10242) on alignment and uniformity, there with the plain distance.
 #
-# Next: **8 · Training with contrastive losses**.
+# Next: **8 · Training with a contrastive loss**.
