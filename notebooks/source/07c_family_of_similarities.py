@@ -178,7 +178,7 @@ assert check("07.power2", power2_by_spectrum).ok
 # coefficients of a channel are $\hat z_c = \sum_h z[c, h]\,\rho(h)$, those of $\kappa$ are $\sum_c \hat z_c \hat w_c^T$, and
 # with $d$ rows in $\rho$
 #
-# $$ \tfrac1{|G|} \sum_g \kappa[g]^2 = \tfrac1{|G|^2} \sum_\rho d\, \big\lVert \sum_c \hat z_c \hat w_c^T \big\rVert^2 . $$
+# $$ \tfrac1{|G|} \sum_g \kappa[g]^2 = \tfrac1{|G|^2} \sum_\rho d\, \lVert \sum_c \hat z_c \hat w_c^T \rVert^2 . $$
 #
 # An orthogonal matrix $U_\rho$ to the left of all $\hat z_c$ changes no norm. So what is lost is **one orthogonal matrix for
 # each irreducible representation**: four signs, and a turn or mirror of the plane by *any* angle. (A move by $g$ is the
