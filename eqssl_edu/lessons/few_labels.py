@@ -54,7 +54,7 @@ METHODS = (
 COUNTS = (2, 10, 40, 120)  # labelled pictures of each class
 EPOCHS = 10  # of the pretraining
 STEPS = dict(zip(METHODS[:3], (300, 920, 300), strict=True))  # with labels; pretraining takes 620
-BATCH, RATE = 64, 0.01  # the rate was chosen on validation images
+BATCH, RATE = 64, 0.01
 
 
 class Reader(nn.Module):
@@ -75,10 +75,9 @@ def letters() -> Splits:
 
 
 @typed
-@torch.no_grad()
 def read(encoder: GroupCNN, images: Images) -> Float[Tensor, "batch feature"]:
     """What a probe reads: all features in a row, in evaluation mode."""
-    return copy.deepcopy(encoder).eval()(images).flatten(1)
+    return extract(encoder, images).flatten(1)
 
 
 @typed
@@ -133,7 +132,7 @@ def learn(method: str, encoder: GroupCNN, splits: Splits, count: int, seed: int)
         if method.startswith("random"):
             encoder = recalibrated(encoder, splits.train.images[:1000])
         parts = (known, splits.validation, splits.test)
-        rows, held, test = (extract(encoder, part.images).flatten(1) for part in parts)
+        rows, held, test = (read(encoder, part.images) for part in parts)
         probe = linear_probe(rows, known.labels, (held, splits.validation.labels))
         return float(probe.score(test.numpy(), splits.test.labels.numpy()))
     with torch.random.fork_rng(devices=[]):
