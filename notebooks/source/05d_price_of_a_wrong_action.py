@@ -219,18 +219,18 @@ live.wait()
 lesson.show_losses(live)
 
 # %% [markdown]
-# **Seen:** no curve ever goes below its floor. At the end each is within 0.1 nats of it.
+# **Seen:** no curve ever goes below its floor. At the end each is within 0.2 nats of it.
 #
 # More steps, more channels, a better optimiser: nothing will help. The wrong head does not learn slowly; it learns
 # *something else*.
 
 # %% tags=["fold"]
 # Holds: no curve ever goes below its floor.
-# Holds: At the end each is within 0.1 nats of it.
+# Holds: At the end each is within 0.2 nats of it.
 for run in live.runs.values():
     losses, floor = [loss for _, loss in run.model.orbit_losses], run.model.floor
     assert min(losses) >= floor - 1e-6
-    assert live.stopped or losses[-1] < floor + 0.1
+    assert live.stopped or losses[-1] < floor + 0.2
 
 # %% [markdown]
 # ## 5d.5 A loss below the floor

@@ -46,15 +46,19 @@ def test_the_package_alone_imports_nothing():
     assert not loaded.intersection([*HEAVY.split(), "torch", "jaxtyping"])
 
 
-def test_the_library_decides_how_threads_wait_unless_the_environment_does(monkeypatch):
-    shown = "import os, eqssl_edu; print(os.environ['OMP_WAIT_POLICY'])"
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    for wanted in ("PASSIVE", "ACTIVE"):
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [("OMP_WAIT_POLICY", "PASSIVE", "ACTIVE"), ("OPENBLAS_THREAD_TIMEOUT", "4", "26")],
+)
+def test_the_library_decides_how_threads_wait_unless_the_environment_does(monkeypatch, name, ours, theirs):
+    shown = f"import os, eqssl_edu; print(os.environ['{name}'])"
+    monkeypatch.delenv(name, raising=False)
+    for wanted in (ours, theirs):
         said = subprocess.run(
             [sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True
         )
         assert said.stdout.split() == [wanted]
-        monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+        monkeypatch.setenv(name, theirs)
 
 
 def imported_first(tree):
