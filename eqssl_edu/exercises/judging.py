@@ -83,7 +83,7 @@ def pick(
         f"Of the {len(errors)} {noun}s, {wrong} {'is' if wrong == 1 else 'are'} judged wrongly.",
         hint,
     )
-    return " ".join(f"{name}: {why[name]}." for name in errors)
+    return "\n".join(["One by one:", *(f"{name}: {why[name]}." for name in errors)])
 
 
 def need(fine: Any, reason: str, hint: str) -> None:

@@ -69,8 +69,9 @@ class Verdict:
         hint = f'<div style="margin-top:4px"><b>Hint.</b> {escape(self.hint)}</div>' if self.hint else ""
         if self.second_hint:
             hint += f"<details><summary>A second hint</summary>{escape(self.second_hint)}</details>"
+        style = f"border-left:6px solid {colour};padding:6px 12px;line-height:1.45;white-space:pre-line"
         return (
-            f'<div role="status" style="border-left:6px solid {colour};padding:6px 12px;line-height:1.45">'
+            f'<div role="status" style="{style}">'
             f"<b>{mark} {escape(self.exercise)}: {words}.</b> {escape(self.reason)}{hint}</div>"
         )
 

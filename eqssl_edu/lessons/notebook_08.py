@@ -40,6 +40,7 @@ __all__ = [
     "loss_curves",
     "one_run",
     "own_runs",
+    "print_means",
     "runs_chart",
     "show_loss_curves",
     "show_views",
@@ -147,7 +148,12 @@ def gap_chart(table: Mapping[str, Mapping[str, float]]) -> go.Figure:
         values = [line[f"gap / t there, {name}"] for line in table.values()]
         figure.add_bar(x=list(table), y=values, name=f"on {name}", marker_color=colour)
     for kind, line in table.items():
-        print(f"{kind:7}", "; ".join(f"{name} {value:.3f}" for name, value in line.items()))
+        t, random, network, fitting = line.values()
+        print(
+            f"{kind:7} with t = {t:.3f}: gap / t {random:.2f} on random features, {network:.2f} on the network; ",
+            end="",
+        )
+        print(f"t matched on the network {fitting:.3f}")
     return figure.update_layout(barmode="group")
 
 
@@ -192,13 +198,17 @@ MEASURES = {"partners": "partners found, turned views", "probe": "letters read (
 
 @typed
 def runs_chart(*mine: dict) -> go.Figure:
-    """The runs of each way to train as dots, one panel for each measure, with their means; own runs as stars."""
+    """The runs of each way to train as dots, one panel for each measure, with their means; own runs as stars.
+
+    Prints the means.
+    """
     figure = make_subplots(1, 3, subplot_titles=list(MEASURES.values()), horizontal_spacing=0.07)
     labels = ["untrained", *(f"{kind},<br>{views}" for kind, views in WAYS[1:])]
     for column, measure in enumerate(MEASURES, 1):
         for i, way in enumerate(WAYS):
             own = [run[measure] for run in mine if (run["similarity"], run["views"]) == way]
             dots(figure, i, found(*way, measure), own, row=1, col=column)
+    print_means(MEASURES)
     figure.update_xaxes(tickvals=list(range(len(WAYS))), ticktext=labels, tickfont={"size": 10})
     figure.update_yaxes(tickformat=".0%", rangemode="tozero").update_annotations(font={"size": 12})
     return figure.update_layout(template=TEMPLATE, width=860, height=400, margin={"t": 40},
@@ -232,6 +242,13 @@ def dots(figure: go.Figure, i: int, values: Sequence[float], own: Sequence[float
     figure.add_scatter(x=at, y=list(values), mode="markers", marker=marker, **where)
     figure.add_scatter(x=[i - 0.35, i + 0.35], y=[fmean(values)] * 2, mode="lines", line=line, **where)
     figure.add_scatter(x=[i] * len(own), y=list(own), mode="markers", marker=_star(COLOURS[i]), **where)
+
+
+def print_means(measures: Mapping[str, str]) -> None:
+    """One line for each way to train: the mean of its shipped runs by each measure, which has a name in words."""
+    for way in WAYS:
+        said = (f"{name} {fmean(found(*way, measure)):.1%}" for measure, name in measures.items())
+        print(f"{', '.join(filter(None, way)):15}", "; ".join(said))
 
 
 def _star(colour: str) -> dict:

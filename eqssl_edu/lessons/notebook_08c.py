@@ -23,7 +23,7 @@ from eqssl_edu.lessons.contrastive_letters import (
     poses_read,
     untrained_model,
 )
-from eqssl_edu.lessons.notebook_08 import dots
+from eqssl_edu.lessons.notebook_08 import dots, print_means
 from eqssl_edu.plots import COLOURS, TEMPLATE, image_grid
 from eqssl_edu.widgets import LiveTraining
 
@@ -90,7 +90,10 @@ def poses_of_two_letters(live: LiveTraining, nearest_orbit: Callable, seed: int)
 
 @typed
 def runs_chart(*mine: dict) -> go.Figure:
-    """The ten shipped runs of each way to train as dots, their means as bars, by both readers; own runs as stars."""
+    """The shipped runs of each way to train as dots, their means as bars, by both readers; own runs as stars.
+
+    Prints the means.
+    """
     measures = ("nearest orbits", "pooled probe")
     figure = make_subplots(1, 2, subplot_titles=[f"pose read by {each}" for each in measures])
     for column, measure in enumerate(measures, 1):
@@ -101,6 +104,7 @@ def runs_chart(*mine: dict) -> go.Figure:
             )
             dots(figure, i, values, own, row=1, col=column)
         figure.add_hline(y=0.25, line={"dash": "dot", "color": COLOURS[-1]}, row=1, col=column)
+    print_means({measure: f"by {measure}" for measure in measures})
     labels = ["untrained", *(f"{kind},<br>{views}" for kind, views in WAYS[1:])]
     figure.update_xaxes(tickvals=list(range(len(WAYS))), ticktext=labels).update_yaxes(
         tickformat=".0%", range=[0, 1]

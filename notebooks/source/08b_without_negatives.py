@@ -213,15 +213,16 @@ lessons.show_variance_runs()
 # The last lines are shipped runs *with* covariance, three seeds each: the library's variance, and two of invariants. How many letters
 # are read from the encoder, and how many poses of two letters (notebook 8c)?
 #
-# **Seen:** Without covariance the spread is above 0.9, and the orbit spread below 0.4: orbit collapse once more. The whole loss has
-# the highest RankMe, and an orbit spread above 0.4. In the shipped runs the library's variance reads most letters and most poses.
+# **Seen:** Without covariance, and with the library's variance, the spread is above 0.9, and the orbit spread below 0.4:
+# orbit collapse once more. The whole loss has the highest RankMe, and an orbit spread above 0.4. In the shipped runs the library's variance reads most letters and most poses.
 #
 # **Why:** the variance over batch and group is content with one table. The covariance is not: turned copies of one table fill at most
 # $|G|$ directions. And the cheapest variety of an invariant is a constant along the group, which says nothing of poses. A good monitor
 # is not yet a good loss.
 
 # %% tags=["fold"]
-# Holds: Without covariance the spread is above 0.9, and the orbit spread below 0.4: orbit collapse once more.
+# Holds: Without covariance, and with the library's variance, the spread is above 0.9, and the orbit spread below 0.4: orbit
+#   collapse once more.
 # Holds: The whole loss has the highest RankMe, and an orbit spread above 0.4.
 # Holds: In the shipped runs the library's variance reads most letters and most poses.
 if not live_vicreg.stopped:

@@ -90,7 +90,7 @@ CHOICE = (
 )
 def test_a_choice(answer, reason, hint):
     for right in (["a"], ("a",), {"a"}):
-        assert pick(right, *CHOICE) == "a: so a. b: so b."
+        assert pick(right, *CHOICE) == "One by one:\na: so a.\nb: so b."
     assert wrong(pick, answer, *CHOICE) == (reason, hint)
 
 
