@@ -89,7 +89,7 @@ def call(command: list) -> int:
 
 # The extras of pyproject.toml behind each set. Of those in the second list only the package itself is installed: what
 # it asks for cannot be had everywhere and is never used.
-EXTRAS = {"lab": ([], ["escnn"]), "test": (["data", "gpu", "test"], ["escnn", "lightly"])}
+EXTRAS = {"lab": (["lab"], ["escnn"]), "test": (["lab", "data", "gpu", "test"], ["escnn", "lightly"])}
 
 
 def requirements(wanted: str) -> tuple:

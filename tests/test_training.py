@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import nn
 
 from eqssl_edu.training import Pretrainer, cosine_with_warmup
@@ -308,7 +308,7 @@ def test_the_precision_reaches_the_training_step(precision, autocast):
 
 
 def test_runs_made_in_several_threads_leave_the_level_of_the_log():
-    log = logging.getLogger("lightning.fabric")
+    log = logging.getLogger("lightning_fabric")
     level = log.level
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: pretrainer(), range(40)))

@@ -44,7 +44,7 @@ try:
         from escnn import gspaces
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
-        f"eqssl_edu.steerable needs escnn: pip install --no-deps escnn==1.0.11 (and scipy and joblib); {missing}"
+        f"eqssl_edu.steerable needs escnn: pip install --no-deps escnn==1.0.11 joblib ({missing})"
     ) from missing
 finally:
     for name in _stand_ins:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from eqssl_edu.errors import got, need_integer, need_shape
@@ -86,16 +86,14 @@ class TrainingStep(nn.Module):
 @contextlib.contextmanager
 def _without_hints() -> Iterator[None]:
     """Fabric says what precision it was given, and how to have less, each time anew: many lines in a notebook."""
-    logs = [logging.getLogger(f"lightning.{part}") for part in ("fabric", "pytorch")]  # one of them speaks
+    log = logging.getLogger("lightning_fabric")
     with _one_at_a_time:  # or the second thread would take the silence of the first for the user's level
-        levels = [log.level for log in logs]
-        for log in logs:
-            log.setLevel(logging.WARNING)
+        level = log.level
+        log.setLevel(logging.WARNING)
         try:
             yield
         finally:
-            for log, level in zip(logs, levels, strict=True):
-                log.setLevel(level)
+            log.setLevel(level)
 
 
 def _end_process_group() -> None:

@@ -52,7 +52,7 @@ class Pretrainer:
         lr: highest learning rate of the schedule.
         weight_decay: of AdamW, on weights with two or more axes.
         seed: of the data order and of the augmentations; an integer >= 0.
-        accelerator, devices, strategy: as in ``lightning.fabric.Fabric``; "auto" takes a GPU if there is one.
+        accelerator, devices, strategy: as in ``lightning_fabric.Fabric``; "auto" takes a GPU if there is one.
         precision: as in Fabric; "auto" is "bf16-mixed" on a CUDA GPU that can bfloat16, else "32-true".
 
     References:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import nn
 
 from eqssl_edu.contrastive.processes import gather
@@ -24,7 +24,7 @@ SCRIPT = """
     import os
     import sys
     import torch
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
     from torch import nn
     from eqssl_edu.contrastive import BYOL, BarlowTwins, ContrastiveModel, InfoNCE, MoCo, SimSiam, VICReg
     from eqssl_edu.layers import GroupLinear

@@ -5,6 +5,7 @@ import functools
 import pickle
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -508,6 +509,23 @@ def test_stand_in_for_lie_learn_says_that_so3_is_not_offered():
     assert not [module for module in sys.modules if module.startswith("lie_learn")]
     with pytest.raises(NotImplementedError, match="rotations in three dimensions need lie_learn"):
         gspaces.rot3dOnR3().fibergroup.irrep(1)(gspaces.rot3dOnR3().fibergroup.sample())
+
+
+@pytest.mark.parametrize("absent", ["escnn", "joblib"])
+def test_without_escnn_the_import_says_the_one_command_that_helps(absent):
+    script = f"""
+sys.modules[{absent!r}] = None
+try:
+    import eqssl_edu.steerable
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    escnn, joblib = (text.split(">")[0] for text in project["optional-dependencies"]["escnn"])
+    wanted = f"eqssl_edu.steerable needs escnn: pip install --no-deps {escnn} {joblib} ("
+    assert run(script).startswith(wanted)
 
 
 def test_the_real_packages_are_used_where_they_import(tmp_path):

@@ -101,7 +101,8 @@ def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys)
     project = tomllib.loads((course.ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     course.prepare("lab")
-    assert pip == ["venv", project["dependencies"], ["--no-deps", *extras["escnn"]]]
+    students = [*project["dependencies"], *extras["lab"]]
+    assert pip == ["venv", students, ["--no-deps", *extras["escnn"]]]
     assert course.read_state() == installed("lab")
     del pip[:]
     capsys.readouterr()
@@ -109,7 +110,7 @@ def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys)
     assert pip == [] and capsys.readouterr().out == ""
     course.prepare("test")
     assert pip == [  # no new environment
-        [*project["dependencies"], *extras["data"], *extras["gpu"], *extras["test"]],
+        [*students, *extras["data"], *extras["gpu"], *extras["test"]],
         ["--no-deps", *extras["escnn"], *extras["lightly"]],
     ]
     assert course.read_state() == installed("lab", "test")

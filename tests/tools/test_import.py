@@ -28,7 +28,7 @@ DESIGN = {
     "exercises": "check",
 }
 ROOT = Path(__file__).parents[2]
-HEAVY = "escnn sklearn plotly jupyterlab ipywidgets IPython lightning anywidget matplotlib"
+HEAVY = "escnn sklearn plotly jupyterlab ipywidgets IPython lightning_fabric anywidget matplotlib"
 
 
 def loaded_after(statement):

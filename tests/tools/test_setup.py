@@ -25,7 +25,13 @@ REQUIREMENTS = [
 ]
 PINS = re.findall(r"^(.+)==(.+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
 PINNED = {canonicalize_name(name): Version(version) for name, version in PINS}
-CONDA_NAMES = {"pytorch": "torch"}  # where conda-forge's name is not the one of PyPI
+STUDENTS = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["lab"]]]
+# Where conda-forge's name is not the one of PyPI.
+CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+# A widget cannot be without them, so they come with anywidget; their versions are the host's own.
+WITH_ANYWIDGET = {"ipython", "ipywidgets"}
+# What `course.py test` installs.
+TESTED = ["lab", "escnn", "data", "gpu", "test"]
 
 
 def test_the_tested_set_names_each_package_once_and_no_build():
@@ -60,12 +66,30 @@ def imported(*places: str) -> set[str]:
     ("places", "extras"),
     [
         (["eqssl_edu", "notebooks/source"], ["escnn", "data", "gpu"]),
-        (["tests", "benchmarks", "experiments", "notebooks", "tools"], ["escnn", "data", "gpu", "test"]),
+        (["tests", "benchmarks", "experiments", "notebooks", "tools"], TESTED),
     ],
 )
 def test_what_is_imported_is_on_the_list(places, extras):
     listed = [*PROJECT["dependencies"], *(text for extra in extras for text in EXTRAS[extra])]
-    assert imported(*places) <= {canonicalize_name(Requirement(text).name) for text in listed}
+    # eqssl_edu.jupyter is loaded by a Jupyter server alone.
+    found = imported(*places) - WITH_ANYWIDGET - {"jupyter-server"}
+    assert found <= {canonicalize_name(Requirement(text).name) for text in listed}
+
+
+def test_the_core_lists_nothing_that_the_library_does_not_import():
+    core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    assert core <= imported("eqssl_edu")
+
+
+def test_anywidget_brings_what_the_widgets_need_of_jupyter():
+    met, asked = set(), [Requirement("anywidget")]
+    while asked:
+        name = canonicalize_name(asked.pop().name)
+        if name not in met:
+            met.add(name)
+            found = map(Requirement, importlib.metadata.requires(name) or [])
+            asked += [item for item in found if item.marker is None or item.marker.evaluate({"extra": ""})]
+    assert met >= WITH_ANYWIDGET
 
 
 def test_a_pin_outside_its_range_would_be_seen():
@@ -83,32 +107,29 @@ def test_what_is_installed_is_the_tested_set():
     assert installed(names) == {name: str(PINNED[name]) for name in names}
 
 
-def environment_requirements() -> tuple[dict[str, Requirement], list[str]]:
-    """environment.yml's packages by their PyPI name, and the entries of its pip section that are options."""
+def environment_requirements() -> dict[str, Requirement]:
+    """environment.yml's packages, by their name on PyPI."""
     content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert content["channels"] == ["conda-forge"]
     conda = [entry for entry in content["dependencies"] if isinstance(entry, str)]
+    assert conda.pop(0) == "python=3.12"  # as the builder of Binder reads it
     [pip] = [entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict)]
-    found = [Requirement(entry) for entry in [*conda, *(entry for entry in pip if not entry.startswith("-"))]]
-    by_name = {canonicalize_name(CONDA_NAMES.get(item.name, item.name)): item for item in found}
-    return by_name, [entry for entry in pip if entry.startswith("-")]
+    found = [Requirement(entry) for entry in [*conda, *pip]]
+    return {canonicalize_name(CONDA_NAMES.get(item.name, item.name)): item for item in found}
 
 
-def test_environment_yml_lists_what_pyproject_lists():
-    found, options = environment_requirements()
-    # The compiler builds py3nj, so that escnn installs whole.
-    conda_only = {"python", "pip", "fortran-compiler"}
-    assert conda_only <= found.keys()
-    assert found.keys() - conda_only == {canonicalize_name(item.name) for item in REQUIREMENTS}
-    assert options == ["--editable ."]  # `import eqssl_edu`
+def test_environment_yml_lists_a_students_lab_as_pyproject_does():
+    found = environment_requirements()
+    joblib = Requirement(EXTRAS["escnn"][1])
+    wanted = {canonicalize_name(item.name): item.specifier for item in [*STUDENTS, joblib]}
+    assert found.keys() == {"pip", *wanted}
+    assert {name: found[name].specifier for name in wanted} == wanted
 
 
-@pytest.mark.parametrize(
-    "requirement", [Requirement(f"python{PROJECT['requires-python']}"), *REQUIREMENTS], ids=str
-)
-def test_environment_yml_keeps_within_pyprojects_ranges(requirement):
-    found, _ = environment_requirements()
-    assert set(requirement.specifier) <= set(found[canonicalize_name(requirement.name)].specifier)
+def test_escnn_is_installed_by_the_same_line_wherever_one_does_it_by_hand():
+    line = f"pip install --no-deps {EXTRAS['escnn'][0]} --editable ."
+    for name in ("environment.yml", "postBuild", "README.md"):
+        assert line in (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_course_py_asks_for_the_python_that_pyproject_asks_for():
