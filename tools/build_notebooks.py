@@ -13,11 +13,14 @@ stands between two marks, and what the student finds there instead follows `# GA
 A cell of any type with the tag `solution-only` is left out of the student's notebook. A code cell with the tag
 `fold` guards claims: its code is hidden until somebody asks for it, below its first line,
 `# Holds: <a sentence of the text>`. `{minutes}` in the first cell gives way to the time that the notebook takes.
+Below its title a student's notebook has one more cell, folded, which installs the library where that is missing; and
+launch buttons, where the repository has an address (tools/launch.py).
 Both notebooks have to run from top to bottom, so a gap leaves code that runs. The same source gives the same
 bytes: outputs and versions are not stored, and the identifier of a cell is made from its text.
 
     python tools/build_notebooks.py           write the notebooks
     python tools/build_notebooks.py --check   write nothing; list what differs from its source, and exit with 1
+    python tools/build_notebooks.py --repository https://github.com/OWNER/NAME   note the address, then write
 """
 
 import argparse
@@ -32,7 +35,7 @@ import nbformat
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS.parent))  # the course's own folder, wherever this is called from
 
-from tools import pages  # noqa: E402
+from tools import launch, pages  # noqa: E402
 
 BEGIN, END, GAP = "# BEGIN SOLUTION", "# END SOLUTION", "# GAP:"
 SOLUTION_ONLY, MINUTES = "solution-only", "{minutes}"
@@ -75,13 +78,21 @@ def _resolve(source: str, keep_answer: bool) -> str:
     return "\n".join(lines)
 
 
-def build(text: str, solutions: bool) -> str:
-    """The notebook's file content for one py:percent script, as the student gets it or with `solutions`."""
+def build(text: str, solutions: bool, stem: str = "", url: str = "") -> str:
+    """The notebook's file content for one py:percent script, as the student gets it or with `solutions`.
+
+    stem is its name, and url the repository's address, for the student's launch buttons.
+    """
     if MINUTES in text:
         text = text.replace(MINUTES, str(round(pages.minutes(page(text)))))
     counts: dict[str, int] = {}
     notebook = nbformat.v4.new_notebook(metadata=METADATA)
-    for index, cell in enumerate(jupytext.reads(text, fmt="py:percent").cells):
+    cells = jupytext.reads(text, fmt="py:percent").cells
+    if not solutions:
+        cells[0].source += launch.row(stem, url)
+        setup = {"tags": [pages.SETUP]}
+        cells.insert(1, nbformat.v4.new_code_cell(launch.setup_cell(text, url), metadata=setup))
+    for index, cell in enumerate(cells):
         tags = cell.metadata.get("tags", [])
         if SOLUTION_ONLY in tags and not solutions:
             continue
@@ -100,8 +111,10 @@ def build(text: str, solutions: bool) -> str:
             "raw": nbformat.v4.new_raw_cell,
         }[cell.cell_type]
         metadata = {"tags": tags} if tags else {}
-        if pages.FOLDED in tags:
+        if pages.FOLDED in tags or pages.SETUP in tags:
             metadata["jupyter"] = {"source_hidden": True}
+        if pages.SETUP in tags:
+            metadata["cellView"] = "form"  # Colab's word for folded
         notebook.cells.append(new_cell(source, id=identifier, metadata=metadata))
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
@@ -115,22 +128,26 @@ def page(text: str) -> list[nbformat.NotebookNode]:
 def build_all(folder: Path = NOTEBOOKS) -> dict[Path, str]:
     """Every notebook that the sources of `folder` give, and what is told of them elsewhere: path -> file content."""
     files: dict[Path, str] = {}
+    root = folder.parent
+    url = launch.repository()
     cells: dict[str, list[nbformat.NotebookNode]] = {}
     for script in sorted((folder / "source").glob("*.py")):
         text = script.read_text(encoding="utf-8")
         try:
-            files[folder / f"{script.stem}.ipynb"] = build(text, solutions=False)
+            files[folder / f"{script.stem}.ipynb"] = build(text, False, script.stem, url)
             files[folder / "solutions" / f"{script.stem}.ipynb"] = build(text, solutions=True)
             if MINUTES in text:
                 cells[script.stem] = page(text)
         except ValueError as error:
             raise ValueError(f"{script.name}, {error}") from None
     if cells:
-        files[folder.parent / "docs" / "claims.md"] = pages.claims_page(cells)
+        files[root / "docs" / "claims.md"] = pages.claims_page(cells)
     taken = {stem: pages.minutes(page) for stem, page in cells.items()}
-    for path in (folder.parent / "README.md", folder.parent / "CONTRIBUTING.md"):
+    for path in (root / "README.md", root / "CONTRIBUTING.md"):
         if taken and path.exists():
             files[path] = pages.with_minutes(path.read_text(encoding="utf-8"), taken)
+    if (root / "README.md").exists():
+        files[root / "docs" / "package.md"] = launch.index_page(files[root / "README.md"], url)
     return files
 
 
@@ -174,7 +191,18 @@ def main() -> int:
         action="store_true",
         help="write nothing, exit with 1 if a notebook differs from its source",
     )
-    if parser.parse_args().check:
+    parser.add_argument(
+        "--repository",
+        metavar="URL",
+        help='the address of the repository, written into pyproject.toml first; "" for none',
+    )
+    options = parser.parse_args()
+    if options.repository is not None:
+        try:
+            launch.name_repository(options.repository)
+        except ValueError as error:
+            parser.error(str(error))
+    if options.check:
         problems = drift()
         print("\n".join(problems) or "every notebook agrees with its source")
         return 1 if problems else 0

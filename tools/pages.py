@@ -2,6 +2,7 @@
 
 All functions take the cells of a student's notebook, as nbformat gives them. ``FOLDED`` is the tag of a code cell
 that guards claims; it begins with one line ``# Holds: <sentence>`` or more, each a sentence of the text word for word.
+``SETUP`` is that of the cell which installs the library where it is missing: no part of the page.
 """
 
 import ast
@@ -12,7 +13,7 @@ from statistics import median
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
-FOLDED, EXERCISE, PREDICTION = "fold", r'\bcheck\("', "**Predict"
+FOLDED, SETUP, EXERCISE, PREDICTION = "fold", "setup", r'\bcheck\("', "**Predict"
 WORDS_A_MINUTE, MINUTES_A_LINE, MINUTES_A_PREDICTION, MINUTES_AN_EXERCISE = 150, 0.5, 3, 8
 CLAIMS_INTRODUCTION = (
     "Written by `course.py build`. Every sentence below stands in the notebook, word for word, and in the first lines "
@@ -40,7 +41,10 @@ def code_lines(cell: NotebookNode) -> list[str]:
 
 
 def _visible(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
-    return [cell for cell in cells if cell.cell_type == "code" and not is_folded(cell)]
+    hidden = {FOLDED, SETUP}
+    return [
+        cell for cell in cells if cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", []))
+    ]
 
 
 def _is_import(cell: NotebookNode) -> bool:

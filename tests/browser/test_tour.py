@@ -37,7 +37,7 @@ class Page:
         live.locator('.eqssl-live[data-status="stopped"]').wait_for()
 
     def folded(self):
-        """What is seen of the cells that guard claims: their first lines, and no code."""
+        """What is seen of the folded cells: their first lines, and no code."""
         page = self.notebook.page
         lines = page.locator(".jp-InputPlaceholder .jp-PlaceholderText").all_inner_texts()
         hidden = page.locator(".jp-CodeCell:has(.jp-InputPlaceholder) .jp-InputArea-editor:visible")
@@ -59,8 +59,8 @@ def test_the_tour_runs_and_answers_the_hand(open_notebook):
     page = Page(open_notebook, "00_tour")
     page.stop("live = lessons.train_heads")
     page.assert_done("lessons.compare_heads")
-    guards = [source.splitlines()[0] for source in page.code if source.startswith("# Holds: ")]
-    assert len(guards) == 2 and page.folded() == (guards, 0)
+    first = [source.splitlines()[0] for source in page.code if source.startswith(("# Holds: ", "# @title "))]
+    assert len(first) == 3 and page.folded() == (first, 0)
     words = page.output("lessons.compare_heads").locator("tr", has_text="invariant head").inner_text()
     assert "25.0%" in words
 

@@ -43,7 +43,7 @@ def cells(text, solutions):
 
 
 def test_the_student_finds_the_gap_and_the_solution_the_answer():
-    student, solution = (cells(SOURCE, solutions)[1].source for solutions in (False, True))
+    student, solution = cells(SOURCE, False)[2].source, cells(SOURCE, True)[1].source
     head = "def orbit_size(group, stabilizer):\n"
     assert student == head + "    # one line\n    for _ in group:\n        return None"
     assert solution == head + "    return len(group) // len(stabilizer)"
@@ -55,7 +55,7 @@ def test_a_gap_of_which_nothing_is_said_is_an_ellipsis():
 
 
 def test_cells_of_the_solution_alone_are_left_out_of_the_students_notebook():
-    assert [cell.source for cell in cells(SOURCE, False)[2:]] == ["x = 1", "x = 1"]
+    assert [cell.source for cell in cells(SOURCE, False)[3:]] == ["x = 1", "x = 1"]
     assert cells(SOURCE, True)[2].metadata.tags == [build.SOLUTION_ONLY]
 
 

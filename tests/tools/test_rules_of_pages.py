@@ -92,9 +92,9 @@ def test_a_folded_cell_is_hidden_and_shows_its_first_line():
 
 def test_every_claim_has_its_cell():
     assert pages.claims(build.page(GOOD)) == {
-        "it is $1$.": 5,
-        "*It* is not two.": 5,
-        "(Nor is it three.)": 5,
+        "it is $1$.": 6,
+        "*It* is not two.": 6,
+        "(Nor is it three.)": 6,
     }
 
 
