@@ -237,7 +237,7 @@ if not live_anyhow.stopped:
 # %%
 tilted = glyphs(counts=(1600, 100, 600), size=24, upright=False)
 task, kinds = RelativeLocationTask(C4, patch=6), [kind for kind in lesson.KINDS if kind != "symmetrised CNN"]
-live_tilted = lesson.train({k: (task, k) for k in kinds}, tilted.train.images, 5, "Letters", SEED)
+live_tilted = lesson.train({k: (task, k) for k in kinds}, tilted.train.images, 8, "Letters", SEED)
 on_tilted = lesson.results(lesson.trained(live_tilted), tilted.test.images)
 lesson.accuracy_bars(
     on_tilted, {"invariant head": 1 / 4}, task.chance, "Letters at any angle: on which side?"
