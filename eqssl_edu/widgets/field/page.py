@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from eqssl_edu.diagnostics.recorder import FeatureRecorder
+from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.field.values import LAYERS, Sizes, errors_at
+from eqssl_edu.widgets.live.plan import NotComputed, compiled, packed_words
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
 
 __all__ = ["ANGLE_STEP", "FieldPage"]
@@ -19,6 +24,25 @@ SIZES = [Sizes(), Sizes(56, 16_000), Sizes(40, 8_000), Sizes(32, 4_000), Sizes(2
 
 class FieldPage:
     """Part of FieldExplorer."""
+
+    live_files = ("field/live",)
+
+    def live_data(self) -> dict[str, Any]:
+        """The networks as plans, with what the page has to know of their layers; the pictures of all sources."""
+        image = self.sources.get("image", 0).image
+        if image.dtype not in (torch.float32, torch.float64):
+            raise NotComputed(f"the engine of pages does not know pictures of {image.dtype}")
+        return {
+            "facts": self.facts,
+            "first": self.state(),
+            "networks": [network.live_facts(image) for network in self.networks],
+            "plans": [_plan(network.recorder, image) for network in self.networks],
+            "same_depth": {name: self._same_depth(name) for name in self.layers[0]}
+            if self.layers[1:]
+            else {},
+            "image": packed_words([image.float().reshape(-1).cpu()]),
+            "pictures": self.sources.packed(),
+        }
 
     def frozen_states(self) -> list[dict[str, Any]]:
         """Every 15 degrees and every element, stabilised or not, mirrored if the group has reflections; in as
@@ -74,3 +98,10 @@ class FieldPage:
             checked = self.check({"layer": layer.name})
             pairs.append({key: checked[key] for key in keys})
         return [pair for i, pair in enumerate(pairs) if pair not in pairs[:i]]
+
+
+def _plan(recorder: FeatureRecorder, image: Image) -> dict[str, Any]:
+    """What a network computes in all layers that are shown."""
+    layers = set(recorder.layers)
+    recorder.all_maps(image[None], layers)  # the copy is new before its steps are written down
+    return compiled(lambda images: recorder.all_maps(images, layers), image)

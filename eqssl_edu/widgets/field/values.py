@@ -90,10 +90,34 @@ class Network:
             return f"Layer {layer.name!r} gives {what} on this image"
         if not layer.group or angle % 90 or not error > WRONG:
             return ""
+        order = self._other_order(layer, image)
+        return f"order={order} has error 0" if order else ""
+
+    def live_facts(self, image: Image) -> dict[str, Any]:
+        """What a page that computes has to know: its name, and of each layer how its maps turn."""
+        layers = {}
+        for name, layer in self.recorder.layers.items():
+            facts = {
+                "channels": layer.channels,
+                "side": layer.side,
+                "group": None,
+                "columns": [],
+                "order": None,
+            }
+            if layer.group:
+                shift = layer.group.product[layer.group.inverse].tolist()
+                sizes = {"order": layer.group.order, "rotations": layer.group.rotations}
+                facts["group"] = {**sizes, "reflections": layer.group.reflections, "shift": shift}
+                facts["columns"] = [element_label(layer.group, g) for g in layer.group.elements]
+                facts["order"] = self._other_order(layer, image)
+            layers[name] = facts
+        return {"name": self.name, "layers": layers}
+
+    def _other_order(self, layer: Layer, image: Image) -> list[int] | None:
         key = (layer.name, self.recorder.version)
         if key not in self._orders:
             self._orders[key] = self.recorder.other_order(layer.name, image)
-        return f"order={self._orders[key]} has error 0" if self._orders[key] else ""
+        return self._orders[key]
 
 
 def compute(networks: list[Network], image: Image, state: State, sizes: Sizes) -> dict[str, Any]:

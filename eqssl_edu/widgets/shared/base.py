@@ -24,7 +24,9 @@ import traitlets
 from tqdm.auto import tqdm
 
 from eqssl_edu.colours import BLUE_WHITE_ORANGE, CIVIDIS
-from eqssl_edu.errors import got, typed
+from eqssl_edu.errors import got, need_choice, typed
+from eqssl_edu.widgets.live import live_page
+from eqssl_edu.widgets.live.plan import NotComputed
 from eqssl_edu.widgets.shared import frozen_page
 from eqssl_edu.widgets.shared.checks import checked
 
@@ -120,31 +122,30 @@ class Explorer(anywidget.AnyWidget):
             self.error = ""
 
     @typed
-    def to_html(self, path: str | os.PathLike, title: str = "") -> Path:
+    def to_html(self, path: str | os.PathLike, title: str = "", live: bool | str = "auto") -> Path:
         """Write one page that still turns with no kernel and no network, and return its path.
 
-        The page holds states computed beforehand (see ``frozen_states``), at most 2 MB of them, and shows the
-        one nearest to what the hand wants. This explorer itself stays as it is.
+        Where it can (FieldExplorer, OrbitCorrelationExplorer), the page computes: it runs the networks itself, for
+        every state and on the reader's own pictures. Else it holds states computed beforehand (see
+        ``frozen_states``) and shows the one nearest to what the hand wants; the page says which, and why. Either
+        holds at most 2 MB of them. This explorer itself stays as it is.
 
         Arguments:
             path: of the file, ending in .html; an older one is replaced when all is computed.
             title: of the page; by default what the explorer is called.
+            live: is the page to compute? "auto": where it can; True: or ``NotComputed`` is raised, a ValueError that
+                names what stands in the way; False: no.
         """
         path = Path(path)
         if path.suffix not in (".html", ".htm"):
             raise ValueError(f"path must end in .html, {got(str(path))}")
         if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
             raise ValueError(f"path must name a file in a folder that can be written to, {got(str(path))}")
+        need_choice("live", live, ("auto", True, False))
+        title = title or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
         with self._lock, tqdm(desc=path.name, unit="state", leave=False) as bar:
-            states = self.frozen_states()
-            bar.reset(len(states))
-            table = []
-            for changes in states:
-                table.append((changes, self.frozen({**self._state, **self.check(changes)})))
-                bar.update()
-            head = {"facts": self.frozen_facts(states), "free": self.free, "first": self.state()}
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
-        text = frozen_page.page(table, head, (self._esm, self._css), title or words)
+            text, why = self._live_page(title, live) if live else (None, "")
+            text = text or self._frozen_page(title, why, bar)
         new = path.with_name(f"{path.name}.new")  # an interrupt leaves the older file, or none
         try:
             new.write_text(text, encoding="utf-8")
@@ -152,6 +153,29 @@ class Explorer(anywidget.AnyWidget):
         finally:
             new.unlink(missing_ok=True)
         return path
+
+    def _live_page(self, title: str, live: bool | str) -> tuple[str | None, str]:
+        """(the page that computes, ""), or (None, why there is none)."""
+        try:
+            data = self.live_data()
+            if data is None:
+                raise NotComputed("")
+            return live_page.page(data, (self._esm, self._css), self.live_files, title, self.readout), ""
+        except NotComputed as problem:
+            if live is True:
+                raise NotComputed(
+                    str(problem) or f"there is no {type(self).__name__} that computes"
+                ) from None
+            return None, str(problem)
+
+    def _frozen_page(self, title: str, why: str, bar: tqdm) -> str:
+        states, table = self.frozen_states(), []
+        bar.reset(len(states))
+        for changes in states:
+            table.append((changes, self.frozen({**self._state, **self.check(changes)})))
+            bar.update()
+        head = {"facts": self.frozen_facts(states), "free": self.free, "first": self.state()}
+        return frozen_page.page(table, head, (self._esm, self._css), title, why)
 
     @handler
     def receive(self, content: dict[str, Any], buffers: Sequence[memoryview] = ()) -> None:
@@ -186,6 +210,16 @@ class Explorer(anywidget.AnyWidget):
         """A slice of slow work, done while the hand rests; sets ``unfinished``."""
 
     # -- for pages without a kernel -------------------------------------------------------------------------
+
+    # The scripts that compute what the kernel does, which define makeKernel(data, engines); see live/model.js.
+    live_files: tuple[str, ...] = ()
+
+    def live_data(self) -> dict[str, Any] | None:
+        """What a page that computes holds: "plans" of networks, and what else its script reads; None if none does.
+
+        Raises NotComputed where this one cannot.
+        """
+        return None
 
     # Entries of the state that change nothing in the picture but themselves, such as "is an animation on".
     free: tuple[str, ...] = ()

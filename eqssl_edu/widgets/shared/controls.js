@@ -135,8 +135,9 @@ function asFloats(view) {
   return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 }
 
-/** Numbers as bytes, low .. high as 0 .. 255, like to_bytes in Python. */
+/** Numbers as bytes, low .. high as 0 .. 255, like to_bytes in Python, which computes in single precision. */
 function toBytes(numbers, low, high) {
-  const scale = 255 / (high - low || 1);
-  return Uint8Array.from(numbers, (value) => Math.min(255, Math.max(0, Math.round((value - low) * scale))));
+  const [start, scale] = [Math.fround(low), Math.fround(255 / (high - low || 1))];
+  const level = (value) => Math.round(Math.fround(Math.fround(value - start) * scale));
+  return Uint8Array.from(numbers, (value) => Math.min(255, Math.max(0, level(value))));
 }

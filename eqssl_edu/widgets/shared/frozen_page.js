@@ -1,14 +1,7 @@
 // A page without a kernel. Stands behind the explorer's own module, and runs it on a model that answers each
 // message from a table of states computed beforehand.
 {
-  const holder = document.getElementById("states");
-  const packed = Uint8Array.from(atob(holder.textContent), (letter) => letter.charCodeAt(0));
-  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const bytes = await new Response(unpacked).arrayBuffer();
-  const split = Number(holder.dataset.json);
-  const table = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 0, split)), (_, value) =>
-    value?.$bytes ? new DataView(bytes, split + value.$bytes[0], value.$bytes[1]) : value,
-  );
+  const table = await unpackPage();
   /** How far two values of an entry are apart, from 0 to 1; numbers by their distance. */
   const apart = (a, b) => {
     const numbers = typeof a === "number" && typeof b === "number";

@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MAX_BYTES", "packed_size", "page", "product_of"]
+__all__ = ["MAX_BYTES", "assembled", "pack", "packed_size", "page", "product_of"]
 
 FOLDER = Path(__file__).parent
 MAX_STATES = 10_000
@@ -35,7 +35,7 @@ def product_of(**axes: Collection) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
-def page(states: States, head: dict[str, Any], files: tuple[str, str], title: str) -> str:
+def page(states: States, head: dict[str, Any], files: tuple[str, str], title: str, why: str = "") -> str:
     """The page of an explorer.
 
     Arguments:
@@ -44,36 +44,55 @@ def page(states: States, head: dict[str, Any], files: tuple[str, str], title: st
             the state that change nothing but themselves in ``values["state"]``.
         files: the explorer's script and style sheet.
         title: of the page.
+        why: it does not compute by itself, as the page is to say.
 
     Raises:
         ValueError: if the precomputed states take more than ``MAX_BYTES``.
     """
-    packed, json_bytes = _pack(head, states)
-    if len(packed) > MAX_BYTES:
-        found = f"got {len(packed) / 1e6:.1f} MB ({len(states)} states)"
+    packed = pack({**head, "states": [{"state": state, "traits": traits} for state, traits in states]})
+    if len(packed[0]) > MAX_BYTES:
+        found = f"got {len(packed[0]) / 1e6:.1f} MB ({len(states)} states)"
         raise ValueError(f"a page holds at most {MAX_BYTES / 1e6:.0f} MB of precomputed states, {found}")
-    script = files[0] + (FOLDER / "frozen_page.js").read_text("utf-8")
     count = f"{len(states)} states" if len(states) > 1 else "one state"
-    template = (FOLDER / "frozen_page.html").read_text("utf-8")
     note = f"This page needs no kernel and no network. It holds {count} computed beforehand and shows the nearest."
-    return template.format(
-        title=html.escape(title),
-        note=note,
-        readout=html.escape(states[0][1]["readout"]),
-        css=files[1],
-        script=script.replace("</script", "<\\/script"),
-        data=packed,
-        json_bytes=json_bytes,
+    note += f" It does not compute: {why}." * bool(why)
+    return assembled(
+        packed, files, ("shared/page_data", "shared/frozen_page"), title, note, states[0][1]["readout"]
+    )
+
+
+def assembled(
+    packed: tuple[str, int],
+    files: tuple[str, str],
+    more: Collection[str],
+    title: str,
+    note: str,
+    readout: str,
+) -> str:
+    """A page out of what it holds, the explorer's script and style sheet, and more scripts behind it."""
+    scripts = [files[0], *((FOLDER.parent / name).with_suffix(".js").read_text("utf-8") for name in more)]
+    return (
+        (FOLDER / "frozen_page.html")
+        .read_text("utf-8")
+        .format(
+            title=html.escape(title),
+            note=html.escape(note),
+            readout=html.escape(readout),
+            css=files[1],
+            script="".join(scripts).replace("</script", "<\\/script"),
+            data=packed[0],
+            json_bytes=packed[1],
+        )
     )
 
 
 def packed_size(traits: dict[str, Any]) -> int:
     """About how many bytes of a page one state takes."""
-    return len(_pack({}, [({}, traits)])[0])
+    return len(pack({"states": [{"state": {}, "traits": traits}]})[0])
 
 
-def _pack(head: dict[str, Any], states: States) -> tuple[str, int]:
-    """(base64 of the compressed table, how many of its bytes are JSON); equal pictures are stored once."""
+def pack(table: dict[str, Any]) -> tuple[str, int]:
+    """(base64 of the compressed table, how many of its bytes are JSON); equal bytes are stored once."""
     blobs: dict[bytes, int] = {}
     end = 0
 
@@ -90,7 +109,6 @@ def _pack(head: dict[str, Any], states: States) -> tuple[str, int]:
             return [plain(entry) for entry in value]
         return value
 
-    table = {**plain(head), "states": [{"state": state, "traits": plain(traits)} for state, traits in states]}
-    text = json.dumps(table, allow_nan=False, separators=(",", ":")).encode()
+    text = json.dumps(plain(table), allow_nan=False, separators=(",", ":")).encode()
     packed = gzip.compress(text + b"".join(blobs), 9, mtime=0)
     return base64.b64encode(packed).decode(), len(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import got, need_choice, need_instance, need_integer
 from eqssl_edu.shapes import Image
+from eqssl_edu.widgets.shared.pixels import to_bytes
 
 __all__ = ["SOURCES", "Picture", "Sources", "fit", "from_bytes"]
 
@@ -63,10 +64,25 @@ class Sources:
         self.drawn += source == "drawing"
         return len(kept)
 
+    def packed(self) -> dict[str, list[dict[str, Any]]]:
+        """The toolkit's own pictures for a page: {source: [{"bytes", "text"}]}, grey, a byte for each pixel."""
+        side = self._like.shape[-1]
+        return {
+            source: [
+                {"bytes": to_bytes(fit(image, image.new_zeros(1, side, side)), 0.0, 1.0), "text": text}
+                for image, text in make(side)
+            ]
+            for source, make in MAKE.items()
+        }
+
     def _of(self, source: str) -> list[Picture]:
         if source not in self._pictures:
             made = MAKE[source](self._like.shape[-1])
-            self._pictures[source] = [Picture(fit(image, self._like), text) for image, text in made]
+            # In 256 levels, as those of files: a page holds them as bytes.
+            levels = ((image * 255).round() / 255 for image, _ in made)
+            self._pictures[source] = [
+                Picture(fit(image, self._like), text) for image, (_, text) in zip(levels, made, strict=True)
+            ]
         return self._pictures[source]
 
 
