@@ -50,7 +50,7 @@ LIMITS = {  # ms: (median, 95th percentile)
 
 # Every move is a fresh one: it starts at a random moment between two frames, and ends when its picture is painted.
 MOVES = """async (root, count) => {
-  const slider = root.querySelector(".eqssl-slider");
+  const slider = root.querySelector("input[type=range]");
   const frame = () => new Promise(requestAnimationFrame);
   const resting = () => root.dataset.busy === "false";
   while (!resting()) await frame();
@@ -75,7 +75,7 @@ MOVES = """async (root, count) => {
   return times;
 }"""
 FLOOD = """async (root) => {
-  const slider = root.querySelector(".eqssl-slider");
+  const slider = root.querySelector("input[type=range]");
   const before = Number(root.dataset.painted);
   const frame = () => new Promise(requestAnimationFrame);
   for (let move = 0; move < 300; move++) {

@@ -15,7 +15,8 @@ from eqssl_edu.contrastive import InfoNCE, orbit_correlation
 from eqssl_edu.errors import got, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Features, Image, Images
-from eqssl_edu.twins import Twin
+from eqssl_edu.twins import Twin, tensors
+from eqssl_edu.widgets.live.plan import NotComputed, compiled, packed_words
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.encoder_features import need_encoder, regular_features
@@ -188,6 +189,7 @@ class OrbitCorrelationExplorer(Explorer):
     """
 
     _esm, _css = front_end("shared/turn", "orbit_correlation")
+    live_files = ("live/orbit_correlation",)
 
     @typed
     def __init__(self, encoder: nn.Module, images: Images, views: Sequence[Images] | None = None) -> None:
@@ -232,6 +234,29 @@ class OrbitCorrelationExplorer(Explorer):
         parts += [f"{still} stood still"] * bool(still)
         return values, f"{place}View 1 {first}, view 2 {second}. Losses: {'; '.join(parts)}."
 
+    def live_data(self) -> dict[str, Any]:
+        """The encoder as a plan, the pictures, and the tables of the group."""
+        group, first = self.group, self._images[0]
+        if self._views.dtype not in (torch.float32, torch.float64):
+            raise NotComputed(f"the engine of pages does not know pictures of {self._views.dtype}")
+        self._copy.renew()
+        encoder = self._copy.module
+        like = next((each for each in tensors(encoder) if each.is_floating_point()), first)
+        tables = {"product": group.product, "inverse": group.inverse, "shift": group.product[group.inverse]}
+        return {
+            "facts": self.facts,
+            "first": self.state(),
+            "plans": [compiled(lambda images: {"features": encoder(images.to(like))}, first)],
+            "images": _words(self._images),
+            "views": [_words(view) for view in self._views],
+            "side": first.shape[-1],
+            "group": {"order": group.order, "rotations": group.rotations}
+            | {name: each.tolist() for name, each in tables.items()},
+            "view_texts": [_view_text(group, g) for g in group.elements],
+            "tolerance": TOLERANCE,
+            "deviation": DEVIATION,
+        }
+
     def frozen_states(self) -> list[dict[str, Any]]:
         """Both views by every element; of the images as many as a page can hold."""
         size = packed_size(self.frozen({**self._state, "first": 1}))
@@ -246,6 +271,10 @@ class OrbitCorrelationExplorer(Explorer):
         """The facts, and between which images the page can choose."""
         images = [state["image"] for state in states]
         return {**self.facts, "images": [min(images), max(images)]}
+
+
+def _words(pictures: Tensor) -> bytes:
+    return packed_words([pictures.float().cpu().reshape(-1)])
 
 
 def _checked_views(views: object, images: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Explorers as pages that turn with no kernel and no network: every control, from a file."""
+"""Explorers as pages of states computed beforehand: every control, from a file. Those that compute: test_live_pages."""
 
 import pytest
 import torch
@@ -38,7 +38,7 @@ def show(open_page, tmp_path):
     path = tmp_path / "page.html"
 
     def show(explorer):
-        explorer.to_html(path)
+        explorer.to_html(path, live=False)
         assert path.stat().st_size < MAX_BYTES
         opened.append(open_page(path, width=800))
         return Page(opened[0])
@@ -77,7 +77,9 @@ def field_page(tmp_path_factory):
     torch.manual_seed(0)
     network = GroupCNN(cyclic(4), channels=(6, 12))
     explorer = FieldExplorer(network, digits(32).test.images[4], compare=matched_cnn(network))
-    return explorer.to_html(tmp_path_factory.mktemp("pages") / "field.html", title="A digit <turned>")
+    return explorer.to_html(
+        tmp_path_factory.mktemp("pages") / "field.html", title="A digit <turned>", live=False
+    )
 
 
 def test_field_explorer(field_page, open_page):

@@ -129,7 +129,7 @@ def test_the_image_of_a_field_explorer(open_notebook):
 
 
 def test_a_page_without_a_kernel(open_page, tmp_path):
-    path = make("FieldExplorer").to_html(tmp_path / "page.html")
+    path = make("FieldExplorer").to_html(tmp_path / "page.html", live=False)
     explorer = Field.__new__(Field)  # the page has one explorer and no cells
     opened = open_page(path, width=390, has_touch=True)
     explorer.page, explorer.root = opened.page, opened.page.locator(".eqssl")

@@ -126,7 +126,7 @@ def test_a_field_page_offers_what_it_holds_and_the_live_one_stays(monkeypatch, t
     explorer = explorer_of(cyclic(4))
     explorer.set_state(angle=33)
     shown = explorer.values
-    head, _ = table(explorer.to_html(tmp_path / "page.html"))
+    head, _ = table(explorer.to_html(tmp_path / "page.html", live=False))
     assert explorer.values is shown
     assert head["facts"]["sources"] == [] and head["facts"]["fixed_channels"]
     held = {fact["name"] for fact in head["facts"]["networks"][0]["layers"]}
@@ -148,7 +148,7 @@ def test_an_orbit_correlation_page_has_every_pair_of_as_many_images_as_it_can_ho
     monkeypatch.setattr(orbit_correlation, "PAGE_STATES", 40)
     explorer = OrbitCorrelationExplorer(GroupCNN(cyclic(4), channels=(2,)), digits(16).test.images[:4])
     explorer.set_state(image=3)
-    head, _ = table(explorer.to_html(tmp_path / "page.html"))
+    head, _ = table(explorer.to_html(tmp_path / "page.html", live=False))
     assert head["facts"]["images"] == [2, 3]  # the one that is shown is among them
     assert [state["state"] for state in head["states"]] == frozen_page.product_of(
         image=[2, 3], first=range(4), second=range(4)

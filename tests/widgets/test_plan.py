@@ -12,6 +12,7 @@ from eqssl_edu.encoders import GroupCNN, GroupResNet, SymmetrizedEncoder, matche
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupPool
 from eqssl_edu.widgets.live.plan import NotComputed, compiled
+from tools.assemble import LIVE, assembled, with_product
 
 
 class Corners(nn.Module):
@@ -152,3 +153,11 @@ def test_a_plan_that_is_run_with_another_table_is_wrong():
     gather = next(step for step in plan["steps"] if step["kind"] == "gather")
     gather["stride"] -= 1
     assert not torch.allclose(run_plan(plan, image)["maps"], wanted, atol=1e-2)
+
+
+def test_the_product_in_webassembly_is_what_its_text_says():
+    pytest.importorskip("wasmtime", reason="wasmtime, which assembles it, is not installed")
+    script, text = ((LIVE / name).read_text("utf-8") for name in ("engine.js", "product.wat"))
+    assert with_product(script, text) == script
+    assert with_product(script, text.replace("f32x4.add", "f32x4.sub", 1)) != script
+    assert len(assembled(text)) < 600

@@ -25,7 +25,7 @@ SIZES = [Sizes(), Sizes(56, 16_000), Sizes(40, 8_000), Sizes(32, 4_000), Sizes(2
 class FieldPage:
     """Part of FieldExplorer."""
 
-    live_files = ("field/live",)
+    live_files = ("live/field",)
 
     def live_data(self) -> dict[str, Any]:
         """The networks as plans, with what the page has to know of their layers; the pictures of all sources."""
