@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accessibility import assert_accessible
 from computing import POLICY, SLOW, asked, close, maps_on, on_page
 from explorers import make
 from firefox import find_firefox, firefox
@@ -10,7 +11,7 @@ from PIL import Image as Pillow
 from scenarios import walk
 
 from eqssl_edu.data import digits
-from eqssl_edu.encoders import GroupCNN
+from eqssl_edu.encoders import GroupCNN, matched_cnn
 from eqssl_edu.evaluation import recalibrated
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.widgets import FieldExplorer, OrbitCorrelationExplorer
@@ -148,33 +149,75 @@ def test_javascript_alone_where_the_address_asks_for_it(show):
     assert page.errors()[0] < 1e-5 < 0.05 < page.errors()[1]
 
 
-def test_a_file_and_a_drawing_of_the_reader(show, tmp_path):
-    """What the kernel does with them: see test_field_sources.py."""
-    explorer = explorer_of("D4, colour")
+def bytes_of(picture):
+    """(C, S, S) in [0, 1] as a file has it, and as it comes back."""
+    levels = (255 * picture).round().byte()
+    return levels, levels.permute(1, 2, 0).numpy()
+
+
+def test_the_whole_of_it_by_hand(show, tmp_path):
+    """A photo under D4 beside a plain CNN: every button, a file, a drawn digit, the errors at twenty angles."""
+    torch.manual_seed(0)
+    network = trained(GroupCNN(dihedral(4), 3), PHOTO)
+    cnn = trained(matched_cnn(network), PHOTO)
+    explorer = FieldExplorer(network, PHOTO, compare=cnn)
     page = show(explorer)
-    picture = (255 * torch.rand(60, 90, 3, generator=torch.Generator().manual_seed(3))).byte().numpy()
-    file = tmp_path / "photo.png"
-    Pillow.fromarray(picture).save(file)
-    page.root.locator("input[type=file]").set_input_files(file)
-    page.root.get_by_text("photo.png: the central 60 × 60 of 90 × 60 pixels, made 48 × 48").wait_for()
-    assert page.root.get_by_role("combobox", name="Picture from").input_value() == "file"
-    page.press("mirror, then turn by 270 degrees")
+    page.page.context.set_offline(True)
+    angles = [
+        {"angle": angle, "mirror": angle % 2 == 1} for angle in [*range(0, 360, 45), *range(7, 360, 30)]
+    ]
+
+    def compared(**changes):
+        """The page and Python at twenty angles, from here on."""
+        answers = asked(page.page, *({**changes, **each} for each in angles))
+        for each, (values, _) in zip(angles, answers, strict=True):
+            explorer.set_state(**changes, **each)
+            words = {"picture": explorer.values["picture"]["text"]}
+            close({**values, "picture": values["picture"]["text"]}, {**explorer.values, **words})
+
+    compared(layer=explorer.layers[0][0])
+    page.press("turn by 0 degrees")
+    for button in page.root.get_by_role("button").all():  # the elements, animate, pictures, file, draw
+        if button.is_visible() and "Open a file" not in button.inner_text():
+            button.click()
+            page.page.wait_for_timeout(100)
+    page.root.get_by_role("button", name="Pause").click()
+    page.press("Draw")  # it was pressed
+    page.choose("Picture from", "letters")
+    page.press("Next picture")
+    page.press("mirror, then turn by 90 degrees")
+    page.says("Picture: the letter F. Image mirrored and turned by 90°")
     assert page.errors()[0] < 1e-5 < 0.01 < page.errors()[1]
 
-    before = page.errors()
-    page.press("turn by 90 degrees")
+    file, (levels, rows) = tmp_path / "mine.png", bytes_of(PHOTO.flip(0).rot90(1, (1, 2)))
+    Pillow.fromarray(rows).save(file)
+    page.root.locator("input[type=file]").set_input_files(file)
+    page.root.get_by_text("mine.png: 48 × 48 pixels").wait_for()
+    upload = {"source": "file", "side": 48, "channels": 3, "name": "mine.png", "size": [48, 48]}
+    explorer.receive({"token": "a", "changes": {"upload": upload}}, [memoryview(levels.numpy().tobytes())])
+    compared(source="file", picture=0)
+    page.press("turn by 270 degrees")
+    assert page.errors()[0] < 1e-5
+
+    page.press("turn by 0 degrees")
     page.press("Draw")
-    stage = page.root.locator(".eqssl-disc canvas").first
-    stage.scroll_into_view_if_needed()
-    x, y, width, height = stage.bounding_box().values()
-    page.page.mouse.move(x + 0.3 * width, y + 0.3 * height)
-    page.page.mouse.down()
-    page.page.mouse.move(x + 0.6 * width, y + 0.4 * height, steps=4)
+    page.press("Clear")
+    canvas = page.root.locator(".eqssl-disc canvas")
+    x, y, width, height = canvas.bounding_box().values()
+    for place, (right, down) in enumerate([(0.3, 0.25), (0.7, 0.25), (0.4, 0.8)]):  # a seven
+        page.page.mouse.move(x + right * width, y + down * height, steps=5)
+        if place == 0:
+            page.page.mouse.down()
     page.page.mouse.up()
-    page.rest()
-    assert page.root.get_by_text("my drawing").count() >= 1
-    assert page.errors()[0] < 1e-5 and page.errors() != before
-    assert max(page.pixels(stage)) == 255
+    page.says("Picture: my drawing.")
+    drawn = bytes(page.pixels(canvas))
+    assert {0, 255} <= set(drawn)
+    upload = {"source": "drawing", "side": 48, "channels": 1, "name": "", "size": [48, 48]}
+    explorer.receive({"token": "b", "changes": {"upload": upload}}, [memoryview(drawn)])
+    compared(source="drawing", picture=0)
+    page.press("turn by 90 degrees")
+    assert page.errors()[0] < 1e-5 < 0.01 < page.errors()[1]
+    assert_accessible(page.page, "main")
 
 
 def test_what_is_not_allowed_is_said_as_the_kernel_says_it(show):
