@@ -1,0 +1,1 @@
+"""Pages that compute: networks as plans, and the scripts that run them."""
