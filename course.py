@@ -4,9 +4,8 @@
 The first command makes `.venv` beside this file and installs the tested set of packages into it; later ones
 find it ready. It is brought up to date when pyproject.toml or constraints.txt change, and made anew after an
 installation that was cut short. All that Jupyter reads or writes lies in `.venv` too, so a person's own
-settings and kernels cannot get in the way. Delete the folder `.venv` and the set-up is gone.
-
-Here is what has to work before there is an environment. What runs inside it is in tools/.
+settings and kernels cannot get in the way. Delete the folder `.venv` and the set-up is gone. Here is what has
+to work before there is an environment; what runs inside it is in tools/.
 """
 
 import contextlib
@@ -87,13 +86,14 @@ def call(command: list) -> int:
     return finish(start(command))
 
 
-# The extras of pyproject.toml behind each set. Of those in the second list only the package itself is installed: what
-# it asks for cannot be had everywhere and is never used.
-EXTRAS = {"lab": (["lab"], ["escnn"]), "test": (["lab", "data", "gpu", "test"], ["escnn", "lightly"])}
+# The extras of pyproject.toml behind each set; it holds those before it. Of those in the second list only the package
+# itself is installed: what it asks for cannot be had everywhere and is never used.
+EXTRAS = {"lab": (["lab"], ["escnn"]), "site": (["lab", "site"], ["escnn"])}
+EXTRAS["test"] = (["lab", "site", "data", "gpu", "test"], ["escnn", "lightly"])
 
 
 def requirements(wanted: str) -> tuple:
-    """The requirements of pyproject.toml for the set `lab` or `test`, and those to install without dependencies."""
+    """The requirements of pyproject.toml for a set, and those to install without dependencies."""
     import tomllib  # Python 3.11: imported here so that an older Python still gets to its sentence in `main`
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -130,7 +130,7 @@ def ready(wanted: str) -> bool:
 
 
 def prepare(wanted: str) -> None:
-    """Make the environment ready for the set `lab` or `test`; takes no time when it is."""
+    """Make the environment ready for a set; takes no time when it is."""
     if ready(wanted):
         return
     with lock():
@@ -197,7 +197,7 @@ def install(wanted: str) -> None:
         if not fresh:
             write_state(before)  # pip downloads before it changes anything: the environment is as it was
         raise CourseError("No package index answers: connect to the network and run this again.") from None
-    write_state({**stamp(), "sets": ["lab"] if wanted == "lab" else ["lab", "test"]})
+    write_state({**stamp(), "sets": list(EXTRAS)[: list(EXTRAS).index(wanted) + 1]})
 
 
 def healthy() -> bool:
@@ -346,7 +346,7 @@ def use_tool(name: str, arguments: list) -> int:
     """Run tools/NAME.py inside the environment. Its help needs none."""
     if "--help" in arguments and name == "run_tests":
         return call([sys.executable, "-m", "tools.run_tests", *arguments])
-    prepare("test")
+    prepare("site" if name == "build_site" else "test")
     return call([venv_python(), "-m", f"tools.{name}", *arguments])
 
 
@@ -356,7 +356,7 @@ HELP = f"""Set the course up and run it:
   {COMMAND} test     run every test; `test --help` says how to run a part
   {COMMAND} doctor   say what works here, and how to mend what does not
   {COMMAND} build    write the notebooks from notebooks/source; --check only compares
-  {COMMAND} site     write the solved notebooks as pages that need no kernel and no network
+  {COMMAND} site     write the course as pages that need no kernel and no network
   {COMMAND} bench    run the benchmarks, or the ones named
 """
 TOOLS = {"test": "run_tests", "build": "build_notebooks", "site": "build_site", "bench": "run_benchmarks"}

@@ -79,7 +79,7 @@ class FiniteGroup:
             style = f"background:{hue};border:{edge};color:#111;text-align:center"
             cells.append(f'<td style="{style}">{name}</td>')
         html = f"<caption>{self.name}: row g, column h, entry gh. A colour for each rotation part; "
-        html += "reflections have a dashed edge.</caption><tr><th></th>"
+        html += "reflections have a dashed edge.</caption><tr><td></td>"
         html += "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr>"
         for name, row in zip(names, self._rows, strict=True):
             html += f'<tr><th scope="row">{name}</th>{"".join(cells[g] for g in row)}</tr>'

@@ -1,221 +1,141 @@
-"""Build the site: every notebook, solved and run, as a page that needs no kernel and no network.
+"""Build the site: the course as pages that need no kernel and no network.
 
     python tools/build_site.py [NN ...] [--out site]
 
-The explorers still turn, from states computed beforehand; figures are plotly's, their script is stored once.
+Sphinx makes the pages, from the notebooks as they ran and from docs/. What was run is kept in .site-work: a notebook
+runs again when it or the library has changed.
 """
 
 import argparse
-import html
-import json
-import re
+import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-import plotly.io
 import plotly.offline
-from latex2mathml.converter import convert
-from nbclient import NotebookClient
-from nbconvert import HTMLExporter
-from pygments.formatters import HtmlFormatter
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS.parent))  # the course's own folder, wherever this is called from
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the course's own folder, wherever this is called from
 
-from tools import pages  # noqa: E402
+import eqssl_edu  # noqa: E402
+from tools import build_notebooks, launch  # noqa: E402
+from tools.website import execute, stage  # noqa: E402
 
-PAGES = "explorers"  # the folder of the pages that the frames show
-PLOTLY_JSON = "application/vnd.plotly.v1+json"
-CELL_TIMEOUT = 300  # seconds
-
-# Runs before the notebook's first cell: figures as data, widgets as pages.
-SETUP = """
-import functools
-import tqdm.auto
-# A bar of progress is a widget too: it would ask the page for scripts that it does not have.
-tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=True)
-import plotly.io
-plotly.io.renderers.default = "plotly_mimetype"
-import sys
-sys.path.insert(0, {tools!r})
-from widgets_in_frames import show_as_pages
-show_as_pages({folder!r}, {prefix!r})
-"""
-
-STYLE = """
-:root { color-scheme: light dark; --ink: light-dark(#1a1a1a, #ececec); --paper: light-dark(#fff, #161616);
-  --line: light-dark(#d0d0d0, #444); --link: light-dark(#00568f, #8ecbff); --code: light-dark(#f6f6f6, #242424);
-  --jp-ui-font-color1: var(--ink); --jp-content-font-color1: var(--ink); --jp-layout-color1: var(--paper); }
-body { margin: 0 auto; max-width: 1000px; padding: 8px 20px 60px; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, sans-serif; }
-a { color: var(--link); } a.anchor-link { display: none; }
-nav { display: flex; flex-wrap: wrap; gap: 6px 20px; padding: 8px 0; border-bottom: 1px solid var(--line); }
-pre { overflow-x: auto; font: 13px/1.45 ui-monospace, monospace; margin: 0; }
-.highlight { background: var(--code); border-radius: 4px; }
-.highlight { padding: 8px 12px; border-left: 3px solid var(--line); }
-.prompt { display: none; }
-.output_subarea { margin: 10px 0; overflow-x: auto; }
-iframe { box-sizing: border-box; width: 100%; height: 620px; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { border: 1px solid var(--line); padding: 3px 10px; text-align: left; }
-img { max-width: 100%; }
-/* On a phone a frame is no higher than the screen: its control stays in sight while its pictures scroll under it. */
-@media (max-width: 480px) { body { padding: 8px 10px 60px; } iframe { max-height: 92vh; } }
-"""
-
-# A frame is as high as its page says.
-FRAMES = """
-addEventListener("message", (event) => {
-  for (const frame of document.querySelectorAll("iframe"))
-    if (frame.contentWindow === event.source) frame.style.height = `${event.data.eqsslHeight + 4}px`;
-});
-"""
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<link rel="stylesheet" href="site.css">
-<script>{frames}</script>
-{scripts}
-</head>
-<body>
-<nav aria-label="course">{links}</nav>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+WORK = ROOT / ".site-work"
+FOLDER = Path(stage.__file__).parent
+SETTINGS = {
+    "project": "eqssl_edu",
+    "author": "eqssl_edu contributors",
+    "copyright": "eqssl_edu contributors",
+    "version": eqssl_edu.__version__,
+    "release": eqssl_edu.__version__,
+    "language": "en",
+    "extensions": [
+        "myst_nb",
+        "sphinx_design",
+        "sphinx.ext.autodoc",
+        "sphinx.ext.napoleon",
+        "sphinxcontrib.bibtex",
+        "tools.website.extension",
+    ],
+    "exclude_patterns": ["files", "static", "docs/package.md"],
+    "html_theme": "pydata_sphinx_theme",
+    "html_title": "eqssl_edu",
+    "html_static_path": [str(FOLDER / "static"), "static"],
+    "html_css_files": ["course.css"],
+    "html_js_files": ["course.js"],
+    "templates_path": [str(FOLDER / "templates")],
+    "html_math_renderer": "mathml",
+    "html_show_search_summary": False,  # it would fetch pages, which file:// does not allow
+    "html_copy_source": False,
+    "html_context": {"default_mode": "auto"},
+    "html_sidebars": {"index": []},
+    "html_theme_options": {
+        "show_prev_next": True,
+        "github_url": launch.repository(),
+        "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+        "article_header_start": ["breadcrumbs"],
+        "footer_start": ["course-footer"],
+        "footer_end": [],
+        "navbar_end": ["theme-switcher"],
+        "navigation_with_keys": False,
+        "back_to_top_button": True,
+        "pygments_light_style": "a11y-high-contrast-light",
+        "pygments_dark_style": "a11y-high-contrast-dark",
+    },
+    "myst_enable_extensions": ["attrs_block", "dollarmath"],
+    "myst_heading_anchors": 4,
+    "nb_execution_mode": "off",
+    "autodoc_typehints_format": "short",
+    "autodoc_member_order": "bysource",
+    "python_use_unqualified_type_names": True,
+    "python_maximum_signature_line_length": 80,
+    "bibtex_bibfiles": ["docs/references.bib"],
+    "bibtex_cite_id": "{key}",
+}
 
 
-def mathml(text: str) -> str:
-    """Markdown whose formulas are MathML, which browsers draw by themselves; code is left alone."""
+def build(chosen: Sequence[str], out: Path, work: Path = WORK) -> Path:
+    """Run the chosen notebooks (all, if none is named) and write the site; returns its front page.
 
-    def formula(match: re.Match) -> str:
-        code, block, inline = match.groups()
-        if code:
-            return code
-        return convert(block or inline, display="block" if block else "inline")
-
-    return re.sub(
-        r"(```.*?```|`[^`\n]+`)|\$\$(.+?)\$\$|(?<!\\)\$((?:[^$\n]|\n(?!\n))+?)\$",
-        formula,
-        text,
-        flags=re.DOTALL,
-    )
-
-
-def run(path: Path, out: Path) -> nbformat.NotebookNode:
-    """The notebook with its outputs; widgets are written to ``out``/explorers."""
-    notebook = nbformat.read(path, as_version=4)
-    setup = SETUP.format(tools=str(Path(__file__).parent), folder=str(out / PAGES), prefix=path.stem)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(setup))
-    NotebookClient(notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": path.parent}}).execute()
-    del notebook.cells[0]
-    return notebook
-
-
-def page(notebook: nbformat.NotebookNode, stem: str, links: str) -> str:
-    """One notebook as a page."""
-    drawn = False
-    notebook.cells = [unfolded(cell) if pages.is_folded(cell) else cell for cell in notebook.cells]
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = mathml(cell.source)
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if PLOTLY_JSON in data:
-                figure = json.dumps({key: data[PLOTLY_JSON][key] for key in ("data", "layout")})
-                frames = data[PLOTLY_JSON].get("frames")
-                shown = plotly.io.from_json(figure)
-                if frames:
-                    shown.frames = frames
-                output.data = {"text/html": shown.to_html(full_html=False, include_plotlyjs=False)}
-                drawn = True
-            elif "text/html" in data:
-                output.data = {"text/html": data["text/html"]}
-    body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
-    return PAGE.format(
-        title=html.escape(heading(notebook, stem)),
-        frames=FRAMES,
-        scripts='<script src="plotly.min.js"></script>' if drawn else "",
-        links=links,
-        body=body,
-    )
-
-
-def unfolded(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A cell that guards claims, as a page shows it: closed, with the sentences on top."""
-    summary = html.escape(" ".join(pages.held(cell)))
-    text = f"<details><summary>Checked: {summary}</summary>\n\n```python\n{cell.source}\n```\n\n</details>"
-    return nbformat.v4.new_markdown_cell(text)
-
-
-def heading(notebook: nbformat.NotebookNode, stem: str) -> str:
-    """The notebook's title."""
-    first = next((cell.source for cell in notebook.cells if cell.cell_type == "markdown"), "")
-    match = re.match(r"#\s+(.+)", first)
-    return match[1] if match else stem
-
-
-def build(chosen: list[str], out: Path) -> list[Path]:
-    """Run the chosen notebooks (all, if none is named) and write the site; returns the pages."""
-    every = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
-    found = [path for path in every if not chosen or any(path.stem.startswith(name) for name in chosen)]
-    if not found:
+    Raises:
+        ValueError: if no notebook has such a name.
+        RuntimeError: if a cell fails, or Sphinx warns: of a link that leads nowhere, say.
+    """
+    built = build_notebooks.build_all()
+    solved = {path.stem: text for path, text in built.items() if path.parent.name == "solutions"}
+    names = [name for name in solved if not chosen or any(name.startswith(start) for start in chosen)]
+    if not names:
         raise ValueError(f"no notebook begins with {', '.join(chosen)}")
-    (out / PAGES).mkdir(parents=True, exist_ok=True)
-    titles = {path: heading(nbformat.read(path, as_version=4), path.stem) for path in found}
-    links = " ".join(
-        f'<a href="{name}.html">{html.escape(title)}</a>'
-        for name, title in [("index", "Course"), *((path.stem, title) for path, title in titles.items())]
-    )
-    light, dark = (
-        HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark")
-    )
-    (out / "site.css").write_text(
-        f"{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n{STYLE}", "utf-8"
-    )
-    (out / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), "utf-8")
-    images = NOTEBOOKS.parent / "docs" / "images"
-    if images.exists():
-        shutil.copytree(images, out / "images", dirs_exist_ok=True)
-    pages = []
-    for path in found:
-        began = time.monotonic()
-        pages.append(out / f"{path.stem}.html")
-        pages[-1].write_text(page(run(path, out), path.stem, links), "utf-8")
-        print(f"{pages[-1].name}: {time.monotonic() - began:.0f} s", flush=True)
-    items = "\n".join(
-        f'<li><a href="{path.stem}.html">{html.escape(title)}</a></li>' for path, title in titles.items()
-    )
-    body = (
-        "<h1>Self-supervised learning for group equivariant networks</h1>\n"
-        "<p>Each page is a notebook with its answers, run. The pictures can be turned by hand; they need no kernel and "
-        f"no network. To write code of your own, open the notebooks in JupyterLab.</p>\n<ul>\n{items}\n</ul>"
-    )
-    pages.append(out / "index.html")
-    pages[-1].write_text(
-        PAGE.format(title="eqssl_edu: the course", frames="", scripts="", links=links, body=body), "utf-8"
-    )
-    return pages
+    front = (ROOT / "docs" / "front.py").read_text("utf-8")
+    texts = {"index": build_notebooks.build(front, solutions=True), **{name: solved[name] for name in names}}
+    for name, seconds in execute.run_all(texts, work / "ran"):
+        print(f"{name}: {f'{seconds:.0f} s' if seconds else 'has not changed'}", flush=True)
+    ran = {name: nbformat.read(work / "ran" / f"{name}.ipynb", as_version=4) for name in texts}
+    stage.write(work / "source", ran, {path: text for path, text in built.items() if path.stem in names})
+    write_pages(work, out)
+    shutil.copytree(work / "ran" / execute.FRAMES, out / execute.FRAMES, dirs_exist_ok=True)
+    return out / "index.html"
+
+
+def write_pages(work: Path, out: Path) -> None:
+    """Let Sphinx make ``out`` from ``work``/source."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    static = work / "source" / "static"
+    static.mkdir()
+    (static / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), "utf-8")
+
+    with docutils_namespace():
+        app = Sphinx(
+            work / "source",
+            None,
+            out,
+            work / "doctrees",
+            "html",
+            SETTINGS,
+            status=None,
+            freshenv=True,
+            parallel=os.cpu_count() or 1,
+        )
+        app.build()
+    if app._warncount:
+        raise RuntimeError(f"Sphinx gave {app._warncount} warnings: see above")
 
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Build the site from the solved notebooks.")
+    parser = argparse.ArgumentParser(description="Build the site: the course as pages.")
     parser.add_argument("notebooks", nargs="*", help="only these, by the start of their names")
-    parser.add_argument("--out", type=Path, default=NOTEBOOKS.parent / "site")
+    parser.add_argument("--out", type=Path, default=ROOT / "site")
     options = parser.parse_args()
-    pages = build(options.notebooks, options.out.resolve())
-    print(f"Open {pages[-1]}")
+    began = time.monotonic()
+    front = build(options.notebooks, options.out.resolve())
+    print(f"Open {front} ({time.monotonic() - began:.0f} s)")
     return 0
 
 

@@ -160,7 +160,7 @@ def strides() -> ByHand:
         head = "".join(f"<th>&nbsp;kernel {k}</th>" for k in range(1, 7))
         cells = {S: "".join(cell(S, k, stride, padding) for k in range(1, 7)) for S in range(6, 17)}
         lines = "".join(f"<tr><th>size {S}</th>{each}</tr>" for S, each in cells.items())
-        return f"<table><tr><th></th>{head}</tr>{lines}</table>"
+        return f"<table><tr><td></td>{head}</tr>{lines}</table>"
 
     return ByHand(draw, stride=range(1, 5), padding=range(3), start={"stride": 2, "padding": 1})
 

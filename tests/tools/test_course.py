@@ -110,10 +110,10 @@ def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys)
     assert pip == [] and capsys.readouterr().out == ""
     course.prepare("test")
     assert pip == [  # no new environment
-        [*students, *extras["data"], *extras["gpu"], *extras["test"]],
+        [*students, *(text for name in ("site", "data", "gpu", "test") for text in extras[name])],
         ["--no-deps", *extras["escnn"], *extras["lightly"]],
     ]
-    assert course.read_state() == installed("lab", "test")
+    assert course.read_state() == installed("lab", "site", "test")
 
 
 def test_an_interrupted_installation_is_made_anew(pip, folder, monkeypatch):
@@ -382,6 +382,9 @@ def test_the_words_of_the_tools_run_them_inside_the_environment(monkeypatch):
     assert course.run(["bench", "layers"]) == 3
     assert asked == ["test", [course.venv_python(), "-m", "tools.run_benchmarks", "layers"]]
     assert all((course.ROOT / "tools" / f"{name}.py").exists() for name in course.TOOLS.values())
+    del asked[:]
+    course.run(["site"])
+    assert asked[0] == "site"  # neither browsers nor kernels for a GPU
     del asked[:]
     course.run(["test", "--help"])
     assert asked == [[sys.executable, "-m", "tools.run_tests", "--help"]]  # no environment is needed
