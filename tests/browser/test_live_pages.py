@@ -46,7 +46,7 @@ class Page(Hand):
 
 @pytest.fixture
 def show(open_page, tmp_path):
-    """show(explorer, engine) -> its page; at the end it has made no error and no request."""
+    """show(explorer, engine) -> its page; at the end it has made no error, and no request but itself."""
 
     def show(explorer, engine="WebAssembly", **look):
         path = explorer.to_html(tmp_path / "page.html", live=True)
@@ -62,6 +62,7 @@ def show(open_page, tmp_path):
         # That WebAssembly is not allowed, the browser says by itself.
         page.opened.console_errors[:] = [e for e in page.opened.console_errors if "WebAssembly" not in e]
         page.opened.assert_clean()
+        assert page.page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)") == []
 
 
 def trained(network, image):

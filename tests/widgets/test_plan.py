@@ -95,6 +95,12 @@ def test_a_plan_computes_every_layer_as_the_network_does(name):
         torch.testing.assert_close(found[layer], maps.float(), rtol=0, atol=1e-6 * float(largest))
 
 
+def test_how_a_picture_lies_in_memory_does_not_matter():
+    network, photo = GroupCNN(cyclic(4), 3, channels=(2,)).eval(), torch.rand(12, 12, 3).permute(2, 0, 1)
+    plan = compiled(lambda images: {"maps": network.feature_maps(images)}, photo)
+    assert torch.allclose(run_plan(plan, photo)["maps"], network.feature_maps(photo[None]), atol=1e-6)
+
+
 def test_an_encoder_with_products_of_matrices():
     body = nn.Sequential(nn.Flatten(), nn.Linear(64, 7), nn.ReLU(), nn.Linear(7, 5))
     encoder, image = SymmetrizedEncoder(cyclic(4), body), torch.rand(1, 8, 8)

@@ -367,7 +367,7 @@ def compiled(run: Callable[[Tensor], dict[str, Tensor]], image: Image) -> dict[s
 
 @torch.no_grad()
 def _plan(run: Callable[[Tensor], dict[str, Tensor]], image: Image) -> dict[str, Any]:
-    images = image.detach()[None].clone()
+    images = image.detach()[None].clone(memory_format=torch.contiguous_format)  # as the page will have it
     with _Recorder(images) as recorder:
         found = run(images)
     plan = _Plan()
