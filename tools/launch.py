@@ -19,14 +19,14 @@ KEPT = '("IPython", "anywidget", "ipykernel", "ipywidgets", "numpy", "torch")'
 
 CELL = """\
 # @title In the course's own lab this does nothing. Elsewhere it installs the course's library, once.
+import subprocess
+import sys
+from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
+pip = [sys.executable, "-m", "pip", "install", "--quiet"]
 if not find_spec("eqssl_edu"):
-    import subprocess
-    import sys
-    from importlib.metadata import version
-    from pathlib import Path
-
     sources = [{source}*map(str, Path().glob("eqssl_edu-*.whl"))]
     if not sources:
         raise ModuleNotFoundError(
@@ -35,10 +35,12 @@ if not find_spec("eqssl_edu"):
         )
     here = filter(find_spec, {kept})
     kept = [f"{{name}}=={{version(name)}}" for name in here]  # these stay as they are
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, sources[-1], *kept], check=True)
 """
-ESCNN = '    subprocess.run([*pip, "--no-deps", {packages}], check=True)\n'
+ESCNN = """\
+if not find_spec("escnn"):
+    subprocess.run([*pip, "--no-deps", {packages}], check=True)
+"""
 
 
 def repository(root: Path = ROOT) -> str:

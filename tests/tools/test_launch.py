@@ -15,6 +15,7 @@ from tools import launch, pages
 
 URL = "https://github.com/owner/course"
 SCRIPT = "# %% [markdown]\n# # A title\n\n# %%\nfrom eqssl_edu.groups import cyclic\n"
+NEEDS_ESCNN = f"{SCRIPT}from eqssl_edu.steerable import enn\n"
 STEERABLE = {"04b_fields_and_nonlinearities", "04c_networks_in_escnn", "03_seeing_equivariance"}
 WITHOUT = {"00_tour", "01_groups_and_images", "05_pretext_labels", "07_contrastive_learning"}
 
@@ -72,24 +73,20 @@ def test_escnn_is_installed_where_a_notebook_needs_it(stem):
     assert asks == (stem in STEERABLE)
 
 
-def run(source, folder, monkeypatch):
-    """The cell, where the library is missing; returns what it asks pip for."""
+def run(source, folder, monkeypatch, missing=("eqssl_edu", "escnn")):
+    """The cell, where these are missing; returns what it asks pip for."""
     asked = []
     monkeypatch.chdir(folder)
     found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "eqssl_edu" else found(name)
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else found(name))
     monkeypatch.setattr(subprocess, "run", lambda command, check: asked.append(command))
     exec(compile(source, "cell", "exec"), {})
     return asked
 
 
-def test_where_the_library_is_the_cell_does_nothing(monkeypatch):
-    monkeypatch.setattr(subprocess, "run", None)
-    names = {}
-    exec(compile(launch.setup_cell(SCRIPT, URL), "cell", "exec"), names)
-    assert set(names) - {"__builtins__"} == {"find_spec"}
+@pytest.mark.parametrize(("text", "missing"), [(SCRIPT, ["escnn"]), (NEEDS_ESCNN, [])])
+def test_where_the_library_is_the_cell_does_nothing(tmp_path, monkeypatch, text, missing):
+    assert run(launch.setup_cell(text, URL), tmp_path, monkeypatch, missing) == []
 
 
 def test_elsewhere_it_installs_from_the_repository_and_holds_what_a_kernel_lives_on(tmp_path, monkeypatch):
@@ -102,10 +99,14 @@ def test_elsewhere_it_installs_from_the_repository_and_holds_what_a_kernel_lives
 
 def test_a_wheel_beside_the_notebook_comes_first(tmp_path, monkeypatch):
     (tmp_path / "eqssl_edu-0.1.0-py3-none-any.whl").touch()
-    text = SCRIPT + "from eqssl_edu.steerable import enn\n"
-    library, escnn = run(launch.setup_cell(text, URL), tmp_path, monkeypatch)
+    library, escnn = run(launch.setup_cell(NEEDS_ESCNN, URL), tmp_path, monkeypatch)
     assert "eqssl_edu-0.1.0-py3-none-any.whl" in library and f"git+{URL}" not in library
     assert escnn[-3:] == ["--no-deps", "escnn==1.0.11", "joblib>=1.3"]
+
+
+def test_whoever_has_the_library_from_another_notebook_gets_escnn_alone(tmp_path, monkeypatch):
+    [escnn] = run(launch.setup_cell(NEEDS_ESCNN, ""), tmp_path, monkeypatch, missing=["escnn"])
+    assert "escnn==1.0.11" in escnn
 
 
 def test_with_neither_it_says_what_to_do(tmp_path, monkeypatch):

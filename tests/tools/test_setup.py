@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -135,9 +136,45 @@ def test_course_py_asks_for_the_python_that_pyproject_asks_for():
     assert PROJECT["requires-python"] == ">={}.{}".format(*course.OLDEST_PYTHON)
 
 
-def test_the_citation_names_the_version():
+def test_the_citation_and_the_list_of_changes_name_the_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## ([\d.]+)", changes, re.MULTILINE)[0] == PROJECT["version"]
+
+
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8"))
+PYTHONS = [line.split()[-1] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
+
+
+@pytest.mark.parametrize("job", ["tests", "wheel"])
+def test_the_workflows_know_every_system_and_every_python_that_the_package_names(job):
+    matrix = WORKFLOW["jobs"][job]["strategy"]["matrix"]
+    assert matrix["os"] == [f"{system}-latest" for system in ("ubuntu", "macos", "windows")]
+    assert matrix["python"] == PYTHONS == ["3.11", "3.12", "3.13"]
+
+
+def test_the_workflows_call_what_runs_on_a_desk_as_well():
+    steps = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+    commands = {step["run"] for step in steps if "run" in step}
+    ours = {command for command in commands if command.startswith("python course.py ")}
+    words = [command.split()[2:] for command in ours]
+    assert {word[0] for word in words} == {"test", "site"} <= course.TOOLS.keys()
+    assert all((ROOT / place).exists() for word in words for place in word if "/" in place)
+    assert commands - ours == {"python -m pip wheel --no-deps --wheel-dir dist ."}
+
+
+def test_the_container_makes_the_lab():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert container["postCreateCommand"] == """python3 -c "import course; course.prepare('lab')\""""
+    settings = container["customizations"]["vscode"]["settings"]
+    assert settings == {"python.defaultInterpreterPath": "${containerWorkspaceFolder}/.venv/bin/python"}
+
+
+def test_the_forms_of_issues_can_be_read():
+    for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert path.stem == "config" or form.keys() >= {"name", "description", "body"}
 
 
 @pytest.mark.skipif(course.WINDOWS, reason="needs bash")
