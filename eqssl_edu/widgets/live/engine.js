@@ -6,23 +6,30 @@ const PRODUCT =
 
 /** The same in JavaScript, for pages on which WebAssembly is not allowed; places count numbers, sums are precise. */
 function productInScript(memory, a, b, c, rows, depth, columns) {
-  for (let column = 0; column < columns; column++) {
+  for (let column = 0; column < columns; column += 2) {
     const right = b + (column - (column % 8)) * depth + (column % 8);
     for (let row = 0; row < rows; row += 4) {
       const left = a + row * depth;
-      let [p, q, r, s] = [0, 0, 0, 0];
+      let [p, q, r, s, t, u, v, w] = [0, 0, 0, 0, 0, 0, 0, 0];
       for (let i = 0; i < depth; i++) {
         const x = memory[right + 8 * i];
-        p += x * memory[left + 4 * i];
-        q += x * memory[left + 4 * i + 1];
-        r += x * memory[left + 4 * i + 2];
-        s += x * memory[left + 4 * i + 3];
+        const y = memory[right + 8 * i + 1];
+        let weight = memory[left + 4 * i];
+        p += weight * x;
+        t += weight * y;
+        weight = memory[left + 4 * i + 1];
+        q += weight * x;
+        u += weight * y;
+        weight = memory[left + 4 * i + 2];
+        r += weight * x;
+        v += weight * y;
+        weight = memory[left + 4 * i + 3];
+        s += weight * x;
+        w += weight * y;
       }
       const to = c + row * columns + column;
-      memory[to] = p;
-      memory[to + columns] = q;
-      memory[to + 2 * columns] = r;
-      memory[to + 3 * columns] = s;
+      for (const [i, sum] of [p, q, r, s].entries()) memory[to + i * columns] = sum;
+      for (const [i, sum] of [t, u, v, w].entries()) memory[to + i * columns + 1] = sum;
     }
   }
 }
