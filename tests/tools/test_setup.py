@@ -76,6 +76,13 @@ def test_what_is_imported_is_on_the_list(places, extras):
     assert found <= {canonicalize_name(Requirement(text).name) for text in listed}
 
 
+def test_the_site_needs_no_browser_and_no_gpu():
+    whole, alone = course.requirements("site")
+    names = {canonicalize_name(Requirement(text).name) for text in [*whole, *alone]}
+    assert {"sphinx", "torch", "escnn"} <= names
+    assert not names & {"playwright", "triton", "datasets", "pytest"}
+
+
 def test_the_core_lists_nothing_that_the_library_does_not_import():
     core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     assert core <= imported("eqssl_edu")
