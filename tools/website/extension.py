@@ -87,11 +87,14 @@ def _table(text: str, indent: str) -> str:
 
 
 def finish(app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
-    """A page with figures brings plotly's script; lists get roles that a screen reader knows."""
+    """A page with figures brings plotly's script; lists get known roles; long names break behind their dots."""
     body = context.get("body", "")
     if "course-figure" in body:
         app.add_js_file("plotly.min.js")
     body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+    body = re.sub(
+        r'(?<=<span class="pre">)[\w.]+(?=</span>)', lambda m: re.sub("[._]", r"\g<0><wbr>", m[0]), body
+    )
     parameters = r"<dl>\s*((?:<dd><em class=\"sig-param.*?</dd>\s*)+)</dl>"
     context["body"] = re.sub(parameters, _as_lines, body, flags=re.DOTALL)
 
