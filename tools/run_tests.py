@@ -33,7 +33,7 @@ HELP = f"""Run every test, or one part of them:
   {COMMAND} notebooks               notebooks agree with their sources; every cell of each one runs
   {COMMAND} notebooks 00_tour       one notebook (student's and solution), by the start of its name
   {COMMAND} browser                 the notebooks in a real browser (needs chromium)
-  {COMMAND} long                    what takes longer: other seeds, 20,000 strange arguments, other kernels
+  {COMMAND} long                    what takes longer: other seeds, 20,000 strange arguments, other kernels and versions
 """
 
 
