@@ -137,6 +137,10 @@ def test_a_downloaded_notebook_runs_on_a_hosted_service(tmp_path):
     place = Place(hosts_python(), tmp_path, HOST)
     before = place.packages()
     shutil.copy(wheel(tmp_path), place.folder)
+    # pip alone, told nothing of what must stay, would replace no more than the first cell does.
+    said = place.pip("install", "--dry-run", next(place.folder.glob("*.whl")))
+    would = {canonicalize_name(word.rpartition("-")[0]) for word in said.split("Would install ")[1].split()}
+    assert would & before.keys() == {"matplotlib"}
     seconds = {name: place.run(notebook(name)) for name in NOTEBOOKS}
     seconds |= {f"solutions/{name}": place.run(notebook(f"solutions/{name}")) for name in NOTEBOOKS}
     after = place.packages()
