@@ -103,13 +103,14 @@ def show_floors(count: Callable[[GSet, GSet, Iterable[int]], Tensor]) -> go.Figu
         nats = [law_floor(count(*case)).nats for case in pairs.values()]
         text = [f"{value:.3f}" if value > 1e-9 else "0" for value in nats]
         figure.add_bar(
-            x=[kind.replace(", ", ",<br>", 1) for kind in pairs],
+            x=[kind.replace(", ", ",<br>", 1).replace(" and", "<br>and") for kind in pairs],
             y=nats,
             name=how,
             text=text,
             textposition="outside",
             marker={"color": colour},
         )
+    figure.update_xaxes(tickangle=0).update_layout(margin={"b": 70})
     return figure.update_yaxes(title="floor (nats)", range=[0, 2.4])
 
 
