@@ -98,7 +98,7 @@ def check_stop() -> bool:
 
 
 def check_anywidget() -> bool:
-    """Two halves have to be there: the Python package, and the extension that JupyterLab finds."""
+    """Two halves have to be there, best of one version: the Python package, and the extension that JupyterLab finds."""
     import anywidget
     from jupyter_core.paths import jupyter_path
     from jupyterlab_server.config import get_federated_extensions
@@ -107,7 +107,11 @@ def check_anywidget() -> bool:
     absent = [name for name in ("anywidget", "@jupyter-widgets/jupyterlab-manager") if name not in found]
     if absent:
         return show("anywidget", False, f"JupyterLab does not find {', '.join(absent)}", REBUILD)
-    return show("anywidget", True, f"{anywidget.__version__}, and JupyterLab finds its extension")
+    theirs, place = found["anywidget"]["version"], found["anywidget"]["ext_path"]
+    if theirs != anywidget.__version__:
+        finding = f"{anywidget.__version__} here, and JupyterLab finds the extension of {theirs} in {place}"
+        return show("anywidget", False, finding, "delete that folder, if it is not in .venv", needed=False)
+    return show("anywidget", True, f"{theirs}, and JupyterLab finds its extension")
 
 
 def check_escnn() -> bool:

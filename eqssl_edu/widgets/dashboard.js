@@ -206,6 +206,7 @@ function render({ model, el }) {
   const root = make("section.eqssl.eqssl-live", { "aria-label": facts.title });
   root.append(make(".eqssl-title", facts.title, badge), charts, progress, note, failure, spoken);
   el.append(root);
+  present(root, model);
   let said = ""; // the status that a screen reader heard last
   let saidAt = -Infinity;
   const paint = () => {

@@ -7,20 +7,20 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import anywidget
 import traitlets
 
 from eqssl_edu.errors import got, need_instance
 from eqssl_edu.ownership import Claim
 from eqssl_edu.widgets.background import Background
 from eqssl_edu.widgets.shared.base import front_end
+from eqssl_edu.widgets.shared.elsewhere import ShownAnywhere
 from eqssl_edu.widgets.shared.kernel import hear_stop, hold, hold_loosely, this_cell
 from eqssl_edu.widgets.training_curves import curve, figures, guides, trail
 
 __all__ = ["LiveTraining"]
 
 
-class LiveTraining(anywidget.AnyWidget):
+class LiveTraining(ShownAnywhere):
     """Train one or several models in the background and show how it goes.
 
     The training starts at once, on a thread of its own that advances the runs in turn, one step each, so

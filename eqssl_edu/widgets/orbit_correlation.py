@@ -234,7 +234,7 @@ class OrbitCorrelationExplorer(Explorer):
         parts += [f"{still} stood still"] * bool(still)
         return values, f"{place}View 1 {first}, view 2 {second}. Losses: {'; '.join(parts)}."
 
-    def live_data(self) -> dict[str, Any]:
+    def live_data(self, quick: bool = False) -> dict[str, Any]:
         """The encoder as a plan, the pictures, and the tables of the group."""
         group, first = self.group, self._images[0]
         if self._views.dtype not in (torch.float32, torch.float64):

@@ -116,7 +116,7 @@ assert (
 # %%
 for name, L in lesson.label_sets().items():
     tied = L.times(GSet.regular(D4))  # the weights at (l, h) and at (g.l, gh) have to be equal
-    print(f"{name:31} orbits of labels {len(L.orbits)}, weights {tied.size:3}, free ones {len(tied.orbits):2}")
+    print(f"{name:30} orbits of labels {len(L.orbits)}, weights {tied.size:3}, free {len(tied.orbits):2}")
 
 # %% [markdown]
 # **Seen:** in each of the five sets there are as many free weights as labels.

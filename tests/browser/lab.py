@@ -158,8 +158,8 @@ def browser() -> Iterator[object]:
 
 
 @contextlib.contextmanager
-def running_lab(home: Path) -> Iterator[Lab]:
-    """JupyterLab on loopback, on a free port, with a token, in an empty home."""
+def running_lab(home: Path, prefix: str = "/") -> Iterator[Lab]:
+    """JupyterLab on loopback, on a free port, with a token, in an empty home; its paths begin with the prefix."""
     folders = {
         name: home / name for name in ("notebooks", "config", "data", "runtime", "settings", "workspaces")
     }
@@ -184,6 +184,7 @@ def running_lab(home: Path) -> Iterator[Lab]:
     options = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": 0,
+        "ServerApp.base_url": prefix,
         "ServerApp.open_browser": False,
         "ServerApp.root_dir": folders["notebooks"],
         "ServerApp.allow_root": True,

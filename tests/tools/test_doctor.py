@@ -45,7 +45,12 @@ def test_a_kernel_that_does_not_hear_buttons_is_told(monkeypatch, capsys, versio
 
 def test_both_halves_of_anywidget_are_looked_for(monkeypatch, capsys):
     assert doctor.check_anywidget()
-    monkeypatch.setattr("jupyterlab_server.config.get_federated_extensions", lambda _: {})
+    older = {"version": "0.9.0", "ext_path": "/elsewhere"}
+    found = {"anywidget": older, "@jupyter-widgets/jupyterlab-manager": {}}
+    monkeypatch.setattr("jupyterlab_server.config.get_federated_extensions", lambda _: found)
+    assert doctor.check_anywidget()
+    assert "JupyterLab finds the extension of 0.9.0 in /elsewhere" in capsys.readouterr().out
+    found.clear()
     assert not doctor.check_anywidget()
     assert "MEND  anywidget: JupyterLab does not find anywidget" in capsys.readouterr().out
 

@@ -11,6 +11,7 @@ from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.field.values import LAYERS, Sizes, errors_at
 from eqssl_edu.widgets.live.plan import NotComputed, compiled, packed_words
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, packed_size, product_of
+from eqssl_edu.widgets.shared.picture_source import MAKE
 
 __all__ = ["ANGLE_STEP", "FieldPage"]
 
@@ -27,13 +28,16 @@ class FieldPage:
 
     live_files = ("live/field",)
 
-    def live_data(self) -> dict[str, Any]:
-        """The networks as plans, with what the page has to know of their layers; the pictures of all sources."""
+    def live_data(self, quick: bool = False) -> dict[str, Any]:
+        """The networks as plans, with what the page has to know of their layers; the pictures of all sources, quickly
+        those of none that is not shown."""
         image = self.sources.get("image", 0).image
         if image.dtype not in (torch.float32, torch.float64):
             raise NotComputed(f"the engine of pages does not know pictures of {image.dtype}")
+        pictures = {} if quick and self._state["source"] not in MAKE else self.sources.packed()
+        sources = [pair for pair in self.facts["sources"] if pair[0] in pictures or pair[0] not in MAKE]
         return {
-            "facts": self.facts,
+            "facts": {**self.facts, "sources": sources},
             "first": self.state(),
             "networks": [network.live_facts(image) for network in self.networks],
             "plans": [_plan(network.recorder, image) for network in self.networks],
@@ -41,7 +45,7 @@ class FieldPage:
             if self.layers[1:]
             else {},
             "image": packed_words([image.float().reshape(-1).cpu()]),
-            "pictures": self.sources.packed(),
+            "pictures": pictures,
         }
 
     def frozen_states(self) -> list[dict[str, Any]]:

@@ -70,6 +70,11 @@ class _Recorder(TorchDispatchMode):
         self._memory = {_key(image): Node("input", image.numel())}
         self._alive: list[Any] = [image]  # or other tensors would get the memory of those that are gone
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Else torch would load its compiler, which takes seconds, only to keep it away from here.
+        return False
+
     def __torch_dispatch__(self, operation, types, arguments=(), named=None):
         inputs = [each for each in tree_leaves((arguments, named)) if isinstance(each, Tensor)]
         depends = any(map(self._depends, inputs))

@@ -82,8 +82,19 @@ function paintPicture(canvas, bytes, offset, side, colours, channels = 1) {
   context.putImageData(picture, 0, 0);
 }
 
-/** The bytes of a binary trait, which arrives as a DataView. */
-const asBytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+/** The bytes of a binary trait, which arrives as a DataView, or as base64 where bytes would be dropped. */
+const asBytes = (view) =>
+  view.$base64
+    ? Uint8Array.from(atob(view.$base64), (letter) => letter.charCodeAt(0))
+    : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+/** Say that a widget is seen: to the kernel, and to the page that stands beside it (elsewhere.js). */
+function present(root, model) {
+  root.dataset.key = model.get("key") ?? "";
+  if (model.get("drawn") !== false) return; // known already, or a page without a kernel
+  model.set("drawn", true);
+  model.save_changes();
+}
 
 /** Where an event is in an element, as shares of its width and height. */
 function placeIn(element, { clientX, clientY }) {

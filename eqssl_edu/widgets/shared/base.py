@@ -11,15 +11,16 @@ So a flood of moves never queues: what the hand did meanwhile is merged into one
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import re
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 from tqdm.auto import tqdm
 
@@ -29,10 +30,12 @@ from eqssl_edu.widgets.live import live_page
 from eqssl_edu.widgets.live.plan import NotComputed
 from eqssl_edu.widgets.shared import frozen_page
 from eqssl_edu.widgets.shared.checks import checked
+from eqssl_edu.widgets.shared.elsewhere import ShownAnywhere, portable
 
 __all__ = ["Explorer", "front_end", "handler"]
 
 FOLDER = Path(__file__).parents[1]  # eqssl_edu/widgets
+BESIDE_SECONDS = 0.2  # for the states of the page beside a widget
 COLOURS = {"grey": ("#000000", "#FFFFFF"), "sequential": CIVIDIS, "diverging": BLUE_WHITE_ORANGE}
 
 # Errors in handlers are shown in the widget. Under test they are raised again as well: set this to True, or
@@ -68,7 +71,7 @@ def handler(method):
     return guarded
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(ShownAnywhere):
     """Base of the explorers: a plain state in, a picture and a sentence out.
 
     A subclass says what a state can be (``choices``, ``check``) and what it looks like (``show``), and names its
@@ -79,8 +82,8 @@ class Explorer(anywidget.AnyWidget):
         state: the first state; its keys are the keys of every state.
     """
 
-    facts = traitlets.Dict().tag(sync=True)
-    values = traitlets.Dict().tag(sync=True)  # what the picture shows; pixels as bytes
+    facts = traitlets.Dict().tag(sync=True, to_json=portable)
+    values = traitlets.Dict().tag(sync=True, to_json=portable)  # what the picture shows; pixels as bytes
     readout = traitlets.Unicode().tag(sync=True)  # the sentence that a screen reader announces
     error = traitlets.Unicode().tag(sync=True)  # what went wrong in the last handler, or ""
     answered = traitlets.Unicode().tag(sync=True)  # token of the last message that was answered
@@ -142,10 +145,13 @@ class Explorer(anywidget.AnyWidget):
         if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
             raise ValueError(f"path must name a file in a folder that can be written to, {got(str(path))}")
         need_choice("live", live, ("auto", True, False))
-        title = title or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
+        title = title or self._title()
         with self._lock, tqdm(desc=path.name, unit="state", leave=False) as bar:
             text, why = self._live_page(title, live) if live else (None, "")
-            text = text or self._frozen_page(title, why, bar)
+            if text is None:
+                states = self.frozen_states()
+                bar.reset(len(states))
+                text = self._frozen_page(states, title, why, bar.update)
         new = path.with_name(f"{path.name}.new")  # an interrupt leaves the older file, or none
         try:
             new.write_text(text, encoding="utf-8")
@@ -154,10 +160,27 @@ class Explorer(anywidget.AnyWidget):
             new.unlink(missing_ok=True)
         return path
 
-    def _live_page(self, title: str, live: bool | str) -> tuple[str | None, str]:
+    def page_beside(self) -> str:
+        """The page for front ends without widgets: it computes, or holds what states a moment suffices for."""
+        with self._lock:
+            text, why = self._live_page(self._title(), "auto", quick=True)
+            if text is not None:
+                return text
+            try:
+                near = frozen_page.by_nearness(self.frozen_states(), self._state)
+                end = time.monotonic() + BESIDE_SECONDS
+                quick = itertools.takewhile(lambda _: time.monotonic() < end, near[1:])
+                return self._frozen_page(itertools.chain(near[:1], quick), self._title(), why)
+            except (NotImplementedError, ValueError):  # it has no page, or one that is too large
+                return ""
+
+    def _title(self) -> str:
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__)
+
+    def _live_page(self, title: str, live: bool | str, quick: bool = False) -> tuple[str | None, str]:
         """(the page that computes, ""), or (None, why there is none)."""
         try:
-            data = self.live_data()
+            data = self.live_data(quick)
             if data is None:
                 raise NotComputed("")
             return live_page.page(data, (self._esm, self._css), self.live_files, title, self.readout), ""
@@ -168,13 +191,15 @@ class Explorer(anywidget.AnyWidget):
                 ) from None
             return None, str(problem)
 
-    def _frozen_page(self, title: str, why: str, bar: tqdm) -> str:
-        states, table = self.frozen_states(), []
-        bar.reset(len(states))
+    def _frozen_page(
+        self, states: Iterable[dict[str, Any]], title: str, why: str, tick: Callable = lambda: None
+    ) -> str:
+        table = []
         for changes in states:
             table.append((changes, self.frozen({**self._state, **self.check(changes)})))
-            bar.update()
-        head = {"facts": self.frozen_facts(states), "free": self.free, "first": self.state()}
+            tick()
+        facts = self.frozen_facts([changes for changes, _ in table])
+        head = {"facts": facts, "free": self.free, "first": self.state()}
         return frozen_page.page(table, head, (self._esm, self._css), title, why)
 
     @handler
@@ -209,15 +234,18 @@ class Explorer(anywidget.AnyWidget):
     def refine(self) -> None:
         """A slice of slow work, done while the hand rests; sets ``unfinished``."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.readout}"
+
     # -- for pages without a kernel -------------------------------------------------------------------------
 
     # The scripts that compute what the kernel does, which define makeKernel(data, engines); see live/model.js.
     live_files: tuple[str, ...] = ()
 
-    def live_data(self) -> dict[str, Any] | None:
+    def live_data(self, quick: bool = False) -> dict[str, Any] | None:
         """What a page that computes holds: "plans" of networks, and what else its script reads; None if none does.
 
-        Raises NotComputed where this one cannot.
+        Quick is without what takes a second to make. Raises NotComputed where this one cannot.
         """
         return None
 

@@ -21,6 +21,7 @@ function explore({ model, el }, name, className, build, traits) {
   const { controls, body, paint, moving } = build(parts);
   root.append(make(".eqssl-tools", ...Object.values(controls)), body);
   el.append(root);
+  present(root, model);
   const draw = (resting) => {
     const values = model.get("values");
     const { state } = values;

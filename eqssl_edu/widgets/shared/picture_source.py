@@ -14,7 +14,7 @@ from eqssl_edu.errors import got, need_choice, need_instance, need_integer
 from eqssl_edu.shapes import Image
 from eqssl_edu.widgets.shared.pixels import to_bytes
 
-__all__ = ["SOURCES", "Picture", "Sources", "fit", "from_bytes"]
+__all__ = ["MAKE", "SOURCES", "Picture", "Sources", "fit", "from_bytes"]
 
 SOURCES = {
     "image": "the given image",
