@@ -56,7 +56,7 @@ What each module offers, from the docstrings in its source; their examples are r
 """
 # What Sphinx wants to know of pages that are read elsewhere too: which pages stand below them, in this order.
 BELOW = {
-    "docs/index.md": "theory\nclaims\nglossary\nwords\nbibliography\n*\n../CONTRIBUTING",
+    "docs/index.md": "theory\nclaims\nglossary\nwords\nbibliography\n*",
     "docs/results/README.md": "*",
 }
 BIBLIOGRAPHY = "# Works that the course cites\n\n```{bibliography}\n:all:\n```\n"
@@ -89,17 +89,24 @@ def write(folder: Path, ran: Mapping[str, nbformat.NotebookNode], built: Mapping
     names = [name for name in ran if name != "index"]
     _put(folder / "notebooks/index.md", _course(names))
     _write_reference(folder / "reference")
-    for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "docs/references.bib", ROOT / "CONTRIBUTING.md"]:
+    of_root = sorted({*ROOT.glob("*.md")} - {ROOT / "README.md"})  # its place has the front page
+    for path in [*(ROOT / "docs").rglob("*.md"), ROOT / "docs/references.bib", *of_root]:
         _put(folder / path.relative_to(ROOT), path.read_text("utf-8"))
     for name, tree in BELOW.items():
+        if name == "docs/index.md":
+            tree = "\n".join([tree, *(f"../{path.stem}" for path in of_root)])
         with (folder / name).open("a", encoding="utf-8") as page:
             page.write(f"\n```{{toctree}}\n:hidden:\n:glob:\n{tree}\n```\n")
     _put(folder / "docs/bibliography.md", BIBLIOGRAPHY)
-    for path in folder.rglob("*.md"):
-        for target in LINK.findall(path.read_text("utf-8")):
+    for path in sorted(folder.rglob("*.md")):
+        text = path.read_text("utf-8")
+        for target in LINK.findall(text):
             source = (ROOT / path.relative_to(folder).parent / target).resolve()
             copy = folder / source.relative_to(ROOT)
-            if source.is_file() and not copy.exists():
+            if source == ROOT / "README.md":
+                front = target.replace("README.md", "index.ipynb")
+                path.write_text(text := text.replace(f"]({target})", f"]({front})"), "utf-8")
+            elif source.is_file() and not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, copy)
 
