@@ -285,8 +285,13 @@ print("step", live.runs["a"].step, flush=True)
 """
 
 
-@pytest.mark.parametrize(("end", "code"), [("", 0), ("1 / 0", 1), ("live.wait()", -signal.SIGINT)])
-def test_a_script_that_ends_while_it_trains_ends_cleanly(end, code):
+# An interrupt ends Python by the signal; by 1 where tabulate is installed, which torch imports while Python ends.
+@pytest.mark.parametrize(
+    ("end", "codes"),
+    [("", [0]), ("1 / 0", [1]), ("live.wait()", [-signal.SIGINT, 1])],
+    ids=["", "1 / 0", "wait"],
+)
+def test_a_script_that_ends_while_it_trains_ends_cleanly(end, codes):
     script = subprocess.Popen(
         [sys.executable, "-c", SCRIPT + end],
         stdout=subprocess.PIPE,
@@ -299,7 +304,7 @@ def test_a_script_that_ends_while_it_trains_ends_cleanly(end, code):
         time.sleep(0.3)
         script.send_signal(signal.SIGINT)
     _, errors = script.communicate(timeout=60)
-    assert script.returncode == code and "terminate called" not in errors and "Fatal" not in errors
+    assert script.returncode in codes and "terminate called" not in errors and "Fatal" not in errors
     assert ("Python ends: a training stopped at step" in errors) == (end != "live.wait()")
 
 
