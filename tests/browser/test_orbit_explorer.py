@@ -111,7 +111,7 @@ def test_every_control_does_what_it_says(open_notebook):
 
     # A cell steers it, a screen reader hears it, an error is seen.
     notebook.run_last_cell("explorer.set_state(picture='L', element=5, applied=1)")
-    assert explorer.product() == "r90 · m = r90 m"
+    explorer.root.locator("[data-name=product]").filter(has_text="r90 · m = r90 m").wait_for()
     explorer.says("L under D4, moved by r90 m")
     explorer.refuses({"element": 8}, "ValueError: element must be", cure="apply m")
     notebook.assert_clean()

@@ -21,7 +21,7 @@ def test_two_tables_tell_what_it_costs_not_to_know_which():
 def test_floors_of_somebody_are_drawn():
     bars = prices.show_floors(prices.mixed_counts).data
     heights = {bar.name: dict(zip(bar.x, bar.y, strict=True)) for bar in bars}
-    assert heights["left"]["D4,<br>all, and mirrored"] == pytest.approx(math.log(8))
+    assert heights["left"]["D4,<br>all,<br>and mirrored"] == pytest.approx(math.log(8))
     assert not any(heights["conjugation"].values())
 
 
