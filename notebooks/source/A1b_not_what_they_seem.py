@@ -87,7 +87,7 @@ assert check("A1.is_action", is_action).ok
 closed = GSet.jigsaw(C4, 3, count=24)  # whole orbits: each turned permutation is among them
 print("nearest label:", is_action(table, C4), " whole orbits:", is_action(closed.action, C4))
 print("error of a head:", museum.head_error(table, C4), museum.head_error(closed.action, C4))
-print("back after four quarter turns:", (table[1][table[1][table[1][table[1]]]] == torch.arange(24)).tolist())
+print("back after four turns:", int((table[1][table[1][table[1][table[1]]]] == torch.arange(24)).sum()))
 
 # %% [markdown]
 # **Seen:** Most labels do not come back after four quarter turns. A head on this table is not equivariant. On whole orbits, the author's
