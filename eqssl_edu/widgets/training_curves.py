@@ -44,7 +44,7 @@ def guides(models: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The horizontal lines of the accuracy chart: where guessing stands, and what a model cannot pass.
 
     One line for each value, [{"value": in %, "label": "chance 25 %"}]; a level that not all models share is
-    labelled with the names of those that have it.
+    labelled with the names of those that have it, or with their number if they are more than two.
     """
     levels: dict[float, list[str]] = {}
     for kind in ("chance", "cap"):
@@ -54,7 +54,8 @@ def guides(models: Mapping[str, Any]) -> list[dict[str, Any]]:
             if isinstance(level, Real) and 0 <= level <= 1:
                 of_kind.setdefault(round(100 * float(level), 1), []).append(name)
         for value, names in of_kind.items():
-            whose = "" if len(names) == len(models) else f" of {', '.join(names)}"
+            those = ", ".join(names) if len(names) <= 2 else f"{len(names)} runs"
+            whose = "" if len(names) == len(models) else f" of {those}"
             levels.setdefault(value, []).append(kind + whose)
     return [{"value": value, "label": f"{' = '.join(kinds)} {value:g} %"} for value, kinds in levels.items()]
 

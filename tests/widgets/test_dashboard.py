@@ -196,6 +196,8 @@ def test_guides_name_whose_level_it_is():
         {"value": 100.0, "label": "cap of e 100 %"},
     ]
     assert [g["label"] for g in guides({"e": equivariant})] == ["chance 25 %", "cap 100 %"]
+    many = guides({"a": equivariant, "b": equivariant, "c": equivariant, "i": invariant})
+    assert [g["label"] for g in many] == ["chance = cap of i 25 %", "cap of 3 runs 100 %"]
     assert guides({"q": quiet}) == []
     third = Coin()
     third.chance = 1 / 24
