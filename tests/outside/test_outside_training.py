@@ -305,6 +305,7 @@ def test_a_script_that_ends_while_it_trains_ends_cleanly(end, codes):
         script.send_signal(signal.SIGINT)
     _, errors = script.communicate(timeout=60)
     assert script.returncode in codes and "terminate called" not in errors and "Fatal" not in errors
+    assert ("KeyboardInterrupt" in errors) == (end == "live.wait()")
     assert ("Python ends: a training stopped at step" in errors) == (end != "live.wait()")
 
 

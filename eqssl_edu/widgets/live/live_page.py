@@ -11,7 +11,6 @@ from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES, assembled, pack
 __all__ = ["SCRIPTS", "page"]
 
 SCRIPTS = ("shared/page_data", "live/engine", "live/grid")
-SURELY_TOO_LARGE = 10 * MAX_BYTES  # before it is packed
 NOTE = (
     "This page computes what it shows, with no kernel and no network: it holds the networks, and your browser runs "
     "them."

@@ -25,11 +25,13 @@ REMEDY = (
 
 def portable(value: Any, _widget: Any = None) -> Any:
     """The same, with bytes as base64 where the service that shows the notebook may drop them."""
+    if not IN_COLAB:
+        return value
     if isinstance(value, dict):
-        return {key: portable(entry) for key, entry in value.items()} if IN_COLAB else value
+        return {key: portable(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [portable(entry) for entry in value] if IN_COLAB else value
-    if IN_COLAB and isinstance(value, (bytes, memoryview)):
+        return [portable(entry) for entry in value]
+    if isinstance(value, (bytes, memoryview)):
         return {"$base64": base64.b64encode(value).decode()}
     return value
 
@@ -41,9 +43,8 @@ class ShownAnywhere(anywidget.AnyWidget):
     end has drawn one of our widgets, the kernel writes no more pages.
     """
 
-    if (
-        not IN_COLAB
-    ):  # there each version is loaded by its number; elsewhere what is installed has to do, and does
+    # Colab loads each version by its number; elsewhere what is installed has to do, and does.
+    if not IN_COLAB:
         _model_module_version = traitlets.Unicode("*").tag(sync=True)
         _view_module_version = traitlets.Unicode("*").tag(sync=True)
 
@@ -69,9 +70,8 @@ class ShownAnywhere(anywidget.AnyWidget):
         bundle = self._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         display(data, metadata=metadata, raw=True)
-        if (
-            WIDGET not in data or ShownAnywhere.seen
-        ):  # the makers of the site put other things into the bundle
+        # The makers of the site put other things into the bundle.
+        if WIDGET not in data or ShownAnywhere.seen:
             return
         page = html.escape(self.page_beside())
         frame = f'<iframe title="The picture" loading="lazy" srcdoc="{page}"></iframe>' if page else ""
