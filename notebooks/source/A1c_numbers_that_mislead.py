@@ -164,7 +164,7 @@ assert check("A1.false_alarms", false_alarms).ok
 
 # %%
 restarts = museum.six_seeds(SEED)  # (6, 5) in %, worst seed first
-print(f"false alarms: {false_alarms(restarts):.2f}")
+print("false alarms:", false_alarms(restarts))
 museum.seeds_chart(restarts)
 
 # %% [markdown]
