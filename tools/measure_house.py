@@ -20,6 +20,7 @@ FLOORS = [
     ["gsets"],
     ["layers"],
     ["encoders", "theory"],
+    ["circle"],
     ["steerable", "pretext", "contrastive"],
     ["data"],
     ["views", "training"],
@@ -38,6 +39,7 @@ MATHEMATICS = [
     "pretext",
     "theory",
     "contrastive",
+    "circle",
 ]
 CHECKERS = ("need_", "_need_", "check_", "_check_", "_checked_")
 

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from eqssl_edu.circle import o2, so2
 from eqssl_edu.encoders import Encoder, need_stages
 from eqssl_edu.errors import got, need_positive, need_shape, typed
-from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
+from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import HalvingPool2d
 from eqssl_edu.shapes import Images
 from eqssl_edu.steerable.escnn_fixes import FixedEscnn, enn, gspaces
@@ -52,12 +53,13 @@ class SteerableCNN(Encoder):
     the smoother the image, the better (docs/theory.md, the band limit).
 
     Over SO(2) and O(2) a feature is a function on the whole group, of frequencies 0 .. L. No tensor has an axis with
-    all angles, so the encoder gives the values at the elements of C_n or D_n with n = 2 L + 2, and ``group`` is that
-    one: heads, tasks and losses need no change. These samples determine the function. So a turn by *any* angle acts
-    on the features, between the samples too (``diagnostics.turn_features``).
+    all angles, so the encoder gives the values at n = 2 L + 2 rotations, and ``group`` is ``so2(L)`` or ``o2(L)``
+    (``eqssl_edu.circle``). These samples determine the function. So a turn by *any* angle acts on the features,
+    between the samples too (``circle.turn_features``). Layers, heads and labels of C_n commute with the turns of C_n
+    alone; the similarities and the losses over ``encoder.group`` absorb a turn by any angle, or are refused.
 
     Arguments:
-        symmetry: a group such as ``cyclic(8)`` or ``dihedral(8)``, or "SO(2)" or "O(2)". The first network with
+        symmetry: ``cyclic(n)`` or ``dihedral(n)``, or "SO(2)" or "O(2)". The first network with
             reflections on a machine takes escnn up to half a minute; it keeps what it computed on disk.
         in_channels: channels of the images.
         channels: regular channels of each stage.
@@ -68,6 +70,7 @@ class SteerableCNN(Encoder):
         Weiler and Cesa, General E(2)-Equivariant Steerable CNNs (arXiv 1911.08251).
 
     Example:
+        >>> from eqssl_edu.groups import cyclic
         >>> encoder = SteerableCNN(cyclic(8), channels=(4, 8))
         >>> encoder(torch.rand(2, 1, 29, 29)).shape
         torch.Size([2, 8, 8])
@@ -85,11 +88,11 @@ class SteerableCNN(Encoder):
         super().__init__()
         need_stages(in_channels, channels, kernel_size)
         need_positive(frequency=frequency)
-        continuous = {"SO(2)": cyclic, "O(2)": dihedral}
+        continuous = {"SO(2)": so2, "O(2)": o2}
         if isinstance(symmetry, FiniteGroup):
             self.group, order = symmetry, symmetry.rotations
         elif isinstance(symmetry, str) and symmetry in continuous:
-            self.group, order = continuous[symmetry](2 * frequency + 2), -1
+            self.group, order = continuous[symmetry](frequency), -1
         else:
             raise ValueError(f"symmetry must be a FiniteGroup, 'SO(2)' or 'O(2)', {got(symmetry)}")
         self.in_channels, self.out_channels = in_channels, channels[-1]
