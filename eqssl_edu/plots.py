@@ -34,6 +34,7 @@ TEMPLATE = go.layout.Template(
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},
         title={"x": 0.02, "xanchor": "left", "font": {"size": 15}},
         colorway=COLOURS,
+        modebar={"remove": ["sendChartToCloud"]},  # which leads out of a course that works offline
         margin={"l": 60, "r": 20, "t": 60, "b": 62},
         xaxis={"gridcolor": "#dddddd", "zerolinecolor": "#bbbbbb", "linecolor": "#555555"},
         yaxis={"gridcolor": "#dddddd", "zerolinecolor": "#bbbbbb", "linecolor": "#555555"},

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from eqssl_edu.plots import BLUE_WHITE_ORANGE, CIVIDIS, image_grid, picture, row
+from eqssl_edu.plots import BLUE_WHITE_ORANGE, CIVIDIS, TEMPLATE, image_grid, picture, row
 
 
 def pixels_of(html):
@@ -78,3 +78,7 @@ def test_image_grid_keeps_the_proportions_of_the_pictures():
 def test_image_grid_refuses_a_single_picture(as_a_user):
     with pytest.raises(ValueError, match="images must be a Real"):
         image_grid(torch.zeros(3, 3))
+
+
+def test_no_chart_has_a_button_that_uploads_it():
+    assert "sendChartToCloud" in TEMPLATE.layout.modebar.remove

@@ -17,6 +17,7 @@ __all__ = ["ShownAnywhere"]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SCRIPT = (Path(__file__).parent / "elsewhere.js").read_text("utf-8")
 IN_COLAB = "google.colab" in sys.modules
+COPY = "The picture below does without a kernel; a notebook that is not trusted hides it."
 REMEDY = (
     "Run the cell for the widget itself. If you just did, what shows this notebook lacks anywidget: <code>pip install "
     "anywidget</code> in <em>its</em> environment, which may be another one than the kernel's, and reload the page."
@@ -75,7 +76,7 @@ class ShownAnywhere(anywidget.AnyWidget):
             return
         page = html.escape(self.page_beside())
         frame = f'<iframe title="The picture" loading="lazy" srcdoc="{page}"></iframe>' if page else ""
-        what = "This copy of the picture does without a kernel." if page else "Here stands a widget."
+        what = COPY if page else "Here stands a widget."
         beside = f'<div id="beside-{self.key}" hidden><p>{what} {REMEDY}</p>{frame}</div>'
         script = SCRIPT.replace("KEY", self.key)
         display({"text/html": f"{beside}\n<script>\n{script}</script>", "text/plain": ""}, raw=True)
