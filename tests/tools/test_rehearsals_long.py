@@ -89,7 +89,7 @@ class Place:
             timeout=CELL_TIMEOUT,
             resources={"metadata": {"path": str(self.folder)}},
         )
-        client.execute(env=self.environment)
+        client.execute(env=self.environment, cleanup_kc=True)  # it leaves a kernel that it is given
         return time.monotonic() - began
 
 
