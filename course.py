@@ -355,7 +355,7 @@ HELP = f"""Set the course up and run it:
   {COMMAND} lab      open JupyterLab on the tour; further words go to JupyterLab, such as --no-browser
   {COMMAND} test     run every test; `test --help` says how to run a part
   {COMMAND} doctor   say what works here, and how to mend what does not
-  {COMMAND} build    write the notebooks from notebooks/source; --check only compares
+  {COMMAND} build    write the notebooks from notebooks/source; --check compares, --repository URL names the address
   {COMMAND} site     write the course as pages that need no kernel and no network
   {COMMAND} bench    run the benchmarks, or the ones named
 """
