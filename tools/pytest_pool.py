@@ -5,6 +5,7 @@ whole in one process, since it has a kernel or a browser of its own; the small t
 import pytest
 
 WHOLE = ("notebooks/", "tests/browser/")
+APART = "tests/notebooks/test_seeds.py"  # a whole notebook for each case
 
 
 @pytest.hookimpl(trylast=True)
@@ -20,7 +21,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
     class Pool(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.split("::")[0] if nodeid.startswith(WHOLE) else nodeid.split("[")[0]
+            if nodeid.startswith(WHOLE):
+                return nodeid.split("::")[0]
+            return nodeid if nodeid.startswith(APART) else nodeid.split("[")[0]
 
     config.option.loadscopereorder = False
     return Pool(config, log)
