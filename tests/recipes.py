@@ -358,6 +358,15 @@ RECIPES: dict[str, Recipe] = {
     ),
     "diagnostics.irrep_energy": recipe(diagnostics.irrep_energy, group=C4, z=lambda: z()),
     "diagnostics.irrep_projectors": recipe(diagnostics.irrep_projectors, group=C4),
+    "diagnostics.learned_action": recipe(
+        diagnostics.learned_action,
+        encoder=lambda: net(),
+        images=lambda: x(8),
+        group=C4,
+        report=lambda: x(3),
+        untrained=lambda: net(),
+        seed=0,
+    ),
     "diagnostics.matched_temperature": recipe(
         diagnostics.matched_temperature, group=C4, z=lambda: z(), kind="max", temperature=0.2
     ),
@@ -375,6 +384,9 @@ RECIPES: dict[str, Recipe] = {
         diagnostics.turn_maps, group=C4, maps=lambda: torch.ones(2, 3, 4, 5, 5), degrees=30.0
     ),
     "diagnostics.uniformity": recipe(diagnostics.uniformity, group=C4, z=lambda: z()),
+    "diagnostics.untrained_copy": recipe(
+        diagnostics.untrained_copy, model=lambda: net(), images=lambda: x(), seed=0
+    ),
     "evaluation.extract": recipe(evaluation.extract, encoder=lambda: net(), images=lambda: x(), batch_size=2),
     "evaluation.interval": recipe(evaluation.interval, values=(0.1, 0.2, 0.4)),
     "evaluation.paired_interval": recipe(

@@ -38,6 +38,8 @@ DOCUMENTED = {  # what a user's own network or function raises passes through
     "widgets.ByHand": (KeyError, TypeError),
     "diagnostics.equivariance_error": (TypeError, KeyError, RuntimeError, ValueError),
     "diagnostics.find_order": (KeyError, NotImplementedError, RuntimeError, ValueError),
+    "diagnostics.learned_action": (NotImplementedError, RuntimeError),
+    "diagnostics.untrained_copy": (NotImplementedError, RuntimeError),
     "evaluation.extract": (RuntimeError,),
 }
 NAN_SAID = {"diagnostics.matched_temperature"}  # a collapse has none: the docstring says nan

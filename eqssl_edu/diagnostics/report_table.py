@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import NamedTuple
 
-__all__ = ["ROUNDING", "EquivarianceReport", "Row"]
+__all__ = ["ROUNDING", "EquivarianceReport", "Row", "percent"]
 
 ROUNDING = 1e-3  # of a relative error: half precision has ten times less
 TITLES = ("layer", "kind", "judged as", "at the elements", "between them", "what breaks")
@@ -48,7 +48,7 @@ class EquivarianceReport:
         self.first_broken: str | None = next(broken, None)
 
     def _cells(self) -> list[tuple[str, ...]]:
-        return [(*row[:3], _percent(row.at_elements), _percent(row.between), row.breaks) for row in self.rows]
+        return [(*row[:3], percent(row.at_elements), percent(row.between), row.breaks) for row in self.rows]
 
     def _summary(self) -> str:
         if self.first_broken is None:
@@ -73,7 +73,8 @@ class EquivarianceReport:
         return f"<table><caption>{escape(self._summary())}</caption><tr>{head}</tr>{body}</table>"
 
 
-def _percent(error: float | None) -> str:
+def percent(error: float | None) -> str:
+    """An error as a table shows it."""
     if error is None or math.isnan(error):
         return "-" if error is None else "NaN"
     return f"{100 * error:.1f} %" if error > ROUNDING else f"{error:.0e}" if error else "0"

@@ -43,8 +43,8 @@ class _ExpandedConv2d(GroupState):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         shape = (*[group.order] * self.on_group, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *shape))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
         # table[g, j]: the entry of a kernel that its copy g holds at j; a kernel is flattened, channels and all,
         # so that one gather writes the copies where the convolution wants them: in the order of its input's memory.
         move = group.transform_maps if self.on_group else group.transform
@@ -53,6 +53,12 @@ class _ExpandedConv2d(GroupState):
         for order, table in (("", moved), ("_channels_last", last)):
             self.register_buffer(f"table{order}", table, persistent=False)
             self.register_buffer(f"places{order}", places_of(table), persistent=False)
+
+    def reset_parameters(self) -> None:
+        """New random kernels; the bias is zero."""
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def extra_repr(self) -> str:
         return (

@@ -42,11 +42,18 @@ class GSetHead(GroupState):
         super().__init__()
         need_positive(in_channels=in_channels)
         self.labels, self.in_channels = labels, in_channels
-        fan_in = in_channels * labels.group.order
-        self.weight = nn.Parameter(torch.randn(in_channels, labels.size) / math.sqrt(fan_in))
-        self.bias = nn.Parameter(torch.zeros(len(labels.orbits)))
+        self.weight = nn.Parameter(torch.empty(in_channels, labels.size))
+        self.bias = nn.Parameter(torch.empty(len(labels.orbits)))
+        self.reset_parameters()
         self.register_buffer("index", labels.action[labels.group.inverse], persistent=False)
         self.register_buffer("orbit", labels.orbit_index, persistent=False)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """New random weights; the bias is zero."""
+        fan_in = self.in_channels * self.labels.group.order
+        self.weight.copy_(torch.randn_like(self.weight) / math.sqrt(fan_in))
+        nn.init.zeros_(self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.labels!r}, in_channels={self.in_channels}"

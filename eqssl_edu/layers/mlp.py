@@ -48,14 +48,21 @@ class GroupLinear(GroupState):
         super().__init__()
         need_positive(in_channels=in_channels, out_channels=out_channels)
         self.group, self.in_channels, self.out_channels = group, in_channels, out_channels
-        # The variance that keeps a signal's size through a ReLU.
-        scale = math.sqrt(2 / (in_channels * group.order))
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, group.order) * scale)
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, group.order))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
         # z[c, j] enters y[c', h] through W[c', c, h^-1 j]: copy h of the weights is their regular action.
         moved = moved_entries(group.transform_features, group, (in_channels, group.order))
         self.register_buffer("table", moved, persistent=False)
         self.register_buffer("places", places_of(moved), persistent=False)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """New random weights, of the variance that keeps a signal's size through a ReLU; the bias is zero."""
+        scale = math.sqrt(2 / (self.in_channels * self.group.order))
+        self.weight.copy_(torch.randn_like(self.weight) * scale)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.group.name}, {self.in_channels}, {self.out_channels}, bias={self.bias is not None}"

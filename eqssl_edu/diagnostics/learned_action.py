@@ -1,0 +1,189 @@
+"""Is there a linear action in a network's features? Fit one, and say how much of what moves it explains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eqssl_edu.diagnostics.action_table import ActionErrors, LearnedAction
+from eqssl_edu.diagnostics.irreps import irrep_projectors
+from eqssl_edu.diagnostics.untrained import CHUNK, untrained_copy
+from eqssl_edu.errors import got, need_exact, need_instance, need_integer, need_shape, typed
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.precision import fine
+from eqssl_edu.shapes import Images
+from eqssl_edu.twins import Twin
+
+__all__ = ["learned_action"]
+
+ROUNDING = 16  # units of the last place of a feature's length: what varies less does not vary
+Orbits = Float[Tensor, "batch group dimension"]  # the features of all turns of each image
+
+
+@typed
+def learned_action(
+    encoder: nn.Module,
+    images: Images,
+    group: FiniteGroup,
+    report: Float[Tensor, "others channel height width"] | None = None,
+    *,
+    untrained: nn.Module | None = None,
+    seed: int = 0,
+) -> LearnedAction:
+    r"""Fit linear maps to what turns of the image do to the features, and judge them on other images.
+
+    The fit, by least squares over *both-turned* pairs, all x and all h in G:
+
+    $$ R_g = \arg\min_R \sum_{x, h} \lVert \bar f(g h x) - R \bar f(h x) \rVert^2, \qquad \bar f = f - \mu $$
+
+    with $\mu$ the mean over all images and turns. From pairs $(x, gx)$ with x upright alone the maps need not
+    multiply as the group does, however small their error. In whitened coordinates the covariance is 1, so $R_g$ is
+    simply the mean of $\bar f(ghx)\, \bar f(hx)^T$; directions without variance (dead channels) have no part in it.
+
+    Errors are energies in units of the *moving* energy, $E \lVert f(kx) - \mathrm{mean}_k f(kx) \rVert^2$ of the
+    images on which they are measured. In units of all energy each network that hardly moves would look equivariant.
+    A network whose features do not move has no error (None), not 0. Always beside it: an untrained copy.
+
+    Arguments:
+        encoder: images (B, C, S, S) to features of any shape, flattened per image. A copy runs, in evaluation mode.
+        images: on which the maps are fitted.
+        group: C1, C2, C4, D1, D2 or D4.
+        report: other images on which the errors are reported, with the maps and the centre as they were fitted; of
+            another kind, they say what carries over. By default a random half of ``images`` is kept for that.
+        untrained: the network to stand beside; by default ``untrained_copy(encoder, images, seed)``.
+        seed: of the halves, and of the untrained copy.
+
+    Raises:
+        ValueError: if the images are so few that maps would fit any features: there must be twice as many pairs (images
+            times |G|) as directions in which the features vary.
+
+    Example:
+        >>> from eqssl_edu.encoders import GroupCNN
+        >>> from eqssl_edu.groups import cyclic
+        >>> encoder = GroupCNN(cyclic(4), channels=(2, 4)).double()
+        >>> images = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        >>> action = learned_action(encoder, images, cyclic(4))
+        >>> action.plain.error < 1e-12, {name: round(value) for name, value in action.content.items()}
+        (True, {'trivial': 4, 'frequency 1': 8, 'frequency 2': 4})
+    """
+    need_exact(group)
+    need_integer("seed", seed, 0, 2**63 - 1)
+    need_shape("images", images, "B", "C", "S", "S", floating=True, finite=True)
+    need_integer("len(images)", len(images), least=2)
+    share = 1
+    if report is None:
+        share = 2
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+        images, report = images[order].chunk(2)
+    need_shape("report", report, "B", *images.shape[1:], floating=True, finite=True)
+    need_integer("len(report)", len(report), least=1)
+    if untrained is None:
+        untrained = untrained_copy(encoder, images, seed)
+    beside = _measured("untrained", untrained, images, report, group, share)
+    return replace(_measured("encoder", encoder, images, report, group, share), untrained=beside)
+
+
+def _measured(
+    name: str, encoder: nn.Module, images: Tensor, report: Tensor, group: FiniteGroup, share: int
+) -> LearnedAction:
+    """All numbers of one network. The images of the user are ``share`` times those that are fitted."""
+    z, ulp = _orbits(name, encoder, images, group)
+    others, _ = _orbits(name, encoder, report, group)
+    rounding = ROUNDING * ulp * float(z.square().sum(dim=2).mean().sqrt())
+    centre, count = z.mean(dim=(0, 1)), z.shape[0] * z.shape[1]
+    _, values, axes = torch.linalg.svd((z - centre).flatten(0, 1), full_matrices=False)
+    deviations = values / math.sqrt(count)
+    kept = deviations > rounding
+    basis, deviations = axes[kept].T, deviations[kept]
+    if count < 2 * len(deviations):
+        enough = share * math.ceil(2 * z.shape[2] / group.order)
+        raise ValueError(
+            f"images must be {enough} or more, or maps would fit whatever the features are ({count} pairs in "
+            f"{len(deviations)} directions), got {share * len(images)}"
+        )
+    y, y_others = ((each - centre) @ basis / deviations for each in (z, others))
+    maps = [torch.einsum("bhi,bhj->ij", y[:, group.product[g]], y) / count for g in group.elements]
+    maps = torch.stack(maps)  # the covariance of y is 1
+    # Where the fitted images have no variance the maps can say nothing.
+    unseen = [_energy(each - centre - (each - centre) @ basis @ basis.T) for each in (z, others)]
+    moves = [_moving(each) > rounding**2 for each in (z, others)]
+    one = torch.ones_like(deviations)
+    return LearnedAction(
+        group=group,
+        counts=(len(images), len(report)),
+        dimension=z.shape[2],
+        centre=centre,
+        basis=basis,
+        deviations=deviations,
+        whitened_maps=maps,
+        plain=_errors(group, maps, moves, (z, others), (y, y_others), deviations, unseen),
+        whitened=_errors(group, maps, moves, (y, y_others), (y, y_others), one, [0.0, 0.0]),
+        content=_content(group, maps),
+    )
+
+
+def _orbits(name: str, encoder: nn.Module, images: Images, group: FiniteGroup) -> tuple[Orbits, float]:
+    """The features of all turns in double precision, and the unit of the last place that they were computed with."""
+    like, twin = next(encoder.parameters(), images), Twin(encoder).settle()
+    found = []
+    for some in images.split(CHUNK):
+        turned = torch.cat([group.transform(some, g) for g in group.elements]).to(like)
+        z = twin.run(turned)
+        need_instance(f"the output of {name}", z, Tensor)
+        if len(z) != len(turned) or not z.is_floating_point():
+            raise ValueError(f"{name} must give floating-point features for each image, {got(z)}")
+        found.append(z.flatten(1).unflatten(0, (group.order, -1)).transpose(0, 1).cpu())
+    z = torch.cat(found)
+    if not z.isfinite().all():
+        raise ValueError(f"{name} must give finite features, got NaN or infinity")
+    return fine(z), torch.finfo(z.dtype).eps
+
+
+def _energy(z: Tensor) -> float:
+    return float(z.square().sum(dim=-1).mean())
+
+
+def _moving(z: Orbits) -> float:
+    """The energy about the mean of each orbit."""
+    return _energy(z - z.mean(dim=1, keepdim=True))
+
+
+def _errors(
+    group: FiniteGroup,
+    maps: Tensor,
+    moves: list[bool],
+    features: tuple[Tensor, Tensor],
+    coordinates: tuple[Tensor, Tensor],
+    lengths: Tensor,
+    unseen: list[float],
+) -> ActionErrors:
+    """Errors in the metric in which the coordinates have these lengths, of the fitted and of the reported images."""
+    product, errors = group.product, []
+    for z, y, outside in zip(features, coordinates, unseen, strict=True):
+        missed = [_energy((y[:, product[g]] - y @ maps[g].T) * lengths) + outside for g in group.elements]
+        errors.append(tuple(energy / _moving(z) for energy in missed) if moves[len(errors)] else None)
+    if not moves[1]:
+        return ActionErrors(1.0, *errors, None)
+    others, y = features[1], coordinates[1]
+    moving = _moving(others)
+    gram = torch.einsum("bhi,bhj->ij", y, y) / (y.shape[0] * y.shape[1])
+    defects = maps[:, None] @ maps - maps[product]  # [g, h]: R_g R_h - R_gh
+    laws = [[_law(defect, gram, lengths) / moving for defect in row] for row in defects]
+    still = 1 - moving / _energy(others - others.mean(dim=(0, 1)))
+    return ActionErrors(still, *errors, tuple(map(tuple, laws)))
+
+
+def _law(defect: Tensor, gram: Tensor, lengths: Tensor) -> float:
+    """E |lengths * defect y|^2."""
+    defect = defect * lengths[:, None]
+    return float((defect @ gram * defect).sum())
+
+
+def _content(group: FiniteGroup, maps: Tensor) -> dict[str, float]:
+    """Dimensions of each isotypic part: the trace of its projector, sum_g weight(g) R_g."""
+    traces = maps.diagonal(dim1=1, dim2=2).sum(dim=1)
+    return {name: float(P[:, 0].to(traces) @ traces) for name, P in irrep_projectors(group).items()}
