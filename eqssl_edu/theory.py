@@ -1,7 +1,8 @@
 """What an equivariant network can reach: caps, floors, and the price of a wrong label action.
 
-All losses are cross entropies in nats. Nothing here looks at a network: the numbers follow from the action of the
-group on the inputs, the labels and the data alone (docs/theory.md has the statements and their tests).
+All losses are cross entropies in nats, against uniform where the label is an angle. Nothing here looks at a network:
+the numbers follow from the action of the group on the inputs, the labels and the data alone (docs/theory.md has the
+statements and their tests).
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ from eqssl_edu.errors import need_choice, need_integer, need_number, need_shape,
 from eqssl_edu.gsets import GSet
 from eqssl_edu.tables import table
 
-__all__ = ["EquivariantFloor", "Floor", "equivariant_floor", "inconsistency_floor", "label_cap"]
+__all__ = [
+    "AngleFloor",
+    "EquivariantFloor",
+    "Floor",
+    "angle_floor",
+    "equivariant_floor",
+    "frequency_floor",
+    "inconsistency_floor",
+    "label_cap",
+    "number_floor",
+    "wedge_cosine",
+]
 
 
 class Floor(NamedTuple):
@@ -26,6 +38,13 @@ class Floor(NamedTuple):
 
     nats: float  # the lowest cross entropy
     accuracy: float  # the highest accuracy
+
+
+class AngleFloor(NamedTuple):
+    """The best that can be reached where the label is an angle."""
+
+    nats: float  # what the symmetry costs: so much above what narrow peaks at the right angles would reach
+    degrees: float  # the lowest mean error of one answer
 
 
 class EquivariantFloor(NamedTuple):
@@ -162,3 +181,84 @@ def inconsistency_floor(true_labels: GSet, assumed_labels: GSet, data_symmetry: 
     answers = assumed_labels.action[symmetry[:, None], before]  # [h, m] = h * (h^-1 . m)
     times = torch.zeros(size, size, dtype=torch.float64)  # [m, l']
     return law_floor(times.scatter_add_(1, answers.T, torch.ones_like(answers.T, dtype=torch.float64)))
+
+
+@typed
+def angle_floor(symmetry: int) -> AngleFloor:
+    r"""The best answer to "which angle?" where the input looks the same after 360/k degrees: log k, and degrees.
+
+    An equivariant output of frequency m is then 0 unless k divides m, so that there are k equally good answers. One
+    answer is wrong by 90 degrees on average for even k, by $90 (1 - 1/k^2)$ for odd k: hardly better than no answer.
+    A density with k narrow peaks loses log k nats. A label of type k loses nothing.
+
+    An *invariant* output is the limit of many k: 90 degrees, and a loss of at least 0 nats against uniform. The best
+    constant *number* has a root mean square error of $180 / \sqrt 3$ = 103.9 degrees.
+
+    Arguments:
+        symmetry: k, 1 for an input without a symmetry.
+
+    Example:
+        >>> angle_floor(1)
+        AngleFloor(nats=0.0, degrees=0.0)
+        >>> angle_floor(3).degrees
+        80.0
+    """
+    k = need_integer("symmetry", symmetry, 1, 2**31)
+    return AngleFloor(math.log(k), 90.0 * (k * k - k % 2) / (k * k))
+
+
+@typed
+def frequency_floor(order: int, frequency: int) -> float:
+    r"""The lowest loss of a head of frequency k for the label "angle" (frequency 1) over C_n: $\log(n / \gcd(n, k-1))$.
+
+    In nats above what the right head reaches, on images turned by all multiples of 360/n degrees. The head turns its
+    answer by $k \theta$ where the label turns by $\theta$; so what it learns at one angle is off by $(k - 1) \theta$
+    at the others. k = 0 is an invariant head, k = -1 one that turns in the wrong sense. Over SO(2) a wrong k loses
+    everything: the loss is at least 0 against uniform (``wedge_cosine`` says what is left on a wedge).
+
+    Arguments:
+        order: n.
+        frequency: k, any integer.
+
+    Example:
+        >>> [round(frequency_floor(24, k), 3) for k in (1, 0, 2, -1, 5, 13)]
+        [0.0, 3.178, 3.178, 2.485, 1.792, 0.693]
+    """
+    n, k = need_integer("order", order, 1, 2**31), need_integer("frequency", frequency)
+    return math.log(n // math.gcd(n, k - 1))
+
+
+@typed
+def wedge_cosine(frequency: int, within: float) -> float:
+    r"""The best mean cosine between answer and angle for a head of frequency k: $|\sin((k-1) a) / ((k-1) a)|$.
+
+    For turns uniform in -a .. a. So on a narrow wedge a wrong head hardly shows: the data are nearly upright.
+
+    Arguments:
+        frequency: k, any integer.
+        within: a, in degrees; 180 for all turns.
+
+    Example: the wrong sense.
+        >>> [round(wedge_cosine(-1, a), 3) for a in (15, 45, 90, 180)]
+        [0.955, 0.637, 0.0, 0.0]
+    """
+    turn = need_integer("frequency", frequency) - 1
+    angle = math.radians(turn * need_number("within", within, above=0, most=180))
+    return abs(math.sin(angle) / angle) if angle else 1.0
+
+
+@typed
+def number_floor(slope: float) -> float:
+    """The lowest mean error in degrees of an angle that is answered as a *number*: 90 / (K + 1).
+
+    As the image turns once around, a continuous answer comes back to the number where it began. So at some angle of
+    every image it is wrong by 180 degrees, and to be wrong on a short stretch alone it must fall steeply there.
+
+    Arguments:
+        slope: the number falls by at most K degrees a degree of the turn.
+
+    Example:
+        >>> number_floor(0.0), number_floor(9.0)
+        (90.0, 9.0)
+    """
+    return 90 / (need_number("slope", slope, least=0) + 1)

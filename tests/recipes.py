@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from eqssl_edu import (
+    circle,
     contrastive,
     data,
     diagnostics,
@@ -48,7 +49,7 @@ INNER = {
     "ownership",
     "jupyter",
 }  # the house's own
-C4, D4 = groups.cyclic(4), groups.dihedral(4)
+C4, D4, SO2 = groups.cyclic(4), groups.dihedral(4), circle.so2(3)
 TILES = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
 
 
@@ -150,6 +151,19 @@ def pictures() -> str:
     return str(folder)
 
 
+def angle_model() -> nn.Module:
+    torch.manual_seed(0)
+    return pretext.AngleModel(net(), pretext.AngleTask("SO2"))
+
+
+def degrees(count: int = 2) -> torch.Tensor:
+    return torch.linspace(10.0, 80.0, count)
+
+
+def arrows(count: int = 2, *types: int) -> torch.Tensor:
+    return torch.randn(count, *types, 2, generator=torch.Generator().manual_seed(0))
+
+
 LOSSES = {"InfoNCE": {}, "VICReg": {}, "BarlowTwins": {}, "SimSiam": {}, "BYOL": {}, "MoCo": {"size": 8}}
 RECIPES: dict[str, Recipe] = {
     "groups.FiniteGroup": recipe(groups.FiniteGroup, rotations=4, reflections=False),
@@ -196,6 +210,46 @@ RECIPES: dict[str, Recipe] = {
         rotate.rotate, images=lambda: x(), degrees=lambda: torch.tensor([30.0, 90.0])
     ),
     "rotate.disc_mask": recipe(rotate.disc_mask, size=9, margin=1.0),
+    "theory.angle_floor": recipe(theory.angle_floor, symmetry=3),
+    "theory.frequency_floor": recipe(theory.frequency_floor, order=24, frequency=-1),
+    "theory.wedge_cosine": recipe(theory.wedge_cosine, frequency=-1, within=45.0),
+    "theory.number_floor": recipe(theory.number_floor, slope=3.0),
+    "circle.CircleGroup": recipe(circle.CircleGroup, frequency=3, reflections=True, samples=8),
+    "circle.so2": recipe(circle.so2, frequency=3, samples=8),
+    "circle.o2": recipe(circle.o2, frequency=3, samples=8),
+    "circle.spectrum": recipe(circle.spectrum, group=SO2, z=lambda: z(order=8)),
+    "circle.turn_features": recipe(circle.turn_features, group=SO2, z=lambda: z(order=8), degrees=30.0),
+    "circle.arrows_of": recipe(circle.arrows_of, degrees=lambda: degrees(), symmetry=2),
+    "circle.turn_arrows": recipe(circle.turn_arrows, arrows=lambda: arrows(), degrees=30.0, frequency=2),
+    "circle.angles_of": recipe(circle.angles_of, outputs=lambda: arrows(), symmetry=2),
+    "circle.angle_error": recipe(
+        circle.angle_error, answers=lambda: degrees(), degrees=lambda: degrees(), symmetry=2
+    ),
+    "circle.angle_loss": recipe(
+        circle.angle_loss, outputs=lambda: arrows(), degrees=lambda: degrees(), symmetry=2
+    ),
+    "circle.von_mises_loss": recipe(
+        circle.von_mises_loss, arrows=lambda: arrows(), degrees=lambda: degrees(), symmetry=2
+    ),
+    "circle.density_loss": recipe(
+        circle.density_loss, arrows=lambda: arrows(2, 3), degrees=lambda: degrees(), symmetry=2
+    ),
+    "circle.bin_loss": recipe(
+        circle.bin_loss, logits=lambda: torch.ones(2, 4), degrees=lambda: degrees(), symmetry=2
+    ),
+    "circle.AngleHead": recipe(circle.AngleHead, group=SO2, in_channels=3, frequency=-1),
+    "circle.DensityHead": recipe(circle.DensityHead, group=SO2, in_channels=3, symmetry=1),
+    "circle.FreeAngleHead": recipe(circle.FreeAngleHead, in_channels=3, order=8),
+    "circle.NumberHead": recipe(circle.NumberHead, in_channels=3, order=8),
+    "circle.AngleHead()": recipe(
+        made(lambda: circle.AngleHead(SO2, 3), "forward"), features=lambda: z(order=8)
+    ),
+    "circle.DensityHead()": recipe(
+        made(lambda: circle.DensityHead(SO2, 3), "forward"), features=lambda: z(order=8)
+    ),
+    "circle.NumberHead()": recipe(
+        made(lambda: circle.NumberHead(3, 8), "forward"), features=lambda: z(order=8)
+    ),
     "theory.label_cap": recipe(theory.label_cap, labels=regular(), symmetry=(0, 2), label=1),
     "theory.equivariant_floor": recipe(
         theory.equivariant_floor, law=lambda: torch.eye(4) / 4, inputs=regular(), labels=regular()
@@ -271,6 +325,23 @@ RECIPES: dict[str, Recipe] = {
         pretext.JigsawTask, group=C4, grid=2, action="left", count=8, gap=1, jitter=1
     ),
     "pretext.PretextModel": recipe(pretext.PretextModel, encoder=lambda: net(), task=lambda: task()),
+    "pretext.AngleModel": recipe(pretext.AngleModel, encoder=lambda: net(), task=pretext.AngleTask("SO2")),
+    "pretext.AngleTask": recipe(pretext.AngleTask, group="SO2", symmetry=2, within=90.0),
+    "pretext.CircleTask": recipe(pretext.CircleTask),
+    "pretext.angle_sample": recipe(
+        made(pretext.AngleTask, "sample"), images=lambda: x(), generator=lambda: generator()
+    ),
+    "pretext.angle_apply": recipe(
+        made(pretext.AngleTask, "apply"), images=lambda: x(), labels=lambda: degrees()
+    ),
+    "pretext.angle_move": recipe(made(pretext.AngleTask, "move"), labels=lambda: degrees(), degrees=30.0),
+    "pretext.angle_transform": recipe(made(pretext.AngleTask, "transform"), inputs=lambda: x(), degrees=30.0),
+    "pretext.angle_training_step": recipe(
+        made(angle_model, "training_step"), images=lambda: x(), generator=lambda: generator()
+    ),
+    "pretext.evaluate_angles": recipe(
+        made(angle_model, "evaluate"), images=lambda: x(), degrees=(0.0, 45.0), seed=0
+    ),
     "pretext.image_caps": recipe(pretext.image_caps, task=lambda: task(), images=lambda: x()),
     "pretext.image_floors": recipe(pretext.image_floors, task=lambda: task(), images=lambda: x()),
     "pretext.lift_parts": recipe(

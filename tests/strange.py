@@ -42,7 +42,7 @@ DOCUMENTED = {  # what a user's own network or function raises passes through
     "diagnostics.untrained_copy": (NotImplementedError, RuntimeError),
     "evaluation.extract": (RuntimeError,),
 }
-NAN_SAID = {"diagnostics.matched_temperature"}  # a collapse has none: the docstring says nan
+NAN_SAID = {"diagnostics.matched_temperature", "circle.angles_of"}  # a collapse, a zero arrow: documented
 EXPLORERS = {  # and where they keep the user's network
     "widgets.ByHand": "",
     "widgets.EmbeddingExplorer": "encoder",

@@ -2,5 +2,26 @@
 
 from eqssl_edu.circle.features import spectrum, turn_features
 from eqssl_edu.circle.group import CircleGroup, o2, so2
+from eqssl_edu.circle.heads import AngleHead, DensityHead, FreeAngleHead, NumberHead
+from eqssl_edu.circle.labels import angle_error, angles_of, arrows_of, turn_arrows
+from eqssl_edu.circle.losses import angle_loss, bin_loss, density_loss, von_mises_loss
 
-__all__ = ["CircleGroup", "o2", "so2", "spectrum", "turn_features"]
+__all__ = [
+    "AngleHead",
+    "CircleGroup",
+    "DensityHead",
+    "FreeAngleHead",
+    "NumberHead",
+    "angle_error",
+    "angle_loss",
+    "angles_of",
+    "arrows_of",
+    "bin_loss",
+    "density_loss",
+    "o2",
+    "so2",
+    "spectrum",
+    "turn_arrows",
+    "turn_features",
+    "von_mises_loss",
+]

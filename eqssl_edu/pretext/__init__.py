@@ -1,5 +1,7 @@
-"""Equivariant pretext labels: tasks whose target moves with the input."""
+"""Equivariant pretext labels: tasks whose target moves with the input, by a finite group or by every angle."""
 
+from eqssl_edu.pretext.angle import AngleTask, CircleTask
+from eqssl_edu.pretext.angle_model import AngleModel
 from eqssl_edu.pretext.caps import image_caps, image_floors
 from eqssl_edu.pretext.jigsaw import JigsawTask
 from eqssl_edu.pretext.location import RelativeLocationTask
@@ -10,6 +12,9 @@ from eqssl_edu.pretext.task import Task
 from eqssl_edu.pretext.verify import CounterExample, Verification, verify
 
 __all__ = [
+    "AngleModel",
+    "AngleTask",
+    "CircleTask",
     "CounterExample",
     "JigsawTask",
     "PretextModel",
