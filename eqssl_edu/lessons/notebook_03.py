@@ -103,7 +103,7 @@ def five_networks(seed: int) -> dict[str, Encoder]:
     }
 
 
-def _bordered(images: Images) -> Images:
+def _bordered(images: Images) -> Float[Tensor, "batch channel wider_height wider_width"]:
     """Two pixels of border on each side, so that a turned digit stays inside."""
     return F.pad(images, [2] * 4)
 

@@ -90,7 +90,7 @@ def turn_reader(seed: int) -> Encode:
         common = encoder(data.test.images[:200].double()).mean(dim=(0, 2), keepdim=True)  # (1, 16, 1)
 
     @torch.no_grad()
-    def encode(images: Images) -> Features:
+    def encode(images: Images) -> Float[Tensor, "batch feature group"]:
         return unit(encoder(images.double()) - common)
 
     return encode
