@@ -23,6 +23,7 @@ from eqssl_edu import (
     exercises,
     groups,
     layers,
+    learned,
     permutations,
     plots,
     pretext,
@@ -97,6 +98,19 @@ def contrast() -> nn.Module:
     return contrastive.ContrastiveModel(net(), contrastive.InfoNCE(C4), views.RandomView(C4))
 
 
+def learner() -> nn.Module:
+    torch.manual_seed(0)
+    plain, loss = net(groups.cyclic(1)), contrastive.InfoNCE(groups.cyclic(1), "plain")
+    return learned.LearnedModel(plain, loss, views.RandomView(), learned.RotationHead(C4, 4))
+
+
+def term(kind: str) -> nn.Module:
+    torch.manual_seed(0)
+    made = getattr(learned, kind)(C4)
+    made.build(8)
+    return made
+
+
 def run() -> training.Pretrainer:
     return training.Pretrainer(model(), x(4), epochs=1, batch_size=4, accelerator="cpu")
 
@@ -164,6 +178,14 @@ def arrows(count: int = 2, *types: int) -> torch.Tensor:
     return torch.randn(count, *types, 2, generator=torch.Generator().manual_seed(0))
 
 
+TERMS = {
+    "SoftEquivariance": {"generator": 1},
+    "GramLoss": {},
+    "SplitPredictor": {},
+    "ContrastivePredictor": {"temperature": 0.2},
+    "EquivarianceByContrast": {"temperature": 0.2},
+    "RotationHead": {"hidden": 4},
+}
 LOSSES = {"InfoNCE": {}, "VICReg": {}, "BarlowTwins": {}, "SimSiam": {}, "BYOL": {}, "MoCo": {"size": 8}}
 RECIPES: dict[str, Recipe] = {
     "groups.FiniteGroup": recipe(groups.FiniteGroup, rotations=4, reflections=False),
@@ -405,6 +427,37 @@ RECIPES: dict[str, Recipe] = {
         )
         for name, more in LOSSES.items()
     },
+    "learned.Term": recipe(learned.Term, group=C4),
+    **{f"learned.{name}": recipe(getattr(learned, name), group=C4, **more) for name, more in TERMS.items()},
+    **{
+        f"learned.{name}()": recipe(
+            made(lambda name=name: term(name), "forward"),
+            orbit=lambda: z(channels=4, order=8),
+        )
+        for name in TERMS
+    },
+    "learned.LearnedModel": recipe(
+        learned.LearnedModel,
+        encoder=lambda: net(),
+        loss=lambda: contrastive.InfoNCE(C4),
+        views=lambda: views.RandomView(),
+        term=lambda: learned.GramLoss(C4),
+        weight=0.5,
+    ),
+    "learned.training_step": recipe(
+        made(learner, "training_step"), images=lambda: x(), generator=lambda: generator()
+    ),
+    "learned.orbit": recipe(made(learner, "orbit"), images=lambda: x()),
+    "learned.relative": recipe(
+        learned.relative,
+        kind="soft",
+        group=C4,
+        views=lambda: views.RandomView(),
+        channels=(4, 8),
+        in_channels=1,
+    ),
+    "learned.turned_back": recipe(learned.turned_back, group=C4, orbit=lambda: z(channels=4, order=8)),
+    "learned.orthogonal_map": recipe(learned.orthogonal_map, z=lambda: z()[:, 0], w=lambda: z(seed=1)[:, 0]),
     "views.RandomView": recipe(views.RandomView, group=C4),
     "views.RandomView()": recipe(
         made(lambda: views.RandomView(C4), "sample"), images=lambda: x(), generator=lambda: generator()

@@ -63,6 +63,7 @@ ALSO = {  # what a part of it names
     "pretext.transform": ["images"],
     "diagnostics.equivariance_error": ["images"],
     "contrastive.training_step": ["z1"],
+    "learned.training_step": ["z1"],
 }
 OTHERS: dict[str, Callable[[], Any]] = {
     "None": lambda: None,

@@ -24,6 +24,7 @@ FLOORS = [
     ["steerable", "pretext", "contrastive"],
     ["data"],
     ["views", "training"],
+    ["learned"],
     ["diagnostics", "evaluation"],
     ["widgets", "jupyter"],
     ["exercises"],
@@ -40,6 +41,7 @@ MATHEMATICS = [
     "theory",
     "contrastive",
     "circle",
+    "learned",
 ]
 CHECKERS = ("need_", "_need_", "check_", "_check_", "_checked_")
 

@@ -23,8 +23,8 @@ FEW = 5  # pairs for each direction: fewer are fitted closer than others
 class ActionErrors:
     """How well the fitted maps say what a turn does, in one metric. None stands where nothing moves.
 
-    All but ``still`` are energies (squared lengths) in units of the energy that moves: 1 is the error of whoever
-    knows the mean of each orbit and nothing of the turn.
+    All but ``still`` are energies (squared lengths) in units of the energy that moves. To know the mean of each orbit
+    and nothing of the turn has the error 1, to say that nothing moves the mean error 2 |G| / (|G| - 1).
 
     Arguments:
         still: the share of the energy of the reported features, about their mean, that no turn moves.

@@ -76,6 +76,18 @@ def test_B7_what_another_set_has_in_new_directions_is_not_explained():
     assert action.whitened.error < 1e-25  # which has no scale for them
 
 
+def test_B7_the_scale_of_the_error():
+    """To know the mean of the orbit costs 1, to say that nothing moves 2 |G| / (|G| - 1), the mean over g but e."""
+    for group in (C4, D4):
+        z = draw(50, group.order, 5)
+        moving = (z - z.mean(1, keepdim=True)).square().sum(2).mean()
+        errors = [(z[:, group.product[g]] - z).square().sum(2).mean() / moving for g in group.elements]
+        wanted = 2 * group.order / (group.order - 1)
+        assert float(torch.stack(errors[1:]).mean()) == pytest.approx(wanted, abs=1e-12)
+        action = learned_action(Listed(group, z), cards(50), group, report=cards(50))
+        assert action.plain.fit_error < wanted
+
+
 def test_B7_dead_and_doubled_channels_change_nothing():
     z = draw(100, 1, 5) + draw(100, 4, 5, seed=1)
     action = listed(z)
