@@ -42,10 +42,16 @@ CASES = {
         "assert found.channels * found.group.order == 64\n"
         "explorer.set_state(layer=layer)"
     ),
+    "two hidden turns, SO(2)": (
+        "from eqssl_edu.steerable import SteerableCNN\n"
+        "from eqssl_edu.widgets import CircleExplorer\n"
+        "explorer = CircleExplorer(SteerableCNN('SO(2)', channels=(8, 16)), image)"
+    ),
 }
 LIMITS = {  # ms: (median, 95th percentile)
     "default model and its plain twin": (20, 33),
     "GroupResNet, 64 maps of 32 x 32": (None, 100),
+    "two hidden turns, SO(2)": (20, 33),
 }
 
 # Every move is a fresh one: it starts at a random moment between two frames, and ends when its picture is painted.
@@ -168,16 +174,18 @@ IN_KERNEL = """
 import json, statistics, time
 
 def size(traits):
-    text = json.dumps(traits, default=lambda data: "")
-    pixels = traits.get("values", {}).get("pixels", b"")
-    return len(text.encode()) + len(pixels)
+    blobs = []
+    text = json.dumps(traits, default=lambda data: blobs.append(len(data)))
+    return len(text.encode()) + sum(blobs)
 
+turn = next(name for name in ("angle", "first") if name in explorer.state())
 seconds = []
 for move in range(60):
     start = time.perf_counter()
-    explorer.receive({"token": "t", "changes": {"angle": move * 7 % 360}})
+    explorer.receive({"token": "t", "changes": {turn: (move * 7 + 3) % 360}})  # no angle that was asked for before
     seconds.append(time.perf_counter() - start)
-move = {name: getattr(explorer, name) for name in ("values", "readout", "answered", "curve", "unfinished")}
+names = ("values", "readout", "answered", "curve", "unfinished")
+move = {name: getattr(explorer, name) for name in names if explorer.has_trait(name)}
 print(json.dumps([size(move), size(explorer.get_state()), 1000 * statistics.median(seconds)]))
 """
 

@@ -26,6 +26,11 @@ def trained(group, colours=1):
 network = trained(cyclic(4))
 torch.manual_seed(0)
 
+def steerable(symmetry):
+    from eqssl_edu.steerable import SteerableCNN  # escnn takes two seconds to import
+    torch.manual_seed(0)
+    return recalibrated(SteerableCNN(symmetry, channels=(4, 8)), images.train.images[:64])
+
 def drawn(digit, shown):
     image = images.test.images[digit, 0].rot90(int(shown == "turned"))
     return row([picture(image, f"digit {digit}, {shown}")], "A digit.")
@@ -39,6 +44,7 @@ EXPLORERS = {
     "ExactnessLab": "ExactnessLab(16, kernel_size=3, stride=2, padding=1)",
     "LabelActionExplorer": "LabelActionExplorer()",
     "OrbitCorrelationExplorer": "OrbitCorrelationExplorer(network, images.test.images[:8])",
+    "CircleExplorer": "CircleExplorer(steerable('SO(2)'), images.test.images[4], images.test.images[7])",
     "EmbeddingExplorer": "EmbeddingExplorer(network, images.test.images[:40], images.test.labels[:40])",
 }
 

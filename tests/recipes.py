@@ -564,6 +564,13 @@ RECIPES: dict[str, Recipe] = {
     "widgets.ByHand": recipe(
         widgets.ByHand, draw=lambda: lambda k: f"<p>{k}</p>", start=lambda: {"k": 1}, k=range(3)
     ),
+    "widgets.CircleExplorer": recipe(
+        widgets.CircleExplorer,
+        encoder=lambda: net(),
+        image=lambda: x()[0],
+        other=lambda: x()[1],
+        head=lambda: circle.AngleHead(C4, 3),
+    ),
     "widgets.EmbeddingExplorer": recipe(
         widgets.EmbeddingExplorer,
         encoder=lambda: net(),

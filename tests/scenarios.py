@@ -7,6 +7,7 @@ from typing import Any
 
 from eqssl_edu.errors import got
 from eqssl_edu.widgets.by_hand import ByHand
+from eqssl_edu.widgets.circle import CircleExplorer
 from eqssl_edu.widgets.embedding import STILL, EmbeddingExplorer
 from eqssl_edu.widgets.exactness_lab import ExactnessLab
 from eqssl_edu.widgets.field import FieldExplorer
@@ -158,6 +159,44 @@ def _correlation(explorer: OrbitCorrelationExplorer) -> list[Step]:
     ]
 
 
+def _circle(explorer: CircleExplorer) -> list[Step]:
+    def sees(well: str, badly: str) -> bool:
+        misses = explorer.misses()
+        return misses[well] < 0.05 * misses[badly]
+
+    def bounded() -> bool:
+        return all(
+            row["misses"] <= row["bound"] and (row["name"] == "SO(2)" or row["misses"] > 0)
+            for row in explorer.values["rows"]
+        )
+
+    def follows() -> bool:
+        return abs(explorer.values["off"]) < 10 and explorer.kappa() > explorer.maxima()["C4"]
+
+    def apart() -> bool:
+        return explorer.values["true"] is None and explorer.maxima()["SO(2)"] < 1 - SMALL
+
+    return [
+        Step(
+            "upright views meet at 0°",
+            lambda: explorer.peak() == 0,
+            first=0,
+            second=0,
+            theta=0,
+            partner="image",
+        ),
+        Step(
+            "C4 sees a quarter turn",
+            lambda: explorer.misses()["C4"] < SMALL and explorer.peak() == 90,
+            second=90,
+        ),
+        Step("C4 misses what C8 sees", lambda: sees("C8", "C4"), second=45),
+        Step("between their angles both miss, and no more than they can", bounded, second=67),
+        Step("the peak knows b - a", follows, first=200, second=222, theta=22),
+        Step("another image is no turned copy", apart, partner="other"),
+    ]
+
+
 def _embedding(explorer: EmbeddingExplorer) -> list[Step]:
     def step(claim: str, moves: bool, **changes: Any) -> Step:
         return Step(claim, lambda: (explorer.moved() > STILL) is moves, **changes)
@@ -187,5 +226,6 @@ SCENARIOS: dict[type[Explorer], Callable[[Any], list[Step]]] = {
     ExactnessLab: _exactness,
     LabelActionExplorer: _labels,
     OrbitCorrelationExplorer: _correlation,
+    CircleExplorer: _circle,
     EmbeddingExplorer: _embedding,
 }

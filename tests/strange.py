@@ -45,6 +45,7 @@ DOCUMENTED = {  # what a user's own network or function raises passes through
 NAN_SAID = {"diagnostics.matched_temperature", "circle.angles_of"}  # a collapse, a zero arrow: documented
 EXPLORERS = {  # and where they keep the user's network
     "widgets.ByHand": "",
+    "widgets.CircleExplorer": "encoder",
     "widgets.EmbeddingExplorer": "encoder",
     "widgets.ExactnessLab": "",
     "widgets.FieldExplorer": "model",

@@ -1,6 +1,7 @@
 """Explorers: pictures of equivariance that answer the hand, and training that is watched. They need anywidget."""
 
 from eqssl_edu.widgets.by_hand import ByHand
+from eqssl_edu.widgets.circle import CircleExplorer
 from eqssl_edu.widgets.dashboard import LiveTraining
 from eqssl_edu.widgets.embedding import EmbeddingExplorer
 from eqssl_edu.widgets.exactness_lab import ExactnessLab
@@ -12,6 +13,7 @@ from eqssl_edu.widgets.orbit_correlation import OrbitCorrelationExplorer
 
 __all__ = [
     "ByHand",
+    "CircleExplorer",
     "EmbeddingExplorer",
     "ExactnessLab",
     "FieldExplorer",

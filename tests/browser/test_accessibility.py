@@ -22,6 +22,7 @@ MOVED = {
     "ExactnessLab": {"size": 18},
     "LabelActionExplorer": {"task": "jigsaw 3 x 3", "element": 1, "action": "left"},
     "OrbitCorrelationExplorer": {"first": 1},
+    "CircleExplorer": {"first": 20, "second": 87, "theta": 130},
     "EmbeddingExplorer": {"element": 1},
 }
 CELLS = [

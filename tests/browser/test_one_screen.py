@@ -59,6 +59,11 @@ EXPLORERS = {
     "labels of nine tiles": MOVED.format("LabelActionExplorer()", {"task": "jigsaw 3 x 3", "element": 5}),
     "views, C4": TURNED.format("network", 1),
     "views, D4": TURNED.format("trained(dihedral(4))", 7),
+    "a wave of SO(2)": MOVED.format(
+        "CircleExplorer(steerable('SO(2)'), images.test.images[4], images.test.images[7])",
+        {"first": 20, "second": 87, "theta": 130},
+    ),
+    "four samples of C4": MOVED.format("CircleExplorer(network, images.test.images[4])", {"second": 90}),
     "embeddings, C4": "EmbeddingExplorer(network, images.test.images[:120], images.test.labels[:120])",
     "embeddings, D4": "EmbeddingExplorer(trained(dihedral(4)), images.test.images[:120], images.test.labels[:120])",
     "lifting": "KernelExplorer(LiftingConv2d(cyclic(4), 1, 1, kernel_size=3, padding=1))",

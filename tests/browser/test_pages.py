@@ -11,6 +11,7 @@ from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import LiftingConv2d
 from eqssl_edu.pretext import JigsawTask, RotationTask
 from eqssl_edu.widgets import (
+    CircleExplorer,
     EmbeddingExplorer,
     ExactnessLab,
     FieldExplorer,
@@ -216,6 +217,17 @@ def test_orbit_correlation_explorer(show):
     assert "stood still" in page.text("tr[data-kind=max]")
     page.press("Turn both views back")
     page.root.get_by_role("img", name="View 2, upright").wait_for()
+
+
+def test_circle_explorer(show, monkeypatch):
+    """More of it: test_circle_explorer."""
+    monkeypatch.setattr("eqssl_edu.widgets.circle.circle.STEPS", (45,))
+    images = digits(16).test.images
+    page = show(CircleExplorer(GroupCNN(cyclic(4), channels=(2, 4)), images[0], images[1]))
+    assert page.slide("View 2: turn b in degrees", "ArrowRight") == 45
+    assert page.slide("θ in degrees", "ArrowRight") == 1
+    page.press("another image")
+    page.says("another image by 45°")
 
 
 def test_exactness_lab(show):

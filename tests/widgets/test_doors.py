@@ -9,6 +9,7 @@ from networks import NotEquivariant, images, network
 from scenarios import scenario
 from torch import nn
 
+from eqssl_edu.circle import AngleHead, FreeAngleHead, o2
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import GroupConv2d, LiftingConv2d
@@ -16,6 +17,7 @@ from eqssl_edu.pretext import JigsawTask, PretextModel, RelativeLocationTask, Ro
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.widgets import (
     ByHand,
+    CircleExplorer,
     EmbeddingExplorer,
     ExactnessLab,
     FieldExplorer,
@@ -41,6 +43,7 @@ ENTRIES = {
     "LabelActionExplorer": [{"task": "colours"}, {"action": "right"}, {"label": 8}, {"label": "A"}, {"element": 8},
                             {"action": "conjugation", "task": "relative location"}],
     "OrbitCorrelationExplorer": [{"image": 8}, {"first": -1}, {"second": 4}, {"second": "1"}],
+    "CircleExplorer": [{"first": 360}, {"second": -1}, {"theta": 1.5}, {"partner": "none"}, {"k": 4}],
     "EmbeddingExplorer": [{"features": "raw"}, {"image": -1}, {"element": True}],
 }  # fmt: skip
 
@@ -140,6 +143,22 @@ def refused_arguments():
     for bad in (labels[:4], labels - 1, labels.double(), [0] * 5):
         yield "labels", EmbeddingExplorer, (encoder, five, bad)
     yield "names", EmbeddingExplorer, (encoder, five, labels, ["a"])
+
+    for bad in (
+        lambda x: x,
+        nn.Flatten(),
+        network(cyclic(2)),
+        NotEquivariant(o2(3)),
+        network(dihedral(4)),
+        broken,
+    ):
+        yield "encoder", CircleExplorer, (bad, five[0])
+    for bad in (five, five[0, :, :10], five[0].byte(), five[0] / 0):
+        yield "image", CircleExplorer, (encoder, bad)
+    for bad in (nn.Linear(8, 2), FreeAngleHead(8, 4), AngleHead(cyclic(8), 8), AngleHead(cyclic(4), 7)):
+        yield "head", CircleExplorer, (encoder, five[0], None, bad)
+    for bad in (five, images(1, 3)[0], images(side=13)[0], five[0] / 0):
+        yield "other", CircleExplorer, (encoder, five[0], bad)
 
     yield "draw", ByHand, ("draw",)
     yield "start", ByHand, (str, {"m": 1})

@@ -1,0 +1,142 @@
+"""What a CircleExplorer shows of two turned views: their wave, what samples of it miss, and their labels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from eqssl_edu.circle import CircleGroup, spectrum, turn_features
+from eqssl_edu.contrastive import orbit_correlation
+from eqssl_edu.groups import FiniteGroup
+
+__all__ = ["View", "compute", "kappa_at", "mean_cosine"]
+
+SAMPLED = (4, 8)  # C4 and C8: their samples of a wave are marked
+FLAT = 1e-6  # of a cosine; a wave that is no higher is rounding
+
+Features = Float[Tensor, "1 out group"]
+Angles = Float[Tensor, " angle"]
+EVERY = torch.arange(360, dtype=torch.float64)  # degrees
+
+
+class View(NamedTuple):
+    """A turned image, and what the encoder makes of it."""
+
+    features: Features  # of length 1 over channels and samples
+    labels: Float[Tensor, "type 2"]  # the arrows of the head
+    picture: dict[str, Any]
+
+
+def compute(
+    group: FiniteGroup, views: list[View], upright: list[View], state: dict[str, Any]
+) -> dict[str, Any]:
+    r"""What the explorer shows in a state, but for the labels.
+
+    Arguments:
+        group: SO(2) or C_n.
+        views: the first and the second one, turned by a and b.
+        upright: the same two before they were turned.
+        state: see ``CircleExplorer``.
+
+    Returns:
+        "wave": $K_m$ as pairs of numbers, of $\kappa(\theta) = \langle z_2, \rho(\theta) z_1 \rangle$ for the
+        features of length 1 of the two views; "kappa": its value at theta; "exact": the wave of the upright views,
+        shifted by b - a, as the algebra says it (None for C_n, which knows no shift between its elements);
+        "deviation": how far the two are apart; "rows": for C4, C8 and SO(2) the largest value ("max"), the angle "at"
+        which it is, what it "misses" and what it can miss at most ("bound", None where there is none); "true": b - a,
+        None for two images; "off": how far from it the peak is; "note": a sentence about it.
+    """
+    pair = views[1].features, views[0].features
+    curve = kappa_at(group, *pair, EVERY)
+    rows = [_sampled(group, pair, n) for n in (SAMPLED if isinstance(group, CircleGroup) else (group.order,))]
+    exact, deviation = None, 0.0
+    if isinstance(group, CircleGroup):
+        rows = _beside_the_peak(group, rows, pair, curve)
+        turns = float(state["second"]), float(state["first"])
+        exact = [turn_features(group, v.features, a) for v, a in zip(upright[::-1], turns, strict=True)]
+        deviation = float((kappa_at(group, *exact, EVERY) - curve).abs().max())
+    true = (state["second"] - state["first"]) % 360 if state["partner"] == "image" else None
+    flat = float(curve.max() - curve.min()) < FLAT
+    off = None if true is None or flat else (rows[-1]["at"] - true + 180) % 360 - 180
+    return {
+        "state": dict(state),
+        "pictures": [view.picture for view in views],
+        "wave": _wave(group, *pair),
+        "kappa": float(kappa_at(group, *pair, torch.tensor([float(state["theta"])], dtype=torch.float64))),
+        "exact": exact and _wave(group, *exact),
+        "deviation": deviation,
+        "rows": rows,
+        "true": true,
+        "off": off,
+        "note": _note(rows[-1]["at"], true, off),
+    }
+
+
+def kappa_at(group: FiniteGroup, z: Features, w: Features, degrees: Angles) -> Angles:
+    r"""$\langle z, \rho(\theta) w \rangle$ at some angles; over C_n at the elements nearest to them."""
+    if not isinstance(group, CircleGroup):
+        return orbit_correlation(group, z, w)[
+            0, 0, (degrees * group.order / 360).round().long() % group.order
+        ]
+    coefficients = _coefficients(group, z, w)
+    phases = degrees.deg2rad()[:, None] * torch.arange(1, len(coefficients), dtype=torch.float64)
+    terms = coefficients[1:].real * phases.cos() - coefficients[1:].imag * phases.sin()
+    return coefficients[0].real + 2 * terms.sum(dim=1)
+
+
+def mean_cosine(arrows: Float[Tensor, "type 2"]) -> Float[Tensor, "type 2"]:
+    """Arrows as long as the mean cosine between what they say and an angle drawn from it: $I_1(|o|) / I_0(|o|)$."""
+    size = arrows.norm(dim=1, keepdim=True)
+    return arrows * (torch.special.i1e(size) / torch.special.i0e(size) / size.clamp(min=1e-12))
+
+
+def _coefficients(group: CircleGroup, z: Features, w: Features) -> Complex[Tensor, " frequency"]:
+    return (spectrum(group, z) * spectrum(group, w).conj()).sum(dim=(0, 1, 2)) / group.order
+
+
+def _wave(group: FiniteGroup, z: Features, w: Features) -> list[list[float]]:
+    """$K_m$ for the front end; of C_n those of a wave through the samples."""
+    if isinstance(group, CircleGroup):
+        found = _coefficients(group, z, w)
+    else:
+        found = torch.fft.rfft(orbit_correlation(group, z, w)[0, 0]) / group.order
+        if group.order % 2 == 0:  # the frequency n/2 stands alone
+            found[-1] /= 2
+    return [[round(value.real, 7), round(value.imag, 7)] for value in found.tolist()]
+
+
+def _sampled(group: FiniteGroup, pair: tuple[Features, Features], order: int) -> dict[str, Any]:
+    """The largest of the samples at the elements of C_n."""
+    angles = torch.arange(order, dtype=torch.float64) * 360 / order
+    values = kappa_at(group, *pair, angles)
+    best = int((values > values.max() - FLAT).nonzero()[0])  # the first of equal ones
+    largest = {"max": float(values[best]), "at": float(angles[best])}
+    return {"name": f"C{order}", "order": order, **largest, "misses": None, "bound": None}
+
+
+def _beside_the_peak(
+    group: CircleGroup, rows: list[dict[str, Any]], pair: tuple[Features, Features], curve: Angles
+) -> list[dict[str, Any]]:
+    """What samples miss of the largest value of the wave, and what they can miss at most (A15)."""
+    angles = torch.arange(3600, dtype=torch.float64) / 10
+    values = kappa_at(group, *pair, angles)
+    peak = float(values.max())
+    half = (peak - float(curve.min())) / 2
+    for row in rows:
+        row["misses"] = max(0.0, peak - row["max"])
+        if row["order"] >= group.frequency:
+            row["bound"] = half * (1 - math.cos(math.pi * group.frequency / row["order"]))
+    every = {"name": "SO(2)", "order": 0, "max": peak, "at": float(angles[values.argmax()])}
+    return [*rows, {**every, "misses": 0.0, "bound": 0.0}]
+
+
+def _note(peak: float, true: int | None, off: float | None) -> str:
+    if true is None:
+        return "Two different images: no turn is the true one."
+    if off is None:
+        return "κ is the same at all angles: these features do not tell by how much the image was turned."
+    return f"The peak is at {peak:.4g}°. The true turn of view 1 to view 2 is b − a = {true}°: off by {abs(off):.2g}°."
