@@ -274,7 +274,7 @@ def test_on_a_phone_the_menu_is_folded_and_the_hand_stays_in_sight(visit):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_the_whole_site(chromium, tmp_path):
     """Every notebook, run: links, sizes; each page opened in both themes at both sizes."""
 
