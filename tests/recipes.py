@@ -350,6 +350,18 @@ RECIPES: dict[str, Recipe] = {
     "pretext.AngleModel": recipe(pretext.AngleModel, encoder=lambda: net(), task=pretext.AngleTask("SO2")),
     "pretext.AngleTask": recipe(pretext.AngleTask, group="SO2", symmetry=2, within=90.0),
     "pretext.CircleTask": recipe(pretext.CircleTask),
+    "pretext.OffsetTask": recipe(pretext.OffsetTask, patch=2, gap=0, reach=1),
+    "pretext.offset_sample": recipe(
+        made(lambda: pretext.OffsetTask(2, 0, 1), "sample"), images=lambda: x(), generator=lambda: generator()
+    ),
+    "pretext.offset_apply": recipe(
+        made(lambda: pretext.OffsetTask(2, 0, 1), "apply"),
+        images=lambda: x(),
+        labels=lambda: torch.tensor([[2.0, 0.0], [0.0, -2.0]]),
+    ),
+    "pretext.verify_angle": recipe(
+        pretext.verify, task=pretext.AngleTask("SO2"), images=lambda: x(), seed=0, tolerance=1e-6
+    ),
     "pretext.angle_sample": recipe(
         made(pretext.AngleTask, "sample"), images=lambda: x(), generator=lambda: generator()
     ),
@@ -473,6 +485,13 @@ RECIPES: dict[str, Recipe] = {
     "diagnostics.alignment": recipe(diagnostics.alignment, group=C4, z1=lambda: z(), z2=lambda: z(seed=1)),
     "diagnostics.equivariance_error": recipe(
         diagnostics.equivariance_error, model=lambda: net().eval(), inputs=lambda: x(), group=C4
+    ),
+    "diagnostics.equivariance_by_frequency": recipe(
+        diagnostics.equivariance_by_frequency,
+        encoder=lambda: net().eval(),
+        images=lambda: x(),
+        degrees=(45.0,),
+        group=C4,
     ),
     "diagnostics.find_order": recipe(
         diagnostics.find_order, model=lambda: net().eval(), images=lambda: x(), group=C4, group_axis=2

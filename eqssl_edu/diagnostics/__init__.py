@@ -3,6 +3,7 @@
 from eqssl_edu.diagnostics.action_table import ActionErrors, LearnedAction
 from eqssl_edu.diagnostics.collapse import orbit_collapse, orbit_spread, pooled_spread, rank_me, spread
 from eqssl_edu.diagnostics.equivariance import equivariance_error, rotation_error
+from eqssl_edu.diagnostics.frequencies import FrequencyErrors, equivariance_by_frequency
 from eqssl_edu.diagnostics.geometry import alignment, matched_temperature, uniformity
 from eqssl_edu.diagnostics.group_axis import GroupAxis
 from eqssl_edu.diagnostics.irreps import irrep_energy, irrep_projectors
@@ -14,9 +15,11 @@ from eqssl_edu.diagnostics.untrained import untrained_copy
 
 __all__ = [
     "ActionErrors",
+    "FrequencyErrors",
     "GroupAxis",
     "LearnedAction",
     "alignment",
+    "equivariance_by_frequency",
     "equivariance_error",
     "equivariance_report",
     "find_order",

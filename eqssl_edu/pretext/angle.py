@@ -16,6 +16,7 @@ from eqssl_edu.shapes import Images
 
 __all__ = ["AngleTask", "CircleTask"]
 
+Inputs = Float[Tensor, "batch seen side side"]
 Degrees = Float[Tensor, " batch"]
 CircleLabels = Float[Tensor, "batch *vector"]  # angles in degrees (B,), or vectors (B, 2)
 Turn = float | Degrees  # one angle in degrees, or one per sample
@@ -44,7 +45,7 @@ class CircleTask:
         """The same for upright images, where every turn of an evaluation starts."""
         return self.draw(images, generator)
 
-    def apply(self, images: Images, labels: CircleLabels, draws: Tensor | None = None) -> Images:
+    def apply(self, images: Images, labels: CircleLabels, draws: Tensor | None = None) -> Inputs:
         """The input of each image and label, (B, C', s, s)."""
         raise NotImplementedError
 
@@ -65,23 +66,26 @@ class CircleTask:
         raise NotImplementedError
 
     @typed
-    def sample(self, images: Images, generator: torch.Generator | None = None) -> tuple[Images, CircleLabels]:
+    def sample(self, images: Images, generator: torch.Generator | None = None) -> tuple[Inputs, CircleLabels]:
         """Draw a label for every image, on its device: (inputs, labels)."""
         labels, draws = self.draw(images, generator)
         return self.apply(images, labels, draws), labels
 
     @typed
-    def transform(self, inputs: Images, degrees: Turn) -> Images:
+    def transform(self, inputs: Inputs, degrees: Turn) -> Inputs:
         """How a turn counter-clockwise acts on inputs: every picture turns, and is cut to its disc."""
         return on_disc(rotate(inputs, degrees))
 
     def turned(
         self, images: Images, labels: CircleLabels, draws: Tensor | None, degrees: Turn
-    ) -> tuple[Images, CircleLabels]:
+    ) -> tuple[Inputs, CircleLabels]:
         """What the task promises a turned input to be: the input of the moved label, and that label."""
         moved, moved_draws = self.move(labels, degrees), self.transform_draws(draws, degrees, labels)
-        sources = rotate(images, degrees) if self.image_turns else images
-        return self.apply(sources, moved, moved_draws), moved
+        return self.apply(self.turned_sources(images, degrees), moved, moved_draws), moved
+
+    def turned_sources(self, images: Images, degrees: Turn) -> Images:
+        """The images, turned if they turn along."""
+        return rotate(images, degrees) if self.image_turns else images
 
 
 class AngleTask(CircleTask):
@@ -148,11 +152,11 @@ class AngleTask(CircleTask):
         return torch.zeros(len(images), dtype=precise(images).dtype, device=images.device), None
 
     def _split(self, degrees: Degrees) -> tuple[Degrees, Degrees]:
-        labels = self.move(torch.zeros_like(degrees), degrees)
+        labels = AngleTask.move(self, torch.zeros_like(degrees), degrees)
         return labels, degrees - labels
 
     @typed
-    def apply(self, images: Images, labels: Degrees, draws: Degrees | None = None) -> Images:
+    def apply(self, images: Images, labels: Degrees, draws: Degrees | None = None) -> Inputs:
         """The images turned counter-clockwise, and cut to the disc."""
         return on_disc(rotate(images, labels if draws is None else labels + draws))
 
@@ -180,7 +184,7 @@ class AngleTask(CircleTask):
         return angle_error(angles_of(outputs, self.symmetry).to(labels), labels, self.symmetry)
 
 
-def on_disc(inputs: Images) -> Images:
+def on_disc(inputs: Inputs) -> Inputs:
     """Zero outside the centred disc that no rotation moves out of the picture."""
     need_shape("images", inputs, "B", "C", "S", "S", floating=True)
     return inputs * disc_mask(inputs.shape[-1]).to(inputs)

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_integer, need_number, need_shape, typed
 from eqssl_edu.precision import fine
+from eqssl_edu.pretext.angle import CircleTask
 from eqssl_edu.pretext.task import Images, Task
+from eqssl_edu.pretext.verify_angles import CircleVerification, verify_circle
 
 __all__ = ["CounterExample", "Verification", "verify"]
 
@@ -96,8 +98,10 @@ class Verification:
 
 
 @typed
-def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -> Verification:
-    r"""Compare every turned input with what the action table promises.
+def verify(
+    task: Task | CircleTask, images: Images, seed: int = 0, tolerance: float = 1e-6
+) -> Verification | CircleVerification:
+    r"""Compare every turned input with what the action on the labels promises.
 
     For every image x, every label l, every element g, and the task's own random draws: is
 
@@ -106,6 +110,12 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
     (for a task whose label is a pose: $a(x, g \cdot l)$)? Random images or photographs are good witnesses; an image
     with symmetries or blank parts lets wrong actions pass. If none of the images tells one label from another, nothing
     is proved, and the answer is not ok.
+
+    A label that moves through every angle (``AngleTask``, ``OffsetTask``) is compared at quarter turns, which are
+    exact, and at angles between, where turned pictures are interpolated: there a difference counts if it is larger than
+    second differences of the picture allow (``pretext.verify_angles.interpolation_bound``). Labels that would move in
+    the wrong sense, not at all, or 2, 3 or 5 times as fast are tried as well: what fits instead is named, and
+    images on which another speed passes too are no witnesses.
 
     Arguments:
         task: the task.
@@ -121,6 +131,8 @@ def verify(task: Task, images: Images, seed: int = 0, tolerance: float = 1e-6) -
         >>> verdict.ok, verify(JigsawTask(cyclic(4), grid=2), torch.rand(2, 1, 8, 8)).ok
         (False, True)
     """
+    if isinstance(task, CircleTask):
+        return verify_circle(task, images, seed, tolerance)
     need_integer("len(images)", len(images), least=1)
     need_shape("images", images, "B", "C", "H", "W", finite=True)
     need_number("tolerance", tolerance, least=0)
