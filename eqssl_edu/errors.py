@@ -24,6 +24,7 @@ __all__ = [
     "need_elements",
     "need_encoder",
     "need_exact",
+    "need_finite",
     "need_grid",
     "need_instance",
     "need_integer",
@@ -272,6 +273,12 @@ def need_exact(group: Any, name: str = "group") -> None:
             f"{name} must map the pixel grid to itself (C1, C2, C4, D1, D2, D4; eqssl_edu.steerable has encoders "
             f"for the others), got {group.name}"
         )
+
+
+def need_finite(group: Any, name: str, why: str) -> None:
+    """Raise where a group is known by samples only, as SO(2) is, and looking at these alone would be wrong."""
+    if not group.is_finite:
+        raise ValueError(f"{name} must be finite: {why}, got {group!r}")
 
 
 def need_regular(

@@ -171,6 +171,11 @@ class FiniteGroup:
         """True if every element maps a square pixel grid to itself: C1, C2, C4, D1, D2, D4."""
         return 4 % self.rotations == 0
 
+    @property
+    def is_finite(self) -> bool:
+        """True if the elements are all there is; False for SO(2) and O(2), of which they are samples."""
+        return True
+
     def transform(
         self, images: Shaped[Tensor, "*batch height width"], g: Elements
     ) -> Shaped[Tensor, "*batch height width"]:

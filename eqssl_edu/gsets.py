@@ -13,6 +13,7 @@ from eqssl_edu.errors import (
     got,
     need_choice,
     need_elements,
+    need_finite,
     need_integer,
     need_integers,
     need_shape,
@@ -52,6 +53,7 @@ class GSet:
     def __init__(
         self, group: FiniteGroup, action: Int64[Tensor, "group size"], names: Iterable[str] | None = None
     ) -> None:
+        need_finite(group, "group", "the labels of SO(2) and O(2) are angles, not a finite set")
         need_shape("action", action, group.order, "n")
         need_integers("action", action, below=max(1, action.shape[1]))
         action = action.detach().cpu().clone()  # nobody else can change it once it is checked

@@ -24,6 +24,7 @@ __all__ = [
     "EquivariantFloor",
     "Floor",
     "angle_floor",
+    "between_samples",
     "equivariant_floor",
     "frequency_floor",
     "inconsistency_floor",
@@ -262,3 +263,32 @@ def number_floor(slope: float) -> float:
         (90.0, 9.0)
     """
     return 90 / (need_number("slope", slope, least=0) + 1)
+
+
+@typed
+def between_samples(frequency: int, samples: int) -> float:
+    r"""How much higher than at its samples a wave can rise between them: $1 - \cos(\pi L / N)$, in half ranges.
+
+    For a real trigonometric polynomial of degree L with the half range R = (max - min) / 2 and N >= L samples at equal
+    distances
+
+    $$ 0 \le \max_\theta \kappa(\theta) - \max_j \kappa(2 \pi j / N) \le R\, (1 - \cos(\pi L / N)), $$
+
+    because near its maximum it stays above the cosine of frequency L that has the same maximum and minimum (Riesz's
+    lemma), and some sample is at most pi / N away. Reached where L divides N. It says when the largest of C_N's
+    correlations is as good as that of all angles, for features of a limited frequency.
+
+    Arguments:
+        frequency: L, at least 1.
+        samples: N, at least L.
+
+    References:
+        M. Riesz, Eine trigonometrische Interpolationsformel, Jahresbericht der DMV 23 (1914).
+
+    Example:
+        >>> [round(between_samples(frequency, 8), 3) for frequency in (1, 2, 3)]
+        [0.076, 0.293, 0.617]
+    """
+    need_integer("frequency", frequency, least=1)
+    need_integer("samples", samples, least=frequency)
+    return 1 - math.cos(math.pi * frequency / samples)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from eqssl_edu.circle import turn_features
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.gsets import GSet
 
@@ -36,6 +37,25 @@ def turned(group, *batches):
     return [
         group.transform_features(z, own_elements(group, len(z), seed)) for seed, z in enumerate(batches, 2)
     ]
+
+
+def circle_features(group, count=8, channels=3, seed=0):
+    """Of SO(2) or O(2): a function of all frequencies 0 .. L in each channel, nothing above."""
+    z = features(group, count, channels, seed).unflatten(2, (-1, group.rotations))
+    coefficients = torch.fft.rfft(z)
+    coefficients[..., group.frequency + 1 :] = 0
+    return torch.fft.irfft(coefficients, n=group.rotations).flatten(2)
+
+
+def turned_anyhow(group, *batches):
+    """Every member of every batch turned by an angle of its own, and over O(2) half of them flipped before it."""
+    answer = []
+    for seed, z in enumerate(batches, 2):
+        generator = torch.Generator().manual_seed(seed)
+        flips = torch.randint(2, (len(z),), generator=generator) * group.rotations * group.reflections
+        angles = 360 * torch.rand(len(z), generator=generator, dtype=torch.float64)
+        answer.append(turn_features(group, group.transform_features(z, flips), angles))
+    return answer
 
 
 def joined_with_turned_copies(group, z):

@@ -272,6 +272,23 @@ RECIPES: dict[str, Recipe] = {
     "circle.NumberHead()": recipe(
         made(lambda: circle.NumberHead(3, 8), "forward"), features=lambda: z(order=8)
     ),
+    "theory.between_samples": recipe(theory.between_samples, frequency=3, samples=8),
+    "circle.circle_correlation": recipe(
+        circle.circle_correlation,
+        group=SO2,
+        z=lambda: z(order=8),
+        w=lambda: z(5, order=8, seed=1),
+        angles=lambda: torch.tensor([0.0, 20.0]),
+    ),
+    "circle.circle_distance": recipe(
+        circle.circle_distance, group=SO2, z=lambda: z(order=8), w=lambda: z(5, order=8, seed=1)
+    ),
+    "circle.circle_peak": recipe(
+        circle.circle_peak, group=SO2, z=lambda: z(order=8), w=lambda: z(5, order=8, seed=1)
+    ),
+    "circle.cross_spectrum": recipe(
+        circle.cross_spectrum, group=SO2, z=lambda: z(order=8), w=lambda: z(5, order=8, seed=1)
+    ),
     "theory.label_cap": recipe(theory.label_cap, labels=regular(), symmetry=(0, 2), label=1),
     "theory.equivariant_floor": recipe(
         theory.equivariant_floor, law=lambda: torch.eye(4) / 4, inputs=regular(), labels=regular()

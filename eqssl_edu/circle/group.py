@@ -50,6 +50,11 @@ class CircleGroup(FiniteGroup):
         return self.frequency, self.reflections, self.rotations
 
     @property
+    def is_finite(self) -> bool:
+        """False: the elements are samples."""
+        return False
+
+    @property
     def exact_on_grid(self) -> bool:
         """False: most angles do not map the pixel grid to itself."""
         return False

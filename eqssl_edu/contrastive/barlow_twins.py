@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.circle.correlation import limited
 from eqssl_edu.contrastive.features import Features, need_pairs
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.pairs import align
@@ -50,7 +51,7 @@ class BarlowTwins(Loss):
     def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
         need_pairs(self.group, least=2, z1=z1, z2=z2)
         # Standardise first: these statistics do not depend on the turns, so the alignment cannot change them.
-        z1, z2 = standardize(precise(z1)), standardize(precise(z2))
+        z1, z2 = (standardize(limited(self.group, precise(z))) for z in (z1, z2))
         correlation = relative_products(self.group, z1, align(self.group, z1, z2))
         correlation = correlation / (len(z1) * self.group.order)
         diagonal = correlation[0].diagonal()  # element 0 is the identity

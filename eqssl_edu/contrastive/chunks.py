@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.circle import CircleGroup
 from eqssl_edu.contrastive.features import Features
 from eqssl_edu.contrastive.loss import need_no_second_derivative
-from eqssl_edu.contrastive.similarity import prepared, reduced
-from eqssl_edu.groups import FiniteGroup, tables_on
-from eqssl_edu.layers.weight_copies import autocast_dtype, copied_entries, transformed_copies
+from eqssl_edu.contrastive.products import Copies, Waves
+from eqssl_edu.contrastive.similarity import prepared
+from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.layers.weight_copies import autocast_dtype
 
 __all__ = ["AllPairs", "contrast_by_chunks"]
 
@@ -27,12 +29,8 @@ def contrast_by_chunks(
     """Loss and accuracy of ``InfoNCE`` for all 2B views of length 1, the first views of all images in front."""
     group, views = prepared(group, views, kind)
     views = views.to(autocast_dtype(views))
-    if chunk is None:
-        entries = CPU_ENTRIES if views.device.type == "cpu" else ACCELERATOR_ENTRIES
-        chunk = max(1, entries // (len(views) * group.order))
-        if 2 * chunk >= len(views):  # one piece is never computed twice, two are
-            chunk = len(views)
-    return AllPairs.apply(views, group, kind, temperature, chunk)
+    parts = Waves if isinstance(group, CircleGroup) else Copies
+    return AllPairs.apply(views, parts, group, kind, temperature, chunk)
 
 
 class AllPairs(torch.autograd.Function):
@@ -45,21 +43,23 @@ class AllPairs(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, views, group, kind, temperature, chunk):
-        count, order = len(views), group.order
+    def forward(ctx, views, parts, group, kind, temperature, chunk):
+        count, parts = len(views), parts(views, group, kind, temperature)
+        if chunk is None:
+            entries = CPU_ENTRIES if views.device.type == "cpu" else ACCELERATOR_ENTRIES
+            chunk = max(1, entries // (count * parts.values))
+            if 2 * chunk >= count:  # one piece is never computed twice, two are
+                chunk = count
         partner = torch.arange(count, device=views.device).roll(count // 2)
         wanted = ctx.needs_input_grad[0]
         precise = {"dtype": torch.promote_types(views.dtype, torch.float32), "device": views.device}
-        undo = tables_on(group, views.device).shift
-        tables = copied_entries(group, views.shape[1], True, views.device)
-        flat = views.flatten(1)
 
         def compare(start):
-            """A chunk of views with itself and all later ones: kappa (rows, |G|, later), logits (rows, later)."""
-            turned = transformed_copies(views[start : start + chunk], *tables, -1, flat.shape[1])
-            kappa = (turned @ flat[start:].T).unflatten(0, (-1, order)).requires_grad_(wanted)
+            """A chunk of views with itself and all later ones: their products, and logits (rows, later)."""
+            turned = parts.turned(slice(start, start + chunk))
+            kappa = parts.products(turned, start).requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
-                similarity = reduced(kappa, 1, kind, temperature)
+                similarity = parts.similarity(kappa)
             logits = similarity.detach().to(precise["dtype"]) / temperature
             logits.fill_diagonal_(-math.inf)  # nobody is among their own candidates
             return turned, kappa, similarity, logits, _pairs(start, len(logits), count, views.device)
@@ -77,7 +77,7 @@ class AllPairs(torch.autograd.Function):
         positive = torch.zeros((), **precise)  # the sum of all views' logits with their partners
         starts = range(0, count, chunk)
         for start in starts:
-            *parts, logits, pairs = compare(start)
+            *kept, logits, pairs = compare(start)
             rows = len(logits)
             see(slice(start, start + rows), logits, start)
             if start + rows < count:
@@ -86,11 +86,11 @@ class AllPairs(torch.autograd.Function):
             twice = 1 + (pairs[1] >= rows).to(logits.dtype)
             positive += (logits[pairs] * twice).sum()
         if wanted:
-            gradient = torch.zeros_like(flat, dtype=precise["dtype"])
+            gradient = torch.zeros_like(parts.flat, dtype=precise["dtype"])
             for start in reversed(starts):
                 if start != starts[-1]:
-                    *parts, logits, pairs = compare(start)
-                turned, kappa, similarity = parts
+                    *kept, logits, pairs = compare(start)
+                turned, kappa, similarity = kept
                 rows, after = len(logits), start + len(logits)
                 # Softmax minus 1 at the partner, for both sides of each pair.
                 slope = (logits - norm[start:after, None]).exp_()
@@ -98,15 +98,9 @@ class AllPairs(torch.autograd.Function):
                 slope[pairs] -= 2
                 slope *= 1 / (count * temperature)
                 (along,) = torch.autograd.grad(similarity, kappa, slope.to(similarity.dtype))
-                along = along.flatten(0, 1)
-                if along.dtype == gradient.dtype:
-                    gradient[start:].addmm_(along.T, turned)  # in place
-                else:
-                    gradient[start:] += along.T @ turned
+                parts.add_to_later(gradient[start:], along, turned)
                 if after < count:  # inside the chunk that was both sides; now its share from the later views
-                    share = (along[:, rows:] @ flat[after:]).view(rows, order, *views.shape[1:])
-                    share = share.gather(3, undo[:, None, :].expand_as(share)).sum(dim=1)
-                    gradient[start:after] += share.flatten(1)
+                    gradient[start:after] += parts.share(along[..., rows:], after)
             ctx.save_for_backward(gradient.to(views.dtype).view_as(views))
         accuracy = (found == partner).to(precise["dtype"]).mean()
         ctx.mark_non_differentiable(accuracy)
@@ -116,7 +110,7 @@ class AllPairs(torch.autograd.Function):
     def backward(ctx, grad_loss, _):
         need_no_second_derivative()
         (gradient,) = ctx.saved_tensors
-        return (gradient * grad_loss, *[None] * 4)
+        return (gradient * grad_loss, *[None] * 5)
 
 
 def _pairs(start: int, rows: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:

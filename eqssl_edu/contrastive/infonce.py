@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from eqssl_edu.circle import CircleGroup
 from eqssl_edu.contrastive.chunks import contrast_by_chunks
-from eqssl_edu.contrastive.features import Features, need_pairs, unit
+from eqssl_edu.contrastive.features import Features, need_pairs, unit_views
 from eqssl_edu.contrastive.gpu.available import INFONCE_KINDS, kernels_for
 from eqssl_edu.contrastive.loss import Contrast, Loss
-from eqssl_edu.contrastive.similarity import SIMILARITIES, compared
-from eqssl_edu.errors import need_choice, need_number, need_positive, within_transform
+from eqssl_edu.contrastive.similarity import compared, need_kind
+from eqssl_edu.errors import need_number, need_positive, within_transform
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import precise
 
@@ -27,6 +28,9 @@ class InfoNCE(Loss):
     $i'$ is the other view of image i; k runs over all 2B views but i itself; the mean over the 2B views is taken.
     With |G| = 1 it is the loss of SimCLR. The inputs are normalised over (C, |G|). ``logits`` is the formula; the
     loss itself never holds all pairs (``chunks.py``).
+
+    Over SO(2) and O(2) the kinds max, soft, mean, power2 and power3 are over all angles: the loss absorbs a turn of
+    each view by any angle, and its gradient turns along.
 
     On a GPU all of it but the matrix products is done by kernels of its own (``gpu/``), where Triton is there: it
     comes with PyTorch's builds for CUDA. They never wait for the GPU, so that in a small batch, whose time is that of
@@ -56,7 +60,7 @@ class InfoNCE(Loss):
         self, group: FiniteGroup, similarity: str = "soft", temperature: float = 0.2, chunk: int | None = None
     ) -> None:
         super().__init__(group)
-        need_choice("similarity", similarity, SIMILARITIES)
+        need_kind("similarity", similarity, group)
         need_number("temperature", temperature, above=0)
         if chunk is not None:
             need_positive(chunk=chunk)
@@ -68,7 +72,7 @@ class InfoNCE(Loss):
         """The formula, all pairs at once: similarities over the temperature (-inf with oneself), and each view's
         partner; ``F.cross_entropy`` of the two is the loss."""
         need_pairs(self.group, least=2, z1=z1, z2=z2)  # one image has no negatives
-        views = torch.cat([unit(z1), unit(z2)])
+        views = unit_views(self.group, z1, z2)
         similarity = compared(self.group, views, views, self.similarity, self.temperature)
         own = torch.eye(len(views), dtype=torch.bool, device=views.device)
         partner = torch.arange(len(views), device=views.device).roll(len(z1))
@@ -85,8 +89,9 @@ class InfoNCE(Loss):
             accuracy = (logits.argmax(dim=1) == partner).to(precise(z1[:0]).dtype).mean()
             return Contrast(F.cross_entropy(precise(logits), partner), accuracy)
         how = self.group, self.similarity, self.temperature, self.chunk
-        if self.similarity in INFONCE_KINDS and kernels_for(self.group, z1):
+        finite = not isinstance(self.group, CircleGroup)
+        if finite and self.similarity in INFONCE_KINDS and kernels_for(self.group, z1):
             from eqssl_edu.contrastive.gpu.infonce import fused_contrast  # it needs Triton
 
             return Contrast(*fused_contrast(z1, z2, *how))
-        return Contrast(*contrast_by_chunks(torch.cat([unit(z1), unit(z2)]), *how))
+        return Contrast(*contrast_by_chunks(unit_views(self.group, z1, z2), *how))

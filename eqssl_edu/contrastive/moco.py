@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.features import Features, need_pairs, unit
+from eqssl_edu.contrastive.features import Features, need_pairs, unit, unit_views
 from eqssl_edu.contrastive.loss import Contrast, Loss
 from eqssl_edu.contrastive.pairs import pair_similarity
-from eqssl_edu.contrastive.similarity import SIMILARITIES, compared
+from eqssl_edu.contrastive.similarity import compared, need_kind
 from eqssl_edu.errors import need_choice, need_number, need_positive
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import precise
@@ -62,7 +62,7 @@ class MoCo(Loss):
         size: int = 1024,
     ) -> None:
         super().__init__(group)
-        need_choice("similarity", similarity, SIMILARITIES)
+        need_kind("similarity", similarity, group)
         need_number("temperature", temperature, above=0)
         need_number("momentum", momentum, least=0, below=1)
         need_positive(size=size)
@@ -74,7 +74,8 @@ class MoCo(Loss):
         """Fill the queue with random keys of this width, if there is none yet; always the same keys."""
         if self.queue is None:
             generator = torch.Generator().manual_seed(0)
-            self.queue = unit(torch.randn(self.size, channels, self.group.order, generator=generator))
+            keys = torch.randn(self.size, channels, self.group.order, generator=generator)
+            self.queue = unit_views(self.group, keys)
 
     def forward(self, z1: Features, z2: Features, *targets: Features) -> Float[Tensor, ""]:
         """The loss; without targets of a slow copy, z1 and z2 themselves are the keys."""
@@ -92,8 +93,8 @@ class MoCo(Loss):
         target1, target2 = targets or (z1, z2)
         need_pairs(self.group, least=1, z1=z1, z2=z2, target1=target1, target2=target2)
         self._queue_for(z1)
-        queries = unit(precise(torch.cat([z1, z2])))
-        keys = unit(precise(torch.cat([target2, target1]).detach()))
+        queries = unit_views(self.group, precise(z1), precise(z2))
+        keys = unit_views(self.group, *(precise(target.detach()) for target in (target2, target1)))
         kind = (self.similarity, self.temperature)
         positive = pair_similarity(self.group, queries, keys, *kind)[:, None]
         negative = compared(self.group, queries, self.queue.to(queries), *kind)  # turns the fewer: queries
@@ -103,7 +104,7 @@ class MoCo(Loss):
     def enqueue(self, target1: Features, target2: Features) -> None:
         """Put the keys of both views into the queue; the oldest leave it."""
         self._queue_for(target1)
-        keys = unit(precise(torch.cat([target1, target2])))
+        keys = unit_views(self.group, precise(target1), precise(target2))
         # A new tensor and not a change in place: the backward pass of this step still needs the old one.
         self.queue = torch.cat([self.queue, keys.to(self.queue)])[-self.size :]
 

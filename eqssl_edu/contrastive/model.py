@@ -48,6 +48,11 @@ class ContrastiveModel(nn.Module):
     ) -> None:
         super().__init__()
         channels = need_encoder(encoder)
+        if not encoder.group.is_finite and loss.group != encoder.group:
+            raise ValueError(
+                f"loss.group must be {encoder.group!r}, over which a loss absorbs turns by every angle; a loss over "
+                f"{loss.group!r} does not absorb turns between the samples"
+            )
         need_choice("loss.group", loss.group, [encoder.group])
         if projector is not None:
             need_choice("projector.group", getattr(projector, "group", encoder.group), [encoder.group])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.contrastive.features import Features, need_pairs, unit
+from eqssl_edu.contrastive.features import Features, need_pairs, unit_views
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.pairs import pair_similarity
-from eqssl_edu.contrastive.similarity import SIMILARITIES
-from eqssl_edu.errors import need_choice, need_number, need_shape
+from eqssl_edu.contrastive.similarity import need_kind
+from eqssl_edu.errors import need_finite, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupMLP
 from eqssl_edu.precision import precise
@@ -28,7 +28,8 @@ class SimSiam(Loss):
         similarity: a kind of ``orbit_similarity``.
         predictor: regular to regular features. By default a ``GroupMLP`` with a hidden layer of a quarter of the
             width, at least 4, made for the width of the first features, or by ``build(channels)``, which a loss needs
-            before ``load_state_dict``.
+            before ``load_state_dict``. Over SO(2) and O(2) give a linear one, ``GroupLinear(group, C, C)``: a ReLU of
+            samples does not commute with turns between them.
 
     References:
         Chen and He, Exploring Simple Siamese Representation Learning (arXiv 2011.10566), algorithm 1.
@@ -48,7 +49,10 @@ class SimSiam(Loss):
         self, group: FiniteGroup, similarity: str = "max", predictor: nn.Module | None = None
     ) -> None:
         super().__init__(group)
-        need_choice("similarity", similarity, SIMILARITIES)
+        need_kind("similarity", similarity, group)
+        if predictor is None:
+            why = "the default predictor's ReLU acts on samples; pass predictor=GroupLinear(group, C, C)"
+            need_finite(group, "group", why)
         self.similarity, self.predictor = similarity, predictor
 
     def build(self, channels: int) -> None:
@@ -74,7 +78,7 @@ class SimSiam(Loss):
         for z, target in ((z1, target2.detach()), (z2, target1.detach())):
             prediction = self.predictor(z)
             need_shape("predictor(z)", prediction, *z.shape)
-            pair = unit(precise(prediction)), unit(precise(target))
+            pair = (unit_views(self.group, precise(x)) for x in (prediction, target))
             both = both + pair_similarity(self.group, *pair, self.similarity)
         return both.mean() / 2
 

@@ -8,9 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.circle import CircleGroup, circle_distance
+from eqssl_edu.circle.correlation import coefficients, waves
+from eqssl_edu.circle.similarity import of_waves
 from eqssl_edu.contrastive.features import Features, Others, need_pairs, unit
 from eqssl_edu.contrastive.gpu.available import kernels_for
-from eqssl_edu.errors import need_choice, need_number, within_transform
+from eqssl_edu.errors import need_choice, need_finite, need_number, within_transform
 from eqssl_edu.groups import FiniteGroup, cyclic, tables_on
 from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies
 from eqssl_edu.precision import precise, size
@@ -26,6 +29,9 @@ def orbit_correlation(group: FiniteGroup, z: Features, w: Others) -> Float[Tenso
 
     If z is moved by a and w by b, $\kappa[g]$ becomes $\kappa[a^{-1} g b]$: the values are permuted, none changes.
     One matrix product of $B B' |G|$ times $C |G|$ multiply-adds.
+
+    Over SO(2) and O(2) these are the n or 2n *samples* of a wave, and a turn between them moves the wave, so that the
+    samples are others; ``circle.circle_correlation`` gives the wave at any angle.
 
     Arguments:
         group: G.
@@ -60,6 +66,11 @@ def orbit_similarity(
     | maxpool | cosine after max pooling over the group: each channel picks its own g, so that the orientation of the
       channels relative to each other is lost |
 
+    Over SO(2) and O(2), mean and max are those over *all* angles, so that turns by any angle are absorbed:
+    $\kappa$ is a wave of L frequencies (``circle.circle_correlation``), of which soft and the powers take as many
+    values as give the mean over the angles to rounding, and max is found by Newton's method. "canonical" and "maxpool"
+    look at the samples alone, and are refused.
+
     Arguments:
         group: G.
         z, w: regular features (B, C, |G|) and (B', C, |G|), taken as they are (not normalised; "maxpool" alone
@@ -67,7 +78,7 @@ def orbit_similarity(
         kind: one of the kinds above.
         temperature: t of the soft kind, in units of $\kappa$.
     """
-    need_choice("kind", kind, SIMILARITIES)
+    need_kind("kind", kind, group)
     need_number("temperature", temperature, above=0)
     need_pairs(group, z=z, w=w)
     return compared(group, z, w, kind, temperature)
@@ -78,7 +89,8 @@ def orbit_distance(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, 
 
     A metric on orbits: symmetric, zero if and only if w is a turned z, with the triangle inequality. Computed from
     products, so a distance below the square root of the precision (1e-8 in float64, 3e-4 in float32, times the length
-    of z) cannot be told from zero. For a loss take the similarity "max": a root has no gradient at zero.
+    of z) cannot be told from zero. For a loss take the similarity "max": a root has no gradient at zero. Over SO(2) and
+    O(2) it is ``circle.circle_distance``, the least over all angles.
 
     Arguments:
         group: G.
@@ -90,6 +102,8 @@ def orbit_distance(group: FiniteGroup, z: Features, w: Others) -> Float[Tensor, 
         True
     """
     need_pairs(group, z=z, w=w)
+    if isinstance(group, CircleGroup):
+        return circle_distance(group, z, w)
     z, w = precise(z), precise(w)
     scale = size(z, w)  # or squares overflow, or vanish
     z, w = z / scale, w / scale
@@ -101,7 +115,8 @@ def canonicalize(group: FiniteGroup, z: Features) -> Features:
     r"""Turn each z by its own element so that its largest entry, summed over the channels, comes first.
 
     The element is the argmax of $\kappa(z, u)$, where u is 1 at the identity and 0 elsewhere in each channel. One
-    representative of each orbit, where the argmax is unique; at ties it jumps.
+    representative of each orbit, where the argmax is unique; at ties it jumps. Not over SO(2) and O(2), whose samples
+    are no whole orbit.
 
     Example:
         >>> z = torch.tensor([[[0.0, 3, 1, 2]]])
@@ -109,6 +124,7 @@ def canonicalize(group: FiniteGroup, z: Features) -> Features:
         tensor([[[3., 1., 2., 0.]]])
     """
     need_pairs(group, z=z)
+    need_finite(group, "group", "the largest sample changes with turns between the samples")
     largest = z.sum(dim=1).argmax(dim=1)
     return group.transform_features(z, tables_on(group, z.device).inverse[largest])
 
@@ -116,18 +132,42 @@ def canonicalize(group: FiniteGroup, z: Features) -> Features:
 # -- the parts, shared with the losses, which have checked their features ------------------------------------------
 
 
+def need_kind(name: str, kind: object, group: FiniteGroup) -> None:
+    """Raise unless it is a kind of similarity, and one that can absorb the turns of this group."""
+    need_choice(name, kind, SIMILARITIES)
+    if isinstance(group, CircleGroup) and kind in ("canonical", "maxpool"):
+        others = ", ".join(
+            repr(other) for other in SIMILARITIES if other not in ("canonical", "maxpool", "plain")
+        )
+        raise ValueError(
+            f"{name} must be one of {others} over {group.name}: {kind!r} looks at the samples alone, and does not "
+            f"absorb turns between them"
+        )
+
+
 def compared(
     group: FiniteGroup, z: Features, w: Others, kind: str, temperature: float
 ) -> Float[Tensor, "batch other"]:
     """``orbit_similarity``."""
     (correlated, z), (_, w) = prepared(group, z, kind), prepared(group, w, kind)
+    if isinstance(correlated, CircleGroup):
+        return of_waves(coefficients(group, z, w), kind, temperature, longest(kind, z, w))
     return reduced(_correlated(correlated, z, w), 2, kind, temperature)
+
+
+def longest(kind: str, z: Tensor, w: Tensor) -> float:
+    """The largest |z| |w|, which the soft kind needs; 1 where numbers cannot be asked for, or are none."""
+    if kind != "soft" or within_transform() or not (z.numel() and w.numel()):
+        return 1.0
+    length = math.prod(x.detach().flatten(1).norm(dim=1).max().item() for x in (z, w))
+    return length if math.isfinite(length) else 1.0
 
 
 def prepared(
     group: FiniteGroup, z: Features, kind: str
 ) -> tuple[FiniteGroup, Float[Tensor, "batch features elements"]]:
-    """What a kind correlates: features of G, or, where one product a pair is enough, of the trivial group."""
+    """What a kind correlates: features of G, their waves over SO(2) and O(2), or, where one product a pair is enough,
+    features of the trivial group."""
     if kind == "plain":
         return TRIVIAL, z.flatten(1)[:, :, None]
     if kind == "canonical":
@@ -136,7 +176,7 @@ def prepared(
         return TRIVIAL, z.sum(dim=2, keepdim=True) / math.sqrt(group.order)
     if kind == "maxpool":
         return TRIVIAL, unit(z.amax(dim=2))[:, :, None]
-    return group, z
+    return group, waves(group, z) if isinstance(group, CircleGroup) else z
 
 
 def reduced(kappa: Tensor, dim: int, kind: str, temperature: float) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.circle.correlation import limited
 from eqssl_edu.contrastive.features import Features, need_pairs
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.pairs import align
@@ -58,7 +59,7 @@ class VICReg(Loss):
     def terms(self, z1: Features, z2: Features) -> dict[str, Float[Tensor, ""]]:
         """The three terms before their weights."""
         need_pairs(self.group, least=2, z1=z1, z2=z2)
-        z1, z2 = precise(z1), precise(z2)
+        z1, z2 = (limited(self.group, precise(z)) for z in (z1, z2))
         invariance = (z1 - align(self.group, z1, z2)).square().mean()
         (v1, c1), (v2, c2) = self._spread(z1), self._spread(z2)
         return {"invariance": invariance, "variance": (v1 + v2) / 2, "covariance": c1 + c2}

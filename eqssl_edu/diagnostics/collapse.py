@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from eqssl_edu.circle.similarity import channel_peaks
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.features import need_pairs, unit
+from eqssl_edu.contrastive.features import need_pairs, unit, unit_views
 from eqssl_edu.diagnostics.irreps import irrep_energy
 from eqssl_edu.errors import need_integer, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
@@ -98,7 +99,7 @@ def orbit_spread(group: FiniteGroup, z: Features) -> float:
     r"""The spread of orbits: $\big(\tfrac12 \mathrm{mean}_{ij}\, d(\hat z_i, \hat z_j)^2\big)^{1/2}$, with the distance
     of orbits $d$ in place of the plain one. At most the ``spread``; 0 if all features lie in one orbit."""
     need_pairs(group, 1, z=z)
-    z = unit(fine(z))
+    z = unit_views(group, fine(z))
     # Not 1 - max kappa: features of length zero are no unit vectors.
     return float((orbit_distance(group, z, z).square().mean() / 2).sqrt())
 
@@ -109,7 +110,7 @@ def pooled_spread(group: FiniteGroup, z: Features) -> float:
     Even random features have less than 1 here, since maxima have a mean.
     """
     need_pairs(group, 1, z=z)
-    return spread(z.amax(dim=2))
+    return spread(z.amax(dim=2) if group.is_finite else channel_peaks(group, z))
 
 
 @typed

@@ -5,10 +5,11 @@ import math
 import torch
 from scipy.optimize import brentq
 
-from eqssl_edu.contrastive import SIMILARITIES, orbit_distance, orbit_similarity
-from eqssl_edu.contrastive.features import need_pairs, unit
+from eqssl_edu.contrastive import orbit_distance, orbit_similarity
+from eqssl_edu.contrastive.features import need_pairs, unit_views
 from eqssl_edu.contrastive.pairs import pair_similarity
-from eqssl_edu.errors import need_choice, need_number
+from eqssl_edu.contrastive.similarity import need_kind
+from eqssl_edu.errors import need_number
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine
 from eqssl_edu.shapes import Features
@@ -26,7 +27,7 @@ def alignment(group: FiniteGroup, z1: Features, z2: Features) -> float:
         Hypersphere (arXiv 2005.10242); there with the plain distance, which is this one for |G| = 1.
     """
     need_pairs(group, 1, z1=z1, z2=z2)
-    first, second = unit(fine(z1)), unit(fine(z2))
+    first, second = (unit_views(group, fine(z)) for z in (z1, z2))
     lengths = sum(x.flatten(1).square().sum(dim=1) for x in (first, second))  # 2, or less at zero
     return float((lengths - 2 * pair_similarity(group, first, second, "max")).clamp_min(0).mean())
 
@@ -40,7 +41,7 @@ def uniformity(group: FiniteGroup, z: Features) -> float:
         Wang and Isola (arXiv 2005.10242); there with the plain distance.
     """
     need_pairs(group, 2, z=z)
-    z = unit(fine(z))
+    z = unit_views(group, fine(z))
     squares = orbit_distance(group, z, z).square()
     others = squares[~torch.eye(len(z), dtype=torch.bool, device=z.device)]
     return float((-2 * others).logsumexp(dim=0) - math.log(len(others)))
@@ -71,9 +72,9 @@ def matched_temperature(
         0.16
     """
     need_pairs(group, 2, z=z)
-    need_choice("kind", kind, SIMILARITIES)
+    need_kind("kind", kind, group)
     need_number("temperature", temperature, above=0)
-    z = unit(fine(z))
+    z = unit_views(group, fine(z))
     negative = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
 
     def gap(kind: str, t: float) -> float:

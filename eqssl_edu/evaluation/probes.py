@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.features import need_pairs, unit
+from eqssl_edu.contrastive.features import need_pairs, unit_views
 from eqssl_edu.data import Splits
 from eqssl_edu.errors import (
     need_choice,
@@ -142,8 +142,8 @@ def orbit_knn_accuracy(
         need_shape(name, of_z, len(z))
     classes, labels = labels.unique(return_inverse=True)  # a class may have any number
     need_integer("neighbours", neighbours, least=1, most=len(features))
-    features, right = unit(features), 0
-    for chunk, wanted in zip(unit(others).split(200), truth.split(200), strict=True):
+    features, right = unit_views(group, features), 0
+    for chunk, wanted in zip(unit_views(group, others).split(200), truth.split(200), strict=True):
         distance, index = orbit_distance(group, chunk, features).topk(neighbours, largest=False)
         votes = distance.new_zeros(len(chunk), len(classes))
         votes.scatter_add_(1, labels[index], 1 / distance.clamp_min(1e-6))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_positive, need_regular, need_widths, typed
+from eqssl_edu.errors import need_finite, need_positive, need_regular, need_widths, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers.group_state import GroupState
 from eqssl_edu.layers.weight_copies import moved_entries, places_of, transformed_copies
@@ -30,7 +30,7 @@ class GroupLinear(GroupState):
     weights than ``nn.Linear`` on the flattened features; with |G| = 1 it is ``nn.Linear``.
 
     Arguments:
-        group: C_n or D_n, any n.
+        group: C_n or D_n, any n; over SO(2) and O(2) the map commutes with turns by every angle.
         in_channels: C of the features (B, C, |G|).
         out_channels: C' of the output (B, C', |G|).
         bias: one number per output channel, shared along the group axis.
@@ -87,7 +87,8 @@ class GroupMLP(nn.Sequential):
     well; on the flattened features it would not be (``FlatMLP``).
 
     Arguments:
-        group: C_n or D_n, any n.
+        group: C_n or D_n, any n; over SO(2) and O(2) without hidden layers, since a ReLU of samples does not commute
+            with turns between them.
         channels: widths C of input, hidden layers and output; at least two.
         norm_output: batch norm, without a learned scale, after the last map.
 
@@ -100,6 +101,12 @@ class GroupMLP(nn.Sequential):
     @typed
     def __init__(self, group: FiniteGroup, channels: Sequence[int], norm_output: bool = False) -> None:
         need_widths("channels", channels, least=2)
+        if len(channels) > 2:
+            need_finite(
+                group,
+                "group",
+                "a ReLU of samples does not commute with turns between them (GroupLinear does)",
+            )
         super().__init__(*_perceptron(partial(GroupLinear, group), channels, bias=not norm_output))
         if norm_output:
             self.append(nn.BatchNorm1d(channels[-1], affine=False))

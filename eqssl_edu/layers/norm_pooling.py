@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.errors import need_choice, need_positive, need_regular, need_shape, typed
+from eqssl_edu.errors import need_choice, need_finite, need_positive, need_regular, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Maps
 
@@ -37,13 +37,19 @@ class GroupPool(nn.Module):
 
     Arguments:
         group: the group of the features.
-        kind: "max" or "mean".
+        kind: "max" or "mean"; over SO(2) and O(2) "mean" alone is invariant.
     """
 
     @typed
     def __init__(self, group: FiniteGroup, kind: str = "max") -> None:
         super().__init__()
         need_choice("kind", kind, ("max", "mean"))
+        if kind == "max":
+            need_finite(
+                group,
+                "group",
+                "a largest sample changes with turns between the samples (kind='mean' does not)",
+            )
         self.group, self.kind = group, kind
 
     def forward(

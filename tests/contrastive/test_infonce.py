@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from families import features, lightly_loss, turned, two_views
 from torch import nn
 
-from eqssl_edu.contrastive import SIMILARITIES, InfoNCE
-from eqssl_edu.contrastive import chunks as module
+from eqssl_edu.contrastive import SIMILARITIES, InfoNCE, chunks, products
 from eqssl_edu.groups import cyclic, dihedral
 
 
@@ -70,8 +69,8 @@ def test_C3_a_chunk_is_all_that_is_ever_held(monkeypatch):
         sizes.append(kappa.numel())
         return reduced(kappa, *arguments)
 
-    reduced = module.reduced
-    monkeypatch.setattr(module, "reduced", watched)
+    reduced = products.reduced
+    monkeypatch.setattr(products, "reduced", watched)
     z = features(group, 32)
     InfoNCE(group, "max", chunk=4)(z, z)
     assert len(sizes) == 16 and max(sizes) == 4 * 64 * 4
@@ -158,7 +157,7 @@ def test_a_view_of_length_zero_keeps_the_gradient_in_bounds():
 
 
 def test_there_is_at_least_one_row_in_a_chunk(monkeypatch):
-    monkeypatch.setattr(module, "CPU_ENTRIES", 7)  # fewer than one view has correlations
+    monkeypatch.setattr(chunks, "CPU_ENTRIES", 7)  # fewer than one view has correlations
     group, views = cyclic(4), two_views(cyclic(4))
     assert abs(InfoNCE(group, "max")(*views) - F.cross_entropy(*InfoNCE(group, "max").logits(*views))) < 1e-12
 

@@ -1,0 +1,208 @@
+"""Similarities that absorb turns by every angle: what they make of the wave of a pair, and the distance of orbits."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from eqssl_edu.circle.correlation import (
+    Coefficients,
+    all_around,
+    basis,
+    coefficients,
+    need_features,
+    waves,
+)
+from eqssl_edu.circle.group import CircleGroup
+from eqssl_edu.errors import need_number, typed
+from eqssl_edu.precision import precise, size
+from eqssl_edu.shapes import Features
+from eqssl_edu.theory import between_samples
+
+__all__ = ["CirclePeak", "circle_distance", "circle_peak"]
+
+NEWTON_STEPS = 5
+FLAT = 0.05  # two maxima that a grid of 8 L points takes for one bend it less than 0.006, in units of half the range
+SHARPEST = (
+    1e-4  # the lowest temperature of a soft similarity, in units of |z| |w|: it takes thousands of angles
+)
+
+
+class CirclePeak(NamedTuple):
+    r"""Where the orbit correlation is largest, for all pairs."""
+
+    value: Float[Tensor, "batch other"]
+    degrees: Float[Tensor, "batch other"]  # 0 .. 360: the turn of w that meets z best
+    reflected: Bool[Tensor, "batch other"]  # and whether w is flipped before it; never over SO(2)
+
+
+@typed
+def circle_peak(group: CircleGroup, z: Features, w: Float[Tensor, "other channel group"]) -> CirclePeak:
+    r"""The largest $\kappa(\theta) = \langle z, \rho(\theta) w \rangle$ over all angles, and the angle, for all pairs.
+
+    From the largest of 8 L samples and every other that is a peak and could beat it (``theory.between_samples``) five
+    steps of Newton's method find the maximum to rounding. A wave that is constant has its peak at 0.
+
+    Arguments:
+        group: SO(2) or O(2).
+        z, w: features (B, C, |G|) and (B', C, |G|), taken as they are; what samples hold above L is cut.
+
+    Example:
+        >>> from eqssl_edu.circle import so2, turn_features
+        >>> G, w = so2(3), torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
+        >>> peak = circle_peak(G, turn_features(G, w, 47.5), w)
+        >>> round(peak.degrees.item(), 3), peak.reflected.item()
+        (47.5, False)
+    """
+    need_features(group, z=z, w=w)
+    pairs = coefficients(group, waves(group, z), waves(group, w))
+    circle, angle = best_turns(pairs.detach())
+    return CirclePeak(_at_turns(pairs, circle, angle), angle.rad2deg().remainder(360), circle == 1)
+
+
+@typed
+def circle_distance(
+    group: CircleGroup, z: Features, w: Float[Tensor, "other channel group"]
+) -> Float[Tensor, "batch other"]:
+    r"""The distance of orbits over all angles, for all pairs: $d(z, w) = \min_\theta \lVert z - \rho(\theta) w \rVert$.
+
+    As ``orbit_distance``, which over SO(2) and O(2) is this: a metric on orbits, and a distance below the square root
+    of the precision, times the length of z, cannot be told from zero.
+
+    Arguments:
+        group: SO(2) or O(2).
+        z, w: features (B, C, |G|) and (B', C, |G|), taken as they are; what samples hold above L is cut.
+
+    Example:
+        >>> from eqssl_edu.circle import so2, turn_features
+        >>> G, z = so2(3), torch.randn(5, 3, 8, dtype=torch.float64)
+        >>> bool(circle_distance(G, z, turn_features(G, z, 20.0)).diagonal().max() < 1e-6)
+        True
+    """
+    need_features(group, z=z, w=w)
+    scale = size(precise(z), precise(w))  # or squares overflow, or vanish
+    z, w = waves(group, precise(z) / scale), waves(group, precise(w) / scale)
+    squares = z.flatten(1).square().sum(dim=1)[:, None] + w.flatten(1).square().sum(dim=1)
+    return scale * (squares - 2 * largest(coefficients(group, z, w))).clamp_min(0).sqrt()
+
+
+# -- the parts, shared with the losses, which have checked their features --------------------------------------------
+
+
+def of_waves(
+    pairs: Coefficients, kind: str, temperature: float, length: float = 1.0
+) -> Float[Tensor, "*pairs"]:
+    """A similarity from the coefficients; length: the largest |z| |w|, for the soft kind."""
+    pairs = precise(pairs)
+    if kind == "max":
+        return largest(pairs)
+    values = all_around(pairs, points_of(kind, pairs, temperature, length)).flatten(0, 1)
+    if kind == "soft":
+        return temperature * ((values / temperature).logsumexp(dim=0) - math.log(len(values)))
+    return values.pow(int(kind[-1])).mean(dim=0)
+
+
+def points_of(kind: str, pairs: Tensor, temperature: float, length: float = 1.0) -> int:
+    """At how many angles a kind looks at each circle."""
+    frequency = pairs.shape[1] - 1
+    if kind == "max":  # to start from
+        return 8 * frequency
+    if kind == "soft":
+        return soft_points(frequency, temperature, length, torch.finfo(pairs.dtype).eps)
+    # kappa^p has the frequencies up to p L: the mean over more points than that is the mean over all angles.
+    return int(kind[-1]) * frequency + 1
+
+
+def soft_points(frequency: int, temperature: float, length: float, rounding: float) -> int:
+    r"""How many angles make the soft similarity the mean over all angles, up to rounding.
+
+    N angles take the frequencies N, 2N, ... of $\exp(\kappa / t)$ for a part of the mean. For $|\kappa| \le |z| |w|$ of
+    frequencies up to L none of them is larger than for $\kappa = |z| |w| \cos L \theta$, where N = k L angles make an
+    error of $\log(1 + 2 I_k(x) / I_0(x))$ with $x = |z| |w| / t$: the smallest k for which it is below rounding.
+    """
+    need_number("temperature", temperature, least=SHARPEST * length)
+    x, ratio, ratios = length / temperature, 0.0, []
+    for k in range(math.ceil(40 + 12 * math.sqrt(x) + x / 4), 0, -1):
+        ratio = x / (2 * k + x * ratio)  # I_k / I_(k - 1), from far above downward
+        ratios.append(ratio)
+    error, k = 2.0, 0
+    while error > rounding or k < 3:  # 2 L + 1 points at least, as for the wave itself
+        error, k = error * ratios.pop(), k + 1
+    return frequency * k
+
+
+def largest(pairs: Coefficients) -> Float[Tensor, "*pairs"]:
+    """The largest value of each wave. Its gradient is that of the value at the peak: there the peak's own move is 0."""
+    return _at_turns(pairs, *best_turns(pairs.detach()))
+
+
+def channel_peaks(group: CircleGroup, z: Features) -> Float[Tensor, "batch channel"]:
+    """The largest value of each channel over the whole group: what a maximum over the group is for a finite one."""
+    parts = waves(group, precise(z)).unflatten(2, (1 + group.reflections, 2, -1)) / math.sqrt(
+        group.rotations / 2
+    )
+    scale = parts.new_tensor([math.sqrt(0.5)] + group.frequency * [1.0])
+    return largest((parts * scale.view(-1, 1, 1, 1)).permute(2, 1, 3, 0, 4))
+
+
+def best_turns(pairs: Coefficients) -> tuple[Tensor, Tensor]:
+    """The circle and the angle (radians) of each wave's maximum, by Newton's method from the peaks of a grid.
+
+    Around a flat peak the wave may have two maxima so close together that the grid shows one. There each half cell,
+    of two cells to both sides, is searched by itself.
+    """
+    circles, frequency, shape = len(pairs), pairs.shape[1] - 1, pairs.shape[3:]
+    points, pairs = points_of("max", pairs, 1.0), pairs.reshape(circles, frequency + 1, 2, -1)
+    grid, cell, count = all_around(pairs, points), 2 * torch.pi / points, pairs.shape[3]
+    half_range = (grid.amax(dim=1) - grid.amin(dim=1)) / 2
+    # How much more than on the grid a wave may reach: its half range is not known either, but for the same share.
+    share = between_samples(frequency, points)
+    least = grid.amax(dim=(0, 1)) - half_range * share / (1 - share)
+    rises = grid >= grid.roll(1, 1)
+    circle, index, pair = (rises & ~rises.roll(-1, 1) & (grid >= least[:, None])).nonzero(as_tuple=True)
+    top, *sides = (grid[circle, (index + k) % points, pair] for k in (0, -1, 1))
+    flat = (2 * top - sum(sides) < FLAT * half_range[circle, pair]).nonzero()
+    which = torch.cat([torch.arange(len(index), device=index.device), flat.expand(-1, 8).flatten()])
+    circle, pair = circle[which], pair[which]
+    aside = torch.arange(-1.75, 2, 0.5, device=index.device)
+    start = torch.cat([index.to(grid), (index[flat] + aside).flatten()])
+    around = torch.where(torch.arange(len(which), device=index.device) < len(index), 1.0, 0.25).to(grid)
+    waves = pairs.permute(1, 2, 0, 3).flatten(2)[:, :, circle * count + pair]
+    angle, value = _climb(waves, start * cell, around * cell)
+    won = value == value.new_full((count,), -torch.inf).scatter_reduce(0, pair, value, "amax")[pair]
+    circle, angle = (x.new_zeros(count).scatter(0, pair[won], x[won]) for x in (circle, angle))
+    return circle.view(shape), angle.view(shape)
+
+
+def _climb(waves: Float[Tensor, "frequency 2 peak"], angle: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:
+    """A maximum so near to each angle, and the value there.
+
+    A step of Newton's method that leaves the bracket, or starts where the slope does not fall, is a bisection.
+    """
+    m = torch.arange(len(waves), device=waves.device).to(waves)[:, None]
+    low, high = angle - around, angle + around
+    for step in range(NEWTON_STEPS + 1):
+        cos, sin = (m * angle).cos(), (m * angle).sin()
+        value = waves[:, 0] * cos - waves[:, 1] * sin
+        if step == NEWTON_STEPS:
+            return angle, value.sum(dim=0)
+        slope = -(m * (waves[:, 0] * sin + waves[:, 1] * cos)).sum(dim=0)
+        curvature = -(m * m * value).sum(dim=0)
+        low, high = angle.where(slope > 0, low), high.where(slope > 0, angle)
+        newton = angle - slope / curvature
+        inside = (curvature < 0) & (newton >= low) & (newton <= high)
+        angle = newton.where(inside, (low + high) / 2)
+
+
+def _sum_waves(waves: Tensor, angle: Tensor) -> Tensor:
+    return (basis(len(waves) - 1, angle).movedim((-2, -1), (0, 1)) * waves).sum(dim=(0, 1))
+
+
+def _at_turns(pairs: Coefficients, circle: Tensor, angle: Tensor) -> Float[Tensor, "*pairs"]:
+    """The value of each wave at its own angle on its own circle."""
+    own = pairs[0] if len(pairs) == 1 else pairs[1].where(circle == 1, pairs[0])
+    return _sum_waves(own, angle)
