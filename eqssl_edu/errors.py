@@ -30,6 +30,7 @@ __all__ = [
     "need_integer",
     "need_integers",
     "need_number",
+    "need_pairs",
     "need_positive",
     "need_regular",
     "need_shape",
@@ -275,10 +276,30 @@ def need_exact(group: Any, name: str = "group") -> None:
         )
 
 
-def need_finite(group: Any, name: str, why: str) -> None:
+def need_finite(group: Any, what: str, instead: str) -> None:
     """Raise where a group is known by samples only, as SO(2) is, and looking at these alone would be wrong."""
     if not group.is_finite:
-        raise ValueError(f"{name} must be finite: {why}, got {group!r}")
+        why = f"{what} sees the samples of {group.name} alone, and turns between them break it ({instead})"
+        raise ValueError(f"group must be finite: {why}, got {group!r}")
+
+
+def need_pairs(group: Any, least: int | None = None, finite: bool = False, **features: object) -> None:
+    """Raise unless all are regular features (B, C, |G|) of one width, type and device.
+
+    With ``least`` they must be of one batch size as well, and at least so many; with ``finite`` finite. This is the
+    one door of features: behind it nothing asks again.
+    """
+    if not hasattr(group, "exact_on_grid"):
+        raise TypeError(f"group must be a FiniteGroup, {got(group)}")
+    (name, first), *others = features.items()
+    need_shape(name, first, "B", "C", group.order, floating=True, finite=finite)
+    if least is not None:
+        need_integer(f"len({name})", len(first), least)
+    for name, z in others:
+        shape = "B" if least is None else len(first), first.shape[1], group.order
+        need_shape(name, z, *shape, floating=True, finite=finite)
+        need_choice(f"{name}.dtype", z.dtype, [first.dtype])
+        need_choice(f"{name}.device", z.device, [first.device])
 
 
 def need_regular(

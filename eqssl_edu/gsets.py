@@ -53,7 +53,7 @@ class GSet:
     def __init__(
         self, group: FiniteGroup, action: Int64[Tensor, "group size"], names: Iterable[str] | None = None
     ) -> None:
-        need_finite(group, "group", "the labels of SO(2) and O(2) are angles, not a finite set")
+        need_finite(group, "a finite set of labels", "angles are labels of their own")
         need_shape("action", action, group.order, "n")
         need_integers("action", action, below=max(1, action.shape[1]))
         action = action.detach().cpu().clone()  # nobody else can change it once it is checked

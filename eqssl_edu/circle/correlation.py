@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from eqssl_edu.circle.group import CircleGroup
-from eqssl_edu.errors import need_choice, need_shape, typed
+from eqssl_edu.errors import need_pairs, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine, precise
 from eqssl_edu.shapes import Features
@@ -42,7 +42,7 @@ def cross_spectrum(
         >>> (cross_spectrum(so2(3), z, z).abs().round(decimals=4) + 0).tolist()
         [[[[0.0, 0.0, 2.0, 0.0]]]]
     """
-    need_features(group, z=z, w=w)
+    need_pairs(group, z=z, w=w)
     pairs = coefficients(group, waves(group, z), waves(group, w))
     halved = pairs * pairs.new_tensor([1.0] + group.frequency * [0.5]).view(-1, 1, 1, 1)
     return torch.complex(halved[:, :, 0], halved[:, :, 1]).permute(2, 3, 0, 1)
@@ -77,20 +77,10 @@ def circle_correlation(
         >>> circle_correlation(G, turned, w, torch.arange(0.0, 360, 5)).argmax().item() * 5
         20
     """
-    need_features(group, z=z, w=w)
+    need_pairs(group, z=z, w=w)
     pairs = coefficients(group, waves(group, z), waves(group, w))
     matrix = basis(group.frequency, fine(angles).deg2rad()).to(pairs)
     return at_angles(pairs, matrix).flatten(0, 1).movedim(0, 2)
-
-
-def need_features(group: CircleGroup, **features: Tensor) -> None:
-    """Raise unless all are features over this group of one width, type and device."""
-    (name, first), *others = features.items()
-    need_shape(name, first, "B", "C", group.order, floating=True)
-    for name, z in others:
-        need_shape(name, z, "B", first.shape[1], group.order, floating=True)
-        need_choice(f"{name}.dtype", z.dtype, [first.dtype])
-        need_choice(f"{name}.device", z.device, [first.device])
 
 
 # -- the parts, shared with the similarities and the losses, which have checked their features -----------------------

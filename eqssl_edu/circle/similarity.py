@@ -14,11 +14,10 @@ from eqssl_edu.circle.correlation import (
     all_around,
     basis,
     coefficients,
-    need_features,
     waves,
 )
 from eqssl_edu.circle.group import CircleGroup
-from eqssl_edu.errors import need_number, typed
+from eqssl_edu.errors import need_number, need_pairs, typed
 from eqssl_edu.precision import precise, size
 from eqssl_edu.shapes import Features
 from eqssl_edu.theory import between_samples
@@ -58,7 +57,7 @@ def circle_peak(group: CircleGroup, z: Features, w: Float[Tensor, "other channel
         >>> round(peak.degrees.item(), 3), peak.reflected.item()
         (47.5, False)
     """
-    need_features(group, z=z, w=w)
+    need_pairs(group, z=z, w=w)
     pairs = coefficients(group, waves(group, z), waves(group, w))
     circle, angle = best_turns(pairs.detach())
     return CirclePeak(_at_turns(pairs, circle, angle), angle.rad2deg().remainder(360), circle == 1)
@@ -83,7 +82,7 @@ def circle_distance(
         >>> bool(circle_distance(G, z, turn_features(G, z, 20.0)).diagonal().max() < 1e-6)
         True
     """
-    need_features(group, z=z, w=w)
+    need_pairs(group, z=z, w=w)
     scale = size(precise(z), precise(w))  # or squares overflow, or vanish
     z, w = waves(group, precise(z) / scale), waves(group, precise(w) / scale)
     squares = z.flatten(1).square().sum(dim=1)[:, None] + w.flatten(1).square().sum(dim=1)

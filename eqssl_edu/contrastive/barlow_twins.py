@@ -6,11 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from eqssl_edu.circle.correlation import limited
-from eqssl_edu.contrastive.features import Features, need_pairs
+from eqssl_edu.contrastive.features import Features
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.pairs import align
 from eqssl_edu.contrastive.statistics import relative_products, standardize
-from eqssl_edu.errors import need_number
+from eqssl_edu.errors import need_number, need_pairs
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import precise
 

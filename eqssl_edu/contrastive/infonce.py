@@ -11,11 +11,11 @@ from torch import Tensor
 
 from eqssl_edu.circle import CircleGroup
 from eqssl_edu.contrastive.chunks import contrast_by_chunks
-from eqssl_edu.contrastive.features import Features, need_pairs, unit_views
+from eqssl_edu.contrastive.features import Features, unit_views
 from eqssl_edu.contrastive.gpu.available import INFONCE_KINDS, kernels_for
 from eqssl_edu.contrastive.loss import Contrast, Loss
 from eqssl_edu.contrastive.similarity import compared, need_kind
-from eqssl_edu.errors import need_number, need_positive, within_transform
+from eqssl_edu.errors import need_number, need_pairs, need_positive, within_transform
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import precise
 

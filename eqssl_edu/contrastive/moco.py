@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.contrastive.features import Features, need_pairs, unit, unit_views
+from eqssl_edu.contrastive.features import Features, unit, unit_views
 from eqssl_edu.contrastive.loss import Contrast, Loss
 from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.contrastive.similarity import compared, need_kind
-from eqssl_edu.errors import need_choice, need_number, need_positive
+from eqssl_edu.errors import need_choice, need_number, need_pairs, need_positive
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import precise
 

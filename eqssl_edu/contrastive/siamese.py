@@ -5,11 +5,11 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from eqssl_edu.contrastive.features import Features, need_pairs, unit_views
+from eqssl_edu.contrastive.features import Features, unit_views
 from eqssl_edu.contrastive.loss import Loss
 from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.contrastive.similarity import need_kind
-from eqssl_edu.errors import need_finite, need_number, need_shape
+from eqssl_edu.errors import need_finite, need_number, need_pairs, need_shape
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.layers import GroupMLP
 from eqssl_edu.precision import precise
@@ -51,8 +51,7 @@ class SimSiam(Loss):
         super().__init__(group)
         need_kind("similarity", similarity, group)
         if predictor is None:
-            why = "the default predictor's ReLU acts on samples; pass predictor=GroupLinear(group, C, C)"
-            need_finite(group, "group", why)
+            need_finite(group, "the default predictor's ReLU", "pass predictor=GroupLinear(group, C, C)")
         self.similarity, self.predictor = similarity, predictor
 
     def build(self, channels: int) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 from eqssl_edu.circle import CircleGroup, circle_distance
 from eqssl_edu.circle.correlation import coefficients, waves
 from eqssl_edu.circle.similarity import of_waves
-from eqssl_edu.contrastive.features import Features, Others, need_pairs, unit
+from eqssl_edu.contrastive.features import Features, Others, unit
 from eqssl_edu.contrastive.gpu.available import kernels_for
-from eqssl_edu.errors import need_choice, need_finite, need_number, within_transform
+from eqssl_edu.errors import need_choice, need_finite, need_number, need_pairs, within_transform
 from eqssl_edu.groups import FiniteGroup, cyclic, tables_on
 from eqssl_edu.layers.weight_copies import copied_entries, products_with_copies
 from eqssl_edu.precision import precise, size
@@ -124,7 +124,7 @@ def canonicalize(group: FiniteGroup, z: Features) -> Features:
         tensor([[[3., 1., 2., 0.]]])
     """
     need_pairs(group, z=z)
-    need_finite(group, "group", "the largest sample changes with turns between the samples")
+    need_finite(group, "the largest sample", "the similarities max and soft absorb all turns")
     largest = z.sum(dim=1).argmax(dim=1)
     return group.transform_features(z, tables_on(group, z.device).inverse[largest])
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from eqssl_edu.circle.similarity import channel_peaks
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.features import need_pairs, unit, unit_views
+from eqssl_edu.contrastive.features import unit, unit_views
 from eqssl_edu.diagnostics.irreps import irrep_energy
-from eqssl_edu.errors import need_integer, need_shape, typed
+from eqssl_edu.errors import need_integer, need_pairs, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine, size
 from eqssl_edu.shapes import Features

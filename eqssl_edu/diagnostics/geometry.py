@@ -6,10 +6,10 @@ import torch
 from scipy.optimize import brentq
 
 from eqssl_edu.contrastive import orbit_distance, orbit_similarity
-from eqssl_edu.contrastive.features import need_pairs, unit_views
+from eqssl_edu.contrastive.features import unit_views
 from eqssl_edu.contrastive.pairs import pair_similarity
 from eqssl_edu.contrastive.similarity import need_kind
-from eqssl_edu.errors import need_number
+from eqssl_edu.errors import need_number, need_pairs
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.precision import fine
 from eqssl_edu.shapes import Features

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.contrastive import orbit_distance
-from eqssl_edu.contrastive.features import need_pairs, unit_views
+from eqssl_edu.contrastive.features import unit_views
 from eqssl_edu.data import Splits
 from eqssl_edu.errors import (
     need_choice,
     need_instance,
     need_integer,
     need_integers,
+    need_pairs,
     need_positive,
     need_shape,
     typed,

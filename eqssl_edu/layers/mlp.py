@@ -102,11 +102,7 @@ class GroupMLP(nn.Sequential):
     def __init__(self, group: FiniteGroup, channels: Sequence[int], norm_output: bool = False) -> None:
         need_widths("channels", channels, least=2)
         if len(channels) > 2:
-            need_finite(
-                group,
-                "group",
-                "a ReLU of samples does not commute with turns between them (GroupLinear does)",
-            )
+            need_finite(group, "a ReLU", "GroupLinear is equivariant")
         super().__init__(*_perceptron(partial(GroupLinear, group), channels, bias=not norm_output))
         if norm_output:
             self.append(nn.BatchNorm1d(channels[-1], affine=False))

@@ -45,11 +45,7 @@ class GroupPool(nn.Module):
         super().__init__()
         need_choice("kind", kind, ("max", "mean"))
         if kind == "max":
-            need_finite(
-                group,
-                "group",
-                "a largest sample changes with turns between the samples (kind='mean' does not)",
-            )
+            need_finite(group, "a maximum", "the mean is invariant")
         self.group, self.kind = group, kind
 
     def forward(
