@@ -40,9 +40,10 @@ def learned_action(
 
     $$ R_g = \arg\min_R \sum_{x, h} \lVert \bar f(g h x) - R \bar f(h x) \rVert^2, \qquad \bar f = f - \mu $$
 
-    with $\mu$ the mean over all images and turns. From pairs $(x, gx)$ with x upright alone the maps need not
-    multiply as the group does, however small their error. In whitened coordinates the covariance is 1, so $R_g$ is
-    simply the mean of $\bar f(ghx)\, \bar f(hx)^T$; directions without variance (dead channels) have no part in it.
+    with $\mu$ the mean over all images and turns of a set, which an action leaves where it is. From pairs $(x, gx)$
+    with x upright alone the maps need not multiply as the group does, however small their error. In whitened
+    coordinates the covariance is 1, so $R_g$ is simply the mean of $\bar f(ghx)\, \bar f(hx)^T$; directions without
+    variance (dead channels) have no part in it.
 
     Errors are energies in units of the *moving* energy, $E \lVert f(kx) - \mathrm{mean}_k f(kx) \rVert^2$ of the
     images on which they are measured. In units of all energy each network that hardly moves would look equivariant.
@@ -52,8 +53,8 @@ def learned_action(
         encoder: images (B, C, S, S) to features of any shape, flattened per image. A copy runs, in evaluation mode.
         images: on which the maps are fitted.
         group: C1, C2, C4, D1, D2 or D4.
-        report: other images on which the errors are reported, with the maps and the centre as they were fitted; of
-            another kind, they say what carries over. By default a random half of ``images`` is kept for that.
+        report: other images on which the errors are reported, about their own mean; of another kind, they say what
+            carries over. By default a random half of ``images`` is kept for that.
         untrained: the network to stand beside; by default ``untrained_copy(encoder, images, seed)``.
         seed: of the halves, and of the untrained copy.
 
@@ -95,7 +96,8 @@ def _measured(
     others, _ = _orbits(name, encoder, report, group)
     rounding = ROUNDING * ulp * float(z.square().sum(dim=2).mean().sqrt())
     centre, count = z.mean(dim=(0, 1)), z.shape[0] * z.shape[1]
-    _, values, axes = torch.linalg.svd((z - centre).flatten(0, 1), full_matrices=False)
+    z, others = z - centre, others - others.mean(dim=(0, 1))
+    _, values, axes = torch.linalg.svd(z.flatten(0, 1), full_matrices=False)
     deviations = values / math.sqrt(count)
     kept = deviations > rounding
     basis, deviations = axes[kept].T, deviations[kept]
@@ -105,11 +107,11 @@ def _measured(
             f"images must be {enough} or more, or maps would fit whatever the features are ({count} pairs in "
             f"{len(deviations)} directions), got {share * len(images)}"
         )
-    y, y_others = ((each - centre) @ basis / deviations for each in (z, others))
+    y, y_others = (each @ basis / deviations for each in (z, others))
     maps = [torch.einsum("bhi,bhj->ij", y[:, group.product[g]], y) / count for g in group.elements]
     maps = torch.stack(maps)  # the covariance of y is 1
     # Where the fitted images have no variance the maps can say nothing.
-    unseen = [_energy(each - centre - (each - centre) @ basis @ basis.T) for each in (z, others)]
+    unseen = [_energy(each - each @ basis @ basis.T) for each in (z, others)]
     moves = [_moving(each) > rounding**2 for each in (z, others)]
     one = torch.ones_like(deviations)
     return LearnedAction(
@@ -173,7 +175,7 @@ def _errors(
     gram = torch.einsum("bhi,bhj->ij", y, y) / (y.shape[0] * y.shape[1])
     defects = maps[:, None] @ maps - maps[product]  # [g, h]: R_g R_h - R_gh
     laws = [[_law(defect, gram, lengths) / moving for defect in row] for row in defects]
-    still = 1 - moving / _energy(others - others.mean(dim=(0, 1)))
+    still = 1 - moving / _energy(others)
     return ActionErrors(still, *errors, tuple(map(tuple, laws)))
 
 

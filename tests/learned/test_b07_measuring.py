@@ -102,6 +102,17 @@ def test_B7_the_centre_is_the_mean_over_all_turns():
     assert numbers(listed(z + 30).plain) == pytest.approx(numbers(listed(z).plain), rel=1e-9)
 
 
+def test_B7_each_set_has_its_own_centre():
+    """Brighter images: the maps are judged by what moves, not by where the set lies."""
+    z = draw(100, 1, 5) + draw(100, 4, 5, seed=1)
+    z[60:] += 30
+    moved_away = learned_action(Listed(C4, z), cards(60), C4, report=cards(100)[60:])
+    z[60:] -= 30
+    there = learned_action(Listed(C4, z), cards(60), C4, report=cards(100)[60:])
+    assert numbers(moved_away.plain) == pytest.approx(numbers(there.plain), rel=1e-9)
+    assert numbers(moved_away.whitened) == pytest.approx(numbers(there.whitened), rel=1e-9)
+
+
 def test_B7_whitened_numbers_know_no_basis_and_plain_ones_do():
     z = draw(100, 1, 5) + draw(100, 4, 5, seed=1)
     action, seen = listed(z), listed(z @ draw(5, 5, seed=3))
