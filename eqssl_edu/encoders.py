@@ -224,8 +224,11 @@ def count_parameters(module: nn.Module) -> int:
 @typed
 def count_multiplications(module: nn.Module, images: Images) -> int:
     """Multiply-adds of one forward pass in eval mode over these images (convolutions, matrix products)."""
+    twin = Twin(module).settle()
+    if twin.module is not None:  # the counter's hooks stumble over weights with gradients in escnn's layers
+        twin.module.requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
-        Twin(module)(images)
+        twin.run(images)
     return counter.get_total_flops() // 2
 
 

@@ -18,6 +18,7 @@ from eqssl_edu.encoders import (
 )
 from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.layers import exactness_violations
+from eqssl_edu.steerable import SteerableCNN
 
 C4, D4 = cyclic(4), dihedral(4)
 GROUPS = [cyclic(1), cyclic(4), dihedral(1), dihedral(4)]
@@ -237,6 +238,14 @@ def test_count_multiplications():
     images = torch.rand(2, 3, 8, 8)
     assert count_multiplications(nn.Conv2d(3, 4, 3), images) == 2 * 4 * 6 * 6 * 27
     assert count_multiplications(nn.Sequential(nn.Flatten(), nn.Linear(192, 5)), images) == 2 * 192 * 5
+
+
+def test_a_steerable_network_is_counted():
+    """Its kernels are made once for all images, and then cost what the convolutions of expanded width cost."""
+    encoder, images = SteerableCNN(C4, channels=(2,), kernel_size=3), torch.rand(40, 1, 8, 8)
+    made = count_multiplications(encoder, images[:20])
+    assert count_multiplications(encoder, images) - made == 20 * (2 * 4) * 9 * 8 * 8
+    assert encoder.stages[0].module[0].weights.requires_grad
 
 
 def test_counting_leaves_the_network_as_it_was():
