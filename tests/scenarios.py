@@ -187,7 +187,7 @@ def _circle(explorer: CircleExplorer) -> list[Step]:
         ),
         Step(
             "C4 sees a quarter turn",
-            lambda: explorer.misses()["C4"] < SMALL and explorer.peak() == 90,
+            lambda: explorer.misses()["C4"] < SMALL and abs(explorer.peak() - 90) < 0.01,
             second=90,
         ),
         Step("C4 misses what C8 sees", lambda: sees("C8", "C4"), second=45),

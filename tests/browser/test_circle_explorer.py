@@ -37,7 +37,7 @@ class Circle(Hand):
         """Where an angle is on the chart, on the screen."""
         self.chart.scroll_into_view_if_needed()
         box = self.chart.bounding_box()
-        return box["x"] + box["width"] * (58 + theta / 360 * (540 - 58 - 14)) / 540, box["y"] + box[
+        return box["x"] + box["width"] * (66 + theta / 360 * (540 - 66 - 14)) / 540, box["y"] + box[
             "height"
         ] / 2
 

@@ -1,6 +1,6 @@
 // CircleExplorer: two turned views with their labels as arrows, and kappa as a wave with the samples of C4 and C8.
 
-const WAVE = { width: 540, height: 210, left: 58, right: 14, top: 12, bottom: 24 };
+const WAVE = { width: 540, height: 210, left: 66, right: 14, top: 12, bottom: 24 };
 /** A number as it stands below a letter. */
 const subscript = (number) => String(number).replace(/./g, (c) => (c === "-" ? "₋" : "₀₁₂₃₄₅₆₇₈₉"[c]));
 const SQUARE = "M-6,-6H6V6H-6Z";
@@ -37,10 +37,10 @@ function buildCircle({ facts, hand, ask }) {
   const text = (angle) => `${angle}°`;
   const theta = makeRange("θ", { max: 360, onMove: (angle) => ask({ theta: angle }), text });
   theta.slider.ariaLabel = "θ in degrees";
-  const [table, turned, note] = [makeMaxima(), makeThird(facts), make("p.eqssl-circle-note")];
-  const more = make("p.eqssl-note");
+  const [table, turned] = [makeMaxima(), makeThird(facts)];
+  const [note, aside] = [make("p.eqssl-circle-note"), make("p.eqssl-note")];
   const place = make(".eqssl-circle-views.eqssl-stays", ...views);
-  const words = make(".eqssl-circle-words", table, note, more);
+  const words = make(".eqssl-circle-words", table, note, aside);
   const body = make(
     ".eqssl-body.eqssl-circle-body",
     place,
@@ -59,9 +59,7 @@ function buildCircle({ facts, hand, ask }) {
     turned.value.textContent = here.text;
     if (resting) theta.slider.ariaValueText = here.text;
     note.textContent = values.note;
-    more.textContent = values.exact
-      ? `Dotted: the upright wave, shifted by b − a, as the algebra says. Pixels change it by up to ${figures(values.deviation, 2)}.`
-      : `κ is known at the ${facts.angles} angles of ${facts.group} alone.`;
+    aside.textContent = values.aside;
   };
   const controls = partners.length > 1 ? { draw, partner, k } : { draw, k };
   return { controls, body, paint };

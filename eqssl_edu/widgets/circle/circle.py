@@ -26,7 +26,7 @@ SIDE = 88  # pixels of a view; with three colours both take 46 KB
 TYPES = 6  # of labels to choose from, at most
 # Degrees between the hidden turns of a page without a kernel: the first that it can hold.
 STEPS = (15, 30, 45, 90)
-SHORT = 1e-3  # of features with root mean square 1: labels no longer than this are not stretched to be seen
+SHORT = 1e-4  # of features with root mean square 1: labels no longer than this are not stretched to be seen
 
 
 class CircleExplorer(Explorer):
@@ -47,7 +47,7 @@ class CircleExplorer(Explorer):
         image: (C, H, W), square.
         other: another image like it, for a pair that does not belong together.
         head: ``AngleHead`` or ``DensityHead`` over the encoder's group. An arrow is as long as the mean cosine of what
-            it says, $I_1(|o|) / I_0(|o|)$. By default the mean of all channels, for every type; the longest arrow of
+            it says, $I_1(|o|) / I_0(|o|)$. By default the mean of all channels, for every type; the longer arrow of
             the upright images then has length 1.
 
     Raises:
@@ -157,8 +157,8 @@ class CircleExplorer(Explorer):
         """Labels as they are drawn."""
         if self.head is not None:
             return mean_cosine(arrows)
-        upright = [self._view(known, name, 0).labels.norm(dim=1).max() for name in self.images]
-        return arrows / max(SHORT, *map(float, upright))
+        upright = torch.stack([self._view(known, name, 0).labels for name in self.images])
+        return arrows / upright.norm(dim=2, keepdim=True).amax(dim=0).clamp(min=SHORT)
 
     def frozen_states(self) -> list[dict[str, Any]]:
         """Every pair of hidden turns in equal steps; the page itself goes to any theta and any type."""

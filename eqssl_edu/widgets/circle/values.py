@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.circle import CircleGroup, spectrum, turn_features
+from eqssl_edu.circle import CircleGroup, circle_correlation, circle_peak, cross_spectrum, turn_features
 from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.theory import between_samples
 
 __all__ = ["View", "compute", "kappa_at", "mean_cosine"]
 
@@ -19,6 +19,7 @@ SAMPLED = (4, 8)  # C4 and C8: their samples of a wave are marked
 FLAT = 1e-6  # of a cosine; a wave that is no higher is rounding
 
 Features = Float[Tensor, "1 out group"]
+Pair = tuple[Features, Features]
 Angles = Float[Tensor, " angle"]
 EVERY = torch.arange(360, dtype=torch.float64)  # degrees
 
@@ -48,17 +49,20 @@ def compute(
         shifted by b - a, as the algebra says it (None for C_n, which knows no shift between its elements);
         "deviation": how far the two are apart; "rows": for C4, C8 and SO(2) the largest value ("max"), the angle "at"
         which it is, what it "misses" and what it can miss at most ("bound", None where there is none); "true": b - a,
-        None for two images; "off": how far from it the peak is; "note": a sentence about it.
+        None for two images; "off": how far from it the peak is; "note", "aside": sentences about it.
     """
     pair = views[1].features, views[0].features
     curve = kappa_at(group, *pair, EVERY)
-    rows = [_sampled(group, pair, n) for n in (SAMPLED if isinstance(group, CircleGroup) else (group.order,))]
     exact, deviation = None, 0.0
-    if isinstance(group, CircleGroup):
-        rows = _beside_the_peak(group, rows, pair, curve)
+    aside = f"κ is known at the {group.order} angles of {group.name} alone."
+    if not isinstance(group, CircleGroup):
+        rows = [_largest(orbit_correlation(group, *pair)[0, 0])]
+    else:
+        rows = _beside_the_peak(group, [_largest(curve[:: 360 // n]) for n in SAMPLED], pair)
         turns = float(state["second"]), float(state["first"])
         exact = [turn_features(group, v.features, a) for v, a in zip(upright[::-1], turns, strict=True)]
         deviation = float((kappa_at(group, *exact, EVERY) - curve).abs().max())
+        aside = _dotted(deviation)
     true = (state["second"] - state["first"]) % 360 if state["partner"] == "image" else None
     flat = float(curve.max() - curve.min()) < FLAT
     off = None if true is None or flat else (rows[-1]["at"] - true + 180) % 360 - 180
@@ -66,26 +70,23 @@ def compute(
         "state": dict(state),
         "pictures": [view.picture for view in views],
         "wave": _wave(group, *pair),
-        "kappa": float(kappa_at(group, *pair, torch.tensor([float(state["theta"])], dtype=torch.float64))),
+        "kappa": float(curve[state["theta"] % 360]),
         "exact": exact and _wave(group, *exact),
         "deviation": deviation,
         "rows": rows,
         "true": true,
         "off": off,
         "note": _note(rows[-1]["at"], true, off),
+        "aside": aside,
     }
 
 
 def kappa_at(group: FiniteGroup, z: Features, w: Features, degrees: Angles) -> Angles:
     r"""$\langle z, \rho(\theta) w \rangle$ at some angles; over C_n at the elements nearest to them."""
-    if not isinstance(group, CircleGroup):
-        return orbit_correlation(group, z, w)[
-            0, 0, (degrees * group.order / 360).round().long() % group.order
-        ]
-    coefficients = _coefficients(group, z, w)
-    phases = degrees.deg2rad()[:, None] * torch.arange(1, len(coefficients), dtype=torch.float64)
-    terms = coefficients[1:].real * phases.cos() - coefficients[1:].imag * phases.sin()
-    return coefficients[0].real + 2 * terms.sum(dim=1)
+    if isinstance(group, CircleGroup):
+        return circle_correlation(group, z, w, degrees)[0, 0]
+    elements = (degrees * group.order / 360).round().long() % group.order
+    return orbit_correlation(group, z, w)[0, 0, elements]
 
 
 def mean_cosine(arrows: Float[Tensor, "type 2"]) -> Float[Tensor, "type 2"]:
@@ -94,14 +95,10 @@ def mean_cosine(arrows: Float[Tensor, "type 2"]) -> Float[Tensor, "type 2"]:
     return arrows * (torch.special.i1e(size) / torch.special.i0e(size) / size.clamp(min=1e-12))
 
 
-def _coefficients(group: CircleGroup, z: Features, w: Features) -> Complex[Tensor, " frequency"]:
-    return (spectrum(group, z) * spectrum(group, w).conj()).sum(dim=(0, 1, 2)) / group.order
-
-
 def _wave(group: FiniteGroup, z: Features, w: Features) -> list[list[float]]:
     """$K_m$ for the front end; of C_n those of a wave through the samples."""
     if isinstance(group, CircleGroup):
-        found = _coefficients(group, z, w)
+        found = cross_spectrum(group, z, w)[0, 0, 0]
     else:
         found = torch.fft.rfft(orbit_correlation(group, z, w)[0, 0]) / group.order
         if group.order % 2 == 0:  # the frequency n/2 stands alone
@@ -109,28 +106,24 @@ def _wave(group: FiniteGroup, z: Features, w: Features) -> list[list[float]]:
     return [[round(value.real, 7), round(value.imag, 7)] for value in found.tolist()]
 
 
-def _sampled(group: FiniteGroup, pair: tuple[Features, Features], order: int) -> dict[str, Any]:
-    """The largest of the samples at the elements of C_n."""
-    angles = torch.arange(order, dtype=torch.float64) * 360 / order
-    values = kappa_at(group, *pair, angles)
-    best = int((values > values.max() - FLAT).nonzero()[0])  # the first of equal ones
-    largest = {"max": float(values[best]), "at": float(angles[best])}
+def _largest(samples: Float[Tensor, " angle"]) -> dict[str, Any]:
+    """The largest of the values at the elements of C_n."""
+    order = len(samples)
+    best = int((samples > samples.max() - FLAT).nonzero()[0])  # the first of equal ones
+    largest = {"max": float(samples[best]), "at": best * 360 / order}
     return {"name": f"C{order}", "order": order, **largest, "misses": None, "bound": None}
 
 
-def _beside_the_peak(
-    group: CircleGroup, rows: list[dict[str, Any]], pair: tuple[Features, Features], curve: Angles
-) -> list[dict[str, Any]]:
+def _beside_the_peak(group: CircleGroup, rows: list[dict[str, Any]], pair: Pair) -> list[dict[str, Any]]:
     """What samples miss of the largest value of the wave, and what they can miss at most (A15)."""
-    angles = torch.arange(3600, dtype=torch.float64) / 10
-    values = kappa_at(group, *pair, angles)
-    peak = float(values.max())
-    half = (peak - float(curve.min())) / 2
+    z, w = pair
+    found = circle_peak(group, torch.cat([z, -z]), w)
+    peak, depth = found.value[:, 0].tolist()
     for row in rows:
         row["misses"] = max(0.0, peak - row["max"])
         if row["order"] >= group.frequency:
-            row["bound"] = half * (1 - math.cos(math.pi * group.frequency / row["order"]))
-    every = {"name": "SO(2)", "order": 0, "max": peak, "at": float(angles[values.argmax()])}
+            row["bound"] = (peak + depth) / 2 * between_samples(group.frequency, row["order"])
+    every = {"name": "SO(2)", "order": 0, "max": peak, "at": round(float(found.degrees[0]), 6) % 360}
     return [*rows, {**every, "misses": 0.0, "bound": 0.0}]
 
 
@@ -139,4 +132,12 @@ def _note(peak: float, true: int | None, off: float | None) -> str:
         return "Two different images: no turn is the true one."
     if off is None:
         return "κ is the same at all angles: these features do not tell by how much the image was turned."
-    return f"The peak is at {peak:.4g}°. The true turn of view 1 to view 2 is b − a = {true}°: off by {abs(off):.2g}°."
+    turn = f"The true turn of view 1 to view 2 is b − a = {true}°"
+    return f"The peak is at {peak:.4g}°. {turn}: off by {round(abs(off), 1):g}°."
+
+
+def _dotted(deviation: float) -> str:
+    by = f"by up to {deviation:.2g}" if deviation > FLAT else "no more than rounding does"
+    return (
+        f"Dotted: the upright wave, shifted by b − a, as the algebra says. Pixels and network change it {by}."
+    )
