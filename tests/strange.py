@@ -37,6 +37,7 @@ DOCUMENTED = {  # what a user's own network or function raises passes through
     "encoders.SymmetrizedEncoder()": (RuntimeError, NotImplementedError),
     "widgets.ByHand": (KeyError, TypeError),
     "diagnostics.equivariance_error": (TypeError, KeyError, RuntimeError, ValueError),
+    "diagnostics.equivariance_by_frequency": (TypeError, KeyError, RuntimeError, ValueError),
     "diagnostics.find_order": (KeyError, NotImplementedError, RuntimeError, ValueError),
     "diagnostics.learned_action": (NotImplementedError, RuntimeError),
     "diagnostics.untrained_copy": (NotImplementedError, RuntimeError),

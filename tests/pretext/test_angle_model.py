@@ -10,7 +10,8 @@ from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import FreeHead
-from eqssl_edu.pretext import AngleModel, AngleTask
+from eqssl_edu.pretext import AngleModel, AngleTask, OffsetTask, verify
+from eqssl_edu.steerable import SteerableCNN
 from eqssl_edu.theory import equivariant_floor, frequency_floor
 from eqssl_edu.training import Pretrainer
 
@@ -126,3 +127,38 @@ def _density():
     head = DensityHead(C4, 6)
     head.frequencies = (1, 2)
     return head
+
+
+@pytest.mark.parametrize(
+    "task", [AngleTask("SO2", 1), AngleTask(C4, within=90.0), OffsetTask(5, 1, 1)], ids=repr
+)
+def test_everything_works_on_another_device(task, device):
+    images = noise(4, 1, 19, 19).float()
+    channels = 2 if isinstance(task, OffsetTask) else 1
+    model = AngleModel(GroupCNN(C4, channels, (2, 3)), task).to(device)
+    here, there = (task.sample(x, generator()) for x in (images, images.to(device)))
+    for ours, theirs in zip(here, there, strict=True):
+        assert theirs.device.type == device.type and (ours - theirs.cpu()).abs().max() < 1e-5
+    record = model.training_step(images.to(device), generator())
+    record["loss"].backward()
+    assert record["loss"].isfinite() and record["error"].device.type == device.type
+    if device.type == "cuda":  # the pretended one does not change a network's type
+        assert model.evaluate(images, (0.0, 30.0)).isfinite().all()
+    assert verify(task, images.to(device)).failed == 0
+
+
+@pytest.mark.parametrize("symmetry", ["SO(2)", cyclic(8)], ids=str)
+def test_the_arrow_of_a_steerable_network_turns_counter_clockwise_with_the_image(symmetry):
+    """Before any training; off the quarter turns approximately. In the wrong sense nothing fits (must fail)."""
+    torch.manual_seed(0)
+    images = glyphs("FGRLPJ", 33).float()
+    encoder = SteerableCNN(symmetry, channels=(4, 8))
+    with torch.no_grad():
+        for _ in range(5):
+            encoder(images)
+        model = AngleModel(encoder, AngleTask()).eval()
+        arrows = model(model.task.apply(images, torch.zeros(6)))
+        for degrees, most in ((90.0, 1e-3), (45.0, 0.35), (-100.0, 0.5)):
+            turned = model(model.task.apply(images, torch.full((6,), degrees)))
+            errors = [(turned - turn_arrows(arrows, s * degrees)).norm() / arrows.norm() for s in (1, -1)]
+            assert errors[0] < most and errors[1] > 1
