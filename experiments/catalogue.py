@@ -5,8 +5,10 @@ from __future__ import annotations
 from experiments import (
     contrastive_similarities,
     does_it_pay,
+    every_angle,
     free_orbit,
     jigsaw_actions,
+    learned_equivariance,
     number_of_labels,
     rotation_heads,
     temperatures,
@@ -22,5 +24,7 @@ MODULES = (
     free_orbit,
     temperatures,
     contrastive_similarities,
+    every_angle,
+    learned_equivariance,
 )
 EXPERIMENTS = {module.EXPERIMENT.name: module.EXPERIMENT for module in MODULES}
