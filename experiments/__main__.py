@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, then write the page and its figures."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("name", choices=EXPERIMENTS, help="which experiment")
-    parser.add_argument("--seeds", type=int, default=10, help="pretraining seeds 0 to N-1 (default 10)")
+    parser.add_argument("--seeds", type=int, default=10, help="how many pretraining seeds (default 10)")
     parser.add_argument("--epochs", type=int, help="how often each image is seen (default: as on the page)")
     parser.add_argument("--data", help="which images (default: the first that the experiment knows)")
     parser.add_argument(

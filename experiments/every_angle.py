@@ -197,11 +197,10 @@ def page(results: Results) -> str:
         for condition, a, b in pairs
     ]
     reference = Cell(CONTRAST, "SO(2), max")
-    differences += [
-        ("retrieval", CONTRAST, "SO(2), max", method, results.difference(reference, Cell(CONTRAST, method), "retrieval"))
-        for method in LOSSES
-        if method != reference.method
-    ]
+    for method in LOSSES:
+        d = results.difference(reference, Cell(CONTRAST, method), "retrieval")
+        if method != reference.method:
+            differences.append(("retrieval", CONTRAST, reference.method, method, d))
     equal = [f"{label}, {c}: {a} and {b}" for label, c, a, b, d in differences if not d.excludes_zero]
     return write_page(
         "every_angle",

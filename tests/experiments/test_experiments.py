@@ -16,7 +16,15 @@ from eqssl_edu.lessons import few_labels, reading_digits
 from eqssl_edu.training import Pretrainer
 from eqssl_edu.views import RandomView
 from experiments import contrastive_similarities as contrastive
-from experiments import does_it_pay, jigsaw_actions, number_of_labels, pretraining, temperatures
+from experiments import (
+    does_it_pay,
+    every_angle,
+    jigsaw_actions,
+    learned_equivariance,
+    number_of_labels,
+    pretraining,
+    temperatures,
+)
 from experiments import rotation_heads as rotation
 from experiments.__main__ import main, publish
 from experiments.catalogue import EXPERIMENTS
@@ -274,6 +282,24 @@ def test_limits_of_rotation():
         assert rotation.limits(cell, oriented) == pytest.approx((1.386294, 0.25), abs=1e-6)
 
 
+def test_the_curve_over_the_angles_draws_the_group():
+    """One short training on upright letters: what C4 knows at 0 degrees it knows at 90, exactly, and not at 45."""
+    run = every_angle.run(Cell("upright alone", "C4"), 0, Settings("letters", 20))
+    errors = dict(zip(every_angle.ANGLES, run["errors"], strict=True))
+    assert errors[0.0] == errors[90.0] == errors[180.0] == run["error_180"]
+    assert errors[45.0] > 2 * errors[0.0]
+
+
+def test_built_in_equivariance_needs_no_training():
+    built, plain = (
+        learned_equivariance.run(Cell("1,297 images", method), 0, Settings("digits", 1))
+        for method in ("untrained, built in", "untrained")
+    )
+    assert max(built["error"], built["law"], built["carried"]) < 1e-9
+    assert min(plain["error"], plain["law"], plain["carried"]) > 0.01
+    assert built["multiplications"] == plain["multiplications"]
+
+
 # -- pages ---------------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +307,9 @@ def made_up(experiment, seeds=3):
     """Raw runs with plausible numbers, so that every page can be tested before its experiment was run."""
     generator = torch.Generator().manual_seed(0)
     keys = "loss accuracy train_loss train_accuracy probe_upright probe_mean probe_worst orbit_knn regular_upright "
-    keys += "speedup loss_difference gradient_difference path_difference upright turned swapped others"
+    keys += "speedup loss_difference gradient_difference path_difference upright turned swapped others "
+    keys += "error range error_0 error_22.5 error_45 error_90 error_180 retrieval angle still error_of_all carried law "
+    keys += "white_error turn"
     fixed = {"parameters": 1000, "multiplications": 2_000_000, "temperature": 0.2, "curve": [1.0, 0.5]}
     runs = [
         {**cell._asdict(), "seed": seed, **fixed}
@@ -306,7 +334,7 @@ def test_every_page_is_a_function_of_its_raw_runs(name, tmp_path):
     for alt, file in pictures:
         assert len(alt) > 80  # what one would see, with its numbers
         assert (tmp_path / file).exists()
-    raw["runs"][0] |= dict.fromkeys(("probe_upright", "speedup", "upright"), 7.77)
+    raw["runs"][0] |= dict.fromkeys(("probe_upright", "speedup", "upright", "error"), 7.77)
     assert experiment.page(Results(raw, experiment.cells)) != page
 
 
