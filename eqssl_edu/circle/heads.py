@@ -157,6 +157,9 @@ class NumberHead(_FreeHead):
         in_channels: C of the features (B, C, |G|).
         order: |G|; 1 for a plain CNN.
 
+    References:
+        Zhou et al., On the Continuity of Rotation Representations in Neural Networks (arXiv 1812.07035).
+
     Example:
         >>> head = NumberHead(in_channels=5, order=8)
         >>> head(torch.randn(2, 5, 8)).shape, head.number(torch.randn(2, 5, 8)).shape

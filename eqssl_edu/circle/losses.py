@@ -35,6 +35,9 @@ def von_mises_loss(arrows: Arrows, degrees: Angles, symmetry: int = 1) -> Angles
         degrees: the right angles.
         symmetry: k.
 
+    References:
+        Prokudin, Gehler and Nowozin, Deep Directional Statistics (arXiv 1805.03430): the von Mises likelihood.
+
     Example:
         >>> von_mises_loss(torch.tensor([[5.0, 0.0]]), torch.tensor([0.0])).round(decimals=3)
         tensor([-1.6950])
