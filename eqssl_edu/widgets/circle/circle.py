@@ -13,7 +13,7 @@ from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Image
 from eqssl_edu.twins import Twin, copied, same_random_numbers
-from eqssl_edu.widgets.circle.values import View, compute, kappa_at, mean_cosine
+from eqssl_edu.widgets.circle.values import View, compute, mean_cosine, unit_length
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.encoder_features import regular_features
@@ -141,9 +141,7 @@ class CircleExplorer(Explorer):
             turned = rotate(image, float(angle)) * self._disc
             encoder, head = self._copy.module
             features = regular_features(encoder, turned[None])
-            # The square of their length, without frequencies above L: kappa with itself.
-            square = kappa_at(self.group, features, features, torch.zeros(1, dtype=torch.float64))
-            unit = features / square.clamp(min=1e-300).sqrt()
+            unit = unit_length(self.group, features)
             said = unit * unit[0].numel() ** 0.5 if self.head is None else features
             with torch.no_grad():
                 labels = head.arrows(said.to(head.weight))[0, : len(self.choices["k"])].double().cpu()

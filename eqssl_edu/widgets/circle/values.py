@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from eqssl_edu.circle import CircleGroup, circle_correlation, circle_peak, cross_spectrum, turn_features
@@ -13,13 +13,12 @@ from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.theory import between_samples
 
-__all__ = ["View", "compute", "kappa_at", "mean_cosine"]
+__all__ = ["View", "compute", "mean_cosine", "unit_length"]
 
 SAMPLED = (4, 8)  # C4 and C8: their samples of a wave are marked
 FLAT = 1e-6  # of a cosine; a wave that is no higher is rounding
 
 Features = Float[Tensor, "1 out group"]
-Pair = tuple[Features, Features]
 Angles = Float[Tensor, " angle"]
 EVERY = torch.arange(360, dtype=torch.float64)  # degrees
 
@@ -51,27 +50,32 @@ def compute(
         which it is, what it "misses" and what it can miss at most ("bound", None where there is none); "true": b - a,
         None for two images; "off": how far from it the peak is; "note", "aside": sentences about it.
     """
-    pair = views[1].features, views[0].features
-    curve = kappa_at(group, *pair, EVERY)
+    z, w = views[1].features, views[0].features
     exact, deviation = None, 0.0
-    aside = f"κ is known at the {group.order} angles of {group.name} alone."
-    if not isinstance(group, CircleGroup):
-        rows = [_largest(orbit_correlation(group, *pair)[0, 0])]
-    else:
-        rows = _beside_the_peak(group, [_largest(curve[:: 360 // n]) for n in SAMPLED], pair)
-        turns = float(state["second"]), float(state["first"])
-        exact = [turn_features(group, v.features, a) for v, a in zip(upright[::-1], turns, strict=True)]
-        deviation = float((kappa_at(group, *exact, EVERY) - curve).abs().max())
+    if isinstance(group, CircleGroup):
+        turns = torch.tensor([float(state["second"]), float(state["first"])], dtype=torch.float64)
+        turned = turn_features(group, torch.cat([upright[1].features, upright[0].features]), turns)
+        # Both pairs in one call: [0, 0] through pixels, [1, 1] in the algebra.
+        both = torch.cat([z, turned[:1]]), torch.cat([w, turned[1:]])
+        curve, algebra = circle_correlation(group, *both, EVERY).diagonal().T
+        found, exact = map(_pairs, cross_spectrum(group, *both)[:, :, 0].diagonal().T)
+        deviation = float((algebra - curve).abs().max())
+        rows = _beside_the_peak(group, [_largest(curve[:: 360 // n]) for n in SAMPLED], z, w)
         aside = _dotted(deviation)
+    else:
+        samples = orbit_correlation(group, z, w)[0, 0]
+        curve = samples[(EVERY * group.order / 360).round().long() % group.order]  # of the nearest elements
+        found, rows = _pairs(_through(samples)), [_largest(samples)]
+        aside = f"κ is known at the {group.order} angles of {group.name} alone."
     true = (state["second"] - state["first"]) % 360 if state["partner"] == "image" else None
     flat = float(curve.max() - curve.min()) < FLAT
     off = None if true is None or flat else (rows[-1]["at"] - true + 180) % 360 - 180
     return {
         "state": dict(state),
         "pictures": [view.picture for view in views],
-        "wave": _wave(group, *pair),
+        "wave": found,
         "kappa": float(curve[state["theta"] % 360]),
-        "exact": exact and _wave(group, *exact),
+        "exact": exact,
         "deviation": deviation,
         "rows": rows,
         "true": true,
@@ -81,12 +85,13 @@ def compute(
     }
 
 
-def kappa_at(group: FiniteGroup, z: Features, w: Features, degrees: Angles) -> Angles:
-    r"""$\langle z, \rho(\theta) w \rangle$ at some angles; over C_n at the elements nearest to them."""
+def unit_length(group: FiniteGroup, z: Features) -> Features:
+    """Features of length 1; over SO(2) without what lies above L, and 0 if nothing is left."""
     if isinstance(group, CircleGroup):
-        return circle_correlation(group, z, w, degrees)[0, 0]
-    elements = (degrees * group.order / 360).round().long() % group.order
-    return orbit_correlation(group, z, w)[0, 0, elements]
+        square = circle_correlation(group, z, z, EVERY[:1])[0, 0]
+    else:
+        square = z.square().sum()
+    return z / square.clamp(min=1e-300).sqrt()
 
 
 def mean_cosine(arrows: Float[Tensor, "type 2"]) -> Float[Tensor, "type 2"]:
@@ -95,15 +100,16 @@ def mean_cosine(arrows: Float[Tensor, "type 2"]) -> Float[Tensor, "type 2"]:
     return arrows * (torch.special.i1e(size) / torch.special.i0e(size) / size.clamp(min=1e-12))
 
 
-def _wave(group: FiniteGroup, z: Features, w: Features) -> list[list[float]]:
-    """$K_m$ for the front end; of C_n those of a wave through the samples."""
-    if isinstance(group, CircleGroup):
-        found = cross_spectrum(group, z, w)[0, 0, 0]
-    else:
-        found = torch.fft.rfft(orbit_correlation(group, z, w)[0, 0]) / group.order
-        if group.order % 2 == 0:  # the frequency n/2 stands alone
-            found[-1] /= 2
-    return [[round(value.real, 7), round(value.imag, 7)] for value in found.tolist()]
+def _through(samples: Angles) -> Complex[Tensor, " frequency"]:
+    """$K_m$ of a wave through the samples of C_n."""
+    found = torch.fft.rfft(samples) / len(samples)
+    if len(samples) % 2 == 0:  # the frequency n/2 stands alone
+        found[-1] /= 2
+    return found
+
+
+def _pairs(numbers: Complex[Tensor, " frequency"]) -> list[list[float]]:
+    return [[round(value.real, 7), round(value.imag, 7)] for value in numbers.tolist()]
 
 
 def _largest(samples: Float[Tensor, " angle"]) -> dict[str, Any]:
@@ -114,9 +120,10 @@ def _largest(samples: Float[Tensor, " angle"]) -> dict[str, Any]:
     return {"name": f"C{order}", "order": order, **largest, "misses": None, "bound": None}
 
 
-def _beside_the_peak(group: CircleGroup, rows: list[dict[str, Any]], pair: Pair) -> list[dict[str, Any]]:
+def _beside_the_peak(
+    group: CircleGroup, rows: list[dict[str, Any]], z: Features, w: Features
+) -> list[dict[str, Any]]:
     """What samples miss of the largest value of the wave, and what they can miss at most (A15)."""
-    z, w = pair
     found = circle_peak(group, torch.cat([z, -z]), w)
     peak, depth = found.value[:, 0].tolist()
     for row in rows:
