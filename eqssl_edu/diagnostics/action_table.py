@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from statistics import fmean
 
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.diagnostics.report_table import percent
+from eqssl_edu.diagnostics.report_table import as_html, as_text, percent
 from eqssl_edu.errors import need_choice, need_shape
 from eqssl_edu.groups import FiniteGroup
 
@@ -114,19 +112,16 @@ class LearnedAction:
         turned = coordinates @ self.whitened_maps[g].T * self.deviations
         return (self.centre + turned @ self.basis.T).to(z)
 
-    def _cells(self) -> list[tuple[str, ...]]:
-        rows = []
+    def _rows(self) -> list[list[str]]:
+        titles = ["", "does not move", "error, fitted", "error", "law", "law, largest", *self.content]
+        rows = [titles]
         for name, result in (("the network", self), ("untrained", self.untrained)):
-            for metric, errors in (("", result and result.plain), (", whitened", result and result.whitened)):
-                if errors:
-                    numbers = (errors.fit_error, errors.error, errors.law, errors.law_largest)
-                    content = () if metric else (f"{value:.1f}" for value in result.content.values())
-                    still = percent(errors.still)
-                    rows.append((f"{name}{metric}", still, *map(_share, numbers), *content))
+            for metric in ("plain", "whitened") if result else ():
+                errors: ActionErrors = getattr(result, metric)
+                numbers = (errors.fit_error, errors.error, errors.law, errors.law_largest)
+                content = [f"{value:.1f}" if metric == "plain" else "" for value in result.content.values()]
+                rows.append([f"{name}, {metric}", percent(errors.still), *map(_share, numbers), *content])
         return rows
-
-    def _titles(self) -> tuple[str, ...]:
-        return ("", "does not move", "error, fitted", "error", "law", "law, largest", *self.content)
 
     def _summary(self) -> str:
         fitted, reported = self.counts
@@ -144,22 +139,12 @@ class LearnedAction:
         return f"{where}: linear maps miss {_share(self.plain.error)} of what moves{beside}."
 
     def __str__(self) -> str:
-        rows: list[Sequence[str]] = [self._titles(), *self._cells()]
-        rows = [[*row, *[""] * (len(rows[0]) - len(row))] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        padded = ("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)) for row in rows)
-        return "\n".join([self._summary(), *(line.rstrip() for line in padded)])
+        return as_text(self._summary(), self._rows())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{escape(title)}</th>' for title in self._titles())
-        body = ""
-        for name, *cells in self._cells():
-            body += (
-                f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-            )
-        return f"<table><caption>{escape(self._summary())}</caption><tr>{head}</tr>{body}</table>"
+        return as_html(self._summary(), self._rows())
 
 
 def _share(energy: float | None) -> str:

@@ -107,13 +107,13 @@ def _measured(
             f"images must be {enough} or more, or maps would fit whatever the features are ({count} pairs in "
             f"{len(deviations)} directions), got {share * len(images)}"
         )
-    y, y_others = (each @ basis / deviations for each in (z, others))
+    y, y_others = coordinates = [each @ basis / deviations for each in (z, others)]
     maps = [torch.einsum("bhi,bhj->ij", y[:, group.product[g]], y) / count for g in group.elements]
     maps = torch.stack(maps)  # the covariance of y is 1
     # Where the fitted images have no variance the maps can say nothing.
     unseen = [_energy(each - each @ basis @ basis.T) for each in (z, others)]
     moves = [_moving(each) > rounding**2 for each in (z, others)]
-    one = torch.ones_like(deviations)
+    missed, laws = [_missed(group, maps, each) for each in coordinates], _laws(group, maps, y_others)
     return LearnedAction(
         group=group,
         counts=(len(images), len(report)),
@@ -122,8 +122,8 @@ def _measured(
         basis=basis,
         deviations=deviations,
         whitened_maps=maps,
-        plain=_errors(group, maps, moves, (z, others), (y, y_others), deviations, unseen),
-        whitened=_errors(group, maps, moves, (y, y_others), (y, y_others), one, [0.0, 0.0]),
+        plain=_errors([z, others], moves, missed, laws, deviations.square(), unseen),
+        whitened=_errors(coordinates, moves, missed, laws, torch.ones_like(deviations), [0.0, 0.0]),
         content=_content(group, maps),
     )
 
@@ -154,35 +154,37 @@ def _moving(z: Orbits) -> float:
     return _energy(z - z.mean(dim=1, keepdim=True))
 
 
+def _missed(group: FiniteGroup, maps: Tensor, y: Orbits) -> Float[Tensor, "group dimension"]:
+    """For each g the mean square of y(ghx) - R_g y(hx) along each direction."""
+    missed = (y[:, group.product[g]] - y @ maps[g].T for g in group.elements)
+    return torch.stack([each.square().mean(dim=(0, 1)) for each in missed])
+
+
+def _laws(group: FiniteGroup, maps: Tensor, y: Orbits) -> Float[Tensor, "group group dimension"]:
+    """For each g and h the mean square of (R_g R_h - R_gh) y along each direction."""
+    gram = torch.einsum("bhi,bhj->ij", y, y) / (y.shape[0] * y.shape[1])
+    defects = maps[:, None] @ maps - maps[group.product]
+    return (defects @ gram * defects).sum(dim=-1)
+
+
 def _errors(
-    group: FiniteGroup,
-    maps: Tensor,
+    features: list[Tensor],
     moves: list[bool],
-    features: tuple[Tensor, Tensor],
-    coordinates: tuple[Tensor, Tensor],
-    lengths: Tensor,
+    missed: list[Tensor],
+    laws: Tensor,
+    weights: Tensor,
     unseen: list[float],
 ) -> ActionErrors:
-    """Errors in the metric in which the coordinates have these lengths, of the fitted and of the reported images."""
-    product, errors = group.product, []
-    for z, y, outside in zip(features, coordinates, unseen, strict=True):
-        missed = [_energy((y[:, product[g]] - y @ maps[g].T) * lengths) + outside for g in group.elements]
-        errors.append(tuple(energy / _moving(z) for energy in missed) if moves[len(errors)] else None)
-    if not moves[1]:
-        return ActionErrors(1.0, *errors, None)
-    others, y = features[1], coordinates[1]
-    moving = _moving(others)
-    gram = torch.einsum("bhi,bhj->ij", y, y) / (y.shape[0] * y.shape[1])
-    defects = maps[:, None] @ maps - maps[product]  # [g, h]: R_g R_h - R_gh
-    laws = [[_law(defect, gram, lengths) / moving for defect in row] for row in defects]
-    still = 1 - moving / _energy(others)
-    return ActionErrors(still, *errors, tuple(map(tuple, laws)))
-
-
-def _law(defect: Tensor, gram: Tensor, lengths: Tensor) -> float:
-    """E |lengths * defect y|^2."""
-    defect = defect * lengths[:, None]
-    return float((defect @ gram * defect).sum())
+    """Errors in the metric in which the directions have these weights, of the fitted and of the reported images."""
+    moving = [_moving(z) if moved else None for z, moved in zip(features, moves, strict=True)]
+    fitted, reported = (
+        None if unit is None else tuple(((squares @ weights + outside) / unit).tolist())
+        for squares, outside, unit in zip(missed, unseen, moving, strict=True)
+    )
+    if moving[1] is None:
+        return ActionErrors(1.0, fitted, reported, None)
+    broken = tuple(map(tuple, (laws @ weights / moving[1]).tolist()))
+    return ActionErrors(1 - moving[1] / _energy(features[1]), fitted, reported, broken)
 
 
 def _content(group: FiniteGroup, maps: Tensor) -> dict[str, float]:

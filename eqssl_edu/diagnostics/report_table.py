@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-__all__ = ["ROUNDING", "EquivarianceReport", "Row", "percent"]
+__all__ = ["ROUNDING", "EquivarianceReport", "Row", "as_html", "as_text", "percent"]
 
 ROUNDING = 1e-3  # of a relative error: half precision has ten times less
 TITLES = ("layer", "kind", "judged as", "at the elements", "between them", "what breaks")
@@ -56,21 +57,30 @@ class EquivarianceReport:
         return f"{self.heading}: {self.first_broken} is the first layer that breaks it."
 
     def __str__(self) -> str:
-        lines = [TITLES, *self._cells()]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        padded = ("  ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)) for line in lines)
-        return "\n".join([self._summary(), *(line.rstrip() for line in padded)])
+        return as_text(self._summary(), [TITLES, *self._cells()])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{title}</th>' for title in TITLES)
-        body = ""
-        for name, *cells in self._cells():
-            mark = ' style="font-weight:bold"' if name == self.first_broken else ""
-            body += f'<tr{mark}><th scope="row">{escape(name)}</th>'
-            body += "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-        return f"<table><caption>{escape(self._summary())}</caption><tr>{head}</tr>{body}</table>"
+        return as_html(self._summary(), [TITLES, *self._cells()], self.first_broken)
+
+
+def as_text(caption: str, rows: Sequence[Sequence[str]]) -> str:
+    """A table in letters of one width, titles first."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ("  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join([caption, *(row.rstrip() for row in padded)])
+
+
+def as_html(caption: str, rows: Sequence[Sequence[str]], bold: str | None = None) -> str:
+    """The same in HTML; the row of this name is bold."""
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in rows[0])
+    body = ""
+    for name, *cells in rows[1:]:
+        mark = ' style="font-weight:bold"' if name == bold else ""
+        body += f'<tr{mark}><th scope="row">{escape(name)}</th>'
+        body += "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>"
 
 
 def percent(error: float | None) -> str:

@@ -233,7 +233,14 @@ def test_the_table_has_both_networks_and_both_metrics():
     torch.manual_seed(0)
     action = learned_action(GroupCNN(cyclic(1), 1, (4, 6)), images(60), C4)
     text, html = str(action), action._repr_html_()
-    for word in ("the network", "untrained", ", whitened", "does not move", "law, largest", "frequency 1"):
+    for word in (
+        "the network",
+        "the network, plain",
+        "untrained, whitened",
+        "does not move",
+        "law, largest",
+        "frequency 1",
+    ):
         assert word in text
         assert word in html
     assert f"linear maps miss {100 * action.plain.error:.1f} % of what moves" in text
