@@ -99,10 +99,12 @@ def of_waves(
     pairs = precise(pairs)
     if kind == "max":
         return largest(pairs)
-    values = all_around(pairs, points_of(kind, pairs, temperature, length)).flatten(0, 1)
+    points = points_of(kind, pairs, temperature, length)
     if kind == "soft":
-        return temperature * ((values / temperature).logsumexp(dim=0) - math.log(len(values)))
-    return values.pow(int(kind[-1])).mean(dim=0)
+        values = all_around(pairs / temperature, points).flatten(0, 1)
+        top = values.detach().amax(dim=0)
+        return temperature * ((values - top).exp().mean(dim=0).log() + top)
+    return all_around(pairs, points).pow(int(kind[-1])).mean(dim=(0, 1))
 
 
 def points_of(kind: str, pairs: Tensor, temperature: float, length: float = 1.0) -> int:
@@ -156,45 +158,66 @@ def best_turns(pairs: Coefficients) -> tuple[Tensor, Tensor]:
     """
     circles, frequency, shape = len(pairs), pairs.shape[1] - 1, pairs.shape[3:]
     points, pairs = points_of("max", pairs, 1.0), pairs.reshape(circles, frequency + 1, 2, -1)
-    grid, cell, count = all_around(pairs, points), 2 * torch.pi / points, pairs.shape[3]
-    half_range = (grid.amax(dim=1) - grid.amin(dim=1)) / 2
+    grid, count = all_around(pairs, points), pairs.shape[3]
+    top, bottom = grid.amax(dim=1), grid.amin(dim=1)
+    half_range = (top - bottom) / 2
     # How much more than on the grid a wave may reach: its half range is not known either, but for the same share.
     share = between_samples(frequency, points)
-    least = grid.amax(dim=(0, 1)) - half_range * share / (1 - share)
-    rises = grid >= grid.roll(1, 1)
-    circle, index, pair = (rises & ~rises.roll(-1, 1) & (grid >= least[:, None])).nonzero(as_tuple=True)
-    top, *sides = (grid[circle, (index + k) % points, pair] for k in (0, -1, 1))
-    flat = (2 * top - sum(sides) < FLAT * half_range[circle, pair]).nonzero()
-    which = torch.cat([torch.arange(len(index), device=index.device), flat.expand(-1, 8).flatten()])
-    circle, pair = circle[which], pair[which]
-    aside = torch.arange(-1.75, 2, 0.5, device=index.device)
-    start = torch.cat([index.to(grid), (index[flat] + aside).flatten()])
-    around = torch.where(torch.arange(len(which), device=index.device) < len(index), 1.0, 0.25).to(grid)
-    waves = pairs.permute(1, 2, 0, 3).flatten(2)[:, :, circle * count + pair]
-    angle, value = _climb(waves, start * cell, around * cell)
+    least = top.amax(dim=0) - half_range * share / (1 - share)
+    rises = torch.empty_like(grid, dtype=torch.bool)
+    torch.ge(grid[:, 1:], grid[:, :-1], out=rises[:, 1:])
+    torch.ge(grid[:, 0], grid[:, -1], out=rises[:, 0])
+    peaks = (rises & ~rises.roll(-1, 1)).logical_and_(grid >= least[:, None])
+    place = peaks.flatten().nonzero().flatten()
+    row, pair = place // count, place % count
+    circle, index = row // points, row % points
+    grid = grid.flatten()
+    before, peak, after = (
+        grid[place + count * step] for step in ((index - 1) % points - index, 0, (index + 1) % points - index)
+    )
+    bend = 2 * peak - before - after
+    flat = (bend < FLAT * half_range.flatten()[circle * count + pair]).nonzero()
+    aside = ((after - before) / bend / 2).nan_to_num().clamp(-1, 1)  # the top of a parabola
+    low, start, high = index - 1.0, index + aside, index + 1.0
+    if len(flat):
+        half_cells = torch.arange(-2.0, 2, 0.5, device=index.device) + index[flat]
+        again = flat.expand_as(half_cells).flatten()
+        circle, pair = torch.cat([circle, circle[again]]), torch.cat([pair, pair[again]])
+        half_cells = half_cells.flatten()
+        low, high = torch.cat([low, half_cells]), torch.cat([high, half_cells + 0.5])
+        start = torch.cat([start, half_cells + 0.25])
+    waves = pairs.permute(1, 2, 0, 3).flatten(2).index_select(2, circle * count + pair)
+    angle, value = _climb(waves, *(x.to(grid) * (2 * torch.pi / points) for x in (low, start, high)))
     won = value == value.new_full((count,), -torch.inf).scatter_reduce(0, pair, value, "amax")[pair]
     circle, angle = (x.new_zeros(count).scatter(0, pair[won], x[won]) for x in (circle, angle))
     return circle.view(shape), angle.view(shape)
 
 
-def _climb(waves: Float[Tensor, "frequency 2 peak"], angle: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:
-    """A maximum so near to each angle, and the value there.
+def _climb(
+    waves: Float[Tensor, "frequency 2 peak"], low: Tensor, start: Tensor, high: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A maximum between low and high, and the value there.
 
-    A step of Newton's method that leaves the bracket, or starts where the slope does not fall, is a bisection.
+    A step of Newton's method that leaves the bracket, or starts where the slope does not fall, is a bisection. Who has
+    moved less than the root of the precision has arrived with that step.
     """
     m = torch.arange(len(waves), device=waves.device).to(waves)[:, None]
-    low, high = angle - around, angle + around
-    for step in range(NEWTON_STEPS + 1):
-        cos, sin = (m * angle).cos(), (m * angle).sin()
-        value = waves[:, 0] * cos - waves[:, 1] * sin
-        if step == NEWTON_STEPS:
-            return angle, value.sum(dim=0)
-        slope = -(m * (waves[:, 0] * sin + waves[:, 1] * cos)).sum(dim=0)
-        curvature = -(m * m * value).sum(dim=0)
-        low, high = angle.where(slope > 0, low), high.where(slope > 0, angle)
-        newton = angle - slope / curvature
-        inside = (curvature < 0) & (newton >= low) & (newton <= high)
-        angle = newton.where(inside, (low + high) / 2)
+    angle, moving, own = start.clone(), slice(None), waves
+    for _ in range(NEWTON_STEPS):
+        cos, sin = (m * start).cos(), (m * start).sin()
+        slope = -(m * (own[:, 0] * sin + own[:, 1] * cos)).sum(dim=0)
+        curvature = -(m * m * (own[:, 0] * cos - own[:, 1] * sin)).sum(dim=0)
+        low, high = start.where(slope > 0, low), high.where(slope > 0, start)
+        step = start - slope / curvature
+        inside = (curvature < 0) & (step >= low) & (step <= high)
+        step = step.where(inside, (low + high) / 2)
+        angle[moving] = step
+        far = ((step - start).abs() > torch.finfo(step.dtype).eps ** 0.5).nonzero().flatten()
+        if not len(far):
+            break
+        moving = far if isinstance(moving, slice) else moving[far]
+        own, low, start, high = own.index_select(2, far), low[far], step[far], high[far]
+    return angle, _sum_waves(waves, angle)
 
 
 def _sum_waves(waves: Tensor, angle: Tensor) -> Tensor:

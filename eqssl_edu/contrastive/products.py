@@ -56,7 +56,8 @@ class Waves:
 
     def __init__(self, views: Tensor, group: CircleGroup, kind: str, temperature: float) -> None:
         self.group, self.flat, self.how = group, views, (kind, temperature)
-        self.values = points_of(kind, views, temperature) * (1 + group.reflections)
+        # A quarter of the angles: with fewer rows a chunk waits for the many small steps that it takes.
+        self.values = max(1, points_of(kind, views, temperature) * (1 + group.reflections) // 4)
 
     def turned(self, rows: slice) -> Tensor:
         return turned_waves(self.group, self.flat[rows])

@@ -130,9 +130,9 @@ def test_A12_only_peaks_that_could_win_are_climbed(monkeypatch):
     """The bound of A15 leaves hardly more than one peak of a pair; a twin climbs all of them, to the same value."""
     climbs, climb = [], module._climb
 
-    def watched(waves, start, cell):
+    def watched(waves, low, start, high):
         climbs.append(len(start))
-        return climb(waves, start, cell)
+        return climb(waves, low, start, high)
 
     monkeypatch.setattr(module, "_climb", watched)
     pairs = random_waves(3, 5000)
