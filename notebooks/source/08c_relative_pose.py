@@ -180,4 +180,4 @@ assert max(plain, mean) < ours < upright
 # nothing came of it, stands in `docs/results/`.
 #
 # - R. Dangovski and others, *Equivariant Contrastive Learning* (arXiv 2111.00899): what should be absorbed, and what kept.
-# - Next: **A1 · The bug museum**: mistakes that raise no error.
+# - Next: **9 · Every angle**: turns by more than quarters.
