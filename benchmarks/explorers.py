@@ -45,7 +45,7 @@ CASES = {
     "two hidden turns, SO(2)": (
         "from eqssl_edu.steerable import SteerableCNN\n"
         "from eqssl_edu.widgets import CircleExplorer\n"
-        "explorer = CircleExplorer(SteerableCNN('SO(2)', channels=(8, 16)), image)"
+        "explorer = CircleExplorer(SteerableCNN('SO(2)', channels=(4, 8)), image)"
     ),
 }
 LIMITS = {  # ms: (median, 95th percentile)
