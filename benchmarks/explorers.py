@@ -47,11 +47,18 @@ CASES = {
         "from eqssl_edu.widgets import CircleExplorer\n"
         "explorer = CircleExplorer(SteerableCNN('SO(2)', channels=(4, 8)), image)"
     ),
+    "four fitted actions of C4": (
+        "from eqssl_edu.widgets import LearnedActionExplorer\n"
+        "encoders = {'C4': small, 'plain': matched_cnn(small), 'another': GroupCNN(cyclic(4)), 'large': large}\n"
+        "explorer = LearnedActionExplorer(encoders, digits(32).test.images[:300], cyclic(4))\n"
+        "explorer.set_state(network='large')"
+    ),
 }
 LIMITS = {  # ms: (median, 95th percentile)
     "default model and its plain twin": (20, 33),
     "GroupResNet, 64 maps of 32 x 32": (None, 100),
     "two hidden turns, SO(2)": (20, 33),
+    "four fitted actions of C4": (20, 33),
 }
 
 # Every move is a fresh one: it starts at a random moment between two frames, and ends when its picture is painted.
@@ -72,7 +79,7 @@ MOVES = """async (root, count) => {
       watch.observe(root, { attributes: true });
     });
     const start = performance.now();
-    slider.value = (i * 7) % 360;
+    slider.value = (i * 7) % (Number(slider.max) + 1);
     slider.dispatchEvent(new Event("input"));
     await painted;
     if (i >= 20) times.push(performance.now() - start);
@@ -138,9 +145,9 @@ def main() -> None:
         *shown,
         "",
         "A flood of 300 moves, five in each frame: how many pictures were painted, how long after the last move the",
-        "picture stood still, and at which angle (299 is the last one).",
+        "picture stood still, and at which angle (299 is the last one) or image.",
         "",
-        "| explorer | pictures | ms | angle |",
+        "| explorer | pictures | ms | where |",
         "|---|---|---|---|",
         *floods,
     ]
@@ -178,11 +185,12 @@ def size(traits):
     text = json.dumps(traits, default=lambda data: blobs.append(len(data)))
     return len(text.encode()) + sum(blobs)
 
-turn = next(name for name in ("angle", "first") if name in explorer.state())
+turn = next(name for name in ("angle", "first", "image") if name in explorer.state())
+count = len(explorer.choices["image"]) if turn == "image" else 360
 seconds = []
 for move in range(60):
     start = time.perf_counter()
-    explorer.receive({"token": "t", "changes": {turn: (move * 7 + 3) % 360}})  # no angle that was asked for before
+    explorer.receive({"token": "t", "changes": {turn: (move * 7 + 3) % count}})  # no angle that was asked for before
     seconds.append(time.perf_counter() - start)
 names = ("values", "readout", "answered", "curve", "unfinished")
 move = {name: getattr(explorer, name) for name in names if explorer.has_trait(name)}

@@ -31,6 +31,12 @@ def steerable(symmetry):
     torch.manual_seed(0)
     return recalibrated(SteerableCNN(symmetry, channels=(4, 8)), images.train.images[:64])
 
+mirrored = images.train.images[:40].flip(-1)
+
+def pair():
+    torch.manual_seed(0)
+    return {"C4": network, "plain": recalibrated(matched_cnn(network), images.train.images[:64])}
+
 def drawn(digit, shown):
     image = images.test.images[digit, 0].rot90(int(shown == "turned"))
     return row([picture(image, f"digit {digit}, {shown}")], "A digit.")
@@ -45,6 +51,7 @@ EXPLORERS = {
     "LabelActionExplorer": "LabelActionExplorer()",
     "OrbitCorrelationExplorer": "OrbitCorrelationExplorer(network, images.test.images[:8])",
     "CircleExplorer": "CircleExplorer(steerable('SO(2)'), images.test.images[4], images.test.images[7])",
+    "LearnedActionExplorer": "LearnedActionExplorer(pair(), images.test.images[:80], cyclic(4), mirrored)",
     "EmbeddingExplorer": "EmbeddingExplorer(network, images.test.images[:40], images.test.labels[:40])",
 }
 

@@ -630,6 +630,14 @@ RECIPES: dict[str, Recipe] = {
     "widgets.LabelActionExplorer": recipe(
         widgets.LabelActionExplorer, tasks=lambda: task(), image=lambda: x()[0]
     ),
+    "widgets.LearnedActionExplorer": recipe(
+        widgets.LearnedActionExplorer,
+        encoders=lambda: {"a": net()},
+        images=lambda: x(12),
+        group=C4,
+        report=lambda: x(3),
+        seed=0,
+    ),
     "widgets.LiveTraining": recipe(widgets.LiveTraining, runs=lambda: {"a": run()}, title="t"),
     "widgets.OrbitCorrelationExplorer": recipe(
         widgets.OrbitCorrelationExplorer, encoder=lambda: net(), images=lambda: x(), views=lambda: (x(), x())

@@ -13,6 +13,7 @@ from eqssl_edu.widgets.exactness_lab import ExactnessLab
 from eqssl_edu.widgets.field import FieldExplorer
 from eqssl_edu.widgets.kernel import KernelExplorer
 from eqssl_edu.widgets.label_action import LabelActionExplorer
+from eqssl_edu.widgets.learned_action import TIMES, LearnedActionExplorer
 from eqssl_edu.widgets.orbit import OrbitExplorer
 from eqssl_edu.widgets.orbit_correlation import TOLERANCE, OrbitCorrelationExplorer
 from eqssl_edu.widgets.shared.base import Explorer
@@ -34,7 +35,8 @@ def scenario(explorer: Explorer) -> list[Step]:
 
     Arguments:
         explorer: a FieldExplorer whose first network is exact on quarter turns, an OrbitExplorer of D4, a
-            KernelExplorer of a LiftingConv2d over C4 or D4 with 3 x 3 windows, or any of the others.
+            KernelExplorer of a LiftingConv2d over C4 or D4 with 3 x 3 windows, a LearnedActionExplorer of an
+            equivariant network and another one, with images of another kind, or any of the others.
     """
     for kind, steps in SCENARIOS.items():
         if isinstance(explorer, kind):
@@ -210,6 +212,37 @@ def _embedding(explorer: EmbeddingExplorer) -> list[Step]:
     ]
 
 
+def _learned(explorer: LearnedActionExplorer) -> list[Step]:
+    first, second = list(explorer.encoders)[:2]
+
+    def follows() -> bool:
+        return max(explorer.missed()) < SMALL and explorer.errors(first)["group law"] < SMALL
+
+    def none() -> bool:
+        return explorer.missed()[0] == 0
+
+    def strays() -> bool:
+        return min(explorer.missed()[1:]) > 100 * SMALL and explorer.errors(second)["moving error"] > LARGE
+
+    start = {
+        "network": first,
+        "untrained": False,
+        "source": "images",
+        "image": 0,
+        "element": 1,
+        "times": TIMES,
+    }
+    return [
+        Step("the action of the first network brings its features back", follows, **start),
+        Step("that of a second one does not", strays, network=second),
+        Step("applied no times it misses nothing", none, times=0),
+        Step(
+            "the first one has its action without training", follows, network=first, untrained=True, times=2
+        ),
+        Step("and on images of another kind", follows, untrained=False, source="report", image=1),
+    ]
+
+
 def _by_hand(explorer: ByHand) -> list[Step]:
     def drawn() -> bool:
         return explorer.values["html"] == explorer.draw(**explorer.state())
@@ -227,5 +260,6 @@ SCENARIOS: dict[type[Explorer], Callable[[Any], list[Step]]] = {
     LabelActionExplorer: _labels,
     OrbitCorrelationExplorer: _correlation,
     CircleExplorer: _circle,
+    LearnedActionExplorer: _learned,
     EmbeddingExplorer: _embedding,
 }

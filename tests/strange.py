@@ -52,6 +52,7 @@ EXPLORERS = {  # and where they keep the user's network
     "widgets.FieldExplorer": "model",
     "widgets.KernelExplorer": "layer",
     "widgets.LabelActionExplorer": "",
+    "widgets.LearnedActionExplorer": "encoders",
     "widgets.OrbitCorrelationExplorer": "encoder",
     "widgets.OrbitExplorer": "",
 }

@@ -18,7 +18,7 @@ from eqssl_edu.precision import fine
 from eqssl_edu.shapes import Images
 from eqssl_edu.twins import Twin
 
-__all__ = ["learned_action"]
+__all__ = ["Orbits", "halves", "learned_action", "moving_energy", "orbit_features"]
 
 ROUNDING = 16  # units of the last place of a feature's length: what varies less does not vary
 Orbits = Float[Tensor, "batch group dimension"]  # the features of all turns of each image
@@ -78,8 +78,7 @@ def learned_action(
     share = 1
     if report is None:
         share = 2
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        images, report = images[order].chunk(2)
+        images, report = halves(images, seed)
     need_shape("report", report, "B", *images.shape[1:], floating=True, finite=True)
     need_integer("len(report)", len(report), least=1)
     if untrained is None:
@@ -88,12 +87,18 @@ def learned_action(
     return replace(_measured("encoder", encoder, images, report, group, share), untrained=beside)
 
 
+def halves(images: Images, seed: int) -> tuple[Tensor, Tensor]:
+    """A random half to fit maps on, and the other images."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order].chunk(2)
+
+
 def _measured(
     name: str, encoder: nn.Module, images: Tensor, report: Tensor, group: FiniteGroup, share: int
 ) -> LearnedAction:
     """All numbers of one network. The images of the user are ``share`` times those that are fitted."""
-    z, ulp = _orbits(name, encoder, images, group)
-    others, _ = _orbits(name, encoder, report, group)
+    z, ulp = orbit_features(name, encoder, images, group)
+    others, _ = orbit_features(name, encoder, report, group)
     rounding = ROUNDING * ulp * float(z.square().sum(dim=2).mean().sqrt())
     centre, count = z.mean(dim=(0, 1)), z.shape[0] * z.shape[1]
     z, others = z - centre, others - others.mean(dim=(0, 1))
@@ -112,7 +117,7 @@ def _measured(
     maps = torch.stack(maps)  # the covariance of y is 1
     # Where the fitted images have no variance the maps can say nothing.
     unseen = [_energy(each - each @ basis @ basis.T) for each in (z, others)]
-    moves = [_moving(each) > rounding**2 for each in (z, others)]
+    moves = [moving_energy(each) > rounding**2 for each in (z, others)]
     missed, laws = [_missed(group, maps, each) for each in coordinates], _laws(group, maps, y_others)
     return LearnedAction(
         group=group,
@@ -128,7 +133,7 @@ def _measured(
     )
 
 
-def _orbits(name: str, encoder: nn.Module, images: Images, group: FiniteGroup) -> tuple[Orbits, float]:
+def orbit_features(name: str, encoder: nn.Module, images: Images, group: FiniteGroup) -> tuple[Orbits, float]:
     """The features of all turns in double precision, and the unit of the last place that they were computed with."""
     like, twin = next(encoder.parameters(), images), Twin(encoder).settle()
     found = []
@@ -149,7 +154,7 @@ def _energy(z: Tensor) -> float:
     return float(z.square().sum(dim=-1).mean())
 
 
-def _moving(z: Orbits) -> float:
+def moving_energy(z: Orbits) -> float:
     """The energy about the mean of each orbit."""
     return _energy(z - z.mean(dim=1, keepdim=True))
 
@@ -176,7 +181,7 @@ def _errors(
     unseen: list[float],
 ) -> ActionErrors:
     """Errors in the metric in which the directions have these weights, of the fitted and of the reported images."""
-    moving = [_moving(z) if moved else None for z, moved in zip(features, moves, strict=True)]
+    moving = [moving_energy(z) if moved else None for z, moved in zip(features, moves, strict=True)]
     fitted, reported = (
         None if unit is None else tuple(((squares @ weights + outside) / unit).tolist())
         for squares, outside, unit in zip(missed, unseen, moving, strict=True)

@@ -8,6 +8,7 @@ from eqssl_edu.widgets.exactness_lab import ExactnessLab
 from eqssl_edu.widgets.field import FieldExplorer
 from eqssl_edu.widgets.kernel import KernelExplorer
 from eqssl_edu.widgets.label_action import LabelActionExplorer
+from eqssl_edu.widgets.learned_action import LearnedActionExplorer
 from eqssl_edu.widgets.orbit import OrbitExplorer
 from eqssl_edu.widgets.orbit_correlation import OrbitCorrelationExplorer
 
@@ -19,6 +20,7 @@ __all__ = [
     "FieldExplorer",
     "KernelExplorer",
     "LabelActionExplorer",
+    "LearnedActionExplorer",
     "LiveTraining",
     "OrbitCorrelationExplorer",
     "OrbitExplorer",

@@ -23,6 +23,7 @@ MOVED = {
     "LabelActionExplorer": {"task": "jigsaw 3 x 3", "element": 1, "action": "left"},
     "OrbitCorrelationExplorer": {"first": 1},
     "CircleExplorer": {"first": 20, "second": 87, "theta": 130},
+    "LearnedActionExplorer": {"network": "plain", "times": 3},
     "EmbeddingExplorer": {"element": 1},
 }
 CELLS = [

@@ -64,6 +64,15 @@ EXPLORERS = {
         {"first": 20, "second": 87, "theta": 130},
     ),
     "four samples of C4": MOVED.format("CircleExplorer(network, images.test.images[4])", {"second": 90}),
+    "a fitted action": MOVED.format(
+        "LearnedActionExplorer(pair(), images.test.images[:80], cyclic(4), mirrored)",
+        {"network": "plain", "times": 4},
+    ),
+    "six fitted actions of D4": MOVED.format(
+        "LearnedActionExplorer(dict.fromkeys(['C4', 'plain', 'Gram', 'E-SSL', 'soft equivariance', 'a predictor'],"
+        " pair()['plain']), images.test.images[:80], dihedral(4), mirrored)",
+        {"network": "E-SSL", "times": 4},
+    ),
     "embeddings, C4": "EmbeddingExplorer(network, images.test.images[:120], images.test.labels[:120])",
     "embeddings, D4": "EmbeddingExplorer(trained(dihedral(4)), images.test.images[:120], images.test.labels[:120])",
     "lifting": "KernelExplorer(LiftingConv2d(cyclic(4), 1, 1, kernel_size=3, padding=1))",

@@ -17,6 +17,7 @@ from eqssl_edu.widgets import (
     FieldExplorer,
     KernelExplorer,
     LabelActionExplorer,
+    LearnedActionExplorer,
     OrbitCorrelationExplorer,
     OrbitExplorer,
 )
@@ -348,6 +349,25 @@ def test_embedding_explorer(show):
     assert len(titles) > 1
     page.root.get_by_role("application").hover()
     page.root.locator(".eqssl-em-preview").filter(has_text="Here: image").wait_for()
+
+
+def test_learned_action_explorer(show):
+    images, network = digits(16).test.images[:60], GroupCNN(cyclic(4), channels=(2, 4)).eval()
+    encoders = {"C4": network, "plain": matched_cnn(network).eval()}
+    page = show(LearnedActionExplorer(encoders, images, cyclic(4), images.flip(-1)))
+    apart = page.root.locator(".eqssl-act-apart b:visible")
+    for times in (2, 3, 4):
+        page.press("Apply once more, and after four times start again")
+        assert apart.all_inner_texts() == ["0 %"] * times
+    page.press("plain")
+    page.press("another kind")
+    page.press("g = r270")
+    assert "0 %" not in apart.all_inner_texts()
+    page.root.get_by_role("checkbox", name="untrained copy").check()
+    assert page.slide("Image", "ArrowRight") == 1
+    page.says("plain, untrained, image 2 of report: r270 and its fitted map, applied 4 times")
+    assert page.slide("applied", "Home") == 0
+    assert apart.count() == 0
 
 
 @pytest.mark.parametrize("kind", ["embedding", "orbit correlation"])

@@ -23,6 +23,7 @@ from eqssl_edu.widgets import (
     FieldExplorer,
     KernelExplorer,
     LabelActionExplorer,
+    LearnedActionExplorer,
     LiveTraining,
     OrbitCorrelationExplorer,
     OrbitExplorer,
@@ -44,6 +45,8 @@ ENTRIES = {
                             {"action": "conjugation", "task": "relative location"}],
     "OrbitCorrelationExplorer": [{"image": 8}, {"first": -1}, {"second": 4}, {"second": "1"}],
     "CircleExplorer": [{"first": 360}, {"second": -1}, {"theta": 1.5}, {"partner": "none"}, {"k": 4}],
+    "LearnedActionExplorer": [{"network": "none"}, {"untrained": 2}, {"source": "web"}, {"image": 40}, {"element": 0},
+                              {"element": 4}, {"times": 5}, {"times": "1"}],
     "EmbeddingExplorer": [{"features": "raw"}, {"image": -1}, {"element": True}],
 }  # fmt: skip
 
@@ -159,6 +162,20 @@ def refused_arguments():
         yield "head", CircleExplorer, (encoder, five[0], None, bad)
     for bad in (five, images(1, 3)[0], images(side=13)[0], five[0] / 0):
         yield "other", CircleExplorer, (encoder, five[0], bad)
+
+    named, many = {"a": encoder}, images(40)
+    for bad in ({}, encoder, [encoder], {"a": lambda x: x}, dict.fromkeys("abcdefg", encoder), {"a": broken}):
+        yield "encoders", LearnedActionExplorer, (bad, many, cyclic(4))
+    yield "encoders", LearnedActionExplorer, ({"a": nn.Linear(3, 3)}, many, cyclic(4))
+    yield "encoders", LearnedActionExplorer, (named, many[:4], cyclic(4))  # maps would fit anything
+    for bad in (many[..., :10], many[0], many.byte(), many / 0, many[:1]):
+        yield r"(len\()?images", LearnedActionExplorer, (named, bad, cyclic(4))
+        if len(bad) > 1:
+            yield "report", LearnedActionExplorer, (named, many, cyclic(4), bad)
+    yield "report", LearnedActionExplorer, (named, many, cyclic(4), many[..., :10, :10])
+    for bad in (cyclic(1), cyclic(8), "C4"):
+        yield "group", LearnedActionExplorer, (named, many, bad)
+    yield "seed", LearnedActionExplorer, (named, many, cyclic(4), None, -1)
 
     yield "draw", ByHand, ("draw",)
     yield "start", ByHand, (str, {"m": 1})

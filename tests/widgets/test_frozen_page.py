@@ -88,6 +88,10 @@ def test_an_explorer_without_states_says_so(tmp_path):
         ("OrbitExplorer", {"picture": "Q", "element": 3, "applied": 5}),
         ("ExactnessLab", {"size": 40, "kernel_size": 3, "stride": 4, "padding": 0}),
         ("LabelActionExplorer", {"task": "jigsaw 3 x 3", "label": 3, "element": 5, "action": "left"}),
+        (
+            "LearnedActionExplorer",
+            {"network": "plain", "untrained": True, "source": "report", "image": 7, "element": 3, "times": 4},
+        ),
         ("EmbeddingExplorer", {"features": "pooled", "image": 17, "element": 3}),
     ],
 )

@@ -18,6 +18,7 @@ from eqssl_edu.widgets import (
     FieldExplorer,
     KernelExplorer,
     LabelActionExplorer,
+    LearnedActionExplorer,
     OrbitCorrelationExplorer,
     OrbitExplorer,
 )
@@ -68,6 +69,19 @@ LARGE = {
         lambda: FieldExplorer(GroupResNet(cyclic(4), 3, width=16), PHOTO[:, :32, :32]),
         [{"layer": "stem.0", "angle": 33}, {"layer": "blocks.3", "angle": 33}],
     ),
+    "fitted actions": (
+        lambda: LearnedActionExplorer(
+            {str(n): NotEquivariant(dihedral(4)) for n in range(6)},
+            images(80, 1, 12),
+            dihedral(4),
+            images(50),
+        ),
+        [{"element": 7, "times": 4}],
+    ),
+    "fitted actions of photos": (
+        lambda: LearnedActionExplorer({"D4": network(dihedral(4), 3)}, images(60, 3, 45), dihedral(4)),
+        [{"element": 7, "times": 4}],
+    ),
     "embedding of many": (lambda: embedding(2000, 16), [{"image": 1}]),
     "embedding of large ones": (lambda: embedding(3, 64), [{"image": 1}]),
 }
@@ -102,6 +116,12 @@ def test_a_network_that_does_not_follow_is_noticed():
     network = make("FieldExplorer").networks[0].recorder.model
     with pytest.raises(AssertionError, match="the first network follows a quarter turn"):
         list(walk(FieldExplorer(matched_cnn(network), torch.rand(1, 32, 32))))
+
+
+def test_a_map_that_does_not_follow_is_noticed():
+    plain = NotEquivariant(cyclic(4))
+    with pytest.raises(AssertionError, match="the action of the first network brings its features back"):
+        list(walk(LearnedActionExplorer({"a": plain, "b": plain}, images(60), cyclic(4), images(9, seed=1))))
 
 
 def test_losses_that_move_are_noticed():
