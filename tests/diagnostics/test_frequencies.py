@@ -57,7 +57,7 @@ def test_A9_the_total_hides_the_part_that_turns():
     images = F.pad(digits(16).train.images[:16], [4] * 4)
     for seed in range(3):
         errors = {}
-        for symmetry in ("SO(2)", cyclic(4)):
+        for symmetry in ("SO(2)", cyclic(4), cyclic(8), cyclic(16)):
             torch.manual_seed(seed)
             encoder = SteerableCNN(symmetry, channels=(4, 8))
             with torch.no_grad():
@@ -72,6 +72,9 @@ def test_A9_the_total_hides_the_part_that_turns():
         # What carries the angle: C4 loses all of it between its elements, SO(2) a tenth.
         four, total_of_four, _ = errors["cyclic(4)"]
         assert parts[1] < 0.2 and four[1] > 0.7 and total_of_four < 0.2
+        # C8 and C16 lose a part of it, at an angle that both have, and C16 no less.
+        eight, sixteen = errors["cyclic(8)"][0][1], errors["cyclic(16)"][0][1]
+        assert 0.1 < eight < 0.5 and 0.1 < sixteen < 0.5 and (eight - sixteen).abs() < 0.1
 
 
 def test_a_frequency_that_the_features_do_not_have_is_nan():
