@@ -49,9 +49,10 @@ CASES = {
     ),
     "four fitted actions of C4": (
         "from eqssl_edu.widgets import LearnedActionExplorer\n"
-        "encoders = {'C4': small, 'plain': matched_cnn(small), 'another': GroupCNN(cyclic(4)), 'large': large}\n"
+        "resnet = GroupResNet(cyclic(4), 1, width=8)\n"
+        "encoders = {'C4': small, 'plain': matched_cnn(small), 'another': GroupCNN(cyclic(4)), 'ResNet': resnet}\n"
         "explorer = LearnedActionExplorer(encoders, digits(32).test.images[:300], cyclic(4))\n"
-        "explorer.set_state(network='large')"
+        "explorer.set_state(network='ResNet')"
     ),
 }
 LIMITS = {  # ms: (median, 95th percentile)

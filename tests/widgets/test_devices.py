@@ -17,6 +17,7 @@ from eqssl_edu.widgets import (
     FieldExplorer,
     KernelExplorer,
     LabelActionExplorer,
+    LearnedActionExplorer,
     OrbitCorrelationExplorer,
     OrbitExplorer,
 )
@@ -105,6 +106,14 @@ def test_orbit_correlation_explorer(device, images):
         assert abs(explorer.changes()["max"]) < ROUNDING
     network.cpu()
     explorer.set_state(first=2)
+
+
+def test_learned_action_explorer(device, images):
+    network = GroupCNN(cyclic(4), channels=(2, 3)).eval().to(device)
+    explorer = LearnedActionExplorer({"C4": network}, images, cyclic(4), images.flip(-1))
+    for changes in ({"times": 4}, {"untrained": True}, {"source": "report", "image": 3}):
+        explorer.set_state(**changes)
+        assert max(explorer.missed()) < ROUNDING
 
 
 def test_embedding_explorer(device, images):
