@@ -40,7 +40,7 @@ def pair_similarity(
 
 
 def align(group: FiniteGroup, z: Features, w: Features) -> Features:
-    r"""Each w_i turned to where it meets z_i best: $\rho(g_i) w_i$ with $g_i = \arg\max_g \kappa_i[g]$.
+    r"""Each w_i turned to where it meets z_i best: $\rho(g_i) w_i$ with $g_i = \mathrm{argmax}_g \kappa_i[g]$.
 
     The nearest of the |G| turned copies, since $|z - \rho(g) w|^2 = |z|^2 + |w|^2 - 2 \kappa[g]$. If z_i is
     moved by a and w_i by any b, the answer moves by a: the pair is again as it was, both turned by a. Over SO(2) and

@@ -38,7 +38,7 @@ def learned_action(
 
     The fit, by least squares over *both-turned* pairs, all x and all h in G:
 
-    $$ R_g = \arg\min_R \sum_{x, h} \lVert \bar f(g h x) - R \bar f(h x) \rVert^2, \qquad \bar f = f - \mu $$
+    $$ R_g = \mathrm{argmin}_R \sum_{x, h} \lVert \bar f(g h x) - R \bar f(h x) \rVert^2, \qquad \bar f = f - \mu $$
 
     with $\mu$ the mean over all images and turns of a set, which an action leaves where it is. From pairs $(x, gx)$
     with x upright alone the maps need not multiply as the group does, however small their error. In whitened

@@ -41,7 +41,7 @@ C4 = cyclic(4)
 # Nobody tells us $R_g$. We fit it. The pairs matter: not only $x$ and $gx$, but $hx$ and $ghx$ for **all** $h$, both turned.
 # For a turned image is an image too. And the mean is no part of what a turn does, so it goes first:
 #
-# $$ R_g = \arg\min_R \sum_{x, h} \lVert \bar f(g h x) - R\, \bar f(h x) \rVert^2, \qquad \bar f = f - \mu, \quad
+# $$ R_g = \mathrm{argmin}_R \sum_{x, h} \lVert \bar f(g h x) - R\, \bar f(h x) \rVert^2, \qquad \bar f = f - \mu, \quad
 # \mu = \text{mean over all } x \text{ and } h. $$
 #
 # ### Exercise 1 · Fit the action
