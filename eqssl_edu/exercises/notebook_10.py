@@ -1,4 +1,4 @@
-"""The exercises of 10: maps fitted to pairs, any action, the group law of maps."""
+"""The exercises of 10: fitted maps, any action, the group law; and those of 10b."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from eqssl_edu.exercises.judging import ask, judge, need, noise
+from eqssl_edu.exercises.own_symmetrisation import moving_energy, soft_loss, symmetrised
 from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
-__all__ = ["any_action", "fitted_maps", "law_defect"]
+__all__ = ["any_action", "fitted_maps", "law_defect", "moving_energy", "soft_loss", "symmetrised"]
 
 
 def _regular(group: FiniteGroup, skew: Tensor) -> Tensor:

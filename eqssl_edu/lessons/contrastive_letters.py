@@ -249,7 +249,7 @@ def make(file: Path, jobs: Mapping[str, Callable[[], dict]]) -> None:
     for name, job in jobs.items():
         if name not in runs:
             runs[name] = {
-                key: round(v, 4) if isinstance(v, float) else v for key, v in job().items() if v != ""
+                key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in job().items() if v != ""
             }
             lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(run)}" for key, run in runs.items())
             file.write_text("{\n" + lines + "\n}\n", encoding="utf-8")

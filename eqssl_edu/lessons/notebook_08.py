@@ -237,11 +237,12 @@ def temperature_chart(*mine: dict) -> go.Figure:
 
 def dots(figure: go.Figure, i: int, values: Sequence[float], own: Sequence[float], **where: int) -> None:
     """Column i of a panel: the runs of many seeds as dots, a bar at their mean, one's own runs as stars."""
+    colour = COLOURS[i % len(COLOURS)]
     at = [i + 0.5 * (k / max(1, len(values) - 1) - 0.5) for k in range(len(values))]
-    marker, line = {"color": COLOURS[i], "size": 5, "opacity": 0.6}, {"color": COLOURS[i], "width": 3}
+    marker, line = {"color": colour, "size": 5, "opacity": 0.6}, {"color": colour, "width": 3}
     figure.add_scatter(x=at, y=list(values), mode="markers", marker=marker, **where)
     figure.add_scatter(x=[i - 0.35, i + 0.35], y=[fmean(values)] * 2, mode="lines", line=line, **where)
-    figure.add_scatter(x=[i] * len(own), y=list(own), mode="markers", marker=_star(COLOURS[i]), **where)
+    figure.add_scatter(x=[i] * len(own), y=list(own), mode="markers", marker=_star(colour), **where)
 
 
 def print_means(measures: Mapping[str, str]) -> None:

@@ -5,10 +5,13 @@ import torch
 from same import noise
 
 from eqssl_edu.diagnostics import learned_action
+from eqssl_edu.encoders import SymmetrizedEncoder
 from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.learned import turned_back
 from eqssl_edu.lessons import notebook_10 as lesson
+from eqssl_edu.lessons import notebook_10b as relatives
 
-SOURCE = "10_*.py"
+SOURCE = "10*.py"
 GROUPS = pytest.mark.parametrize(
     "group", [cyclic(1), cyclic(4), dihedral(1), dihedral(4)], ids=lambda G: G.name
 )
@@ -49,3 +52,42 @@ def test_any_action(notebook):
 def test_law_defect(notebook, group):
     maps = noise(group.order, 5, 5)
     torch.testing.assert_close(notebook["law_defect"](group, maps), lesson.library_law(group, maps))
+
+
+@GROUPS
+def test_symmetrised(notebook, group):
+    images, weight = noise(4, 1, 5, 5), noise(25, 3 * group.order, seed=1)
+
+    def f(x):
+        return torch.tanh(x.flatten(1) @ weight).unflatten(1, (3, group.order))
+
+    mine = notebook["symmetrised"](group, f, images)
+    orbit = torch.stack([f(group.transform(images, k)).flatten(1) for k in group.elements], dim=1)
+    torch.testing.assert_close(mine.flatten(1), turned_back(group, orbit).mean(dim=1))
+    torch.testing.assert_close(mine, relatives.library_symmetrised(group, f, images))
+    # What is equivariant already is its own symmetrisation.
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(25, 3)).double()
+    already = SymmetrizedEncoder(group, linear)
+    torch.testing.assert_close(notebook["symmetrised"](group, already, images), already(images))
+
+
+@GROUPS
+def test_soft_loss(notebook, group):
+    images, weight = noise(4, 1, 5, 5), noise(25, 3 * group.order, seed=1)
+
+    def f(x):
+        return torch.tanh(x.flatten(1) @ weight).unflatten(1, (3, group.order))
+
+    torch.testing.assert_close(
+        notebook["soft_loss"](group, f, images), relatives.library_soft(group, f, images)
+    )
+
+
+def test_moving_energy_is_the_unit_of_learned_action(notebook):
+    images = noise(60, 1, 5, 5, seed=1)
+    z = torch.stack([Tables()(lesson.C4.transform(images, k)) for k in lesson.C4.elements], dim=1)
+    moving = notebook["moving_energy"](z)
+    torch.testing.assert_close(moving, relatives.library_moving(z))
+    still = learned_action(Tables(), images, lesson.C4, images).plain.still
+    all_energy = (z - z.mean(dim=(0, 1))).square().sum(dim=2).mean()
+    assert abs(still - (1 - float(moving / all_energy))) < 1e-12
