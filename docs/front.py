@@ -27,7 +27,8 @@ FieldExplorer(network, digits(32).test.images[4], compare=matched_cnn(network))
 # %% [markdown]
 # A network that knows how its output moves when its input turns can be asked new questions without a teacher. This
 # course builds such networks from a convolution on, and trains them in two ways: with pretext labels that move with
-# the input, and with a contrastive loss that absorbs the turn of each view. What a page says one sees, a cell checks.
+# the input, and with a contrastive loss that absorbs the turn of each view. Two chapters go further: turns by every
+# angle, and equivariance that is not built in but must be learned. What a page says one sees, a cell checks.
 #
 # ## Three ways in
 #
