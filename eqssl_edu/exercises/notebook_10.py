@@ -1,23 +1,26 @@
-"""The exercises of 10: fitted maps, any action, the group law; and those of 10b."""
+"""The exercises of 10: fitted maps, any action, the group law; those of 10b and 10c are imported."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from eqssl_edu.exercises.carried_over import information, missed, regular
 from eqssl_edu.exercises.judging import ask, judge, need, noise
 from eqssl_edu.exercises.own_symmetrisation import moving_energy, soft_loss, symmetrised
 from eqssl_edu.exercises.verdict import second_hint
 from eqssl_edu.groups import FiniteGroup, cyclic, dihedral
 
-__all__ = ["any_action", "fitted_maps", "law_defect", "moving_energy", "soft_loss", "symmetrised"]
-
-
-def _regular(group: FiniteGroup, skew: Tensor) -> Tensor:
-    """The regular representation in another basis: (|G|, |G|, |G|)."""
-    one = torch.eye(group.order, dtype=torch.float64)
-    maps = torch.stack([group.transform_features(one, g).T for g in group.elements])
-    return skew @ maps @ skew.inverse()
+__all__ = [
+    "any_action",
+    "fitted_maps",
+    "information",
+    "law_defect",
+    "missed",
+    "moving_energy",
+    "soft_loss",
+    "symmetrised",
+]
 
 
 def _solved(before: Tensor, after: Tensor) -> Tensor:
@@ -33,7 +36,7 @@ def fitted_maps(answer: object) -> str:
     """A function (group, z) -> for each g the matrix that fits f(hx) -> f(ghx) best, over all images and all h."""
     for group in (cyclic(4), dihedral(4)):
         size = group.order
-        maps = _regular(group, noise(size, size, seed=1))
+        maps = regular(group, noise(size, size, seed=1))
         z = torch.einsum("kde,be->bkd", maps, noise(40, size))
         z = z + z.std() * (0.3 * noise(40, size, size, seed=2) + 1.5 * noise(size, seed=3) + 1)
         centred = z - z.mean(dim=(0, 1))
@@ -118,7 +121,7 @@ def any_action(answer: object) -> str:
 def law_defect(answer: object) -> str:
     """A function (group, maps) -> (|G|, |G|): the Frobenius norm of R_g R_h - R_gh."""
     for group in (dihedral(4), cyclic(4)):
-        maps = _regular(
+        maps = regular(
             group, torch.eye(group.order, dtype=torch.float64) + 0.2 * noise(group.order, group.order)
         )
         maps = maps + 0.1 * noise(*maps.shape, seed=1)
@@ -141,7 +144,7 @@ def law_defect(answer: object) -> str:
             "For each pair the product of the matrices, minus the matrix of the product.": True,
         }
         value = ask(answer, group, maps)
-        right = _regular(group, torch.eye(group.order, dtype=torch.float64))
+        right = regular(group, torch.eye(group.order, dtype=torch.float64))
         zero = ask(answer, group, right)
         largest = f"{float(zero.abs().max()):.2g}" if isinstance(zero, Tensor) and zero.numel() else "nothing"
         reason = f"For a true representation of {group.name} it gives up to {largest}; there it is 0."

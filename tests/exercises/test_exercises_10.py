@@ -105,6 +105,63 @@ def of_orbit(z):
     return z.mean(dim=1, keepdim=True)
 
 
+def of_group(group):
+    return group.elements
+
+
+def away(
+    centre=lambda z: z - z.mean(dim=(0, 1)),
+    turns=of_group,
+    elements=lambda group: group.elements[1:],
+    target=lambda group, g, h: int(group.product[g, h]),
+    act=lambda R, z: z @ R.T,
+    size=lambda d: d.square().sum(dim=1),
+    unit=lambda z: energy(of_orbit)(z),
+):
+    """A function with the signature of 10.missed, by loops."""
+
+    def answer(group, maps, z):
+        z = centre(z)
+        parts = [
+            size(z[:, target(group, g, h)] - act(maps[g], z[:, h]))
+            for g in elements(group)
+            for h in turns(group)
+        ]
+        return torch.stack(parts).mean() / unit(z)
+
+    return answer
+
+
+def nats(p):
+    return -torch.xlogy(p, p).sum()
+
+
+def told(form):
+    """A function with the signature of 10.information; ``form`` is of the entropies of A, C, X together."""
+
+    def answer(counts):
+        p = counts / counts.sum()
+
+        def entropy(names):
+            rest = [axis for axis, name in enumerate("acx") if name not in names]
+            return nats(p.sum(dim=rest) if rest else p)
+
+        return form(entropy)
+
+    return answer
+
+
+def picture_by_picture(counts):
+    """The mean over pictures of the information of turn and letter in each."""
+    total = 0.0
+    for x in range(counts.shape[2]):
+        table = counts[:, :, x]
+        if table.sum() > 0:
+            p = table / table.sum()
+            total += float(table.sum() / counts.sum() * (nats(p.sum(1)) + nats(p.sum(0)) - nats(p)))
+    return total
+
+
 MISTAKES = {
     "10.fitted_maps": {
         "R_g transposed": fit(both_turned, turn=lambda X: X),
@@ -162,6 +219,28 @@ MISTAKES = {
         "Minus the mean over dim=1": energy(lambda z: z[:, :1]),
         "one number": energy(of_orbit, lambda z: z.square().sum(dim=2)),
     },
+    "10.missed": {
+        "not centred": away(centre=lambda z: z),
+        "not by all energy": away(unit=lambda z: z.square().sum(dim=2).mean()),
+        "Nothing was divided": away(unit=lambda z: 1),
+        "leave g = e out": away(elements=of_group),
+        "Only upright images": away(turns=lambda group: [0]),
+        "g after h": away(target=lambda group, g, h: int(group.product[h, g])),
+        "a sum over D": away(size=lambda d: d.square().mean(dim=1)),
+        "used transposed": away(act=lambda R, z: z @ R),
+        "centred; the mean": away(size=lambda d: d.norm(dim=1)),
+        "one number": lambda group, maps, z: z,
+    },
+    "10.information": {
+        "in bits": told(lambda H: (H("ax") + H("cx") - H("x") - H("acx")) / torch.tensor(2.0).log()),
+        "without the picture": told(lambda H: H("a") + H("c") - H("ac")),
+        "what the picture leaves open": told(lambda H: H("ax") - H("x")),
+        "when both are known": told(lambda H: H("acx") - H("cx")),
+        "That is H(C | X)": told(lambda H: H("cx") - H("x")),
+        "never negative": told(lambda H: H("x") + H("acx") - H("ax") - H("cx")),
+        "H(A | C, X) = ": told(lambda H: H("acx")),
+        "xlogy": lambda counts: (lambda p: -(p * p.log()).sum())(counts / counts.sum()),
+    },
 }
 
 ALSO_RIGHT = {
@@ -186,10 +265,16 @@ ALSO_RIGHT = {
         lambda z: z.var(dim=1, correction=0).sum(dim=1).mean(),
         lambda z: float((z.square().sum(2).mean(1) - z.mean(1).square().sum(1)).mean()),
     ],
+    "10.missed": [away(), lambda group, maps, z: float(away()(group, maps, z + 5))],
+    "10.information": [
+        told(lambda H: H("ax") + H("cx") - H("x") - H("acx")),
+        picture_by_picture,
+        lambda counts: picture_by_picture(counts.transpose(0, 1)),
+    ],
 }
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("10_learned_equivariance", "10b_what_a_loss_buys")
+    notebooks = ("10_learned_equivariance", "10b_what_a_loss_buys", "10c_data_and_architecture")
     mistakes = MISTAKES
     also_right = ALSO_RIGHT

@@ -10,6 +10,7 @@ from eqssl_edu.groups import cyclic, dihedral
 from eqssl_edu.learned import turned_back
 from eqssl_edu.lessons import notebook_10 as lesson
 from eqssl_edu.lessons import notebook_10b as relatives
+from eqssl_edu.lessons import notebook_10c as carried
 
 SOURCE = "10*.py"
 GROUPS = pytest.mark.parametrize(
@@ -91,3 +92,22 @@ def test_moving_energy_is_the_unit_of_learned_action(notebook):
     still = learned_action(Tables(), images, lesson.C4, images).plain.still
     all_energy = (z - z.mean(dim=(0, 1))).square().sum(dim=2).mean()
     assert abs(still - (1 - float(moving / all_energy))) < 1e-12
+
+
+@GROUPS
+def test_missed_is_what_learned_action_reports_of_other_images(notebook, group):
+    images, others = noise(60, 1, 5, 5, seed=1), noise(20, 1, 5, 5, seed=2)
+    z, w = (
+        torch.stack([Tables()(group.transform(x, k)) for k in group.elements], dim=1)
+        for x in (images, others)
+    )
+    maps = notebook["fitted_maps"](group, z)
+    if group.order > 1:
+        theirs = learned_action(Tables(), images, group, others).plain.error
+        assert abs(float(notebook["missed"](group, maps, w)) - theirs) < 1e-9
+        torch.testing.assert_close(notebook["missed"](group, maps, w), carried.library_missed(group, maps, w))
+
+
+def test_information(notebook):
+    counts = noise(3, 4, 5).abs()
+    torch.testing.assert_close(notebook["information"](counts), carried.library_information(counts))
