@@ -1,11 +1,19 @@
-"""The checks of notebook 09."""
+"""The checks of notebooks 09 and 09b."""
 
 import math
 
 import torch
 from exercise_checks import ExerciseChecks
 
-from eqssl_edu.circle import AngleHead, so2, von_mises_loss
+from eqssl_edu.circle import (
+    AngleHead,
+    angle_error,
+    angles_of,
+    circle_correlation,
+    so2,
+    turn_features,
+    von_mises_loss,
+)
 
 
 def loss(parts=lambda log_i0, agreement, length: log_i0 - agreement, angle=torch.deg2rad, flip=False):
@@ -52,6 +60,51 @@ def by_the_library(z, weight, k):
     return head(z).detach()
 
 
+def circular(away=lambda said, a: torch.minimum((said - a) % 360, (a - said) % 360), end=torch.mean,
+             read=lambda o: torch.atan2(o[:, 1], o[:, 0]).rad2deg(), see=lambda turn, x, a: turn(x, a)):  # fmt: skip
+    """A curve of the exercise, with something wrong in it."""
+
+    def answer(network, turn, images, degrees):
+        return torch.stack([end(away(read(network(see(turn, images, float(a)))), float(a))) for a in degrees])
+
+    return answer
+
+
+def cosines(network, turn, images, degrees):
+    """By inner products of unit arrows, a list of Python's numbers."""
+    errors = []
+    for a in degrees.tolist():
+        o = torch.nn.functional.normalize(network(turn(images, a)))
+        label = torch.tensor([math.cos(math.radians(a)), math.sin(math.radians(a))], dtype=o.dtype)
+        errors.append(float((o @ label).clamp(-1, 1).acos().rad2deg().mean()))
+    return errors
+
+
+def library_curve(network, turn, images, degrees):
+    return [
+        angle_error(angles_of(network(turn(images, float(a)))), a.expand(len(images))).mean() for a in degrees
+    ]
+
+
+def wave(
+    cross=lambda Z, W: Z * W.conj(), twice=2, first=1, angle=torch.deg2rad, share=lambda C, n: n, sign=1
+):
+    """kappa of the exercise, with something wrong in it."""
+
+    def answer(z, w, degrees):
+        K = cross(torch.fft.rfft(z), torch.fft.rfft(w)).sum(dim=0) / share(*z.shape)
+        parts = (K * torch.exp(sign * 1j * angle(degrees)[:, None] * torch.arange(len(K)))).real
+        return first * parts[:, 0] + twice * parts[:, 1:].sum(dim=1)
+
+    return answer
+
+
+def one_by_one(z, w, degrees):
+    """Turn w and multiply, angle by angle."""
+    group = so2((z.shape[1] - 1) // 2, samples=z.shape[1])
+    return torch.stack([(z * turn_features(group, w, float(a))).sum() for a in degrees])
+
+
 MISTAKES = {
     "09.von_mises": {
         "wants radians": loss(angle=lambda degrees: degrees),
@@ -89,8 +142,42 @@ MISTAKES = {
         "The sum over the channels": coefficient(lambda Z, k: Z[..., k].conj() * 1j),
         "The axes are sample": lambda z, weight, k: coefficient()(z, weight, k).T,
     },
+    "09.angle_curve": {
+        "the way around": circular(lambda said, a: (said - a).abs()),
+        "must not cancel": circular(lambda said, a: (said - a + 180) % 360 - 180),
+        "is a, not 0": circular(lambda said, a: torch.minimum(said % 360, -said % 360)),
+        "must see the images *turned*": circular(see=lambda turn, x, a: x),
+        "not against it": circular(lambda said, a: torch.minimum((said + a) % 360, (-a - said) % 360)),
+        "is the cosine": circular(read=lambda o: torch.atan2(o[:, 0], o[:, 1]).rad2deg()),
+        "gives radians": circular(read=lambda o: torch.atan2(o[:, 1], o[:, 0])),
+        "not their median": circular(end=torch.amax),
+        "up to 180 degrees": circular(lambda said, a: torch.minimum((said - a) % 180, (a - said) % 180)),
+        "One number for each angle": circular(lambda said, a: said * 0 + 45),
+    },
+    "09.kappa": {
+        "in the other sense": wave(sign=-1),
+        "has to be conjugated": wave(lambda Z, W: Z * W),
+        "twice the real part": wave(twice=1),
+        "counts once": wave(first=2),
+        "n times too large": wave(share=lambda C, n: 1),
+        "want radians": wave(angle=lambda degrees: degrees),
+        "the lengths |K|": lambda z, w, degrees: wave(
+            lambda Z, W: torch.cat([(Z * W.conj()).sum(dim=0, keepdim=True).abs(), 0 * Z[1:].abs()])
+        )(z, w, degrees),
+        "the sum.": wave(share=lambda C, n: C * n),
+        "Nothing depends on the angle": lambda z, w, degrees: (z * w).sum().expand(len(degrees)),
+        "m from 1": wave(twice=3),
+        "The axes are angle": lambda z, w, degrees: wave()(z, w, degrees)[:, None],
+    },
 }
 ALSO_RIGHT = {
+    "09.angle_curve": [cosines, library_curve],
+    "09.kappa": [
+        one_by_one,
+        lambda z, w, degrees: circle_correlation(
+            so2((z.shape[1] - 1) // 2, samples=z.shape[1]), z[None], w[None], degrees
+        )[0, 0],
+    ],
     "09.von_mises": [
         von_mises_loss,
         by_loops,
@@ -108,6 +195,6 @@ ALSO_RIGHT = {
 
 
 class TestChecks(ExerciseChecks):
-    notebooks = ("09_every_angle",)
+    notebooks = ("09_every_angle", "09b_asked_anywhere")
     mistakes = MISTAKES
     also_right = ALSO_RIGHT
