@@ -280,4 +280,4 @@ assert [round(wedge_cosine(-1, a), 3) for a in (15, 45, 90)] == [0.955, 0.637, 0
 # We have labels for every angle and a head that obeys them, know what symmetric images do to it, and what a wrong sign costs. We have
 # not used what equivariance gives for nothing: a network that was trained upright and is asked at any angle.
 #
-# Next: **9b · Upright only, asked anywhere**.
+# Next: **9b · Trained upright, asked anywhere**.
