@@ -146,7 +146,8 @@ def test_every_control_does_what_it_says(open_notebook):
     explorer.choice("Channels of plain CNN").select_option(index=1)
     assert most(explorer.maps(1), first) > 20
 
-    # Animation moves by itself, and stops.
+    # Animation moves by itself while somebody can see it, and stops.
+    explorer.root.scroll_into_view_if_needed()
     explorer.animate.click()
     page.wait_for_function("slider => Number(slider.value) > 100", arg=explorer.angle.element_handle())
     explorer.animate.click()
