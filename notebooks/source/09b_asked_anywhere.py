@@ -11,7 +11,7 @@
 #
 # After this notebook you can
 #
-# - read from one curve over all which group a network has, and say how large a wedge of examples it needs;
+# - read off one curve over all angles which group a network has, and say how large a wedge of examples it needs;
 # - write $\kappa$ for every angle from two spectra, and say what its samples miss;
 # - tell what is exact in the algebra from what is left of it on pixels, frequency by frequency.
 #
