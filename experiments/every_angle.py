@@ -197,15 +197,15 @@ def page(results: Results) -> str:
         for condition, a, b in pairs
     ]
     reference = Cell(CONTRAST, "SO(2), max")
-    for method in LOSSES:
-        d = results.difference(reference, Cell(CONTRAST, method), "retrieval")
-        if method != reference.method:
-            differences.append(("retrieval", CONTRAST, reference.method, method, d))
+    for cell in (Cell(CONTRAST, method) for method in LOSSES if method != reference.method):
+        d = results.difference(reference, cell, "retrieval")
+        differences.append(("retrieval", CONTRAST, reference.method, cell.method, d))
     equal = [f"{label}, {c}: {a} and {b}" for label, c, a, b, d in differences if not d.excludes_zero]
     return write_page(
         "every_angle",
         results,
         cells=[cell for cell in CELLS if cell.condition != CONTRAST],
+        contrast_epochs=CONTRAST_EPOCHS,
         losses=[Cell(CONTRAST, method) for method in LOSSES],
         named=NAMED,
         differences=differences,

@@ -1,24 +1,15 @@
 """Notebook 09: what its pictures and tables say is so, whatever the student has written."""
 
 import re
-import time
 
 import pytest
 import torch
+from trainings import stopped
 
 from eqssl_edu.circle import AngleHead, angle_error, arrows_of
 from eqssl_edu.lessons import dials
 from eqssl_edu.lessons import notebook_09 as lesson
 from eqssl_edu.lessons.turned_letters import OwnTask, drawings, model_of, new_encoder
-
-
-def stopped(live):
-    """After the first step of each run."""
-    while live.running and not all(run.step for run in live.runs.values()):
-        time.sleep(0.01)
-    live.stop()
-    live.wait()
-    return live
 
 
 @pytest.fixture(scope="module")

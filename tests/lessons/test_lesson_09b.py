@@ -1,24 +1,14 @@
 """Notebook 09b: the shipped runs are whole, curves and waves are the library's, and what the pictures say is so."""
 
-import time
-
 import pytest
 import torch
+from trainings import stopped
 
 from eqssl_edu.circle import so2, turn_features
 from eqssl_edu.contrastive import ContrastiveModel, InfoNCE
 from eqssl_edu.groups import cyclic
 from eqssl_edu.lessons import every_angle as shipped
 from eqssl_edu.lessons import notebook_09b as lesson
-
-
-def stopped(live):
-    """After the first step of each run."""
-    while live.running and not all(run.step for run in live.runs.values()):
-        time.sleep(0.01)
-    live.stop()
-    live.wait()
-    return live
 
 
 @pytest.fixture(scope="module")
