@@ -9,7 +9,7 @@ import random
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,15 @@ from torch.utils.data import DataLoader, Dataset
 from eqssl_edu.errors import got
 from eqssl_edu.ownership import in_training, steady
 
-__all__ = ["Twin", "copied", "eval_mode", "nothing_compiled", "same_random_numbers", "tensors"]
+__all__ = [
+    "Twin",
+    "copied",
+    "eval_mode",
+    "know",
+    "nothing_compiled",
+    "same_random_numbers",
+    "tensors",
+]
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 SHARED = (Optimizer, DataLoader, Dataset)  # what a network may know of its training, too large to be copied
@@ -162,6 +170,30 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@torch.no_grad()
+def know(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """The model in evaluation mode; its batch norms know the mean statistics of these batches, and of nothing else.
+
+    As ``torch.optim.swa_utils.update_bn`` does it, which does not see the norms of escnn that are its own.
+    """
+    momenta = {each: each.momentum for each in model.modules() if _is_batch_norm(each)}
+    if momenta:
+        model.train()
+        for norm in momenta:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all batches
+        for batch in batches:
+            model(batch)
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
+    return model.eval()
+
+
+def _is_batch_norm(module: nn.Module) -> bool:
+    of_escnn = type(module).__module__.startswith("escnn.") and hasattr(module, "reset_running_stats")
+    return of_escnn or isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def nothing_compiled() -> contextlib.AbstractContextManager:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from eqssl_edu.data import Splits, digits, glyphs
-from eqssl_edu.diagnostics import learned_action
 from eqssl_edu.diagnostics.action_table import LearnedAction
+from eqssl_edu.diagnostics.learned_action import action_alone
 from eqssl_edu.encoders import count_multiplications, count_parameters
 from eqssl_edu.evaluation import extract, linear_probe, probe_orientations, recalibrated
 from eqssl_edu.groups import cyclic
@@ -64,8 +64,8 @@ def run(cell: Cell, seed: int, settings: Settings) -> dict:
         for _ in trainer.steps():
             pass
         numbers |= {"steps": trainer.total_steps, "seconds": round(trainer.seconds, 2)}
-    action = learned_action(encoder, splits.train.images[:1000], GROUP, splits.test.images, untrained=encoder)
-    carried = learned_action(encoder, splits.train.images[:1000], GROUP, others, untrained=encoder)
+    asked = {"digits": splits.test.images, "letters": others}
+    action, carried = action_alone(encoder, splits.train.images[:1000], GROUP, asked).values()
     numbers |= measured(action) | {"carried": share(carried.plain.error)}
     numbers |= {"turn": round(turn_accuracy(encoder, splits), 5)}
     probe = probe_orientations(encoder, splits, GROUP, DIMENSION)

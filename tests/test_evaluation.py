@@ -19,6 +19,7 @@ from eqssl_edu.evaluation import (
     recalibrated,
 )
 from eqssl_edu.groups import cyclic, dihedral
+from eqssl_edu.steerable import SteerableCNN
 
 C4 = cyclic(4)
 
@@ -117,10 +118,18 @@ def test_extract_comes_back_in_single_precision():
 # -- recalibrated ------------------------------------------------------------------------------------------------
 
 
-def test_recalibrated_knows_the_statistics_of_its_images():
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GroupResNet(C4, 1, 1),
+        lambda: SteerableCNN("SO(2)", channels=(2, 3)),
+    ],  # escnn's norms are its own
+    ids=["GroupResNet", "SteerableCNN"],
+)
+def test_recalibrated_knows_the_statistics_of_its_images(make):
     """Before: mean 0, variance 1 assumed. After: every norm gives what it gives in training mode."""
     torch.manual_seed(0)
-    encoder = GroupResNet(C4, 1, 1).double().eval()
+    encoder = make().double().eval()
     pictures = 3 * images(20, size=16).double() + 1
     adjusted = recalibrated(encoder, pictures)
     with torch.no_grad():

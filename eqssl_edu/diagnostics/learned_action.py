@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,7 +20,7 @@ from eqssl_edu.precision import fine
 from eqssl_edu.shapes import Images
 from eqssl_edu.twins import Twin
 
-__all__ = ["Orbits", "halves", "learned_action", "moving_energy", "orbit_features"]
+__all__ = ["Orbits", "action_alone", "halves", "learned_action", "moving_energy", "orbit_features"]
 
 ROUNDING = 16  # units of the last place of a feature's length: what varies less does not vary
 Orbits = Float[Tensor, "batch group dimension"]  # the features of all turns of each image
@@ -29,11 +31,11 @@ def learned_action(
     encoder: nn.Module,
     images: Images,
     group: FiniteGroup,
-    report: Float[Tensor, "others channel height width"] | None = None,
+    report: Float[Tensor, "others channel height width"] | Mapping[str, Any] | None = None,
     *,
     untrained: nn.Module | None = None,
     seed: int = 0,
-) -> LearnedAction:
+) -> LearnedAction | dict[str, LearnedAction]:
     r"""Fit linear maps to what turns of the image do to the features, and judge them on other images.
 
     The fit, by least squares over *both-turned* pairs, all x and all h in G:
@@ -54,7 +56,8 @@ def learned_action(
         images: on which the maps are fitted.
         group: C1, C2, C4, D1, D2 or D4.
         report: other images on which the errors are reported, about their own mean; of another kind, they say what
-            carries over. By default a random half of ``images`` is kept for that.
+            carries over. Several sets with their names are judged by one fit, each with a ``LearnedAction`` of its
+            own. By default a random half of ``images`` is kept for that.
         untrained: the network to stand beside; by default ``untrained_copy(encoder, images, seed)``.
         seed: of the halves, and of the untrained copy.
 
@@ -79,12 +82,19 @@ def learned_action(
     if report is None:
         share = 2
         images, report = halves(images, seed)
-    need_shape("report", report, "B", *images.shape[1:], floating=True, finite=True)
+    named = isinstance(report, Mapping)
     need_integer("len(report)", len(report), least=1)
+    sets = dict(report) if named else {"": report}
+    for key, others in sets.items():
+        name = f"report[{key!r}]" if named else "report"
+        need_shape(name, others, "B", *images.shape[1:], floating=True, finite=True)
+        need_integer(f"len({name})", len(others), least=1)
     if untrained is None:
         untrained = untrained_copy(encoder, images, seed)
-    beside = _measured("untrained", untrained, images, report, group, share)
-    return replace(_measured("encoder", encoder, images, report, group, share), untrained=beside)
+    beside = action_alone(untrained, images, group, sets, "untrained", share)
+    found = action_alone(encoder, images, group, sets, share=share)
+    found = {key: replace(action, untrained=beside[key]) for key, action in found.items()}
+    return found if named else found[""]
 
 
 def halves(images: Images, seed: int) -> tuple[Tensor, Tensor]:
@@ -93,16 +103,22 @@ def halves(images: Images, seed: int) -> tuple[Tensor, Tensor]:
     return images[order].chunk(2)
 
 
-def _measured(
-    name: str, encoder: nn.Module, images: Tensor, report: Tensor, group: FiniteGroup, share: int
-) -> LearnedAction:
-    """All numbers of one network. The images of the user are ``share`` times those that are fitted."""
+def action_alone(
+    encoder: nn.Module,
+    images: Images,
+    group: FiniteGroup,
+    reports: Mapping[str, Float[Tensor, "_ channel height width"]],
+    name: str = "encoder",
+    share: int = 1,
+) -> dict[str, LearnedAction]:
+    """One fit, judged on each of these sets, and no network beside it: for tables with untrained networks of their own.
+
+    Errors call the network by the ``name``, and the images of the user are ``share`` times those that are fitted.
+    """
     z, ulp = orbit_features(name, encoder, images, group)
-    others, _ = orbit_features(name, encoder, report, group)
     rounding = ROUNDING * ulp * float(z.square().sum(dim=2).mean().sqrt())
     centre, count = z.mean(dim=(0, 1)), z.shape[0] * z.shape[1]
-    z, others = z - centre, others - others.mean(dim=(0, 1))
-    _, values, axes = torch.linalg.svd(z.flatten(0, 1), full_matrices=False)
+    _, values, axes = torch.linalg.svd((z - centre).flatten(0, 1), full_matrices=False)
     deviations = values / math.sqrt(count)
     kept = deviations > rounding
     basis, deviations = axes[kept].T, deviations[kept]
@@ -112,25 +128,44 @@ def _measured(
             f"images must be {enough} or more, or maps would fit whatever the features are ({count} pairs in "
             f"{len(deviations)} directions), got {share * len(images)}"
         )
-    y, y_others = coordinates = [each @ basis / deviations for each in (z, others)]
+    y = (z - centre) @ basis / deviations
     maps = [torch.einsum("bhi,bhj->ij", y[:, group.product[g]], y) / count for g in group.elements]
     maps = torch.stack(maps)  # the covariance of y is 1
-    # Where the fitted images have no variance the maps can say nothing.
-    unseen = [_energy(each - each @ basis @ basis.T) for each in (z, others)]
-    moves = [moving_energy(each) > rounding**2 for each in (z, others)]
-    missed, laws = [_missed(group, maps, each) for each in coordinates], _laws(group, maps, y_others)
-    return LearnedAction(
-        group=group,
-        counts=(len(images), len(report)),
-        dimension=z.shape[2],
-        centre=centre,
-        basis=basis,
-        deviations=deviations,
-        whitened_maps=maps,
-        plain=_errors([z, others], moves, missed, laws, deviations.square(), unseen),
-        whitened=_errors(coordinates, moves, missed, laws, torch.ones_like(deviations), [0.0, 0.0]),
-        content=_content(group, maps),
-    )
+
+    def seen(z: Orbits) -> _Seen:
+        z = z - z.mean(dim=(0, 1))
+        y = z @ basis / deviations
+        # Where the fitted images have no variance the maps can say nothing.
+        unseen = _energy(z - z @ basis @ basis.T)
+        return _Seen(z, y, _missed(group, maps, y), unseen, moving_energy(z) > rounding**2)
+
+    fitted, found = seen(z), {}
+    for key, others in reports.items():
+        reported = seen(orbit_features(name, encoder, others, group)[0])
+        laws = _laws(group, maps, reported.y)
+        found[key] = LearnedAction(
+            group=group,
+            counts=(len(images), len(others)),
+            dimension=z.shape[2],
+            centre=centre,
+            basis=basis,
+            deviations=deviations,
+            whitened_maps=maps,
+            plain=_errors(fitted, reported, laws, deviations.square(), whitened=False),
+            whitened=_errors(fitted, reported, laws, torch.ones_like(deviations), whitened=True),
+            content=_content(group, maps),
+        )
+    return found
+
+
+class _Seen(NamedTuple):
+    """A set of images: features about their mean, their whitened coordinates, what the maps miss in and beside them."""
+
+    z: Orbits
+    y: Orbits
+    missed: Float[Tensor, "group direction"]
+    unseen: float
+    moves: bool
 
 
 def orbit_features(name: str, encoder: nn.Module, images: Images, group: FiniteGroup) -> tuple[Orbits, float]:
@@ -173,23 +208,27 @@ def _laws(group: FiniteGroup, maps: Tensor, y: Orbits) -> Float[Tensor, "group g
 
 
 def _errors(
-    features: list[Tensor],
-    moves: list[bool],
-    missed: list[Tensor],
-    laws: Tensor,
-    weights: Tensor,
-    unseen: list[float],
+    fitted: _Seen,
+    reported: _Seen,
+    laws: Float[Tensor, "group group direction"],
+    weights: Float[Tensor, " direction"],
+    whitened: bool,
 ) -> ActionErrors:
-    """Errors in the metric in which the directions have these weights, of the fitted and of the reported images."""
-    moving = [moving_energy(z) if moved else None for z, moved in zip(features, moves, strict=True)]
-    fitted, reported = (
-        None if unit is None else tuple(((squares @ weights + outside) / unit).tolist())
-        for squares, outside, unit in zip(missed, unseen, moving, strict=True)
-    )
-    if moving[1] is None:
-        return ActionErrors(1.0, fitted, reported, None)
-    broken = tuple(map(tuple, (laws @ weights / moving[1]).tolist()))
-    return ActionErrors(1 - moving[1] / _energy(features[1]), fitted, reported, broken)
+    """Errors in the metric in which the directions have these weights."""
+
+    def metric(each: _Seen) -> tuple[Orbits, float]:
+        return (each.y, 0.0) if whitened else (each.z, each.unseen)
+
+    def shares(each: _Seen) -> tuple[float, ...] | None:
+        z, outside = metric(each)
+        return tuple(((each.missed @ weights + outside) / moving_energy(z)).tolist()) if each.moves else None
+
+    if not reported.moves:
+        return ActionErrors(1.0, shares(fitted), None, None)
+    z, _ = metric(reported)
+    moving = moving_energy(z)
+    broken = tuple(map(tuple, (laws @ weights / moving).tolist()))
+    return ActionErrors(1 - moving / _energy(z), shares(fitted), shares(reported), broken)
 
 
 def _content(group: FiniteGroup, maps: Tensor) -> dict[str, float]:

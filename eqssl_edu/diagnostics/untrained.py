@@ -6,12 +6,11 @@ import contextlib
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.errors import need_integer, need_shape, typed
 from eqssl_edu.ownership import steady
 from eqssl_edu.shapes import Images
-from eqssl_edu.twins import copied, same_random_numbers
+from eqssl_edu.twins import copied, know, same_random_numbers
 
 __all__ = ["untrained_copy"]
 
@@ -64,5 +63,4 @@ def untrained_copy(model: nn.Module, images: Images, seed: int = 0) -> nn.Module
             )
     like = next(iter(weights.values()), images)
     with same_random_numbers():
-        update_bn([some.to(like) for some in images.split(CHUNK)], model)
-    return model.eval()
+        return know(model, [some.to(like) for some in images.split(CHUNK)])

@@ -13,7 +13,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from eqssl_edu.contrastive import orbit_distance
 from eqssl_edu.contrastive.features import unit_views
@@ -32,7 +31,7 @@ from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.ownership import steady
 from eqssl_edu.precision import precise
 from eqssl_edu.shapes import Images
-from eqssl_edu.twins import Twin, copied
+from eqssl_edu.twins import Twin, copied, know
 
 __all__ = [
     "Orientations",
@@ -71,8 +70,7 @@ def recalibrated(encoder: nn.Module, images: Images) -> nn.Module:
         encoder = copied(encoder)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        update_bn([images.to(next(encoder.parameters(), images))], encoder)
-    return encoder.eval()
+        return know(encoder, [images.to(next(encoder.parameters(), images))])
 
 
 @typed

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from eqssl_edu.contrastive import ContrastiveModel
 from eqssl_edu.data import digits
-from eqssl_edu.diagnostics import LearnedAction, learned_action
+from eqssl_edu.diagnostics import LearnedAction
+from eqssl_edu.diagnostics.learned_action import action_alone
 from eqssl_edu.errors import typed
 from eqssl_edu.evaluation import extract, recalibrated
 from eqssl_edu.groups import cyclic
@@ -76,18 +77,19 @@ def judged(encoder: nn.Module, data: str, seed: int) -> dict[str, float]:
     the other kind (letters, digits); "views" the error of maps that are fitted to augmented images, on others.
     """
     fitted, others = asked(data)
-    action = learned_action(encoder, fitted, C4, others, untrained=encoder)
     elsewhere = asked("digits" if data == "letters" else "letters")[1]
+    action, carried = action_alone(encoder, fitted, C4, {"own": others, "other": elsewhere}).values()
     draws = torch.Generator().manual_seed(seed)
     views = [VIEWS["upright"](images, draws) for images in (fitted, others)]
+    (augmented,) = action_alone(encoder, views[0], C4, {"views": views[1]}).values()
     return {
         "still": action.plain.still,
         "error": action.plain.error,
         "of all": action.plain.error_of_all,
         "law": action.plain.law,
         "four times": four_times(action, encoder, others),
-        "transfer": learned_action(encoder, fitted, C4, elsewhere, untrained=encoder).plain.error,
-        "views": learned_action(encoder, views[0], C4, views[1], untrained=encoder).plain.error,
+        "transfer": carried.plain.error,
+        "views": augmented.plain.error,
     }
 
 

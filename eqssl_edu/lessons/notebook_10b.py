@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from eqssl_edu.contrastive import ContrastiveModel
 from eqssl_edu.contrastive.features import unit
 from eqssl_edu.data import digits
-from eqssl_edu.diagnostics import learned_action
+from eqssl_edu.diagnostics.learned_action import action_alone
 from eqssl_edu.errors import typed
 from eqssl_edu.evaluation import extract
 from eqssl_edu.exercises import check
@@ -123,7 +123,7 @@ def train_relatives(kinds: Sequence[str], seed: int) -> LiveTraining:
     fitted, others = asked("letters")
 
     def readouts(model: ContrastiveModel) -> dict[str, float]:
-        plain = learned_action(model.encoder, fitted, C4, others, untrained=model.encoder).plain
+        plain = action_alone(model.encoder, fitted, C4, {"letters": others})["letters"].plain
         return {
             "moving error": math.nan if plain.error is None else plain.error,
             "does not move": plain.still,

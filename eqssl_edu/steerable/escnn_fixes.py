@@ -10,6 +10,7 @@ import sys
 import types
 import warnings
 
+import torch
 from torch import nn
 
 __all__ = ["FixedEscnn", "enn", "escnn", "escnn_route", "gspaces"]
@@ -110,7 +111,7 @@ def _forget_expanded(_layer: nn.Module, state: dict, prefix: str, *_) -> None:
 
 
 class FixedEscnn(nn.Module):
-    """Holds an escnn module and repairs its three flaws, in place. A state dict of either mode can be loaded.
+    """Holds an escnn module and repairs its four flaws, in place. A state dict of either mode can be loaded.
 
     1. In eval mode escnn's layers with weights keep an expanded copy of them. It enters the state dict (whose keys
        then depend on the mode), it is part of a graph (which cannot be copied), and it goes stale when weights are
@@ -119,6 +120,7 @@ class FixedEscnn(nn.Module):
     2. All layers of the process that have the same basis share one buffer, so ``.double()`` on one network breaks
        the others. Here every module owns its bases.
     3. They could not be pickled (see above).
+    4. Its layers with weights have no ``reset_parameters``, as PyTorch's have it.
     """
 
     def __init__(self, module: enn.EquivariantModule) -> None:
@@ -141,3 +143,12 @@ class FixedEscnn(nn.Module):
             if hasattr(layer, "expand_parameters"):
                 layer.train(True)
         return self
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """New random weights for the layers with a basis, as escnn makes them; its norms do that themselves."""
+        for layer in self.module.modules():
+            if hasattr(layer, "basisexpansion"):
+                enn.init.generalized_he_init(layer.weights, layer.basisexpansion)
+                if getattr(layer, "bias", None) is not None:
+                    layer.bias.zero_()

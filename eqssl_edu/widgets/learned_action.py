@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from eqssl_edu.diagnostics import LearnedAction, learned_action, untrained_copy
-from eqssl_edu.diagnostics.learned_action import Orbits, halves, moving_energy, orbit_features
+from eqssl_edu.diagnostics import LearnedAction, untrained_copy
+from eqssl_edu.diagnostics.learned_action import Orbits, action_alone, halves, moving_energy, orbit_features
 from eqssl_edu.errors import need_exact, need_instance, need_integer, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.shapes import Images
@@ -218,14 +218,10 @@ class LearnedActionExplorer(Explorer):
     def _fit(self, name: str, encoder: nn.Module, images: Images, seed: int) -> None:
         half = halves(images, seed)[0]
         copy = untrained_copy(encoder, half, seed)
-        for source, shown in self.images.items():
-            # The same half is fitted again, and other images are reported.
-            of = images if source == "images" else half
-            report = None if source == "images" else shown
-            action = learned_action(encoder, of, self.group, report, untrained=copy, seed=seed)
-            for untrained, network, found in ((False, encoder, action), (True, copy, action.untrained)):
-                z, _ = orbit_features(name, network, shown, self.group)
-                self.fits[name, untrained, source] = fitted(found, z)
+        for called, network in (("encoder", encoder), ("untrained", copy)):
+            for source, action in action_alone(network, half, self.group, self.images, called, 2).items():
+                z, _ = orbit_features(called, network, self.images[source], self.group)
+                self.fits[name, called == "untrained", source] = fitted(action, z)
 
     def errors(self, network: str, untrained: bool = False) -> dict[str, float | None]:
         """The share that does not move, moving error, group law and transfer; None where nothing moves."""

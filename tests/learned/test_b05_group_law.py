@@ -4,6 +4,7 @@ import torch
 from listed import C4, D4, Listed, cards, draw, moved, regular_maps
 
 from eqssl_edu.diagnostics import learned_action
+from eqssl_edu.diagnostics.learned_action import action_alone
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic
 
@@ -30,7 +31,7 @@ def test_B5_the_law_is_bounded_by_the_errors_on_turned_images():
     for group in (C4, D4):
         encoder = GroupCNN(cyclic(1), 1, (8, 12)).double().eval()
         images = torch.rand(40, 1, 9, 9, dtype=torch.float64)
-        action = learned_action(encoder, images, group, report=images, untrained=encoder)
+        action = action_alone(encoder, images, group, {"the same": images})["the same"]
         zero = torch.zeros(1, 12, dtype=torch.float64)
         maps = [action.act(zero + torch.eye(12), g) - action.act(zero, g) for g in group.elements]
         maps = torch.stack(maps).mT

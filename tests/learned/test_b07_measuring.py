@@ -10,6 +10,7 @@ from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
 from eqssl_edu.groups import cyclic
 from eqssl_edu.gsets import GSet
 from eqssl_edu.layers import GroupMLP, GroupPool, GSetHead
+from eqssl_edu.steerable import SteerableCNN, enn, from_escnn, gspaces
 
 
 def listed(z, **more):
@@ -189,6 +190,45 @@ def test_a_network_that_cannot_be_made_anew_is_refused_by_name():
     learned_action(Cls(), images(), C4, report=images(seed=1), untrained=nn.Flatten())
 
 
+def test_several_sets_are_judged_by_one_fit_as_each_by_itself():
+    encoder, own, moved_away = GroupCNN(cyclic(1), 1, (4, 6)), images(7, seed=1), images(9, seed=2) + 1
+    found = learned_action(encoder, images(), C4, {"own": own, "moved away": moved_away})
+    assert list(found) == ["own", "moved away"]
+    assert found["own"].whitened_maps is found["moved away"].whitened_maps
+    for report, action in zip((own, moved_away), found.values(), strict=True):
+        alone = learned_action(encoder, images(), C4, report)
+        assert alone.counts == action.counts == (len(images()), len(report))
+        for one, other in ((alone, action), (alone.untrained, action.untrained)):
+            assert (one.plain, one.whitened, one.content) == (other.plain, other.whitened, other.content)
+    assert found["own"].plain.error != found["moved away"].plain.error
+
+
+def test_a_steerable_network_stands_beside_an_untrained_copy():
+    """escnn's layers have no reset_parameters, and its norms for SO(2) are none of PyTorch's."""
+    torch.manual_seed(0)
+    plane = gspaces.rot2dOnR2(4)
+    image, fields = (enn.FieldType(plane, 2 * [r]) for r in (plane.trivial_repr, plane.regular_repr))
+    layers = enn.SequentialModule(
+        enn.R2Conv(image, fields, 3), enn.ReLU(fields), enn.R2Conv(fields, fields, 3)
+    )
+    for encoder, channels in ((SteerableCNN("SO(2)", channels=(2, 2)), 1), (from_escnn(layers), 2)):
+        x = images(40).expand(-1, channels, -1, -1)
+        with torch.no_grad():  # a "trained" one: far from what is made
+            for weight in encoder.parameters():
+                weight.add_(3)
+        action = learned_action(encoder, x, C4)
+        assert max(action.plain.error, action.untrained.plain.error) < 1e-6
+        copy = untrained_copy(encoder, x)
+        for new, old in zip(copy.parameters(), encoder.parameters(), strict=True):
+            assert not torch.isclose(new, old).any()
+        with torch.no_grad():
+            known, wanted = copy(x), copy.train()(x)
+        assert (known - wanted).norm() < 0.05 * wanted.norm()
+    raw = nn.Sequential(enn.R2Conv(image, fields, 3))
+    with pytest.raises(ValueError, match=r"got bias of 0 \(R2Conv\), which none makes anew"):
+        untrained_copy(raw, images())
+
+
 def test_other_shapes_are_flattened_and_a_learned_action_is_no_law_of_its_own():
     torch.manual_seed(0)
     encoder = SymmetrizedEncoder(C4, nn.Sequential(nn.Flatten(), nn.Linear(64, 2)))
@@ -210,6 +250,9 @@ def test_other_shapes_are_flattened_and_a_learned_action_is_no_law_of_its_own():
         ("images", lambda: learned_action(nn.Flatten(), images() / 0, C4)),
         (r"len\(images\)", lambda: learned_action(nn.Flatten(), images(1), C4)),
         (r"len\(report\)", lambda: learned_action(nn.Flatten(), images(), C4, images()[:0])),
+        (r"len\(report\)", lambda: learned_action(nn.Flatten(), images(), C4, {})),
+        (r"report\['a'\]", lambda: learned_action(nn.Flatten(), images(), C4, {"a": images(side=9)})),
+        (r"report\['a'\]", lambda: learned_action(nn.Flatten(), images(), C4, {"a": 3})),
         ("report", lambda: learned_action(nn.Flatten(), images(), C4, images(side=9))),
         ("seed", lambda: learned_action(nn.Flatten(), images(), C4, seed=-1)),
         ("untrained", lambda: learned_action(nn.Flatten(), images(), C4, untrained=abs)),

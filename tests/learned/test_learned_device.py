@@ -32,6 +32,6 @@ def test_a_generator_alone_and_the_fit(device):
     assert torch.allclose(term(orbit.to(device)).cpu(), term(orbit))
     torch.manual_seed(0)
     encoder = GroupCNN(cyclic(1), 1, (4, 8))
-    here = learned_action(encoder, images(), cyclic(4), untrained=encoder).plain
+    here = learned_action(encoder, images(), cyclic(4)).plain
     there = learned_action(encoder.to(device), images().to(device), cyclic(4)).plain
     assert abs(here.error - there.error) < 1e-3

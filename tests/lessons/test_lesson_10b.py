@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from eqssl_edu.diagnostics import learned_action
+from eqssl_edu.diagnostics.learned_action import action_alone
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic
 from eqssl_edu.lessons import learned_runs as shipped
@@ -56,7 +56,7 @@ def test_numbers_that_do_not_move_change_what_is_divided_by_all_energy_alone():
 def test_the_monitor_is_the_moving_error_of_learned_action(plain):
     maps, z = lesson._fitted(plain)
     fitted, others = shipped.asked("letters")
-    theirs = learned_action(plain, fitted, C4, others, untrained=plain).plain
+    theirs = action_alone(plain, fitted, C4, {"letters": others})["letters"].plain
     mine = lesson.monitors(z, maps, lesson.library_moving)
     assert mine["error in units of what moves"] == pytest.approx(theirs.error, rel=1e-3)
     assert mine["error in units of all energy"] == pytest.approx(theirs.error_of_all, rel=1e-3)

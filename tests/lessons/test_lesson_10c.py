@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from eqssl_edu.diagnostics import learned_action
+from eqssl_edu.diagnostics.learned_action import action_alone
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic
 from eqssl_edu.learned import RELATIVES
@@ -48,13 +48,8 @@ def test_carried_over_as_learned_action_reports_it():
     for name, numbers in tables[1].items():
         assert tables[0][name] == pytest.approx(numbers, rel=1e-9, abs=1e-12)
     assert max(tables[0]["built in"].values()) < 1e-9
-    theirs = learned_action(
-        encoders["plain"],
-        shipped.asked("digits")[0],
-        C4,
-        shipped.asked("letters")[1],
-        untrained=encoders["plain"],
-    )
+    letters = {"letters": shipped.asked("letters")[1]}
+    theirs = action_alone(encoders["plain"], shipped.asked("digits")[0], C4, letters)["letters"]
     assert tables[0]["plain"]["letters"] == pytest.approx(theirs.plain.error, rel=1e-3)
 
 
