@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from eqssl_edu.errors import got, need_integer, need_shape
 from eqssl_edu.shapes import Images
 
-__all__ = ["TrainingStep", "device_name", "launched"]
+__all__ = ["TrainingStep", "device_name", "launched", "need_learner"]
 
 RECORD = ("step", "epoch", "seconds", "steps_per_second")  # what a record of a run has beside the metrics
 
@@ -52,6 +53,17 @@ def device_name(fabric: Fabric) -> str:
     else:
         text = kind.upper()
     return text if fabric.world_size == 1 else f"{fabric.world_size} x {text}"
+
+
+def need_learner(model: object) -> None:
+    """Raise unless a model has a ``training_step`` and weights that can learn."""
+    if not isinstance(model, nn.Module) or not callable(getattr(model, "training_step", None)):
+        wanted = "a torch.nn.Module with training_step(images, generator) -> dict"
+        raise TypeError(f"model must be {wanted}, got {type(model).__name__}")
+    if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
+        raise ValueError("model must know its shapes: show an image to its lazy layers first")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("model must have parameters that need gradients, got none")
 
 
 _one_at_a_time = threading.Lock()

@@ -1,22 +1,25 @@
 """The training loop: what is random, what is recorded, how a run is stopped and resumed."""
 
-import math
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
 from eqssl_edu.errors import got, need_instance, need_integer, need_number, need_shape, typed
 from eqssl_edu.ownership import Claim, learned, steady, steps_of
 from eqssl_edu.shapes import Images
-from eqssl_edu.training.devices import TrainingStep, device_name, launched
+from eqssl_edu.training.checkpoints import Checkpoints, need_place
+from eqssl_edu.training.devices import TrainingStep, device_name, launched, need_learner
+from eqssl_edu.training.optimizers import need_optimizer, optimizer_of, put_back
+from eqssl_edu.training.readings import Readings
 from eqssl_edu.training.schedule import Batches, cosine_with_warmup, seed_of
-from eqssl_edu.training.states import cloned, mark, need_optimizer, need_state, need_weights
+from eqssl_edu.training.states import cloned, mark, need_state, need_weights
 
 __all__ = ["Pretrainer"]
 
@@ -44,6 +47,11 @@ class Pretrainer:
     **Reading.** Losses stay on the device and are read once in ``interval`` steps (10 in a long run), because
     a reading makes a GPU wait. What is read is the mean over the interval.
 
+    **A folder** keeps the run: weights, optimiser and history are written there every ``checkpoint_every`` steps, when
+    it is stopped and at its end. Whenever the process is killed the folder holds a whole checkpoint, and the same
+    Pretrainer with ``resume=True`` goes on from it: on the CPU to the same weights, bit for bit. Its files are plain,
+    ``run.json`` and ``step-N.safetensors``; nothing in them is ever run. ``LiveTraining({"a": folder})`` shows it.
+
     Arguments:
         model: the module to train, in place.
         images: all training images, float.
@@ -52,8 +60,18 @@ class Pretrainer:
         lr: highest learning rate of the schedule.
         weight_decay: of AdamW, on weights with two or more axes.
         seed: of the data order and of the augmentations; an integer >= 0.
+        folder: where the run lives; made if it is not there. None keeps nothing.
+        checkpoint_every: optimiser steps from one checkpoint to the next; an epoch by default.
+        resume: True goes on with the run in ``folder``, or begins if there is none. A path goes on from that folder's
+            run, and in that folder unless ``folder`` says another.
         accelerator, devices, strategy: as in ``lightning_fabric.Fabric``; "auto" takes a GPU if there is one.
         precision: as in Fabric; "auto" is "bf16-mixed" on a CUDA GPU that can bfloat16, else "32-true".
+
+    Raises:
+        TypeError, ValueError: when an argument is wrong; when a folder holds no run, another run, a damaged one, or one
+            in another format; when the folder of a run that begins holds one already.
+        OSError: when the folder cannot be made, read or written.
+        RuntimeError: when another run trains in the folder, or a LiveTraining trains this model now.
 
     References:
         Decoupled weight decay regularization, Loshchilov and Hutter, arXiv 1711.05101 (AdamW, cosine).
@@ -70,14 +88,15 @@ class Pretrainer:
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         seed: int = 0,
+        folder: str | os.PathLike | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool | str | os.PathLike = False,
         accelerator: str = "auto",
         precision: str = "auto",
         devices: int = 1,
         strategy: str = "auto",
     ) -> None:
-        if not isinstance(model, nn.Module) or not callable(getattr(model, "training_step", None)):
-            wanted = "a torch.nn.Module with training_step(images, generator) -> dict"
-            raise TypeError(f"model must be {wanted}, got {type(model).__name__}")
+        need_learner(model)
         need_shape("images", images, "N", "C", "H", "W", floating=True, finite=True)
         self.lr = need_number("lr", lr, above=0)
         self.weight_decay = need_number("weight_decay", weight_decay, least=0)
@@ -85,11 +104,7 @@ class Pretrainer:
         self.batch_size = need_integer("batch_size", batch_size, least=1, most=len(images))
         self.seed = need_integer("seed", seed, least=0)
 
-        if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
-            raise ValueError("model must know its shapes: show an image to its lazy layers first")
-        if not any(p.requires_grad for p in model.parameters()):
-            raise ValueError("model must have parameters that need gradients, got none")
-
+        place = need_place(folder, checkpoint_every, resume)
         self.fabric = launched(accelerator, precision, devices, strategy)
         processes = self.fabric.world_size
         if self.batch_size % processes:
@@ -97,13 +112,7 @@ class Pretrainer:
 
         with steady(model):
             self.model = self.fabric.to_device(model)
-        weights = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-        vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-        groups = [
-            {"params": weights, "weight_decay": self.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        self._optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
+        self._optimizer = optimizer_of(model, self.lr, self.weight_decay)
         # Fabric wraps both: the wrapped pair handles precision and processes, the bare pair holds the state.
         self._fabric_step, self._fabric_optimizer = self.fabric.setup(TrainingStep(model), self._optimizer)
         self.images = images.detach().to(self.fabric.device, copy=True)  # the user's may change while it runs
@@ -115,12 +124,14 @@ class Pretrainer:
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        self._names: list[str] = []
-        self._unread: list[Float[Tensor, " metric"]] = []
+        self._readings = Readings(self.fabric)
         self._generator = torch.Generator(self.fabric.device)
         self._batches = Batches(self.images, self.batch_size, self.seed)
         self._mark: dict[str, Any] = {}  # of the model and the images
         self._good: dict | None = None  # the state at the last reading that was good
+        self._checkpoints = Checkpoints(self.fabric, place, checkpoint_every or self.steps_per_epoch)
+        if state := self._checkpoints.begin(self):
+            self._resume(state, place.source)
 
     @property
     def device(self) -> str:
@@ -139,22 +150,35 @@ class Pretrainer:
         Raises:
             FloatingPointError: when a metric or a weight is no finite number; says at which step.
             TypeError, ValueError: when ``training_step`` gives something else than a dict of scalar tensors.
-            RuntimeError: when a LiveTraining trains this model now.
+            OSError: when a checkpoint cannot be written; the one before stays.
+            RuntimeError: when a LiveTraining trains this model now, or another run trains in the folder.
         """
-        while self.step < self.total_steps:
-            self._need_free("steps")
-            with self.claim.step():
-                if self.step >= self.total_steps:  # another thread has made the last one
-                    return
-                self._good = self._good or self.state_dict()
+        with self._checkpoints.held():
+            self._checkpoints.keep(self)  # where it begins, and what could not be written before
+            while self.step < self.total_steps:
+                self._need_free("steps")
+                with self.claim.step():
+                    if self.step >= self.total_steps:  # another thread has made the last one
+                        return
+                    self._good = self._good or self.state_dict()
+                    try:
+                        record = self._advance()
+                        self._checkpoints.keep(self)
+                    except BaseException as error:
+                        self._restore(self._good)
+                        if isinstance(error, FloatingPointError):
+                            error.args = (
+                                f"{error}; model and optimiser were put back to their state after step {self.step}. A "
+                                f"lower lr (it is {self.lr:g}) is the usual remedy.",
+                            )
+                        else:
+                            error.add_note(f"(the run was put back to its state after step {self.step})")
+                        raise
                 try:
-                    record = self._advance()
-                except BaseException as error:
-                    self._restore(self._good)
-                    if not isinstance(error, FloatingPointError):  # which says so
-                        error.add_note(f"(the run was put back to its state after step {self.step})")
+                    yield record
+                except GeneratorExit:  # it is left here, and goes on from here
+                    self._checkpoints.leave(self)
                     raise
-            yield record
 
     def fit(self, stop: threading.Event | None = None) -> list[dict[str, float]]:
         """Train to the end, or until ``stop`` is set, with a progress bar; return the history.
@@ -167,8 +191,8 @@ class Pretrainer:
         self._need_free("fit")
         stop = stop or threading.Event()
         quiet = not self.fabric.is_global_zero
-        with tqdm(total=self.total_steps, initial=self.step, unit="step", disable=quiet) as bar:
-            steps = self.steps()
+        bar = tqdm(total=self.total_steps, initial=self.step, unit="step", disable=quiet)
+        with closing(self.steps()) as steps, bar:
             while not stop.is_set() and (record := next(steps, None)):
                 bar.update()
                 bar.set_postfix_str(f"loss {record['loss']:.3f}", refresh=False)
@@ -187,8 +211,7 @@ class Pretrainer:
                 "step": self.step,
                 "settings": self._settings(),
                 "history": list(self.history),  # a record never changes
-                "metrics": list(self._names),
-                "unread": torch.stack(self._unread).cpu() if self._unread else None,
+                **self._readings.state(),
                 "seconds": self.seconds,
             }
 
@@ -214,13 +237,18 @@ class Pretrainer:
             learned(self.model, self.step)
             self._good = self.state_dict()
 
+    def _resume(self, state: dict, source: Path) -> None:
+        try:
+            self.load_state_dict(state)
+        except (TypeError, ValueError) as problem:
+            raise ValueError(f"folder must hold this run, {source} holds another: {problem}") from None
+
     def _restore(self, state: dict) -> None:
         learned(self.model, steps_of(self.model) + state["step"] - self.step)
         self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(cloned(state["optimizer"]))  # it keeps the tensors that it is given
-        self.step, self.seconds, self._names = state["step"], state["seconds"], list(state["metrics"])
-        unread = state["unread"]
-        self._unread = [] if unread is None else list(unread.to(self.fabric.device))
+        put_back(self._optimizer, state["optimizer"])
+        self._readings.restore(state)
+        self.step, self.seconds = state["step"], state["seconds"]
         self.history[:] = state["history"]
 
     def _need_free(self, what: str) -> None:
@@ -234,11 +262,11 @@ class Pretrainer:
         start = time.perf_counter()
         if not self.model.training:
             self.model.train()
-        self._unread.append(self._train_one_step())
+        self._readings.add(self._train_one_step())
         self.step += 1
         learned(self.model, steps_of(self.model) + 1)
         due = self.step % self.interval == 0 or self.step in (1, self.total_steps)
-        means = self._read() if due else {}
+        means = self._readings.means(self.model, self.step) if due else {}
         self.seconds += time.perf_counter() - start
         epoch = (self.step - 1) // self.steps_per_epoch + 1
         here = {"step": self.step, "epoch": epoch, "seconds": self.seconds}
@@ -249,42 +277,18 @@ class Pretrainer:
             self._good = self.state_dict()
         return {**self.history[-1], **here}
 
-    def _train_one_step(self) -> Float[Tensor, " metric"]:
-        """One optimiser step; returns the detached metrics, still on the device."""
+    def _train_one_step(self) -> dict[str, Tensor]:
+        """One optimiser step; returns the metrics, still on the device."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.lr * cosine_with_warmup(self.step, self.total_steps)
         self._generator.manual_seed(seed_of(self.seed, self.step, self.fabric.global_rank))
         batch = self._batches.at(self.step, self.fabric.global_rank, self.fabric.world_size)
         output = self._fabric_step(batch, self._generator)
-        if self._names and output.keys() != set(self._names):
-            before = ", ".join(self._names)
-            raise ValueError(
-                f"training_step must keep its names ({before}), got {', '.join(output)} at another step"
-            )
+        self._readings.need_names(output)
         self._fabric_optimizer.zero_grad()
         self.fabric.backward(output["loss"])
         self._fabric_optimizer.step()
-        self._names = self._names or list(output)
-        return torch.stack([output[name].detach().float() for name in self._names])
-
-    def _read(self) -> dict[str, float]:
-        """Bring the metrics since the last reading to the CPU, check them, and return their means."""
-        # A weight that overflowed may show in the loss only at the next step; the norm over all tells now.
-        norm = torch.nn.utils.get_total_norm(self.model.parameters()).detach().float()
-        metrics = self.fabric.all_reduce(torch.stack(self._unread), reduce_op="mean")
-        *values, norm = torch.cat([metrics.flatten(), norm.view(1)]).tolist()
-        columns = {name: values[i :: len(self._names)] for i, name in enumerate(self._names)}
-        first = self.step - len(self._unread) + 1
-        numbered = [(first + i, name, value) for name in columns for i, value in enumerate(columns[name])]
-        bad = [(step, name) for step, name, value in numbered if not math.isfinite(value)]
-        if bad or not math.isfinite(norm):
-            when, what = min(bad) if bad else (self.step, "weights")
-            raise FloatingPointError(
-                f"the {what} became infinite or nan at step {when}; model and optimiser were put back to "
-                f"their state after step {self._good['step']}. A lower lr (it is {self.lr:g}) is the usual remedy."
-            )
-        self._unread = []
-        return {name: sum(column) / len(column) for name, column in columns.items()}
+        return output
 
     def _settings(self) -> dict[str, Any]:
         """What decides which run this is: the arguments, and a mark of the model and the images."""

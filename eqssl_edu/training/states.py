@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_integer, need_number, need_shape
+from eqssl_edu.errors import all_finite, got, need_instance, need_integer, need_number, need_shape
 from eqssl_edu.shapes import Images
 
-__all__ = ["cloned", "mark", "need_optimizer", "need_state", "need_weights"]
+__all__ = ["cloned", "mark", "need_state", "need_weights"]
 
 
 def cloned(tree: Any) -> Any:
@@ -59,7 +58,7 @@ def need_state(state: object, mine: dict[str, Any], total_steps: int) -> None:
 
 
 def need_weights(name: str, theirs: object, mine: dict[str, Any]) -> None:
-    """Raise unless ``theirs`` holds a finite tensor of the same shape for each of ``mine``, and no other."""
+    """Raise unless ``theirs`` holds a tensor of the same shape for each of ``mine``, finite as it is, and no other."""
     need_instance(name, theirs, dict)
     # What modules say of themselves ("_extra_state") they compare themselves.
     mine, theirs = (
@@ -71,26 +70,5 @@ def need_weights(name: str, theirs: object, mine: dict[str, Any]) -> None:
         raise ValueError(f"{name} must have the entries of this run, it lacks or has beyond them: {which}")
     for key, value in mine.items():
         floating = value.is_floating_point()
-        need_shape(f"{name}[{key!r}]", theirs[key], *value.shape, floating=floating, finite=True)
-
-
-def need_optimizer(theirs: object, optimizer: torch.optim.Optimizer, started: bool) -> None:
-    """Raise unless ``theirs`` is a state of this AdamW; torch takes others, and fails or errs at the next step."""
-    name, mine = "state['optimizer']", optimizer.state_dict()
-    need_instance(name, theirs, dict)
-    groups, averages = theirs.get("param_groups"), theirs.get("state")
-    need_instance(f"{name}['param_groups']", groups, list)
-    need_instance(f"{name}['state']", averages, dict)
-    for group, own in itertools.zip_longest(groups, mine["param_groups"]):
-        if (
-            not isinstance(group, dict) or not own or {**group, "lr": own["lr"]} != own
-        ):  # each step sets its lr
-            raise ValueError(f"{name} must have the settings of this run, {own}, {got(group)}")
-    weights = dict(enumerate(weight for group in optimizer.param_groups for weight in group["params"]))
-    if not averages.keys() <= weights.keys() or (started and not averages):
-        raise ValueError(
-            f"{name} must have averages of weights 0 .. {len(weights) - 1}, {got(list(averages))}"
-        )
-    for index, average in averages.items():
-        form = {"step": torch.zeros(()), "exp_avg": weights[index], "exp_avg_sq": weights[index]}
-        need_weights(f"{name}['state'][{index}]", average, form)
+        finite = floating and all_finite(value)  # a mask may hold infinities by itself
+        need_shape(f"{name}[{key!r}]", theirs[key], *value.shape, floating=floating, finite=finite)

@@ -11,6 +11,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from typing import Any
 
 import torch
@@ -170,23 +171,28 @@ class Background:
         """All runs in turn, one step each, until they end or a stop is asked for."""
         started = time.perf_counter()
         shown, due = -SECONDS_BETWEEN_UPDATES, started  # when it was last shown; when readouts are next taken
-        turns = [run.steps() for run in self.runs.values()]
-        while turns:
-            for turn in list(turns):
-                if self._stop.is_set():
-                    return
-                if next(turn, None) is None:
-                    turns.remove(turn)
-                self.steps = sum(run.step for run in self.runs.values())
-                self.seconds = self.seconds_before + time.perf_counter() - started
-                if self.seconds - shown >= SECONDS_BETWEEN_UPDATES:
-                    shown = self.seconds
-                    self.show()
-            begin = time.perf_counter()
-            if self.readouts is not None and (begin >= due or not turns):
-                self._read()
-                end = time.perf_counter()
-                due = max(begin + SECONDS_BETWEEN_READINGS, end + (end - begin) * (1 / SHARE_OF_READINGS - 1))
+        with (
+            ExitStack() as stack
+        ):  # a run that is left before its end writes its checkpoint and frees its folder
+            turns = [stack.enter_context(closing(run.steps())) for run in self.runs.values()]
+            while turns:
+                for turn in list(turns):
+                    if self._stop.is_set():
+                        return
+                    if next(turn, None) is None:
+                        turns.remove(turn)
+                    self.steps = sum(run.step for run in self.runs.values())
+                    self.seconds = self.seconds_before + time.perf_counter() - started
+                    if self.seconds - shown >= SECONDS_BETWEEN_UPDATES:
+                        shown = self.seconds
+                        self.show()
+                begin = time.perf_counter()
+                if self.readouts is not None and (begin >= due or not turns):
+                    self._read()
+                    end = time.perf_counter()
+                    due = max(
+                        begin + SECONDS_BETWEEN_READINGS, end + (end - begin) * (1 / SHARE_OF_READINGS - 1)
+                    )
 
     def _read(self) -> None:
         """Take the readouts of every run that has moved since its last reading; a stop leaves the rest out."""

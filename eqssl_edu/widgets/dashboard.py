@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -50,13 +51,16 @@ class LiveTraining(ShownAnywhere):
     Pretrainer anew, best in the same cell. :meth:`close` ends the training, and so does the end of Python, or of the
     last reference to a LiveTraining that was never displayed.
 
+    **A run that was kept** in a folder is shown again, beside others: ``LiveTraining({"a": "runs/a"})``.
+
     Arguments:
-        runs: name -> ``eqssl_edu.training.Pretrainer``; no two of them may share weights that learn.
+        runs: name -> ``eqssl_edu.training.Pretrainer``, or the folder of one that ran before; no two of them may share
+            weights that learn.
         title: the heading.
         readouts: a function from the model of a run to its numbers by name.
 
     Raises:
-        TypeError, ValueError: when ``runs`` holds no runs, or ``readouts`` is no function.
+        TypeError, ValueError: when ``runs`` holds no runs, a folder holds none, or ``readouts`` is no function.
     """
 
     _esm, _css = front_end("shared/chart", "dashboard")
@@ -75,10 +79,19 @@ class LiveTraining(ShownAnywhere):
         if not runs:
             raise ValueError("runs must hold at least one Pretrainer, got an empty dict")
         need_instance("title", title, str)
+        runs = dict(runs)
         for name, run in runs.items():
             need_instance("a name in runs", name, str)
+            if isinstance(run, str | os.PathLike):
+                from eqssl_edu.training.saved_run import SavedRun  # with Lightning, which takes seconds
+
+                if readouts is not None:
+                    raise ValueError(
+                        f"readouts must be None: runs[{name!r}] is a folder, with curves and no network"
+                    )
+                runs[name] = run = SavedRun(run)
             if not isinstance(getattr(run, "claim", None), Claim):
-                raise TypeError(f"runs[{name!r}] must be a Pretrainer, {got(run)}")
+                raise TypeError(f"runs[{name!r}] must be a Pretrainer or a run's folder, {got(run)}")
         for (one, first), (other, second) in itertools.combinations(runs.items(), 2):
             if first.claim.learning & second.claim.learning:
                 words = f"runs[{one!r}] and runs[{other!r}] must train models of their own, got weights that both train"
@@ -87,7 +100,7 @@ class LiveTraining(ShownAnywhere):
             raise TypeError(f"readouts must be a function from a model to a dict of numbers, {got(readouts)}")
         # The thread must not keep the widget alive: what nobody holds or sees any more is to stop.
         show = weakref.WeakMethod(self._show)
-        self._training = Background(dict(runs), readouts, lambda: (shown := show()) and shown(), this_cell())
+        self._training = Background(runs, readouts, lambda: (shown := show()) and shown(), this_cell())
         facts = {
             "title": title,
             "runs": [{"name": name, "total": run.total_steps} for name, run in self.runs.items()],
