@@ -1,8 +1,12 @@
-"""The command line: ``python -m experiments NAME [--seeds N] [--epochs N] [--data NAME] [--out FOLDER]``."""
+"""The command line: ``python -m experiments NAME [--seeds N] [--epochs N] [--data NAME] [--out FOLDER]``.
+
+``python -m experiments benchmark --help`` tells of the campaign at real size, which has options of its own.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from experiments.catalogue import EXPERIMENTS
@@ -13,6 +17,11 @@ from experiments.runs import Experiment, Settings, perform
 
 def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, then write the page and its figures."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["benchmark"]:
+        from experiments.benchmark.command import main as benchmark
+
+        return benchmark(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("name", choices=EXPERIMENTS, help="which experiment")
     parser.add_argument("--seeds", type=int, default=10, help="how many pretraining seeds (default 10)")
