@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from experiments.benchmark.claims import finished, work, write
 from experiments.benchmark.comparison import compare, recording_fits
 from experiments.benchmark.one_run import one_run, settings
 from experiments.benchmark.page import page
-from experiments.benchmark.plan import TIERS, Tier, ordered
+from experiments.benchmark.plan import TIERS, Run, Tier, ordered
 
 __all__ = ["main"]
 
@@ -93,16 +94,21 @@ def labour(tier: Tier, folder: Path, device: str, recorded: bool, processes: int
     """One of the processes."""
     if device == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-    perform = partial(perform_run, tier, folder, torch.device(device), recorded)
+    kept = folder.parent / ".work"
+    perform = partial(perform_run, tier, kept, torch.device(device), recorded)
     try:
         for run in work(ordered(tier), folder, perform, deadline):
+            shutil.rmtree(kept / tier.name / run.name, ignore_errors=True)  # its numbers are written
             print(f"seed {run.seed}: {run.data}, {run.network}, {run.method}", flush=True)
     except KeyboardInterrupt:
         pass
 
 
-def perform_run(tier: Tier, folder: Path, device: torch.device, recorded: bool, run, deadline: float) -> dict:
-    return one_run(run, tier, folder.parent / ".work", device, recorded, deadline)
+def perform_run(
+    tier: Tier, kept: Path, device: torch.device, recorded: bool, run: Run, deadline: float
+) -> dict:
+    """``one_run`` in the order in which ``work`` calls."""
+    return one_run(run, tier, kept, device, recorded, deadline)
 
 
 def need_same_settings(tier: Tier, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -38,9 +39,9 @@ def one_run(
     """The numbers of one run; the last checkpoint is judged.
 
     Arguments:
-        folder: where the decoded images are kept.
+        folder: where the decoded images are kept, and what a training that is cut off goes on from.
         recorded: whether a step is one launch (on a GPU).
-        deadline: when it passes in the middle of a training, ``OutOfTime`` is raised.
+        deadline: when it passes in the middle of a training, ``OutOfTime`` is raised; the next call goes on from there.
     """
     data = load(run.data, tier, folder)
     with seeded(run.seed):
@@ -57,7 +58,7 @@ def one_run(
     if run.method == "no training":
         encoder = recalibrated(encoder, as_floats(data.images[:CALIBRATION])).to(device)
     else:
-        numbers |= trained(model, run, tier, data, device, recorded, deadline)
+        numbers |= trained(model, run, tier, data, folder, device, recorded, deadline)
     if isinstance(model, PretextModel):
         loss, share = model.evaluate(as_floats(data.test_images[:EVALUATED]))
         numbers |= {"pretext_loss": round(loss, 5), "pretext_accuracy": round(share, 5)}
@@ -74,6 +75,7 @@ def trained(
     run: Run,
     tier: Tier,
     data: Data,
+    folder: Path,
     device: torch.device,
     recorded: bool,
     deadline: float,
@@ -89,11 +91,14 @@ def trained(
         batch_size=tier.batch,
         seed=run.seed,
         accelerator=device.type,
+        folder=folder / tier.name / run.name,
+        resume=True,
         **tier.training,
     )
-    for _ in trainer.steps():
-        if time.time() >= deadline:
-            raise OutOfTime
+    with closing(trainer.steps()) as steps:  # left in the middle, it keeps where it stands
+        for _ in steps:
+            if time.time() >= deadline and trainer.step < trainer.total_steps:
+                raise OutOfTime
     last = trainer.history[-1]
     return {
         "steps": trainer.total_steps,

@@ -1,7 +1,9 @@
 """One run of the campaign: images, models, probes, the recorded step; and the whole of it, rehearsed in seconds."""
 
 import copy
+import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from eqssl_edu.training import Pretrainer
 from experiments import temperatures
 from experiments.__main__ import main
 from experiments.benchmark import command, comparison, images, models, probes
+from experiments.benchmark import one_run as one_run_module
 from experiments.benchmark.claims import OutOfTime, finished, work
 from experiments.benchmark.one_run import in_turn, one_run
 from experiments.benchmark.plan import CONTROL, TIERS, Run, Tier, arms
@@ -290,24 +293,35 @@ def test_a_recording_that_fails_is_not_used(monkeypatch, capsys):
 # -- the whole of it -----------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_decided_by_its_seed_and_stops_at_the_deadline(data, tmp_path):
-    def numbers(seed, recorded=False):
-        run = Run("cifar10", "C4", "InfoNCE max", seed)
-        found = one_run(run, REHEARSAL, tmp_path, CPU, recorded, math.inf)
-        return {key: value for key, value in found.items() if key not in ("train_seconds", "recorded")}
+def numbers(tmp_path, seed=0, recorded=False, method="InfoNCE max", deadline=math.inf):
+    """Of a short run in a folder of its own, without its seconds."""
+    found = one_run(Run("cifar10", "C4", method, seed), REHEARSAL, tmp_path, CPU, recorded, deadline)
+    return {key: value for key, value in found.items() if key not in ("train_seconds", "recorded")}
 
-    first = numbers(0)
+
+def test_a_run_is_decided_by_its_seed(data, tmp_path):
+    first = numbers(tmp_path / "first")
     torch.manual_seed(1)
-    assert numbers(0, recorded=True) == first
-    assert numbers(1)["train_loss"] != first["train_loss"]
+    assert numbers(tmp_path / "recorded", recorded=True) == first
+    assert numbers(tmp_path / "first", 1)["train_loss"] != first["train_loss"]
+
+
+def test_a_run_that_is_cut_off_goes_on_where_it_was(data, tmp_path, monkeypatch):
+    whole, calls = numbers(tmp_path / "whole"), []
+    monkeypatch.setattr(one_run_module.time, "time", lambda: calls.append(1) or len(calls))
     with pytest.raises(OutOfTime):
-        one_run(Run("cifar10", "C4", "rotation", 0), REHEARSAL, tmp_path, CPU, False, 0)
+        numbers(tmp_path / "cut", deadline=2)
+    state = json.loads(next((tmp_path / "cut").rglob("run.json")).read_text())
+    assert state["step"] == 2 < whole["steps"]
+    calls.clear()
+    assert numbers(tmp_path / "cut", deadline=3) == whole
 
 
 def test_rehearsal(data, tmp_path, monkeypatch, capsys):
     """Every arm of a small tier, cut off in the middle, gone on with, and the page after each."""
     monkeypatch.setitem(TIERS, "cpu", REHEARSAL)
     monkeypatch.setattr(command.multiprocessing, "get_context", lambda _: InProcess)
+    monkeypatch.setattr(one_run_module, "logistic", partial(probes.logistic, strengths=[1.0]))
     raw = tmp_path / "raw" / "benchmark" / "cpu"
 
     def few(runs, *how):
@@ -325,7 +339,7 @@ def test_rehearsal(data, tmp_path, monkeypatch, capsys):
     assert len(finished(raw)) == due and f"All {due} runs are here." in page
     assert page == command.page(tmp_path / "raw" / "benchmark")
     assert "JPEG copy" in page and "### cifar10 (JPEG copy)" in page
-    assert not list(raw.glob("*.part"))
+    assert not list(raw.glob("*.part")) and not list((raw.parent / ".work" / "cpu").iterdir())
     monkeypatch.setitem(TIERS, "cpu", REHEARSAL._replace(epochs=2))
     with pytest.raises(ValueError, match="--out must be a folder without other runs"):
         main(["benchmark", "--device", "cpu", "--out", str(tmp_path)])
