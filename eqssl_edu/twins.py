@@ -23,15 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from eqssl_edu.errors import got
 from eqssl_edu.ownership import in_training, steady
 
-__all__ = [
-    "Twin",
-    "copied",
-    "eval_mode",
-    "know",
-    "nothing_compiled",
-    "same_random_numbers",
-    "tensors",
-]
+__all__ = ["Twin", "copied", "eval_mode", "know", "nothing_compiled", "same_random_numbers", "tensors"]
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 SHARED = (Optimizer, DataLoader, Dataset)  # what a network may know of its training, too large to be copied

@@ -16,6 +16,7 @@ from eqssl_edu.contrastive.features import unit
 from eqssl_edu.diagnostics import FrequencyErrors, equivariance_by_frequency
 from eqssl_edu.errors import typed
 from eqssl_edu.exercises import check
+from eqssl_edu.lessons.circle_features import untrained
 from eqssl_edu.lessons.dials import curves
 from eqssl_edu.lessons.every_angle import (
     ASKED,
@@ -30,8 +31,7 @@ from eqssl_edu.lessons.every_angle import (
 )
 from eqssl_edu.lessons.notebook_00 import Table
 from eqssl_edu.lessons.notebook_08 import dots
-from eqssl_edu.lessons.notebook_09 import judges, smooth_letters, untrained
-from eqssl_edu.lessons.turned_letters import drawings
+from eqssl_edu.lessons.turned_letters import drawings, judges, smooth_letters
 from eqssl_edu.plots import COLOURS, TEMPLATE, row
 from eqssl_edu.pretext.angle import on_disc
 from eqssl_edu.rotate import rotate

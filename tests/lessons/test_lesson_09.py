@@ -56,7 +56,10 @@ def test_the_function_goes_along_and_four_numbers_do_not():
 
 def test_own_head_and_own_task_are_the_librarys(arrows):
     encoder = new_encoder("SO(2)", 0)
-    own, head = lesson.OwnHead(encoder, 2, lesson._library), AngleHead(encoder.group, encoder.out_channels, 2)
+    own, head = (
+        lesson.OwnHead(encoder, 2, lesson.library_arrow),
+        AngleHead(encoder.group, encoder.out_channels, 2),
+    )
     own.load_state_dict(head.state_dict())
     z = torch.randn(4, encoder.out_channels, encoder.group.order)
     torch.testing.assert_close(own(z), head(z), rtol=1e-5, atol=1e-6)
