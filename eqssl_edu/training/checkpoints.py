@@ -72,8 +72,8 @@ class Checkpoints:
         # One lock a run: it may be taken again by the same run, on any thread, and by no other.
         self._lock = None if self.folder is None else FileLock(self.folder / "run.lock", thread_local=False)
 
-    def begin(self, run: Any) -> dict[str, Any] | None:
-        """Make the folder ready for a Pretrainer; return the state that it goes on from, if there is one.
+    def begin(self, run: Any) -> None:
+        """Make the folder ready for a Pretrainer, and load the run that it is to go on with, if there is one.
 
         Raises:
             TypeError: when files cannot hold the state of this run.
@@ -82,7 +82,7 @@ class Checkpoints:
             RuntimeError: when another run trains in the folder.
         """
         if self.folder is None:
-            return None
+            return
         tensors, said = packed(run.state_dict())
         serialised(tensors, said)
         self._infinite = _infinite(tensors)
@@ -91,12 +91,15 @@ class Checkpoints:
             read_document(source)  # before a folder is made for what is not there
         self._on_rank_zero(lambda: self._make_ready(free=source != self.folder))
         if source is None or not (self.place.required or (source / DOCUMENT).exists()):
-            return None
+            return
         seen = look(source)  # before it is read: what is written meanwhile will be noticed
         found = read_state(source)
+        try:
+            run.load_state_dict(found)
+        except (TypeError, ValueError) as problem:
+            raise ValueError(f"folder must hold this run, {source} holds another: {problem}") from None
         if source == self.folder:
-            self.saved, self._seen = found["step"], seen
-        return found
+            self.saved, self._seen = run.step, seen
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -5,22 +5,30 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.loggers import Logger
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from eqssl_edu.errors import got, need_integer, need_shape
+from eqssl_edu.errors import got, need_instance, need_integer, need_shape
 from eqssl_edu.shapes import Images
 
-__all__ = ["TrainingStep", "device_name", "launched", "need_learner"]
+__all__ = ["TrainingStep", "device_name", "fitted", "launched", "log", "need_learner"]
 
 RECORD = ("step", "epoch", "seconds", "steps_per_second")  # what a record of a run has beside the metrics
 
 
-def launched(accelerator: str, precision: str, devices: int, strategy: str) -> Fabric:
+def launched(
+    accelerator: str,
+    precision: str,
+    devices: int,
+    num_nodes: int,
+    strategy: str,
+    loggers: Sequence[Logger],
+) -> Fabric:
     """Fabric with its processes started; precision "auto" is bfloat16 where the GPU has it, else float32."""
     if precision == "auto":
         wants_cuda = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
@@ -28,9 +36,13 @@ def launched(accelerator: str, precision: str, devices: int, strategy: str) -> F
         bfloat16 = wants_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16-mixed" if bfloat16 else "32-true"
     devices = need_integer("devices", devices, least=1)
+    wanted = {"accelerator": accelerator, "precision": precision, "devices": devices, "strategy": strategy}
+    wanted |= {"num_nodes": need_integer("num_nodes", num_nodes, least=1), "loggers": list(loggers)}
+    for logger in loggers:
+        need_instance("loggers: each", logger, Logger)
     with _without_hints():
         try:
-            fabric = Fabric(accelerator=accelerator, precision=precision, devices=devices, strategy=strategy)
+            fabric = Fabric(**wanted)
         except ValueError as problem:
             raise ValueError(f"accelerator, precision and strategy must suit Fabric: {problem}") from None
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -64,6 +76,31 @@ def need_learner(model: object) -> None:
         raise ValueError("model must know its shapes: show an image to its lazy layers first")
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError("model must have parameters that need gradients, got none")
+
+
+def fitted(model: nn.Module, channels_last: bool, compile: bool) -> None:
+    """Lay out the weights of a model for channels last, and have its parts compiled; its state stays what it is.
+
+    The parts are compiled one by one, as ``training_step`` calls them; what lies between them (views, random draws) is
+    left to Python.
+    """
+    if channels_last:
+        for weight in model.parameters():
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    if compile:
+        parts = list(model.children())
+        if not parts:
+            raise ValueError("compile must be False for a model without parts (submodules), got True")
+        for part in parts:
+            part.compile()
+
+
+def log(fabric: Fabric, record: dict[str, float]) -> None:
+    """Hand a record to all loggers, at its step, and have it written: what is killed has logged all the same."""
+    fabric.log_dict({name: value for name, value in record.items() if name != "step"}, step=record["step"])
+    for logger in fabric.loggers:
+        logger.save()
 
 
 _one_at_a_time = threading.Lock()

@@ -3,23 +3,23 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.loggers import Logger
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_instance, need_integer, need_number, need_shape, typed
+from eqssl_edu.errors import got, need_choice, need_instance, need_integer, need_number, need_shape, typed
 from eqssl_edu.ownership import Claim, learned, steady, steps_of
 from eqssl_edu.shapes import Images
 from eqssl_edu.training.checkpoints import Checkpoints, need_place
-from eqssl_edu.training.devices import TrainingStep, device_name, launched, need_learner
-from eqssl_edu.training.optimizers import need_optimizer, optimizer_of, put_back
+from eqssl_edu.training.devices import device_name, fitted, launched, log, need_learner
 from eqssl_edu.training.readings import Readings
-from eqssl_edu.training.schedule import Batches, cosine_with_warmup, seed_of
+from eqssl_edu.training.schedule import Batches, cosine_with_warmup, factor_of, seed_of, told
 from eqssl_edu.training.states import cloned, mark, need_state, need_weights
+from eqssl_edu.training.updates import Update
 
 __all__ = ["Pretrainer"]
 
@@ -28,8 +28,7 @@ class Pretrainer:
     r"""Trains a model on a set of images, on whatever device and number of processes Fabric finds.
 
     The model is any module with ``training_step(images, generator) -> dict`` of scalar tensors: "loss" (with
-    a gradient) and whatever else should be followed, such as "accuracy". The optimiser is AdamW (no weight
-    decay on vectors: biases and norms) with :func:`cosine_with_warmup`.
+    a gradient) and whatever else should be followed, such as "accuracy". Vectors (biases, norms) do not decay.
 
     **Random numbers.** The order of the images in epoch e depends on (seed, e) alone and the generator that
     ``training_step`` receives at step s on (seed, s) alone. So two models trained with the same seed see the
@@ -44,8 +43,8 @@ class Pretrainer:
     step. :meth:`state_dict`, ``extract`` and the explorers may be used meanwhile; they wait for the end of a step.
     ``model.state_dict()`` is torch's own: it hands out the weights themselves, which the training goes on changing.
 
-    **Reading.** Losses stay on the device and are read once in ``interval`` steps (10 in a long run), because
-    a reading makes a GPU wait. What is read is the mean over the interval.
+    **Reading.** Losses stay on the device and are read once in ``interval`` steps (10 in a long run), because a
+    reading makes a GPU wait: the mean over the interval.
 
     **A folder** keeps the run: weights, optimiser and history are written there every ``checkpoint_every`` steps, when
     it is stopped and at its end. Whenever the process is killed the folder holds a whole checkpoint, and the same
@@ -57,19 +56,24 @@ class Pretrainer:
         images: all training images, float.
         epochs: how often each image is seen.
         batch_size: images in a step, over all processes together.
-        lr: highest learning rate of the schedule.
-        weight_decay: of AdamW, on weights with two or more axes.
+        lr, weight_decay: highest learning rate of the schedule; decay of weights with two or more axes.
         seed: of the data order and of the augmentations; an integer >= 0.
+        optimizer: "adamw", or "sgd", which many published runs of ResNets use.
+        momentum: of SGD; of AdamW its first beta.
+        schedule: a function (step, total_steps) -> factor of lr, for step = 0 .. total_steps - 1.
+        clip: largest norm of the gradient; for losses whose steps are large now and then.
+        channels_last: images and weights in the layout that convolutions on a GPU like best.
+        compile: compile the parts of the model (``torch.compile``): minutes at first, fewer launches in each step.
+        loggers: of Fabric, such as ``CSVLogger`` and ``TensorBoardLogger``: each gets every reading, at its step.
         folder: where the run lives; made if it is not there. None keeps nothing.
         checkpoint_every: optimiser steps from one checkpoint to the next; an epoch by default.
         resume: True goes on with the run in ``folder``, or begins if there is none. A path goes on from that folder's
             run, and in that folder unless ``folder`` says another.
-        accelerator, devices, strategy: as in ``lightning_fabric.Fabric``; "auto" takes a GPU if there is one.
+        accelerator, devices, num_nodes, strategy: as in Lightning Fabric; "auto" takes a GPU if there is one.
         precision: as in Fabric; "auto" is "bf16-mixed" on a CUDA GPU that can bfloat16, else "32-true".
 
     Raises:
-        TypeError, ValueError: when an argument is wrong; when a folder holds no run, another run, a damaged one, or one
-            in another format; when the folder of a run that begins holds one already.
+        TypeError, ValueError: when an argument is wrong, or a folder holds another run or none, or has one already.
         OSError: when the folder cannot be made, read or written.
         RuntimeError: when another run trains in the folder, or a LiveTraining trains this model now.
 
@@ -88,12 +92,20 @@ class Pretrainer:
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         seed: int = 0,
+        optimizer: str = "adamw",
+        momentum: float = 0.9,
+        schedule: Callable[[int, int], float] = cosine_with_warmup,
+        clip: float | None = None,
+        channels_last: bool = False,
+        compile: bool = False,
+        loggers: Sequence[Logger] = (),
         folder: str | os.PathLike | None = None,
         checkpoint_every: int | None = None,
         resume: bool | str | os.PathLike = False,
         accelerator: str = "auto",
         precision: str = "auto",
         devices: int = 1,
+        num_nodes: int = 1,
         strategy: str = "auto",
     ) -> None:
         need_learner(model)
@@ -103,18 +115,21 @@ class Pretrainer:
         self.epochs = need_integer("epochs", epochs, least=1)
         self.batch_size = need_integer("batch_size", batch_size, least=1, most=len(images))
         self.seed = need_integer("seed", seed, least=0)
+        self.optimizer = need_choice("optimizer", optimizer, ("adamw", "sgd"))
+        self.momentum = need_number("momentum", momentum, least=0, below=1)
+        self.clip = None if clip is None else need_number("clip", clip, above=0)
+        self.schedule = schedule
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
 
         place = need_place(folder, checkpoint_every, resume)
-        self.fabric = launched(accelerator, precision, devices, strategy)
-        processes = self.fabric.world_size
-        if self.batch_size % processes:
+        self.fabric = launched(accelerator, precision, devices, num_nodes, strategy, loggers)
+        if self.batch_size % (processes := self.fabric.world_size):
             raise ValueError(f"batch_size must be a multiple of the {processes} processes, {got(batch_size)}")
 
         with steady(model):
             self.model = self.fabric.to_device(model)
-        self._optimizer = optimizer_of(model, self.lr, self.weight_decay)
-        # Fabric wraps both: the wrapped pair handles precision and processes, the bare pair holds the state.
-        self._fabric_step, self._fabric_optimizer = self.fabric.setup(TrainingStep(model), self._optimizer)
+            fitted(model, channels_last, compile)
+            self._update = Update(self.fabric, model, optimizer, self.lr, self.weight_decay, momentum, clip)
         self.images = images.detach().to(self.fabric.device, copy=True)  # the user's may change while it runs
         self.claim = Claim(model)
 
@@ -130,8 +145,7 @@ class Pretrainer:
         self._mark: dict[str, Any] = {}  # of the model and the images
         self._good: dict | None = None  # the state at the last reading that was good
         self._checkpoints = Checkpoints(self.fabric, place, checkpoint_every or self.steps_per_epoch)
-        if state := self._checkpoints.begin(self):
-            self._resume(state, place.source)
+        self._checkpoints.begin(self)
 
     @property
     def device(self) -> str:
@@ -190,8 +204,9 @@ class Pretrainer:
         need_instance("stop", stop, (threading.Event, type(None)))
         self._need_free("fit")
         stop = stop or threading.Event()
-        quiet = not self.fabric.is_global_zero
-        bar = tqdm(total=self.total_steps, initial=self.step, unit="step", disable=quiet)
+        bar = tqdm(
+            total=self.total_steps, initial=self.step, unit="step", disable=not self.fabric.is_global_zero
+        )
         with closing(self.steps()) as steps, bar:
             while not stop.is_set() and (record := next(steps, None)):
                 bar.update()
@@ -199,15 +214,14 @@ class Pretrainer:
         return self.history
 
     def state_dict(self) -> dict:
-        """Everything that a new Pretrainer with the same arguments needs to go on: a copy, fit for a file.
+        """Everything that a new Pretrainer with the same arguments needs to go on, to the same end; a copy.
 
-        While the run trains in another thread it waits for the end of a step. On the CPU a run that was cut at any
-        step and resumed ends with the same parameters, bit for bit, as one that was not.
+        While the run trains in another thread it waits for the end of a step.
         """
         with steady(self.model):
             return {
                 "model": cloned(self.model.state_dict()),
-                "optimizer": cloned(self._optimizer.state_dict()),
+                "optimizer": self._update.state(),
                 "step": self.step,
                 "settings": self._settings(),
                 "history": list(self.history),  # a record never changes
@@ -228,7 +242,7 @@ class Pretrainer:
             mine = self.state_dict()
             need_state(state, mine, self.total_steps)
             need_weights("state['model']", state["model"], mine["model"])
-            need_optimizer(state["optimizer"], self._optimizer, state["step"] > 0)
+            self._update.need_state(state["optimizer"], started=state["step"] > 0)
             try:
                 self._restore(state)
             except BaseException:  # a module may have rules of its own
@@ -237,16 +251,10 @@ class Pretrainer:
             learned(self.model, self.step)
             self._good = self.state_dict()
 
-    def _resume(self, state: dict, source: Path) -> None:
-        try:
-            self.load_state_dict(state)
-        except (TypeError, ValueError) as problem:
-            raise ValueError(f"folder must hold this run, {source} holds another: {problem}") from None
-
     def _restore(self, state: dict) -> None:
         learned(self.model, steps_of(self.model) + state["step"] - self.step)
         self.model.load_state_dict(state["model"])
-        put_back(self._optimizer, state["optimizer"])
+        self._update.restore(state["optimizer"])
         self._readings.restore(state)
         self.step, self.seconds = state["step"], state["seconds"]
         self.history[:] = state["history"]
@@ -275,23 +283,19 @@ class Pretrainer:
             speed = (self.step - last["step"]) / (self.seconds - last["seconds"])
             self.history.append({**here, "steps_per_second": speed, **means})
             self._good = self.state_dict()
+            log(self.fabric, self.history[-1])
         return {**self.history[-1], **here}
 
     def _train_one_step(self) -> dict[str, Tensor]:
         """One optimiser step; returns the metrics, still on the device."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.lr * cosine_with_warmup(self.step, self.total_steps)
         self._generator.manual_seed(seed_of(self.seed, self.step, self.fabric.global_rank))
         batch = self._batches.at(self.step, self.fabric.global_rank, self.fabric.world_size)
-        output = self._fabric_step(batch, self._generator)
-        self._readings.need_names(output)
-        self._fabric_optimizer.zero_grad()
-        self.fabric.backward(output["loss"])
-        self._fabric_optimizer.step()
-        return output
+        lr = self.lr * factor_of(self.schedule, self.step, self.total_steps)
+        return self._update(batch.contiguous(memory_format=self._layout), self._generator, lr)
 
     def _settings(self) -> dict[str, Any]:
         """What decides which run this is: the arguments, and a mark of the model and the images."""
         self._mark = self._mark or mark(self.model, self.images)
-        names = ("epochs", "batch_size", "lr", "weight_decay", "seed")
-        return {name: getattr(self, name) for name in names} | self._mark
+        names = ("epochs", "batch_size", "lr", "weight_decay", "seed", "optimizer", "momentum", "clip")
+        schedule = {"schedule": told(self.schedule, self.total_steps)}
+        return {name: getattr(self, name) for name in names} | schedule | self._mark

@@ -24,17 +24,14 @@ class Readings:
         self.names: list[str] = []
         self._unread: list[Float[Tensor, " metric"]] = []
 
-    def need_names(self, output: dict[str, Tensor]) -> None:
-        """Raise unless a step gave the same metrics as the steps before."""
-        if self.names and output.keys() != set(self.names):
+    def add(self, output: dict[str, Tensor]) -> None:
+        """Keep the scalars that a step gave. ValueError unless they are those of the steps before."""
+        self.names = self.names or list(output)
+        if output.keys() != set(self.names):
             before = ", ".join(self.names)
             raise ValueError(
                 f"training_step must keep its names ({before}), got {', '.join(output)} at another step"
             )
-
-    def add(self, output: dict[str, Tensor]) -> None:
-        """Keep the scalars that a step gave."""
-        self.names = self.names or list(output)
         self._unread.append(torch.stack([output[name].detach().float() for name in self.names]))
 
     def means(self, model: nn.Module, step: int) -> dict[str, float]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from eqssl_edu.errors import need_integer, typed
+from eqssl_edu.errors import need_integer, need_number, typed
 from eqssl_edu.shapes import Images
 
-__all__ = ["Batches", "cosine_with_warmup", "seed_of"]
+__all__ = ["Batches", "cosine_with_warmup", "factor_of", "seed_of", "told"]
 
 
 @typed
@@ -26,6 +27,17 @@ def cosine_with_warmup(step: int, total_steps: int) -> float:
     need_integer("total_steps", total_steps, least=1)
     warmup = max(1, total_steps // 20)
     return min(1.0, (step + 1) / warmup) * 0.5 * (1.0 + math.cos(math.pi * step / total_steps))
+
+
+def factor_of(schedule: Callable[[int, int], float], step: int, total_steps: int) -> float:
+    """What a schedule says of a step. TypeError, ValueError unless it is a number of at least 0."""
+    return need_number(f"schedule({step}, {total_steps})", schedule(step, total_steps), least=0)
+
+
+def told(schedule: Callable[[int, int], float], total_steps: int) -> str:
+    """A schedule as some of its factors: functions have no equality, and names may lie."""
+    steps = range(0, total_steps, max(1, total_steps // 16))
+    return " ".join(f"{factor_of(schedule, step, total_steps):.5g}" for step in steps)
 
 
 class Batches:

@@ -503,7 +503,7 @@ def test_a_training_step_that_errs_is_refused_at_that_step_and_the_run_is_whole(
 def test_an_interrupt_in_the_middle_of_a_step_leaves_a_run_that_goes_on():
     whole, mine = run(Even(0), epochs=40), run(Even(0), epochs=40)
     whole.fit()
-    step, calls = mine._fabric_optimizer.step, []
+    step, calls = mine._update._optimizer.step, []
 
     def interrupted():
         step()
@@ -511,7 +511,7 @@ def test_an_interrupt_in_the_middle_of_a_step_leaves_a_run_that_goes_on():
         if len(calls) == 7:
             raise KeyboardInterrupt
 
-    mine._fabric_optimizer.step = interrupted
+    mine._update._optimizer.step = interrupted
     with pytest.raises(KeyboardInterrupt):
         mine.fit()
     assert mine.step < 7
