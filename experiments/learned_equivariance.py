@@ -26,10 +26,12 @@ from experiments.runs import Cell, Experiment, Settings
 __all__ = ["EXPERIMENT"]
 
 GROUP, CHANNELS, BATCH, RATE = cyclic(4), (16, 32, 64), 64, 3e-3
+SMALL, EQUAL = (8, 16, 32), ", equal parameters"  # the others have as many multiplications as "built in"
 DIMENSION = 16  # of what a probe reads: "built in" has no more, pooled over the group
 ALL, FEW, CLEAN = "1,297 images", "32 images", "1,297 images, no changes"
 UNTRAINED = ("untrained", "untrained, built in")
-CELLS = tuple(Cell(ALL, kind) for kind in (*UNTRAINED, *RELATIVES))
+PAIRS = tuple((kind, kind + EQUAL) for kind in ("upright", "soft"))
+CELLS = tuple(Cell(ALL, kind) for kind in (*UNTRAINED, *RELATIVES, *(small for _, small in PAIRS)))
 CELLS += tuple(Cell(condition, kind) for condition in (FEW, CLEAN) for kind in ("soft", "built in"))
 NO_CHANGES = RandomView(scale=0.0, shift=0.0, contrast=0.0, noise=0.0)
 MEASURES = {
@@ -40,15 +42,17 @@ MEASURES = {
     "probe_upright": "class, upright",
     "probe_worst": "class, worst orientation",
 }
+READ = ("turn", "probe_upright", "probe_worst")  # what probes read
 
 
 def run(cell: Cell, seed: int, settings: Settings) -> dict:
     """One training (or none) of one length, and all that is measured of it."""
     splits, others = data()
     with seeded(seed):
-        kind = "built in" if cell.method.endswith("built in") else cell.method
+        kind = "built in" if cell.method.endswith("built in") else cell.method.removesuffix(EQUAL)
         views = NO_CHANGES if cell.condition == CLEAN else RandomView()
-        model = relative("upright" if kind == "untrained" else kind, GROUP, views, CHANNELS)
+        channels = SMALL if cell.method.endswith(EQUAL) else CHANNELS
+        model = relative("upright" if kind == "untrained" else kind, GROUP, views, channels)
     numbers = {"parameters": count_parameters(model.encoder)}
     numbers["multiplications"] = count_multiplications(model.encoder, splits.test.images[:1])
     encoder = model.encoder
@@ -130,12 +134,15 @@ def page(results: Results) -> str:
         *((cell, plain) for cell in trained if cell != built),
         *((cell, built) for cell in trained if cell != built),
         (built, Cell(ALL, "untrained, built in")),
+        *((Cell(ALL, small), Cell(ALL, kind)) for kind, small in PAIRS),
+        *((Cell(ALL, small), built) for _, small in PAIRS),
         *((Cell(condition, "soft"), Cell(ALL, "soft")) for condition in (FEW, CLEAN)),
     ]
     differences = [
         (label, one, other, results.difference(one, other, key))
         for key, label in MEASURES.items()
         for one, other in pairs
+        if key in READ or one != built  # two errors that are rounding do not compare
     ]
     equal = [
         f"{label}: {one.method} ({one.condition}) and {other.method} ({other.condition})"
