@@ -438,6 +438,61 @@ def test_what_the_readme_did_not_find_follows_from_the_runs():
             assert not against("symmetrised CNN", "accuracy").excludes_zero
 
 
+def test_what_the_readme_says_of_every_angle_follows_from_the_runs():
+    results = published("every-angle", every_angle)
+    text = readme("**Trained upright, asked", "**A loss buys")
+
+    def mean(condition, method, key="error"):
+        return results.mean(Cell(condition, method), key).mean
+
+    upright = [mean("upright alone", name) for name in ("SO(2)", "C8", "C4")]
+    everywhere = [mean("all angles", name) for name in ("C8", "SO(2)")]
+    found = [
+        100 * mean(every_angle.CONTRAST, name, "retrieval")
+        for name in ("SO(2), max", "C8, max", "C4, max", "CNN, plain")
+    ]
+    assert re.findall(r"\d+\.\d", text) == [f"{value:.1f}" for value in (*upright, *everywhere, *found)]
+    assert mean("upright alone", "CNN, equal compute") == pytest.approx(90, abs=0.05)
+    for condition, key, one, other in (
+        ("upright alone", "error", "SO(2)", "C8"),
+        ("all angles", "error", "C8", "SO(2)"),
+        ("upright alone", "range", "SO(2)", "C8"),
+        (every_angle.CONTRAST, "retrieval", "C8, max", "SO(2), max"),
+    ):
+        assert results.difference(Cell(condition, one), Cell(condition, other), key).high < 0
+
+
+def test_what_the_readme_says_of_learned_actions_follows_from_the_runs():
+    results = published("learned-equivariance", learned_equivariance)
+    bought, missing = readme("**A loss buys", "**Not found"), readme("**Not found", "; an advantage of group")
+    cells = {cell.method: cell for cell in learned_equivariance.CELLS if cell.condition == "1,297 images"}
+
+    def percent(method, key):
+        return 100 * results.mean(cells[method], key).mean
+
+    losses = ("E-SSL", "Gram", "split", "predictor", "by contrast", "soft")
+    best = min(losses, key=lambda name: percent(name, "error"))
+    told = [percent(best, "error"), percent("untrained", "error"), percent(best, "carried")]
+    told = [f"{told[0]:.1f}", f"{told[1]:.1f}", f"{told[2]:.0f}", f"{percent('turned', 'still'):.1f}"]
+    assert re.findall(r"([\d.]+) %", bought) == told
+    assert (
+        max(
+            percent(name, key) for name in ("built in", "untrained, built in") for key in ("error", "carried")
+        )
+        < 1e-9
+    )
+    plain = [
+        name for name in cells if "built in" not in name and "parameters" not in name and name != "untrained"
+    ]
+    upright = [percent(name, "probe_upright") for name in plain]
+    worst = [percent(name, "probe_worst") for name in plain]
+    told = [f"{percent('built in', 'probe_upright'):.1f}", f"{max(upright):.0f}", f"{max(worst):.0f}"]
+    assert re.findall(r"([\d.]+) %", missing) == told
+    assert f"{min(upright):.0f} to" in missing and f"{min(worst):.0f} to" in missing
+    for name in plain:
+        assert results.difference(cells[name], cells["built in"], "probe_upright").low > 0
+
+
 def test_what_notebook_06c_says_of_digits_follows_from_the_runs():
     """The probe on pretrained features does not separate from the one on random features."""
     cells = {cell.method: cell for cell in rotation.CELLS if cell.condition == "upright"}
