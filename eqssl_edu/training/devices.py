@@ -116,6 +116,11 @@ class TrainingStep(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        # The tables of a group are the same in every process, and can be larger than the weights; those buffers that
+        # no state holds would be sent anew at each step (docs/scaling.md).
+        held = self.state_dict()
+        names = [name for name, _ in self.named_buffers() if name not in held]
+        self._ddp_params_and_buffers_to_ignore = names  # DistributedDataParallel asks for it
 
     def forward(self, images: Images, generator: torch.Generator) -> dict[str, Tensor]:
         output = self.model.training_step(images, generator)
