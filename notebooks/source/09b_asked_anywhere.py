@@ -80,7 +80,8 @@ lesson.show_curves(curves)
 # group. (At 45 degrees $C_8$ owes its value to kernels that are steered, not turned on the grid: it is near what it is at 0, not equal.)
 #
 # **SO(2) does not win here.** $C_8$ has as many channels and makes smaller errors. What SO(2) claims is the *flat* curve: no angle is worse than
-# another, though it saw one of them only.
+# another, though it saw one of them only. (Trained longer, SO(2) is ahead of $C_8$ where both saw upright letters alone, $C_8$ where both saw all angles:
+# `docs/results/every-angle.md`, ten seeds.)
 
 # %% tags=["fold"]
 # Holds: The curve of $C_4$ starts again after every 90 degrees, exactly, and those of $C_8$ and SO(2) do too.
