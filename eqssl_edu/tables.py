@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
-__all__ = ["table"]
+__all__ = ["table", "there"]
 
 
 def table(function: Callable) -> Callable:
@@ -25,3 +26,10 @@ def table(function: Callable) -> Callable:
     # What ``torch.compiler.assume_constant_result`` does; that call would load the compiler whenever we are imported.
     computed._dynamo_marked_constant = True
     return computed
+
+
+@functools.lru_cache(maxsize=256)
+@table
+def there(kept: Tensor, device: torch.device) -> Tensor:
+    """A table on ``device``, copied once: a copy makes the CPU wait for an accelerator. Nobody writes to a table."""
+    return kept.to(device)

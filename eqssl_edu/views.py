@@ -14,7 +14,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from eqssl_edu.data.textures import textures
-from eqssl_edu.errors import need_choice, need_exact, need_instance, need_number, need_shape
+from eqssl_edu.errors import may_ask, need_choice, need_exact, need_instance, need_number, need_shape
 from eqssl_edu.groups import FiniteGroup, cyclic, random_elements
 from eqssl_edu.precision import precise
 from eqssl_edu.shapes import Images
@@ -122,7 +122,7 @@ class RandomView:
             generator = torch.Generator().manual_seed(int(torch.randint(2**62, (), device="cpu")))
         low, high = self.limits
         scaled = (precise(images) - low) / (high - low)
-        if scaled.numel() and (self.noise or self.texture or self.inversion):
+        if scaled.numel() and (self.noise or self.texture or self.inversion) and may_ask(scaled):
             least, most = (float(bound) for bound in scaled.detach().aminmax())
             if not (least >= -1 and most <= 2):  # noise of other views may lie a little outside
                 extent = " .. ".join(f"{bound * (high - low) + low:.3g}" for bound in (least, most))

@@ -10,7 +10,7 @@ from eqssl_edu.errors.of_groups import (
     need_pairs,
     need_regular,
 )
-from eqssl_edu.errors.tensors import all_finite, need_integers, need_shape, within_transform
+from eqssl_edu.errors.tensors import all_finite, may_ask, need_integers, need_shape, within_transform
 from eqssl_edu.errors.values import (
     got,
     need_choice,
@@ -24,6 +24,7 @@ from eqssl_edu.errors.values import (
 __all__ = [
     "all_finite",
     "got",
+    "may_ask",
     "need_choice",
     "need_elements",
     "need_encoder",

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from eqssl_edu.errors.values import got, need_instance
 
-__all__ = ["all_finite", "need_integers", "need_shape", "within_transform"]
+__all__ = ["all_finite", "may_ask", "need_integers", "need_shape", "within_transform"]
 
 
 # PyTorch's own question in ``autograd.Function.apply``, without a public name.
@@ -19,11 +19,16 @@ def within_transform() -> bool:
     return torch.compiler.is_compiling() or _within_torch_func()
 
 
+def may_ask(tensor: Tensor) -> bool:
+    """Has it values that one could ask for? Not within a transform, nor while a GPU records a graph of its work."""
+    return not within_transform() and not (tensor.is_cuda and torch.cuda.is_current_stream_capturing())
+
+
 def need_integers(name: str, tensor: object, below: int | None = None) -> None:
     """Raise TypeError unless ``tensor`` is a LongTensor, ValueError unless its entries are 0 .. below - 1."""
     if not isinstance(tensor, Tensor) or tensor.dtype != torch.int64 or tensor.layout is not torch.strided:
         raise TypeError(f"{name} must be a LongTensor, {got(tensor)}")
-    if below is None or not tensor.numel() or within_transform():
+    if below is None or not tensor.numel() or not may_ask(tensor):
         return
     if not 0 <= int(tensor.min()) <= int(tensor.max()) < below:
         raise ValueError(f"{name} must hold integers 0 .. {below - 1}, {got(tensor.tolist())}")

@@ -12,6 +12,7 @@ from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import Offsets, random_offsets, turn_offsets
 from eqssl_edu.pretext.task import Images, Labels, Task
+from eqssl_edu.tables import there
 
 __all__ = ["JigsawTask"]
 
@@ -115,7 +116,9 @@ class JigsawTask(Task):
         pixel = torch.arange(side, device=images.device)
         cell, inside = pixel // tile, pixel % tile
         position = (self.grid * cell[:, None] + cell).flatten()  # of each pixel of the input
-        source = self._came_from.to(images.device)[labels][:, position]  # (B, pixels): the tile it comes from
+        source = there(self._came_from, images.device)[labels][
+            :, position
+        ]  # (B, pixels): the tile it comes from
         down = (source // self.grid) * tile + inside.repeat_interleave(side)
         right = (source % self.grid) * tile + inside.repeat(side)
         if draws is not None:

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eqssl_edu.errors import got, need_integer, need_integers, need_shape, typed
+from eqssl_edu.errors import got, may_ask, need_integer, need_integers, need_shape, typed
 from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.offsets import Offsets, random_offsets, turn_offsets
 from eqssl_edu.pretext.task import Images, Labels, Task
+from eqssl_edu.tables import there
 
 __all__ = ["RelativeLocationTask"]
 
@@ -81,9 +82,9 @@ class RelativeLocationTask(Task):
         labels = labels.to(images.device)
         draws = labels.new_zeros(len(images), 2, 2) if draws is None else draws.to(images.device)
         side = images.shape[-1]
-        step = (self.patch + self.gap) * DIRECTIONS.to(images.device)[labels]
+        step = (self.patch + self.gap) * there(DIRECTIONS, images.device)[labels]
         start = (side - self.patch) // 2 + torch.stack([draws[:, 0], draws.sum(dim=1) + step], dim=1)
-        if len(start) and not (start.min() >= 0 and start.max() <= side - self.patch):
+        if len(start) and may_ask(start) and not (start.min() >= 0 and start.max() <= side - self.patch):
             raise ValueError(f"draws must leave both patches inside of the image, {got(draws)}")
         pixels = torch.arange(self.patch, device=images.device)
         rows, columns = (start[..., None] + pixels).unbind(dim=2)  # (B, 2, patch) each

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from eqssl_edu.errors import need_instance, need_shape
 from eqssl_edu.gsets import GSet
+from eqssl_edu.tables import there
 
 __all__ = ["lift_parts"]
 
@@ -35,5 +36,5 @@ def lift_parts(
     """
     need_instance("positions", positions, GSet)
     need_shape("features", features, "B", positions.size, "C", positions.group.order)
-    index = positions.action.T.to(features.device)  # [q, h] = h.q
+    index = there(positions.action, features.device).T  # [q, h] = h.q
     return features.gather(1, index[None, :, None].expand_as(features)).flatten(1, 2)

@@ -11,7 +11,7 @@ from eqssl_edu.errors import need_integers, typed
 from eqssl_edu.groups import FiniteGroup, random_integers
 from eqssl_edu.gsets import GSet
 from eqssl_edu.pretext.task import Cases, Images, Labels, Task
-from eqssl_edu.tables import table
+from eqssl_edu.tables import table, there
 
 __all__ = ["RotationTask"]
 
@@ -69,7 +69,7 @@ class RotationTask(Task):
         need_integers("labels", labels, below=self.labels.size)
         first = torch.zeros_like(labels) if draws is None else draws
         need_integers("draws", first, below=len(self.stabilizer))
-        return self.group.transform(images, self.cosets.to(labels.device)[labels, first])
+        return self.group.transform(images, there(self.cosets, labels.device)[labels, first])
 
     def every_input(self, images: Images) -> Cases:
         """All |G| turned copies of each image and their labels."""
