@@ -192,6 +192,16 @@ def test_a_notebook_shows_what_its_cells_showed(visit):
     page.get_by_text("assert 2 * 4 == 8").wait_for()
 
 
+def test_a_formula_stands_in_the_middle_of_its_line(visit):
+    off = visit("docs/theory.html").evaluate("""() => [...document.querySelectorAll("div.math")].map(line => {
+        const outer = line.getBoundingClientRect();
+        const inner = [...line.firstElementChild.children].map(each => each.getBoundingClientRect());
+        const [left, right] = [Math.min(...inner.map(each => each.left)), Math.max(...inner.map(each => each.right))];
+        return right - left < outer.width ? Math.abs(left + right - outer.left - outer.right) / 2 : 0;
+    })""")
+    assert len(off) > 10 and max(off) < 1
+
+
 def test_words_that_name_something_lead_there(visit):
     page = visit(NOTEBOOK)
     page.get_by_role("link", name="arXiv 1602.07576").click()
