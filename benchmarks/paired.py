@@ -56,8 +56,11 @@ def paired_seconds(
     return seconds
 
 
-def recorded(candidate: Callable[[], object]) -> Callable[[], None]:
-    """What a candidate has a GPU do, as a CUDA graph: called, it is one launch, and its time is the GPU's alone."""
+def recorded(candidate: Callable[[], object], generator: torch.Generator | None = None) -> Callable[[], None]:
+    """What a candidate has a GPU do, as a CUDA graph: called, it is one launch, and its time is the GPU's alone.
+
+    A generator of its own, if it draws from one, goes on from replay to replay.
+    """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):  # the first calls choose and allocate what a recording may not
@@ -65,6 +68,8 @@ def recorded(candidate: Callable[[], object]) -> Callable[[], None]:
             candidate()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
+    if generator is not None:
+        graph.register_generator_state(generator)
     with torch.cuda.graph(graph):
         candidate()
     return graph.replay

@@ -112,8 +112,9 @@ def recording_fits(device: torch.device, tier: Tier = SMALL) -> bool:
 def losses(model: nn.Module, images: Tensor, device: torch.device) -> list[float]:
     """Of a few steps on one batch, some of them after the recording."""
     how = {"epochs": WARM + 3, "batch_size": len(images), "lr": 1e-3, "precision": "32-true"}
+    how |= {"accelerator": device.type, "channels_last": device.type == "cuda"}
     with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
-        trainer = Pretrainer(model, images, accelerator=device.type, **how)
+        trainer = Pretrainer(model, images, **how)
         for _ in trainer.steps():
             pass
     return [record["loss"] for record in trainer.history]

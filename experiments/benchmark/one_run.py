@@ -91,6 +91,7 @@ def trained(
         batch_size=tier.batch,
         seed=run.seed,
         accelerator=device.type,
+        channels_last=device.type == "cuda",
         folder=folder / tier.name / run.name,
         resume=True,
         **tier.training,

@@ -41,13 +41,14 @@ class Tier(NamedTuple):
 
 
 ADAMW = {"lr": 3e-3, "weight_decay": 0.01}
+PUBLISHED = {"optimizer": "sgd", "lr": 0.06, "weight_decay": 5e-4}  # lightly's, for batches of 128
 TIERS = {
     tier.name: tier
     for tier in (
         Tier("cpu", 10, 5, 128, ADAMW, 32, (8, 16, 32), 0, ("C4", "plain", "symmetrised"), known=10_000, judged=5_000),
         Tier("short", 30, 5, 512, ADAMW, 64, (), 64, ("C4", "plain", "symmetrised", "D4")),
         Tier(
-            "long", 200, 3, 128, {"lr": 1e-3, "weight_decay": 5e-4}, 64, (), 64, ("C4", "plain", "symmetrised", "D4"),
+            "long", 200, 3, 128, PUBLISHED, 64, (), 64, ("C4", "plain", "symmetrised", "D4"),
             published=True,
         ),
     )
