@@ -154,7 +154,8 @@ class RandomView:
         aspect = images.shape[-2] / images.shape[-1]  # the coordinates are stretched on oblong images
         cos, sin = step * angle.cos(), step * angle.sin()
         frame = torch.stack([cos, -sin * aspect, offset[:, :1], sin / aspect, cos, offset[:, 1:]], dim=1)
-        grid = F.affine_grid(frame.view(-1, 2, 3), list(images.shape), align_corners=False)
+        with torch.autocast(images.device.type, enabled=False):  # half precision would round places
+            grid = F.affine_grid(frame.view(-1, 2, 3), list(images.shape), align_corners=False)
         return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
     def _shaded(self, views: Tensor, draws: _Draws) -> Tensor:

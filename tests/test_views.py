@@ -175,6 +175,14 @@ def test_turned_views_are_turned_by_own_uniform_elements():
     assert (counts - 400 / group.order).abs().max() < 4 * (400 / group.order) ** 0.5
 
 
+def test_half_precision_of_a_network_does_not_round_its_views():
+    view = RandomView(cyclic(4), crop=0.3, rotation=10, texture=0.5)
+    pictures = images(dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = view(pictures, seeded())
+    assert torch.equal(found, view(pictures, seeded()))
+
+
 def test_gradients_flow():
     pictures = images(2, 5).requires_grad_()
     view = RandomView(cyclic(4))

@@ -54,7 +54,8 @@ def cropped(images: Images, uniform) -> Images:
     across = width * uniform(-1, 1).sign()
     zero = torch.zeros_like(width)
     frame = torch.cat([across, zero, right, zero, height, down], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(frame, list(images.shape), align_corners=False)
+    with torch.autocast(images.device.type, enabled=False):  # half precision would round places
+        grid = F.affine_grid(frame, list(images.shape), align_corners=False)
     return F.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
 
 
