@@ -67,8 +67,19 @@ def test_B4_the_distance_to_an_orthogonal_map_is_bounded_by_the_gram_loss():
         z = draw(size + seed % 5, size, seed=seed)
         w = z @ rotations(1, size, seed=seed)[0] + 10 ** -(seed % 4) * draw(*z.shape, seed=seed + 1000)
         error = (w - z @ orthogonal_map(z, w).T).square().sum()
-        bound = gram_distance(z, w) / (BOUND * torch.linalg.svdvals(z)[-1] ** 2)
+        distance = gram_distance(z, w)
+        bound = distance / (BOUND * torch.linalg.svdvals(z)[-1] ** 2)
         assert error <= bound * (1 + 1e-9)
+        # Why: three terms, none of them negative, of which the last one is the bound.
+        best = w @ orthogonal_map(z, w)
+        delta, overlap = best - z, z.T @ best
+        A = delta.T @ delta
+        terms = [
+            (A + 2**0.5 * z.T @ delta).square().sum(),
+            (4 - 8**0.5) * (A * overlap).sum(),
+            BOUND * (A * (z.T @ z)).sum(),
+        ]
+        assert abs(sum(terms) - distance) < 1e-10 * distance and min(terms) >= -1e-10 * distance
         tightest = max(tightest, float(error / bound))
     assert tightest > 0.1  # it says something
 

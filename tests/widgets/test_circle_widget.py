@@ -16,7 +16,7 @@ from eqssl_edu.data.letters import letters
 from eqssl_edu.groups import cyclic
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.widgets import CircleExplorer
-from eqssl_edu.widgets.circle.values import View, compute
+from eqssl_edu.widgets.circle.values import View, alike_turns, compute
 from eqssl_edu.widgets.shared.frozen_page import MAX_BYTES
 
 SIDE, G = 24, so2(3)
@@ -49,11 +49,11 @@ def view(z):
     return View(z, torch.zeros(3, 2), {})
 
 
-def in_the_algebra(z, w, first, second, partner="image"):
+def in_the_algebra(z, w, first, second, partner="image", alike=()):
     """What is shown when turned images have exactly the turned features."""
     views = [view(turn_features(G, each, float(turn))) for each, turn in ((z, first), (w, second))]
     state = UPRIGHT | {"first": first, "second": second, "partner": partner}
-    return compute(G, views, [view(z), view(w)], state)
+    return compute(G, views, [view(z), view(w)], state, alike)
 
 
 # -- the wave ------------------------------------------------------------------------------------------------
@@ -135,6 +135,37 @@ def test_over_c_n_kappa_is_known_at_its_elements_alone():
     for k in range(4):
         explorer.set_state(theta=90 * k)
         assert abs(explorer.kappa() - float(expected[k])) < 1e-6
+
+
+def test_off_by_a_turn_that_leaves_the_picture_as_it_is_is_said(encoder):
+    """What equals its own half turn has two true turns: kappa is as large at the one as at the other."""
+    once = features(1)
+    z = once + turn_features(G, once, 180.0)
+    z, said = z / z.norm(), []
+    for turn in range(0, 360, 10):
+        found = in_the_algebra(z, z, 0, turn, alike=(180,))
+        here, there = (_at(found["wave"], angle) for angle in (turn, turn + 180))
+        assert abs(here - there) < 1e-6 and abs(here - found["rows"][-1]["max"]) < 1e-6
+        assert min(abs(found["off"]), 180 - abs(found["off"])) < 1e-5
+        said.append("looks the same" in found["note"])
+        assert said[-1] == (abs(found["off"]) > 90)
+        assert "looks the same" not in in_the_algebra(z, z, 0, turn)["note"]  # of a picture that does not
+    assert any(said)
+    F = soft("F")
+    assert alike_turns(F) == () and alike_turns((F + F.rot90(2, (1, 2))) / 2) == (180,)
+    explorer = CircleExplorer(encoder, (F + F.rot90(2, (1, 2))) / 2)
+    for turn in range(0, 360, 45):
+        explorer.set_state(second=turn)
+        assert ("after a turn by 180° the picture looks the same" in explorer.readout) == (
+            abs(explorer.values["off"]) > 90
+        )
+
+
+def _at(wave, degrees):
+    """A wave from its coefficients."""
+    (mean, _), *rest = wave
+    turns = enumerate(rest, start=1)
+    return mean + 2 * sum((complex(*K) * cmath.exp(1j * m * math.radians(degrees))).real for m, K in turns)
 
 
 def test_features_without_an_angle_have_no_peak():

@@ -8,10 +8,8 @@ const STAR = "M0,-9L2.4,-2.8 9,-2.8 3.8,1.3 5.8,7.8 0,4 -5.8,7.8 -3.8,1.3 -9,-2.
 const SIGNS = { 4: [SQUARE, 1], 0: [STAR, 4] }; // shape and colour, by the number of angles
 const signOf = (order) => SIGNS[order] ?? [SHAPES[0], 2];
 const lineOf = (order) => ({ ...lineStyle(signOf(order)[1]) });
-const makeSign = (order, transform) => {
-  const style = { ...lineOf(order), "stroke-dasharray": null };
-  return makeSvg("path.eqssl-mark", { ...style, d: signOf(order)[0], transform });
-};
+const makeSign = (order) =>
+  makeSvg("path.eqssl-mark", { ...lineOf(order), "stroke-dasharray": null, d: signOf(order)[0] });
 const POINTS = Array.from({ length: 181 }); // of a curve, one every two degrees
 const radians = (degrees) => (degrees * Math.PI) / 180;
 const degreesOf = ([x, y]) => ((Math.atan2(y, x) * 180) / Math.PI + 360) % 360;
@@ -184,24 +182,22 @@ function makeWave({ angles, group }, ask) {
       `M${heights.map((value, i) => `${x(angleAt(i)).toFixed(1)},${y(value).toFixed(1)}`).join("L")}`;
     setAttributes(curve, { d: angles ? null : through(curves[0]) });
     setAttributes(exact, { d: values.exact ? through(curves[1]) : null });
-    levels.replaceChildren(
-      ...rows.map(({ order, max }) => {
-        const line = { x1: x(0), x2: x(360), y1: y(max), y2: y(max), ...lineOf(order) };
-        return makeSvg("line.eqssl-circle-level", line);
-      }),
-    );
-    const markAt = (order, angle, best) => {
-      const at = `translate(${fixed(x(angle))} ${fixed(y(waveAt(wave, angle)))})`;
-      return makeSign(order, `${at} scale(${best ? 1.25 : 0.8})`);
-    };
+    const makeLevel = ({ order }) => makeSvg("line.eqssl-circle-level", lineOf(order));
+    for (const [i, line] of childrenOf(levels, rows, makeLevel).entries()) {
+      const height = y(rows[i].max);
+      setAttributes(line, { x1: x(0), x2: x(360), y1: height, y2: height });
+    }
     const samples = rows.flatMap(({ order, at }) => {
       const all = Array.from({ length: order }, (_, i) => (360 * i) / order);
       const first = at < 1e-9 ? [360] : [];
-      return (order ? [...all, 360] : [at]).map((angle) =>
-        markAt(order, angle, [at, ...first].includes(angle)),
-      );
+      const best = (angle) => [at, ...first].includes(angle);
+      return (order ? [...all, 360] : [at]).map((angle) => ({ order, angle, best: best(angle) }));
     });
-    marks.replaceChildren(...samples);
+    for (const [i, mark] of childrenOf(marks, samples, ({ order }) => makeSign(order)).entries()) {
+      const { angle, best } = samples[i];
+      const at = `translate(${fixed(x(angle))} ${fixed(y(waveAt(wave, angle)))})`;
+      setAttributes(mark, { transform: `${at} scale(${best ? 1.25 : 0.8})` });
+    }
     const { true: turn } = values;
     setAttributes(truth, {
       visibility: turn === null ? "hidden" : null,
@@ -225,19 +221,19 @@ function makeMaxima() {
   const body = make("tbody");
   const caption = make("caption.eqssl-spoken", "Largest kappa over some angles");
   const heads = make("thead", make("tr", ...head.map((text) => make("th", { scope: "col" }, text))));
+  const makeRow = ({ name, order }) => {
+    const size = { viewBox: "-10 -10 20 20", width: 18, height: 18, "aria-hidden": "true" };
+    const title = make("th", { scope: "row" }, makeSvg("svg", size, makeSign(order)), name);
+    return make("tr", { "data-name": name }, title, ...head.slice(1).map(() => make("td.eqssl-digits")));
+  };
+  const share = (value) => (value === null ? "–" : figures(value, 2));
   const paint = ({ rows }) => {
-    body.replaceChildren(
-      ...rows.map(({ name, order, max, at, misses, bound }) => {
-        const size = { viewBox: "-10 -10 20 20", width: 18, height: 18, "aria-hidden": "true" };
-        const key = makeSvg("svg", size, makeSign(order));
-        const title = make("th", { scope: "row" }, key, name);
-        const share = (value) => (value === null ? "–" : figures(value, 2));
-        const texts = [decimal(max, 4), `${figures(at, 4)}°`, share(misses), share(bound)];
-        const row = make("tr", title, ...texts.map((text) => make("td.eqssl-digits", text)));
-        Object.assign(row.dataset, { name, max, at });
-        return row;
-      }),
-    );
+    for (const [i, row] of childrenOf(body, rows, makeRow).entries()) {
+      const { max, at, misses, bound } = rows[i];
+      const texts = [decimal(max, 4), `${figures(at, 4)}°`, share(misses), share(bound)];
+      for (const [j, text] of texts.entries()) row.cells[j + 1].textContent = text;
+      Object.assign(row.dataset, { max, at });
+    }
   };
   return Object.assign(make(".eqssl-scroll", make("table", caption, heads, body)), { paint });
 }

@@ -13,7 +13,7 @@ from eqssl_edu.groups import FiniteGroup
 from eqssl_edu.rotate import disc_mask, rotate
 from eqssl_edu.shapes import Image
 from eqssl_edu.twins import Twin, copied, same_random_numbers
-from eqssl_edu.widgets.circle.values import View, compute, mean_cosine, unit_length
+from eqssl_edu.widgets.circle.values import View, alike_turns, compute, mean_cosine, unit_length
 from eqssl_edu.widgets.shared.base import Explorer, front_end
 from eqssl_edu.widgets.shared.checks import need_square
 from eqssl_edu.widgets.shared.encoder_features import regular_features
@@ -80,6 +80,7 @@ class CircleExplorer(Explorer):
             need_shape("other", other, *image.shape)
             self.images["other"] = need_square("other", other, "C", "H", "W").to(image.dtype)
         self._disc = disc_mask(image.shape[-1])
+        self._alike = alike_turns(self.images["image"] * self._disc)
         self.head = head
         channels = regular_features(copied(encoder), self.images["image"][None]).shape[1]
         used = _mean_head(self.group, channels) if head is None else _checked_head(head, self.group, channels)
@@ -126,7 +127,7 @@ class CircleExplorer(Explorer):
         known = self._copy.kept(lambda _: {})  # what was encoded with the present weights
         views = [self._view(known, "image", a), self._view(known, partner, b)]
         upright = [self._view(known, "image", 0), self._view(known, partner, 0)]
-        values = compute(self.group, views, upright, state)
+        values = compute(self.group, views, upright, state, self._alike)
         labels = [view.labels for view in views]
         values["arrows"] = [self._drawn(known, arrows).tolist() for arrows in labels]
         values["confidence"] = [[f"{size:.2g}" for size in arrows.norm(dim=1).tolist()] for arrows in labels]

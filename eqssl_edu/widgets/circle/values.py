@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor
 from eqssl_edu.circle import CircleGroup, circle_correlation, circle_peak, cross_spectrum, turn_features
 from eqssl_edu.contrastive import orbit_correlation
 from eqssl_edu.groups import FiniteGroup
+from eqssl_edu.rotate import rotate
+from eqssl_edu.shapes import Image
 from eqssl_edu.theory import between_samples
 
-__all__ = ["View", "compute", "mean_cosine", "unit_length"]
+__all__ = ["View", "alike_turns", "compute", "mean_cosine", "unit_length"]
 
 SAMPLED = (4, 8)  # C4 and C8: their samples of a wave are marked
 FLAT = 1e-6  # of a cosine; a wave that is no higher is rounding
@@ -32,7 +35,11 @@ class View(NamedTuple):
 
 
 def compute(
-    group: FiniteGroup, views: list[View], upright: list[View], state: dict[str, Any]
+    group: FiniteGroup,
+    views: list[View],
+    upright: list[View],
+    state: dict[str, Any],
+    alike: Collection[int] = (),
 ) -> dict[str, Any]:
     r"""What the explorer shows in a state, but for the labels.
 
@@ -41,6 +48,7 @@ def compute(
         views: the first and the second one, turned by a and b.
         upright: the same two before they were turned.
         state: see ``CircleExplorer``.
+        alike: quarter turns in degrees after which the picture looks the same; then kappa has one peak more.
 
     Returns:
         "wave": $K_m$ as pairs of numbers, of $\kappa(\theta) = \langle z_2, \rho(\theta) z_1 \rangle$ for the
@@ -80,9 +88,16 @@ def compute(
         "rows": rows,
         "true": true,
         "off": off,
-        "note": _note(rows[-1]["at"], true, off),
+        "note": _note(rows[-1]["at"], true, off, alike),
         "aside": aside,
     }
+
+
+def alike_turns(image: Image) -> tuple[int, ...]:
+    """The quarter turns in degrees after which a picture looks the same."""
+    rounding = FLAT * float(image.abs().max())
+    turns = {turn: rotate(image, float(turn)) for turn in (90, 180, 270)}
+    return tuple(turn for turn, turned in turns.items() if (turned - image).abs().max() <= rounding)
 
 
 def unit_length(group: FiniteGroup, z: Features) -> Features:
@@ -134,13 +149,15 @@ def _beside_the_peak(
     return [*rows, {**every, "misses": 0.0, "bound": 0.0}]
 
 
-def _note(peak: float, true: int | None, off: float | None) -> str:
+def _note(peak: float, true: int | None, off: float | None, alike: Collection[int]) -> str:
     if true is None:
         return "Two different images: no turn is the true one."
     if off is None:
         return "κ is the same at all angles: these features do not tell by how much the image was turned."
     turn = f"The true turn of view 1 to view 2 is b − a = {true}°"
-    return f"The peak is at {peak:.4g}°. {turn}: off by {round(abs(off), 1):g}°."
+    quarter = 90 * round(off / 90) % 360
+    same = f"; after a turn by {quarter}° the picture looks the same" * (quarter in alike)
+    return f"The peak is at {peak:.4g}°. {turn}: off by {round(abs(off), 1):g}°{same}."
 
 
 def _dotted(deviation: float) -> str:

@@ -36,6 +36,13 @@ function setAttributes(element, attributes) {
   }
 }
 
+/** The children of an element, one for each item. They are kept as long as there are as many. */
+function childrenOf(element, items, build) {
+  if (element.childElementCount !== items.length)
+    element.replaceChildren(...items.map((item) => build(item)));
+  return [...element.children];
+}
+
 /** A drop-down list; choices are [value, text] pairs. It is built again only when the choices change. */
 function setChoices(select, choices, chosen) {
   const key = JSON.stringify(choices);
