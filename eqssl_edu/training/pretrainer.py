@@ -11,13 +11,13 @@ import torch
 from lightning_fabric.loggers import Logger
 from torch import Tensor, nn
 
-from eqssl_edu.errors import got, need_choice, need_instance, need_integer, need_number, need_shape, typed
+from eqssl_edu.errors import got, need_choice, need_instance, need_integer, need_number, typed
 from eqssl_edu.ownership import Claim, learned, steady, steps_of
-from eqssl_edu.shapes import Images
+from eqssl_edu.training.batches import Source, batches_of
 from eqssl_edu.training.checkpoints import Checkpoints, need_place
 from eqssl_edu.training.devices import device_name, fitted, launched, log, need_learner
 from eqssl_edu.training.readings import Readings
-from eqssl_edu.training.schedule import Batches, cosine_with_warmup, factor_of, seed_of, told
+from eqssl_edu.training.schedule import cosine_with_warmup, factor_of, seed_of, told
 from eqssl_edu.training.states import cloned, mark, need_state, need_weights
 from eqssl_edu.training.updates import Update
 
@@ -35,13 +35,15 @@ class Pretrainer:
     same batches and the same augmentation draws, and a run can be resumed at any step. PyTorch's global
     generator is not touched.
 
-    **Batches.** All images live on the device as one tensor. The last incomplete batch of an epoch is
-    dropped, so that every step has the same number of negatives and the same batch statistics; as each epoch
-    has its own order, no image is left out for good. With several processes each takes its share of a batch.
+    **Batches.** A tensor lives on the device, bytes as bytes: each batch of them becomes floats in 0 .. 1. What does
+    not fit is a Dataset, in the same order as a tensor, or a DataLoader, in its own; an item is an image, or a tuple
+    that begins with one. The last incomplete batch of an epoch is dropped, so that every step has the same number of
+    negatives; as each epoch has its own order, no image is left out for good. With several processes each takes its
+    share of a batch; a DataLoader has to give each its own.
 
     **Threads.** One training changes a model at a time: while a LiveTraining trains it, other runs of it refuse to
     step. :meth:`state_dict`, ``extract`` and the explorers may be used meanwhile; they wait for the end of a step.
-    ``model.state_dict()`` is torch's own: it hands out the weights themselves, which the training goes on changing.
+    ``model.state_dict()`` is torch's own: it hands out the weights themselves, which go on changing.
 
     **Reading.** Losses stay on the device and are read once in ``interval`` steps (10 in a long run), because a
     reading makes a GPU wait: the mean over the interval.
@@ -53,7 +55,9 @@ class Pretrainer:
 
     Arguments:
         model: the module to train, in place.
-        images: all training images, float.
+        images: all training images, as floats or bytes (N, C, H, W); a ``torch.utils.data.Dataset`` with rows; or a
+            DataLoader that knows its length, also of a stream, in full batches (``drop_last=True``). Whoever resumes
+            one skips what was seen of its epoch; what it draws by torch's global generator follows (seed, step).
         epochs: how often each image is seen.
         batch_size: images in a step, over all processes together.
         lr, weight_decay: highest learning rate of the schedule; decay of weights with two or more axes.
@@ -74,18 +78,14 @@ class Pretrainer:
 
     Raises:
         TypeError, ValueError: when an argument is wrong, or a folder holds another run or none, or has one already.
-        OSError: when the folder cannot be made, read or written.
-        RuntimeError: when another run trains in the folder, or a LiveTraining trains this model now.
-
-    References:
-        Decoupled weight decay regularization, Loshchilov and Hutter, arXiv 1711.05101 (AdamW, cosine).
+        OSError, RuntimeError: when the folder cannot be made, read or written; when another run trains in it.
     """
 
     @typed
     def __init__(
         self,
         model: nn.Module,
-        images: Images,
+        images: Source,
         *,
         epochs: int,
         batch_size: int,
@@ -109,11 +109,10 @@ class Pretrainer:
         strategy: str = "auto",
     ) -> None:
         need_learner(model)
-        need_shape("images", images, "N", "C", "H", "W", floating=True, finite=True)
         self.lr = need_number("lr", lr, above=0)
         self.weight_decay = need_number("weight_decay", weight_decay, least=0)
         self.epochs = need_integer("epochs", epochs, least=1)
-        self.batch_size = need_integer("batch_size", batch_size, least=1, most=len(images))
+        self.batch_size = need_integer("batch_size", batch_size, least=1)
         self.seed = need_integer("seed", seed, least=0)
         self.optimizer = need_choice("optimizer", optimizer, ("adamw", "sgd"))
         self.momentum = need_number("momentum", momentum, least=0, below=1)
@@ -125,23 +124,22 @@ class Pretrainer:
         self.fabric = launched(accelerator, precision, devices, num_nodes, strategy, loggers)
         if self.batch_size % (processes := self.fabric.world_size):
             raise ValueError(f"batch_size must be a multiple of the {processes} processes, {got(batch_size)}")
+        self._batches = batches_of(images, self.batch_size, self.seed, self.fabric)
+        self.images = self._batches.images
 
         with steady(model):
             self.model = self.fabric.to_device(model)
             fitted(model, channels_last, compile)
             self._update = Update(self.fabric, model, optimizer, self.lr, self.weight_decay, momentum, clip)
-        self.images = images.detach().to(self.fabric.device, copy=True)  # the user's may change while it runs
         self.claim = Claim(model)
 
-        self.steps_per_epoch = len(images) // self.batch_size
+        self.steps_per_epoch = self._batches.steps
         self.total_steps = self.epochs * self.steps_per_epoch
         self.interval = min(10, max(1, self.total_steps // 100))
-        self.step = 0
-        self.seconds = 0.0
+        self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []
         self._readings = Readings(self.fabric)
         self._generator = torch.Generator(self.fabric.device)
-        self._batches = Batches(self.images, self.batch_size, self.seed)
         self._mark: dict[str, Any] = {}  # of the model and the images
         self._good: dict | None = None  # the state at the last reading that was good
         self._checkpoints = Checkpoints(self.fabric, place, checkpoint_every or self.steps_per_epoch)
@@ -195,9 +193,9 @@ class Pretrainer:
                     raise
 
     def fit(self, stop: threading.Event | None = None) -> list[dict[str, float]]:
-        """Train to the end, or until ``stop`` is set, with a progress bar; return the history.
+        """Train to the end, or until ``stop`` is set, with a progress bar; return the history, a record a reading.
 
-        The history has one record for each reading. Errors are those of :meth:`steps`.
+        Errors are those of :meth:`steps`.
         """
         from tqdm.auto import tqdm
 
@@ -289,13 +287,13 @@ class Pretrainer:
     def _train_one_step(self) -> dict[str, Tensor]:
         """One optimiser step; returns the metrics, still on the device."""
         self._generator.manual_seed(seed_of(self.seed, self.step, self.fabric.global_rank))
-        batch = self._batches.at(self.step, self.fabric.global_rank, self.fabric.world_size)
+        batch = self._batches.at(self.step)
         lr = self.lr * factor_of(self.schedule, self.step, self.total_steps)
         return self._update(batch.contiguous(memory_format=self._layout), self._generator, lr)
 
     def _settings(self) -> dict[str, Any]:
         """What decides which run this is: the arguments, and a mark of the model and the images."""
-        self._mark = self._mark or mark(self.model, self.images)
+        self._mark = self._mark or mark(self.model) | self._batches.mark()
         names = ("epochs", "batch_size", "lr", "weight_decay", "seed", "optimizer", "momentum", "clip")
         schedule = {"schedule": told(self.schedule, self.total_steps)}
         return {name: getattr(self, name) for name in names} | schedule | self._mark

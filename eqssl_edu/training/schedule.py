@@ -1,4 +1,4 @@
-"""What depends on the step alone: the learning rate, the batch, the seed. So a run can be resumed at any step."""
+"""What depends on the step alone: the learning rate and the seed. So a run can be resumed at any step."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import hashlib
 import math
 from collections.abc import Callable
 
-import torch
-from jaxtyping import Int64
-from torch import Tensor
-
 from eqssl_edu.errors import need_integer, need_number, typed
-from eqssl_edu.shapes import Images
 
-__all__ = ["Batches", "cosine_with_warmup", "factor_of", "seed_of", "told"]
+__all__ = ["cosine_with_warmup", "factor_of", "seed_of", "told"]
 
 
 @typed
@@ -23,6 +18,9 @@ def cosine_with_warmup(step: int, total_steps: int) -> float:
     A linear rise over the first 5 % of the steps, then half a cosine down to almost zero:
     $f(s) = \min(1, (s+1)/w) \cdot (1 + \cos(\pi s / S)) / 2$. It is a function of the step alone, so that a
     resumed run needs no state of a scheduler.
+
+    References:
+        Decoupled weight decay regularization, Loshchilov and Hutter, arXiv 1711.05101 (AdamW, cosine).
     """
     need_integer("total_steps", total_steps, least=1)
     warmup = max(1, total_steps // 20)
@@ -38,30 +36,6 @@ def told(schedule: Callable[[int, int], float], total_steps: int) -> str:
     """A schedule as some of its factors: functions have no equality, and names may lie."""
     steps = range(0, total_steps, max(1, total_steps // 16))
     return " ".join(f"{factor_of(schedule, step, total_steps):.5g}" for step in steps)
-
-
-class Batches:
-    """The images of each step: an order of its own for each epoch, full batches alone.
-
-    Arguments:
-        images: all of them, on the device.
-        batch_size: images in a step, over all processes together.
-        seed: of the orders.
-    """
-
-    def __init__(self, images: Images, batch_size: int, seed: int) -> None:
-        self.images, self.batch_size, self.seed = images, batch_size, seed
-        self._order: tuple[int, Int64[Tensor, " count"]] | None = None
-
-    def at(self, step: int, process: int, processes: int) -> Images:
-        """The share of one of several processes."""
-        epoch, position = divmod(step, len(self.images) // self.batch_size)
-        if self._order is None or self._order[0] != epoch:
-            generator = torch.Generator("cpu").manual_seed(seed_of(self.seed, epoch))
-            order = torch.randperm(len(self.images), generator=generator, device="cpu")
-            self._order = (epoch, order.to(self.images.device))
-        rows = self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
-        return self.images[rows.view(processes, -1)[process]]
 
 
 def seed_of(*numbers: int) -> int:

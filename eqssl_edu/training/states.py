@@ -1,15 +1,12 @@
-"""What a run keeps of itself: copies, a mark of its images and network, and whether a state is one of its own."""
+"""What a run keeps of itself: copies, a mark of its network, and whether a state is one of its own."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from eqssl_edu.errors import all_finite, got, need_instance, need_integer, need_number, need_shape
-from eqssl_edu.shapes import Images
 
 __all__ = ["cloned", "mark", "need_state", "need_weights"]
 
@@ -23,18 +20,10 @@ def cloned(tree: Any) -> Any:
     return [cloned(value) for value in tree] if isinstance(tree, list) else tree
 
 
-def mark(model: nn.Module, images: Images) -> dict[str, Any]:
-    """What tells a run's network and images from others: kind, groups and a sum over all pixels and their places."""
-    places = torch.arange(1, images[0].numel() + 1, device=images.device)
-    bits = (part.flatten(1).float().view(torch.int32) for part in images.split(500))
-    sums = torch.cat([(part * places).sum(dim=1) for part in bits]).cpu()
+def mark(model: nn.Module) -> dict[str, Any]:
+    """What tells a run's network from others, beside its weights: kind and groups."""
     groups = {getattr(getattr(module, "group", None), "name", None) for module in model.modules()}
-    return {
-        "model": type(model).__name__,
-        "groups": sorted(map(str, groups - {None})),
-        "images": list(images.shape),
-        "pixels": hashlib.blake2b(sums.numpy().tobytes(), digest_size=8).hexdigest(),
-    }
+    return {"model": type(model).__name__, "groups": sorted(map(str, groups - {None}))}
 
 
 def need_state(state: object, mine: dict[str, Any], total_steps: int) -> None:

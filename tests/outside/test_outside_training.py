@@ -531,7 +531,7 @@ NAN = IMAGES.index_fill(0, torch.tensor([3, 5]), math.nan)
         ("seed must be an integer, got True", {"seed": True}),
         ("epochs must be an integer", {"epochs": 1.5}),
         (r"images must hold finite numbers only, got NaN or infinity at 3, 5", {"images": NAN}),
-        ("images must be a Float", {"images": (IMAGES * 255).byte()}),
+        ("images must be a Float", {"images": (IMAGES * 255).long()}),
         ("model must have parameters that need gradients", {"model": Even().requires_grad_(False)}),
         ("model must know its shapes", {"model": nn.Sequential(nn.LazyLinear(2))}),
         (f"devices must be at most {len(os.sched_getaffinity(0))}, got 99", {"devices": 99}),
