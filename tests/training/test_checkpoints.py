@@ -486,7 +486,7 @@ def test_a_live_training_that_ends_frees_the_folders_of_all_its_runs(tmp_path):
 
 
 def test_a_folder_shows_its_curves_again(tmp_path):
-    run = kept(tmp_path / "a", epochs=60)
+    run = kept(tmp_path / "a", epochs=60, checkpoint_every=99)
     run.fit()
     advanced(kept(tmp_path / "b"), 7)
     files = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
