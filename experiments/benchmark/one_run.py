@@ -56,7 +56,7 @@ def one_run(
         "multiplications": count_multiplications(encoder, as_floats(data.images[:1])),
     }
     if run.method == "no training":
-        encoder = recalibrated(encoder, as_floats(data.images[:CALIBRATION])).to(device)
+        encoder = recalibrated(encoder.to(device), as_floats(data.images[:CALIBRATION]))
     else:
         numbers |= trained(model, run, tier, data, folder, device, recorded, deadline)
     if isinstance(model, PretextModel):
