@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, distributed
 
 __all__ = ["gather"]
 
@@ -17,13 +17,24 @@ def gather(features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "all
     loss of the joined batch, and the mean over processes that data-parallel training takes of the weights'
     gradients is exactly the gradient of that one loss.
     """
-    distributed = torch.distributed
     if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
         return features
-    from torch.distributed.nn.functional import all_gather
+    return _Gathered.apply(features)
 
-    joined = torch.cat(all_gather(features.contiguous()))
-    if joined.requires_grad:
-        # The gloo backend sends a gradient as it lies in memory: a transposed one would arrive scrambled.
-        joined.register_hook(Tensor.contiguous)
-    return joined
+
+class _Gathered(torch.autograd.Function):
+    """PyTorch's own, ``distributed.nn.functional.all_gather``, is deprecated and says so in every run."""
+
+    @staticmethod
+    def forward(ctx, own: Tensor) -> Tensor:
+        own = own.contiguous()
+        parts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, own)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()  # in the order of the ranks whose features it belongs to
+        theirs = torch.empty_like(gradient)
+        distributed.all_to_all_single(theirs, gradient)
+        return theirs.unflatten(0, (distributed.get_world_size(), -1)).sum(dim=0)

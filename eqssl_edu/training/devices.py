@@ -6,10 +6,12 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import Logger
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
@@ -19,6 +21,7 @@ from eqssl_edu.shapes import Images
 __all__ = ["TrainingStep", "device_name", "fitted", "launched", "log", "need_learner"]
 
 RECORD = ("step", "epoch", "seconds", "steps_per_second")  # what a record of a run has beside the metrics
+PATIENCE = timedelta(minutes=10)  # that processes wait for one that does not answer
 
 
 def launched(
@@ -40,6 +43,8 @@ def launched(
     wanted |= {"num_nodes": need_integer("num_nodes", num_nodes, least=1), "loggers": list(loggers)}
     for logger in loggers:
         need_instance("loggers: each", logger, Logger)
+    if strategy == "ddp":  # or what hangs on one machine would hang on all for half an hour
+        wanted["strategy"] = DDPStrategy(timeout=PATIENCE)
     with _without_hints():
         try:
             fabric = Fabric(**wanted)
