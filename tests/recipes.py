@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -15,6 +17,7 @@ from torch import nn
 
 from eqssl_edu import (
     circle,
+    command,
     contrastive,
     data,
     diagnostics,
@@ -34,6 +37,7 @@ from eqssl_edu import (
     views,
     widgets,
 )
+from eqssl_edu.command import shell
 from eqssl_edu.gsets import GSet
 from tools.measure_house import modules
 
@@ -163,6 +167,15 @@ def pictures() -> str:
         (folder / name).mkdir()
         Image.new("L", (9, 9)).save(folder / name / "0.png")
     return str(folder)
+
+
+@cache
+def kept_run() -> str:
+    folder = tempfile.mkdtemp()
+    words = ["--data", "digits", "--limit", "8", "--epochs", "1", "--batch_size", "8", "--channels", "[2]"]
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        shell.main(["pretrain", *words, "--accelerator", "cpu", "--folder", folder])
+    return folder
 
 
 def angle_model() -> nn.Module:
@@ -588,6 +601,8 @@ RECIPES: dict[str, Recipe] = {
     "steerable.load_r2conv": recipe(
         steerable.load_r2conv, layer=lambda: layers.LiftingConv2d(C4, 1, 1, 3), r2conv=lambda: escnn()
     ),
+    "command.PlainEncoder": recipe(command.PlainEncoder, encoder=lambda: net()),
+    "command.open_run": recipe(command.open_run, folder=lambda: kept_run()),
     "training.Pretrainer": recipe(
         training.Pretrainer,
         model=lambda: model(),

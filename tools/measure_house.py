@@ -29,6 +29,8 @@ FLOORS = [
     ["widgets", "jupyter"],
     ["exercises"],
     ["lessons"],
+    ["command"],
+    ["__main__"],
 ]
 MATHEMATICS = [
     "groups",

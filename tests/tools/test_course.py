@@ -110,7 +110,10 @@ def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys)
     assert pip == [] and capsys.readouterr().out == ""
     course.prepare("test")
     assert pip == [  # no new environment
-        [*students, *(text for name in ("site", "data", "gpu", "test") for text in extras[name])],
+        [
+            *students,
+            *(text for name in ("site", "data", "command", "onnx", "gpu", "test") for text in extras[name]),
+        ],
         ["--no-deps", *extras["escnn"], *extras["lightly"]],
     ]
     assert course.read_state() == installed("lab", "site", "test")

@@ -31,7 +31,7 @@ CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 # A widget cannot be without them, so they come with anywidget; their versions are the host's own.
 WITH_ANYWIDGET = {"ipython", "ipywidgets"}
 # What `course.py test` installs.
-TESTED = ["lab", "escnn", "data", "gpu", "site", "test"]
+TESTED = ["lab", "escnn", "data", "command", "onnx", "gpu", "site", "test"]
 
 
 def test_the_tested_set_names_each_package_once_and_no_build():
@@ -65,7 +65,7 @@ def imported(*places: str) -> set[str]:
 @pytest.mark.parametrize(
     ("places", "extras"),
     [
-        (["eqssl_edu", "notebooks/source"], ["escnn", "data", "gpu"]),
+        (["eqssl_edu", "notebooks/source"], ["escnn", "data", "command", "onnx", "gpu"]),
         (["tests", "benchmarks", "experiments", "notebooks", "tools"], TESTED),
     ],
 )
