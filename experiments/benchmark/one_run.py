@@ -86,7 +86,7 @@ def trained(
         images = with_labels(images[: -data.held], data.labels[: -data.held])
     trainer = Pretrainer(
         Recorded(model) if recorded else model,
-        as_floats(images),
+        images,  # bytes stay bytes on the device
         epochs=tier.epochs,
         batch_size=tier.batch,
         seed=run.seed,
