@@ -146,7 +146,7 @@ def at_angles(
     pairs: Coefficients, matrix: Float[Tensor, "angle frequency 2"]
 ) -> Float[Tensor, "circles angle *pairs"]:
     """The waves at the angles of which this is the ``basis``: one matrix product."""
-    flat = pairs.reshape(len(pairs), matrix[0].numel(), -1)
+    flat = pairs.reshape(len(pairs), matrix.shape[1:].numel(), -1)
     with torch.autocast(pairs.device.type, enabled=False):
         return (matrix.flatten(1).expand(len(pairs), -1, -1) @ flat).unflatten(2, pairs.shape[3:])
 

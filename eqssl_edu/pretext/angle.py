@@ -158,6 +158,7 @@ class AngleTask(CircleTask):
     @typed
     def apply(self, images: Images, labels: Degrees, draws: Degrees | None = None) -> Inputs:
         """The images turned counter-clockwise, and cut to the disc."""
+        need_shape("labels", labels, len(images), finite=True)
         return on_disc(rotate(images, labels if draws is None else labels + draws))
 
     @typed

@@ -154,5 +154,6 @@ def test_strides_empty_batches_and_gradients():
     strided = torch.stack([z, z], -1)[..., 0]
     assert torch.equal(circle_correlation(group, strided, z, angles), circle_correlation(group, z, z, angles))
     assert circle_correlation(group, z[:0], z, angles).shape == (0, 5, 6)
+    assert circle_correlation(group, z, z, angles[:0]).shape == (5, 5, 0)
     other = z.detach()[:2].clone()
     assert torch.autograd.gradcheck(lambda x: circle_correlation(group, x, other, angles[:2]), z[:3])

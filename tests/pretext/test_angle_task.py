@@ -151,7 +151,7 @@ REFUSED = [
     ("images", lambda: AngleTask().sample(torch.zeros(2, 1, 8, 9))),
     ("images", lambda: AngleTask().sample(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))),
     ("labels", lambda: AngleTask().apply(torch.zeros(2, 1, 8, 8), torch.zeros(3))),
-    ("degrees", lambda: AngleTask().apply(torch.zeros(2, 1, 8, 8), torch.full((2,), torch.nan))),
+    ("labels", lambda: AngleTask().apply(torch.zeros(2, 1, 8, 8), torch.full((2,), torch.nan))),
     ("labels", lambda: AngleTask().apply(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.long))),
     ("degrees", lambda: AngleTask().transform(torch.zeros(2, 1, 8, 8), "east")),
 ]
