@@ -1,4 +1,4 @@
-"""Every angle against eight: the correlation of all pairs over SO(2) at 24 angles, and its maximum by Newton's method,
+"""Every angle against eight: the correlation of all pairs over SO(2) at 24 angles, and its maximum by Halley's method,
 against the orbit correlation over C8 and its maximum; and InfoNCE over SO(2) against InfoNCE over C8, in one run.
 
     python benchmarks/circle.py [--device cuda]
@@ -34,7 +34,7 @@ def main() -> None:
         *table(pairs(device), "C8", device),
         "",
         f"C8: `orbit_correlation`. SO(2): `circle_correlation` at {ANGLES} angles; the limit is 1.5. The largest of "
-        f"each pair: of the 8, of the {ANGLES}, and over all angles (`orbit_similarity`), by Newton's method.",
+        f"each pair: of the 8, of the {ANGLES}, and over all angles (`orbit_similarity`), by Halley's method.",
         "",
         *table(losses(device), "C8, max", device),
         "",

@@ -68,7 +68,7 @@ def orbit_similarity(
 
     Over SO(2) and O(2), mean and max are those over *all* angles, so that turns by any angle are absorbed:
     $\kappa$ is a wave of L frequencies (``circle.circle_correlation``), of which soft and the powers take as many
-    values as give the mean over the angles to rounding, and max is found by Newton's method. "canonical" and "maxpool"
+    values as give the mean over the angles to rounding, and max is found by Halley's method. "canonical" and "maxpool"
     look at the samples alone, and are refused.
 
     Arguments:
