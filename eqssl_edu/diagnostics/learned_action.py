@@ -221,14 +221,17 @@ def _errors(
 
     def shares(each: _Seen) -> tuple[float, ...] | None:
         z, outside = metric(each)
-        return tuple(((each.missed @ weights + outside) / moving_energy(z)).tolist()) if each.moves else None
+        moving = moving_energy(z)
+        # Images of which no fitted direction sees anything move in the plain metric alone.
+        return tuple(((each.missed @ weights + outside) / moving).tolist()) if each.moves and moving else None
 
-    if not reported.moves:
+    found = shares(reported)
+    if found is None:
         return ActionErrors(1.0, shares(fitted), None, None)
     z, _ = metric(reported)
     moving = moving_energy(z)
     broken = tuple(map(tuple, (laws @ weights / moving).tolist()))
-    return ActionErrors(1 - moving / _energy(z), shares(fitted), shares(reported), broken)
+    return ActionErrors(1 - moving / _energy(z), shares(fitted), found, broken)
 
 
 def _content(group: FiniteGroup, maps: Tensor) -> dict[str, float]:

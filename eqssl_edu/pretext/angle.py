@@ -74,6 +74,7 @@ class CircleTask:
     @typed
     def transform(self, inputs: Inputs, degrees: Turn) -> Inputs:
         """How a turn counter-clockwise acts on inputs: every picture turns, and is cut to its disc."""
+        need_shape("inputs", inputs, "B", "C", "S", "S", floating=True)
         return on_disc(rotate(inputs, degrees))
 
     def turned(

@@ -77,6 +77,15 @@ def test_B7_what_another_set_has_in_new_directions_is_not_explained():
     assert action.whitened.error < 1e-25  # which has no scale for them
 
 
+def test_B7_maps_that_were_fitted_where_nothing_varies_say_nothing():
+    torch.manual_seed(0)
+    black, others = torch.zeros(8, 1, 8, 8, dtype=torch.float64), images(dtype=torch.float64)
+    action = learned_action(GroupCNN(cyclic(1), 1, (4,)).double(), black, C4, others)
+    assert action.plain.fit_error is None and action.whitened.error is None
+    assert action.plain.error >= 1 - 1e-12 and action.plain.law == 0
+    assert "nan" not in action._repr_html_().lower()
+
+
 def test_B7_the_scale_of_the_error():
     """To know the mean of the orbit costs 1, to say that nothing moves 2 |G| / (|G| - 1), the mean over g but e."""
     for group in (C4, D4):

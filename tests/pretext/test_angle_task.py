@@ -154,6 +154,8 @@ REFUSED = [
     ("labels", lambda: AngleTask().apply(torch.zeros(2, 1, 8, 8), torch.full((2,), torch.nan))),
     ("labels", lambda: AngleTask().apply(torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.long))),
     ("degrees", lambda: AngleTask().transform(torch.zeros(2, 1, 8, 8), "east")),
+    ("inputs", lambda: AngleTask().transform(torch.zeros(2, 1, 8, 9), 30.0)),
+    ("inputs", lambda: AngleTask().transform(torch.zeros(2, 1, 0, 0), 30.0)),
 ]
 
 
