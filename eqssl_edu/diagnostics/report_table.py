@@ -74,7 +74,8 @@ def as_text(caption: str, rows: Sequence[Sequence[str]]) -> str:
 
 def as_html(caption: str, rows: Sequence[Sequence[str]], bold: str | None = None) -> str:
     """The same in HTML; the row of this name is bold."""
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in rows[0])
+    # A corner without words is no header.
+    head = "".join(f'<th scope="col">{escape(title)}</th>' if title else "<td></td>" for title in rows[0])
     body = ""
     for name, *cells in rows[1:]:
         mark = ' style="font-weight:bold"' if name == bold else ""
