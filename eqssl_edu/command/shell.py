@@ -37,13 +37,8 @@ EXAMPLES = {
 """,
 }
 OPTIONS = {"source": "data", "split": "data", "num_nodes": "nodes", "images": "size", "symmetry": "group"}
-REFUSALS = (
-    ValueError,
-    TypeError,
-    OSError,
-    ImportError,
-    RuntimeError,
-)  # of what is asked for, before a training
+# Of what is asked for, before a training.
+REFUSALS = (ValueError, TypeError, OSError, ImportError, RuntimeError)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -216,22 +216,22 @@ def _errors(
 ) -> ActionErrors:
     """Errors in the metric in which the directions have these weights."""
 
-    def metric(each: _Seen) -> tuple[Orbits, float]:
-        return (each.y, 0.0) if whitened else (each.z, each.unseen)
+    def features(each: _Seen) -> Orbits:
+        return each.y if whitened else each.z
+
+    def moving(each: _Seen) -> float:
+        # Images of which no fitted direction sees anything move in the plain metric alone.
+        return moving_energy(features(each)) if each.moves else 0.0
 
     def shares(each: _Seen) -> tuple[float, ...] | None:
-        z, outside = metric(each)
-        moving = moving_energy(z)
-        # Images of which no fitted direction sees anything move in the plain metric alone.
-        return tuple(((each.missed @ weights + outside) / moving).tolist()) if each.moves and moving else None
+        unit, outside = moving(each), 0.0 if whitened else each.unseen
+        return tuple(((each.missed @ weights + outside) / unit).tolist()) if unit else None
 
-    found = shares(reported)
-    if found is None:
+    unit = moving(reported)
+    if not unit:
         return ActionErrors(1.0, shares(fitted), None, None)
-    z, _ = metric(reported)
-    moving = moving_energy(z)
-    broken = tuple(map(tuple, (laws @ weights / moving).tolist()))
-    return ActionErrors(1 - moving / _energy(z), shares(fitted), found, broken)
+    broken = tuple(map(tuple, (laws @ weights / unit).tolist()))
+    return ActionErrors(1 - unit / _energy(features(reported)), shares(fitted), shares(reported), broken)
 
 
 def _content(group: FiniteGroup, maps: Tensor) -> dict[str, float]:

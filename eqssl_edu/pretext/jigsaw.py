@@ -116,9 +116,8 @@ class JigsawTask(Task):
         pixel = torch.arange(side, device=images.device)
         cell, inside = pixel // tile, pixel % tile
         position = (self.grid * cell[:, None] + cell).flatten()  # of each pixel of the input
-        source = there(self._came_from, images.device)[labels][
-            :, position
-        ]  # (B, pixels): the tile it comes from
+        # (B, pixels): the tile it comes from
+        source = there(self._came_from, images.device)[labels][:, position]
         down = (source // self.grid) * tile + inside.repeat_interleave(side)
         right = (source % self.grid) * tile + inside.repeat(side)
         if draws is not None:

@@ -171,9 +171,8 @@ class Background:
         """All runs in turn, one step each, until they end or a stop is asked for."""
         started = time.perf_counter()
         shown, due = -SECONDS_BETWEEN_UPDATES, started  # when it was last shown; when readouts are next taken
-        with (
-            ExitStack() as stack
-        ):  # a run that is left before its end writes its checkpoint and frees its folder
+        # A run that is left before its end writes its checkpoint and frees its folder.
+        with ExitStack() as stack:
             turns = [stack.enter_context(closing(run.steps())) for run in self.runs.values()]
             while turns:
                 for turn in list(turns):

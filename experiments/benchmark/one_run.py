@@ -27,10 +27,8 @@ from experiments.runs import machine
 __all__ = ["SHARES", "judged", "one_run"]
 
 SHARES = (1, 10, 100)  # per cent of the labels
-CALIBRATION, EVALUATED = (
-    1000,
-    1000,
-)  # images for the batch norms of an untrained network, and for a pretext task
+# Images for the batch norms of an untrained network, and for a pretext task.
+CALIBRATION, EVALUATED = 1000, 1000
 
 
 def one_run(

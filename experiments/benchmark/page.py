@@ -17,10 +17,8 @@ from experiments.runs import Cell
 
 __all__ = ["PUBLISHED", "page"]
 
-PUBLISHED, NEAR = (
-    0.848,
-    0.02,
-)  # accuracy of cosine neighbours: SimCLR, ResNet-18, 200 epochs; and how near is near
+# Accuracy of cosine neighbours: SimCLR, ResNet-18, 200 epochs; and how near is near.
+PUBLISHED, NEAR = 0.848, 0.02
 COLUMNS = {f"linear_{share}": f"linear, {share} % of labels" for share in SHARES}
 COLUMNS |= {"all_features": "linear, all features", "nearest": "nearest", "orbits": "nearest orbits"}
 JUDGES = {"linear_100_upright": "linear, 100 % of labels", "orbits_upright": "nearest orbits"}

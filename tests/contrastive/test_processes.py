@@ -1,22 +1,16 @@
 """Across processes: two of them, each with its half, have the loss and the gradient of one with the joined batch."""
 
-import os
 import runpy
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
 import torch
 from lightning_fabric import Fabric
+from scripts import run_script
 from torch import nn
 
 from eqssl_edu.contrastive.processes import gather
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Both views of an image follow from the image: the processes would draw other ones than a single process.
 SCRIPT = """
@@ -113,21 +107,11 @@ SCRIPT = """
 
 def test_two_processes_are_as_one(tmp_path):
     """One start for all that two processes have to prove: it takes longer than the rest."""
-    script = tmp_path / "two.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "two")],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    printed = run_script(tmp_path, SCRIPT, tmp_path / "two")
     # Else gloo's threads can abort the program while Python shuts down, now and then.
-    assert done.stdout.count("process group left open: False\n") == 2
+    assert printed.count("process group left open: False\n") == 2
     two = [torch.load(tmp_path / f"two.{rank}", weights_only=True) for rank in range(2)]
-    names = runpy.run_path(str(script))
+    names = runpy.run_path(str(tmp_path / "script.py"))
     one = names["everything"](Fabric(accelerator="cpu", devices=1))
     for family in names["LOSSES"]:
         loss_and_gradient_are_those_of_the_joined_batch(

@@ -296,4 +296,5 @@ def test_the_table_has_both_networks_and_both_metrics():
         assert word in text
         assert word in html
     assert f"linear maps miss {100 * action.plain.error:.1f} % of what moves" in text
+    assert "></th>" not in html  # a corner without words is no header
     assert len(text.splitlines()) == 6

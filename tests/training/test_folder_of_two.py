@@ -1,36 +1,17 @@
 """Two processes and one folder: one writes, both read, and both hear what went wrong."""
 
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
 import torch
+from scripts import run_script
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
-    import os, sys, torch
+    import sys
     from pathlib import Path
-    from torch import nn
-    from eqssl_edu.training import Pretrainer
-
-    class Task(nn.Module):
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
-
-        def training_step(self, images, generator):
-            noise = torch.randn(images.shape, generator=generator)
-            return {"loss": (self.layers(images + noise) - images.mean((1, 2, 3))).square().mean()}
+    import torch
+    from trainings import images, pretrainer
 
     def run(folder, **changes):
-        images = torch.rand(48, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-        return Pretrainer(
-            Task(), images, epochs=70, batch_size=16, lr=0.01, accelerator="cpu", devices=2, strategy="ddp",
-            folder=folder, checkpoint_every=5, **changes,
-        )
+        how = {"epochs": 70, "batch_size": 16, "devices": 2, "strategy": "ddp", "checkpoint_every": 5}
+        return pretrainer(images=images(48), folder=folder, **how, **changes)
 
     if __name__ == "__main__":
         torch.set_num_threads(1)
@@ -57,17 +38,7 @@ SCRIPT = """
 
 
 def test_one_process_writes_and_both_go_on(tmp_path):
-    script = tmp_path / "two.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_script(tmp_path, SCRIPT, tmp_path)
     for rank in range(2):
         said = torch.load(tmp_path / f"said.{rank}", weights_only=True)
         whole, again = said["losses"]

@@ -2,41 +2,23 @@
 
 import json
 import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
+from scripts import run_script
 
 from tools.reliability import record
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # One start for all: the runs are forked from it, as torch takes seconds to import.
 SCRIPT = """
     import json, os, random, signal, sys, time
     from pathlib import Path
-    import torch
-    from torch import nn
-    from eqssl_edu.training import Pretrainer
-
-    class Task(nn.Module):
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
-
-        def training_step(self, images, generator):
-            noise = torch.randn(images.shape, generator=generator)
-            return {"loss": (self.layers(images + noise) - images.mean((1, 2, 3))).square().mean()}
+    from trainings import images, pretrainer
 
     def fit(folder):
-        images = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-        Pretrainer(
-            Task(), images, epochs=16, batch_size=16, lr=0.01, accelerator="cpu",
-            folder=folder, checkpoint_every=2, resume=True,
-        ).fit()
+        how = {"epochs": 16, "batch_size": 16, "checkpoint_every": 2, "resume": True}
+        run = pretrainer(images=images(64), folder=folder, **how)
+        folder.with_suffix(".began").write_text(str(run.step))
+        run.fit()
 
     def forked(folder):
         if not (child := os.fork()):
@@ -69,7 +51,8 @@ SCRIPT = """
         except FileNotFoundError:
             stood = None
         os.waitpid(forked(place / str(k)), 0)
-        seen.append((stood, end(place / str(k)) == whole))
+        began = int((place / f"{k}.began").read_text())
+        seen.append((stood, end(place / str(k)) == whole and began == (stood or 0)))
     print(json.dumps({"steps": whole[0], "seconds": seconds, "seen": seen}))
 """
 
@@ -77,19 +60,8 @@ SCRIPT = """
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without it")
 @pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_after_kill_9_a_run_ends_as_if_nothing_had_been(tmp_path, count):
-    """Equal are the file of weights, buffers and averages, by its checksum, and the losses of the history."""
-    script = tmp_path / "killed.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), str(count), "0"],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
+    """It begins where it stood; equal are the weights, buffers and averages, by their file, and all losses."""
+    found = json.loads(run_script(tmp_path, SCRIPT, tmp_path, count, 0))
     stood, equal = zip(*found["seen"], strict=True)
     assert found["steps"] == 64 and all(equal), found
     if count > 3:
