@@ -96,12 +96,12 @@ def arms(tier: Tier) -> list[tuple[str, str, str]]:
 def ordered(tier: Tier) -> list[Run]:
     """First the prediction, with all seeds; then the control that was published; then seed after seed, all arms.
 
-    On a CPU, where the end is far, it is the whole table of one network, and then that of the next.
+    On a CPU, where the end is far: one table after the other, whole, of one network on one set of images.
     """
     seeds, known = range(tier.seeds), set(arms(tier))
     predicted = [(*PREDICTION, method) for method in ("no training", *PREDICTED)]
     first = [*predicted, CONTROL] if tier.published else predicted
     runs = [Run(*arm, seed) for some in (first[:5], first[5:], arms(tier)) for seed in seeds for arm in some]
     if tier.channels:
-        runs.sort(key=lambda run: tier.networks.index(run.network))
+        runs.sort(key=lambda run: (tier.networks.index(run.network), tier.data.index(run.data)))
     return [run for run in dict.fromkeys(runs) if run[:3] in known]

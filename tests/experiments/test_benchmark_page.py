@@ -57,8 +57,8 @@ def test_holm_keeps_the_level_and_no_correction_does_not():
 
 def test_differences_take_the_seeds_that_both_arms_have():
     tier = TIERS["cpu"]
-    records = Records(made_up(tier, 5 * (1 + len(PREDICTED)) + 24))  # and seed 0 of what else has C4
-    alone, every = ("mnist", "C4", "rotation"), (*PREDICTION, "rotation")
+    records = Records(made_up(tier, 51))  # the first table, and one run of the next
+    alone, every = ("mnist", "C4", "no training"), (*PREDICTION, "rotation")
     assert records.seeds(alone) == [0] and records.seeds(every) == [0, 1, 2, 3, 4]
     assert isinstance(records.mean(alone, "orbits_upright"), float)
     assert records.differences([(alone, every)], "orbits_upright") == []  # one seed is no interval

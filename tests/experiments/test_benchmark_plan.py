@@ -30,9 +30,9 @@ def test_a_campaign_that_is_cut_off_is_balanced(tier):
     for cut in range(ahead, len(runs)):  # no arm is more than one seed ahead of another
         counts = {arm: [run[:3] for run in runs[:cut]].count(arm) for arm in every}
         rest = {arm: n for arm, n in counts.items() if arm not in (*predicted, CONTROL)}
-        if tier.channels:  # of the network whose turn it is; those before it are done
-            now = tier.networks.index(runs[cut].network)
-            turns = {arm: tier.networks.index(arm[1]) - now for arm in rest}
+        if tier.channels:  # of the table whose turn it is; those before it are whole
+            tables = [(data, network) for network in tier.networks for data in tier.data]
+            turns = {arm: tables.index(arm[:2]) - tables.index(runs[cut][:2]) for arm in rest}
             assert {n for arm, n in rest.items() if turns[arm] < 0} <= {tier.seeds}
             assert {n for arm, n in rest.items() if turns[arm] > 0} <= {0}
             rest = {arm: n for arm, n in rest.items() if turns[arm] == 0}
