@@ -15,8 +15,9 @@ import torch
 from experiments.benchmark.claims import finished, work, write
 from experiments.benchmark.comparison import compare, recording_fits
 from experiments.benchmark.one_run import one_run, settings
-from experiments.benchmark.page import page
+from experiments.benchmark.page import figures, page
 from experiments.benchmark.plan import TIERS, Run, Tier, ordered
+from experiments.figures import write_figure
 
 __all__ = ["main"]
 
@@ -87,6 +88,8 @@ def campaign(tier: Tier, out: Path, device: torch.device, processes: int, second
     done, due = len(finished(folder)), len(ordered(tier))
     print(f"{done} of {due} runs of tier {tier.name}", flush=True)
     write(out / "benchmark.md", page(out / "raw" / "benchmark"))
+    for name, drawing in figures(out / "raw" / "benchmark"):
+        write_figure(drawing, out / name)
     print(f"wrote {out / 'benchmark.md'}")
     if failed := [worker.exitcode for worker in workers if worker.exitcode]:
         raise SystemExit(f"{len(failed)} of {processes} processes ended with an error; see above")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +13,11 @@ from experiments.benchmark.claims import finished
 from experiments.benchmark.one_run import SHARES
 from experiments.benchmark.plan import CONTROL, METHODS, PREDICTED, PREDICTION, TIERS, Tier, arms, ordered
 from experiments.benchmark.records import Arm, Difference, Records
-from experiments.pages import PAGES, percent
+from experiments.figures import Intervals
+from experiments.pages import PAGES, alternative_text, percent
 from experiments.runs import Cell
 
-__all__ = ["PUBLISHED", "page"]
+__all__ = ["PUBLISHED", "figures", "page"]
 
 # Accuracy of cosine neighbours: SimCLR, ResNet-18, 200 epochs; and how near is near.
 PUBLISHED, NEAR = 0.848, 0.02
@@ -40,18 +42,55 @@ class Section(NamedTuple):
     tables: dict[str, list[Arm]]
     between: dict[str, list[Difference]]
 
+    @property
+    def panels(self) -> dict[str, dict[str, Interval]]:
+        """Of the tier's first network: the means of methods with two seeds or more, for each measure and data set."""
+        return {
+            f"{data}, {said}": {
+                arm[2]: self.records.mean(arm, key)
+                for arm in some
+                if arm[1] == self.tier.networks[0] and len(self.records.seeds(arm)) > 1
+            }
+            for data, some in self.tables.items()
+            for key, said in JUDGES.items()
+        }
+
+    @property
+    def seen(self) -> str:
+        """What one would see in the figure; nothing, if there is none."""
+        shown = {name: panel for name, panel in self.panels.items() if panel}
+        return "" if self.withheld else alternative_text(shown, lambda value: f"{100 * value.mean:.1f} %")
+
 
 def page(folder: Path) -> str:
     """The whole page, from the folders of the tiers."""
-    sections = [
-        section(tier, Records(records))
-        for tier in TIERS.values()
-        if (records := finished(folder / tier.name))
-    ]
     PAGES.filters["accuracy"] = accuracy
     return PAGES.get_template("benchmark/benchmark.md.jinja").render(
-        sections=sections, columns=COLUMNS, judges=JUDGES, published=PUBLISHED, near=NEAR, control=CONTROL
+        sections=sections(folder),
+        columns=COLUMNS,
+        judges=JUDGES,
+        published=PUBLISHED,
+        near=NEAR,
+        control=CONTROL,
     )
+
+
+def figures(folder: Path) -> Iterator[tuple[str, Intervals]]:
+    """The picture of each tier, with the name of its file: what a method lacks is left empty."""
+    for part in sections(folder):
+        if part.seen:
+            panels = {name: panel for name, panel in part.panels.items() if panel}
+            rows = [method for method in METHODS if any(method in panel for panel in panels.values())]
+            absent = Interval(math.nan, math.nan, math.nan)
+            drawn = {name: {row: panel.get(row, absent) for row in rows} for name, panel in panels.items()}
+            title = f"Tier {part.tier.name}, {part.tier.networks[0]} network: test accuracy"
+            yield f"benchmark-{part.tier.name}.svg", Intervals(title, drawn, {}, "accuracy")
+
+
+def sections(folder: Path) -> list[Section]:
+    """What each tier with a run has to say."""
+    every = ((tier, finished(folder / tier.name)) for tier in TIERS.values())
+    return [section(tier, Records(records)) for tier, records in every if records]
 
 
 def section(tier: Tier, records: Records) -> Section:

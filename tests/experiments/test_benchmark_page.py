@@ -1,15 +1,19 @@
 """The campaign's page: from raw runs alone, whatever was cut off; Holm's correction; tables that are withheld."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from scipy import stats
 
 from experiments.benchmark.command import page
-from experiments.benchmark.page import COLUMNS, JUDGES, PUBLISHED, predicted_pairs
+from experiments.benchmark.page import COLUMNS, JUDGES, PUBLISHED, figures, predicted_pairs
 from experiments.benchmark.plan import CONTROL, PREDICTED, PREDICTION, TIERS, ordered
 from experiments.benchmark.records import Records, holm
+from experiments.figures import write_figure
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def made_up(tier, runs=None, **fixed):
@@ -115,3 +119,28 @@ def test_a_number_that_changes_changes_the_page(tmp_path):
     before = written(tmp_path, TIERS["cpu"], records)
     records[0]["linear_100_upright"] = 0.777
     assert written(tmp_path, TIERS["cpu"], records) != before
+
+
+def test_the_picture_shows_what_has_two_seeds_and_its_words_say_it(tmp_path):
+    tier, path = TIERS["cpu"], tmp_path / "benchmark-cpu.svg"
+    text = written(tmp_path, tier, made_up(tier, 5))  # one seed of each: no interval
+    assert "![" not in text and list(figures(tmp_path)) == []
+    for cut, panels in ((51, 2), (385, 6)):
+        text = written(tmp_path, tier, made_up(tier, cut))
+        [(name, drawing)] = figures(tmp_path)
+        write_figure(drawing, path)
+        assert name == path.name and len(drawing.panels) == panels
+        shown = path.read_text()
+        assert "rotated-mnist, nearest orbits" in shown and f"({name})" in text
+        [alt] = [line for line in text.splitlines() if line.startswith("![")]
+        for panel, values in drawing.panels.items():
+            assert f"{panel}: " in alt
+            missing = {method for method, value in values.items() if value.mean != value.mean}
+            assert missing == ({"jigsaw, left"} if "cifar10" in panel else set())
+        assert "nan" not in alt
+
+
+def test_the_published_page_is_what_its_raw_runs_say():
+    if (RESULTS / "raw" / "benchmark").exists():
+        assert (RESULTS / "benchmark.md").read_text(encoding="utf-8") == page(RESULTS / "raw" / "benchmark")
+        assert all((RESULTS / name).exists() for name, _ in figures(RESULTS / "raw" / "benchmark"))
