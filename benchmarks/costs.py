@@ -145,14 +145,21 @@ def head_kept(batch: int, order: int, wide: int, hidden: int, labels: int, parts
 # -- the contrastive loss: all pairs of V views; plain is order 1 ---------------------------------------------------
 
 
-def pairs_flops(views: int, length: int, order: int, chunk: int) -> int:
+def pairs_flops(views: int, length: int, order: int, chunk: int, processes: int = 1, rank: int = 0) -> int:
     """``InfoNCE``, forward and backward: a chunk meets itself and all later views, once for the normaliser, once (but
-    the last) for the slope; then the gradient of the later views, and that of the chunk from those behind it."""
+    the last) for the slope; then the gradient of the later views, and that of the chunk from those behind it.
+
+    Of 2 P chunks process r takes the r-th from the front and the r-th from behind, and so on with the next 2 P.
+    """
+    if processes > 1:
+        chunk = min(chunk, views // (2 * processes))
+    turns = rank, 2 * processes - 1 - rank
+    own = [start for i, start in enumerate(range(0, views, chunk)) if i % (2 * processes) in turns]
     total = 0
-    for start in range(0, views, chunk):
+    for start in own:
         rows, later = min(chunk, views - start), views - start
-        behind = later - rows
-        total += 2 * rows * order * length * (later * (2 + (behind > 0)) + behind)
+        again = start != own[-1]
+        total += 2 * rows * order * length * (later * (2 + again) + later - rows)
     return total
 
 
@@ -186,15 +193,20 @@ def features_sent(views: int, length: int, processes: int, itemsize: int = 4) ->
     return 2 * (processes - 1) * (views // processes) * length * itemsize
 
 
+def sightings_sent(views: int, processes: int) -> float:
+    """Bytes that each process sends round a ring: of each view its log-sum-exp, its largest logit and whose it is."""
+    return 2 * (processes - 1) / processes * (4 + 4 + 8) * views
+
+
 # -- which term is the limit ---------------------------------------------------------------------------------------
 
 
-def loss_overtakes(network: list[Layer], length: int, order: int, processes: int = 1) -> float:
-    """Views V at which all pairs cost what the encoder costs: each process encodes V / P views and compares all V.
+def loss_overtakes(network: list[Layer], length: int, order: int) -> float:
+    """Views V at which all pairs cost what the encoder costs; P processes share out both, so for any P.
 
     With 6 V^2 |G| D FLOPs, as the formula and a GPU's kernels with several pieces take; a CPU's chunks take 4.
     """
-    return view_flops(network) / (6 * order * length * processes)
+    return view_flops(network) / (6 * order * length)
 
 
 def exchange_overtakes(network: list[Layer], speed: float, bandwidth: float) -> float:

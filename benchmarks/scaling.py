@@ -230,8 +230,8 @@ def measure_exchange(path: Path) -> None:
         contrast = ContrastiveModel(made(group, widths), InfoNCE(group, chunk=CHUNK), RandomView(group))
         norms = costs.norm_bytes(network)  # of the first process, to the other
         sent = [norms + 2 * costs.gradients_sent(count_parameters(each), 2) for each in (rotation, contrast)]
-        sent[1] += 2 * costs.features_sent(views, length, 2)
-        flops = costs.encoder_flops(network, count) + costs.pairs_flops(views, length, group.order, CHUNK)
+        sent[1] += 2 * costs.features_sent(views, length, 2) + 2 * costs.sightings_sent(views, 2)
+        flops = costs.encoder_flops(network, count) + costs.pairs_flops(views, length, group.order, CHUNK, 2)
         alone, _, rank = one_step(rotation, encoder.in_channels, count, side)
         everything, counted, _ = one_step(contrast, encoder.in_channels, count, side)
         rows[name] = {
@@ -310,12 +310,7 @@ def carried() -> list[str]:
             "GPU-hours, a billion": short(each * BILLION for each in hours),
             "MB/s to read": short(BYTES / 3600 / each / 1e6 for each in hours),
         }
-        limits[name] = {
-            f"all pairs, {count}": short(
-                costs.loss_overtakes(n, length, group.order, count) for n in networks
-            )
-            for count in (1, 64, 512)
-        }
+        limits[name] = {"all pairs": short(costs.loss_overtakes(n, length, group.order) for n in networks)}
         for link, speed in LINKS.items():
             limits[name] |= {
                 f"gradients, {link}": short(costs.exchange_overtakes(n, SPEED, speed) for n in networks),

@@ -56,6 +56,8 @@ class InfoNCE(Loss):
         True
     """
 
+    shares = True
+
     def __init__(
         self, group: FiniteGroup, similarity: str = "soft", temperature: float = 0.2, chunk: int | None = None
     ) -> None:
@@ -81,14 +83,18 @@ class InfoNCE(Loss):
     def forward(self, z1: Features, z2: Features) -> Float[Tensor, ""]:
         return self.contrast(z1, z2).loss
 
-    def contrast(self, z1: Features, z2: Features) -> Contrast:
-        """The loss, and the accuracy with which each view's partner is found among all others."""
+    def contrast(self, z1: Features, z2: Features, together: bool = False) -> Contrast:
+        """The loss, and the accuracy with which each view's partner is found among all others.
+
+        Arguments:
+            together: share the pairs out among all processes, as ``Loss.shares`` has it.
+        """
         need_pairs(self.group, least=2, z1=z1, z2=z2)
         if within_transform():  # of the formula, not of its chunks
             logits, partner = self.logits(z1, z2)
             accuracy = (logits.argmax(dim=1) == partner).to(precise(z1[:0]).dtype).mean()
             return Contrast(F.cross_entropy(precise(logits), partner), accuracy)
-        how = self.group, self.similarity, self.temperature, self.chunk
+        how = self.group, self.similarity, self.temperature, self.chunk, together
         finite = not isinstance(self.group, CircleGroup)
         if finite and self.similarity in INFONCE_KINDS and kernels_for(self.group, z1):
             from eqssl_edu.contrastive.gpu.infonce import fused_contrast  # it needs Triton

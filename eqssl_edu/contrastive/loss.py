@@ -41,6 +41,11 @@ class Loss(nn.Module):
     """Of a slow copy of the network. With one, the loss is called as (z1, z2, target1, target2): the copy's features
     of both views come last."""
 
+    shares: bool = False
+    """Whether ``contrast`` takes ``together=True``: all processes call it with the same features, those that they have
+    gathered, and each does its share of the work. The values are those of all. The gradient of a process is its part,
+    times their number: it is whole after ``gather`` and the mean that data-parallel training takes."""
+
     @typed
     def __init__(self, group: FiniteGroup) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eqssl_edu.contrastive.loss import Loss
-from eqssl_edu.contrastive.processes import gather
+from eqssl_edu.contrastive.processes import gather, place
 from eqssl_edu.errors import need_choice, need_encoder, need_integer, typed
 
 __all__ = ["ContrastiveModel"]
@@ -28,8 +28,9 @@ class ContrastiveModel(nn.Module):
     weights. If the gradients of k calls are added up before it moves, take the momentum to the power 1/k.
 
     With several processes the features of all are gathered, with gradients: the loss is that of the joined batch, and
-    so are its own statistics (covariances, the batch norm of a predictor). Batch norms of encoder and projector see
-    their process's part alone, as usual; on GPUs ``nn.SyncBatchNorm.convert_sync_batchnorm(model)`` joins them.
+    so are its own statistics (covariances, the batch norm of a predictor); the pairs of ``InfoNCE`` are shared out.
+    Batch norms of encoder and projector see their process's part alone, as usual; on GPUs
+    ``nn.SyncBatchNorm.convert_sync_batchnorm(model)`` joins them.
 
     Arguments:
         encoder: images (B, C, H, W) to regular features (B, C', |G|).
@@ -82,7 +83,8 @@ class ContrastiveModel(nn.Module):
             with torch.no_grad():
                 self._follow()
                 features += [gather(z) for z in self.target(views).chunk(2)]
-        loss, accuracy = self.loss.contrast(*features)
+        share = {"together": True} if self.loss.shares and place()[1] > 1 else {}
+        loss, accuracy = self.loss.contrast(*features, **share)
         if self.target is not None:
             self.loss.enqueue(*features[2:])
         return {"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy}

@@ -1,4 +1,4 @@
-"""Features of all processes, with gradients."""
+"""Several processes: the features of all, with gradients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, distributed
 
-__all__ = ["gather"]
+__all__ = ["gather", "place"]
+
+
+def place() -> tuple[int, int]:
+    """The rank of this process, and how many processes there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def gather(features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "all_batches channel group"]:
@@ -17,9 +24,7 @@ def gather(features: Float[Tensor, "batch channel group"]) -> Float[Tensor, "all
     loss of the joined batch, and the mean over processes that data-parallel training takes of the weights'
     gradients is exactly the gradient of that one loss.
     """
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-        return features
-    return _Gathered.apply(features)
+    return features if place()[1] == 1 else _Gathered.apply(features)
 
 
 class _Gathered(torch.autograd.Function):

@@ -32,7 +32,7 @@ def two_views(group, images=7, channels=5, dtype=torch.float32):
 
 
 def fused_loss(z1, z2, group, kind, temperature=0.2, chunk=None):
-    return fused.fused_contrast(z1, z2, group, kind, temperature, chunk)
+    return fused.fused_contrast(z1, z2, group, kind, temperature, chunk, together=False)
 
 
 def formula(group, kind, z1, z2, temperature=0.2):
@@ -180,7 +180,7 @@ def test_the_loss_takes_the_kernels_where_they_fit(kind, chunk, monkeypatch):
     monkeypatch.setattr(available, "kernels_on", lambda device: True)
     z1, z2 = two_views(group)
     loss, accuracy = InfoNCE(group, kind, 0.3, chunk).contrast(z1, z2)
-    assert asked == ([] if kind == "mean" else [(group, kind, 0.3, chunk)])  # "mean" needs preparation
+    assert asked == ([] if kind == "mean" else [(group, kind, 0.3, chunk, False)])  # "mean" needs preparation
     wanted, wanted_accuracy, _ = formula(group, kind, z1, z2, 0.3)
     assert loss.item() == pytest.approx(wanted, rel=1e-5)
     assert accuracy.item() == pytest.approx(wanted_accuracy)

@@ -1,6 +1,7 @@
 """Across processes: two of them, each with its half, have the loss and the gradient of one with the joined batch."""
 
 import runpy
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from lightning_fabric import Fabric
 from scripts import run_script
 from torch import nn
 
+from eqssl_edu.contrastive import InfoNCE
 from eqssl_edu.contrastive.processes import gather
 from eqssl_edu.encoders import GroupCNN
 from eqssl_edu.groups import cyclic
@@ -17,10 +19,11 @@ SCRIPT = """
     import atexit
     import os
     import sys
+    from importlib.util import find_spec
     import torch
     from lightning_fabric import Fabric
     from torch import nn
-    from eqssl_edu.contrastive import BYOL, BarlowTwins, ContrastiveModel, InfoNCE, MoCo, SimSiam, VICReg
+    from eqssl_edu.contrastive import BYOL, BarlowTwins, ContrastiveModel, InfoNCE, MoCo, SimSiam, VICReg, chunks
     from eqssl_edu.layers import GroupLinear
     from eqssl_edu.contrastive.processes import gather
     from eqssl_edu.encoders import GroupCNN, SymmetrizedEncoder
@@ -29,8 +32,9 @@ SCRIPT = """
 
     G = cyclic(4)
     LOSSES = {
-        "InfoNCE": InfoNCE, "SimSiam": SimSiam, "BYOL": BYOL, "MoCo": lambda group: MoCo(group, size=24),
-        "VICReg": VICReg, "BarlowTwins": BarlowTwins,
+        "InfoNCE": InfoNCE, "InfoNCE by 3": lambda group: InfoNCE(group, "max", chunk=3),
+        "SimSiam": SimSiam, "BYOL": BYOL, "MoCo": lambda group: MoCo(group, size=24), "VICReg": VICReg,
+        "BarlowTwins": BarlowTwins,
     }
 
     class Views:
@@ -71,6 +75,28 @@ SCRIPT = """
         state = {name: value for name, value in model.state_dict().items() if "queue" in name}
         return {**{key: value.detach() for key, value in record.items()}, "gradient": gradient, **state}
 
+    def views_of_all():
+        generator = torch.Generator().manual_seed(2)
+        return [torch.randn(6, 3, 4, generator=generator) for _ in "12"]
+
+    def by_kernels(fabric, kind, chunk):
+        from eqssl_edu.contrastive.gpu.infonce import fused_contrast
+
+        views = [z.chunk(2)[fabric.global_rank].requires_grad_() for z in views_of_all()]
+        loss, accuracy = fused_contrast(*map(gather, views), G, kind, 0.2, chunk, together=True)
+        gradient = torch.stack(torch.autograd.grad(loss, views)) / 2  # the mean over processes
+        with torch.no_grad():
+            again, _ = fused_contrast(*map(gather, views), G, kind, 0.2, chunk, together=True)
+            assert torch.allclose(again, loss)
+        return [loss.detach(), accuracy, gradient]
+
+    def with_a_wrong_share(fabric):
+        place, chunks.place = chunks.place, lambda: (0, 2)  # the second process takes the rows of the first
+        try:
+            return measured(fabric, "InfoNCE")
+        finally:
+            chunks.place = place
+
     def trained(**processes):
         arguments = {"epochs": 3, "batch_size": 8, "lr": 0.01, "accelerator": "cpu", "precision": "64-true"}
         model = made("BYOL")
@@ -100,6 +126,10 @@ SCRIPT = """
         weights = torch.arange(16.0).view(4, 1, 4) * (fabric.global_rank + 1)
         gradients = [torch.autograd.grad((weights * all).sum(), z)[0] for all in (theirs, ours)]
         record["gather"] = [theirs.detach(), ours.detach(), *gradients]
+        record["wrong share"] = with_a_wrong_share(fabric)
+        if find_spec("triton"):
+            kinds = [("max", None), ("soft", None), ("plain", None), ("soft", 2)]
+            record["kernels"] = {each: by_kernels(fabric, *each) for each in kinds}
         record["trained"] = trained(devices=2, strategy="ddp")
         torch.save(record, f"{sys.argv[1]}.{fabric.global_rank}")
 """
@@ -119,6 +149,13 @@ def test_two_processes_are_as_one(tmp_path):
         )
     # The must-fail twin, and a limit: batch norms of the encoder see the part of their own process alone.
     assert abs(two[0]["own statistics"]["loss"] - one["own statistics"]["loss"]) > 1e-4
+    wrong, right = two[0]["wrong share"], one["joined"]["InfoNCE"]
+    assert abs(wrong["loss"] - right["loss"]) > 1e-2
+    assert (wrong["gradient"] - right["gradient"]).norm() > 0.1 * right["gradient"].norm()
+    for rank, process in enumerate(two):
+        assert ("kernels" in process) == (find_spec("triton") is not None)
+        for each, found in process.get("kernels", {}).items():
+            kernels_share_the_rows(rank, names["views_of_all"](), *each, *found)
     a_training_run_is_the_same_run(names["trained"](), *(process["trained"] for process in two))
     for rank, process in enumerate(two):
         gather_is_what_fabric_gathers(rank, *process["gather"])
@@ -131,6 +168,16 @@ def loss_and_gradient_are_those_of_the_joined_batch(expected, *processes):
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             assert (found[name] - value).abs().max() < 1e-10 * (1 + value.abs().max()), name
+
+
+def kernels_share_the_rows(rank, views, kind, chunk, loss, accuracy, gradient):
+    """Those for a GPU, in Triton's interpreter where there is none: each process has the gradient of its own views."""
+    views = [z.double().requires_grad_() for z in views]
+    wanted = InfoNCE(cyclic(4), kind).contrast(*views)
+    its_gradient = torch.stack(torch.autograd.grad(wanted.loss, views)).chunk(2, dim=1)[rank]
+    assert loss.item() == pytest.approx(wanted.loss.item(), rel=1e-5), (kind, chunk)
+    assert accuracy.item() == pytest.approx(wanted.accuracy.item())
+    assert (gradient - its_gradient).norm() < 1e-4 * its_gradient.norm(), (kind, chunk)
 
 
 def a_training_run_is_the_same_run(one, first, second):

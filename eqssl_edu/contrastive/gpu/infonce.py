@@ -13,12 +13,13 @@ import torch
 import triton
 import triton.language as tl
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, distributed
 from triton.language import constexpr
 
 from eqssl_edu.contrastive.features import Features
 from eqssl_edu.contrastive.gpu.correlation import copied
 from eqssl_edu.contrastive.loss import need_no_second_derivative
+from eqssl_edu.contrastive.processes import place
 from eqssl_edu.groups import FiniteGroup, cyclic
 from eqssl_edu.layers.weight_copies import autocast_dtype, copied_entries
 
@@ -29,31 +30,35 @@ BLOCK = 512  # views that a kernel works on at a time, at the most
 
 
 def fused_contrast(
-    z1: Features, z2: Features, group: FiniteGroup, kind: str, temperature: float, chunk: int | None
+    z1: Features, z2: Features, group: FiniteGroup, kind: str, t: float, chunk: int | None, together: bool
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """``InfoNCE.contrast`` of features on a GPU, for one of ``INFONCE_KINDS``: mean loss in nats, and accuracy."""
     with torch.cuda.device_of(z1):  # Triton launches on the current device, wherever the tensors are
-        return FusedInfoNCE.apply(z1, z2, group, kind, temperature, chunk)
+        return FusedInfoNCE.apply(z1, z2, group, kind, t, chunk, together)
 
 
 class FusedInfoNCE(torch.autograd.Function):
     """Every view is compared with every other, by pieces of rows. With one piece its correlations are still there for
     the gradient: two thirds of the multiply-adds of the plain product and its two gradients. With several they are
     computed again: as many.
+
+    Together, each of P processes compares its share of the rows with all; the slope of a pair needs both their norms.
     """
 
     @staticmethod
-    def forward(ctx, z1: Tensor, z2: Tensor, group: FiniteGroup, kind: str, t: float, chunk: int | None):
+    def forward(ctx, z1, z2, group: FiniteGroup, kind: str, t: float, chunk: int | None, together: bool):
+        rank, processes = place() if together else (0, 1)
         z1, z2 = z1.contiguous(), z2.contiguous()
         count, width = 2 * len(z1), z1[0].numel()
         order, kind = (1, "max") if kind == "plain" else (group.order, kind)  # of one value, the maximum
         wanted = any(ctx.needs_input_grad[:2])
         unit = z1.new_empty((count, width), dtype=autocast_dtype(z1))
         number = {"dtype": torch.float32, "device": z1.device}
-        inverse, norm = (torch.empty(count, **number) for _ in range(2))
-        measured = torch.empty(2, count, **number)
-        rows = min(count, chunk or max(1, PIECE // (count * order)))
-        starts, block = range(0, count, rows), min(BLOCK, triton.next_power_of_2(count))
+        inverse, seen = torch.empty(count, **number), torch.empty(3, count, **number)
+        norm, measured = seen[0], seen[1:]
+        first, last = (count * part // processes for part in (rank, rank + 1))
+        rows = min(last - first, chunk or max(1, PIECE // (count * order)))
+        starts, block = range(first, last, rows), min(BLOCK, triton.next_power_of_2(count))
         how = 1 / t, kind, order, block
         entries = copied_entries(group, width // group.order, True, z1.device)[0]
         # A single piece is turned while it is scaled.
@@ -65,14 +70,17 @@ class FusedInfoNCE(torch.autograd.Function):
         def compare(start: int) -> tuple[Tensor, Tensor]:
             """A piece of turned views, and its correlations with all views: (rows |G|, width), (rows |G|, count)."""
             piece = all_turned
-            if len(starts) > 1:
-                piece = unit[start : start + rows]
+            if rows < count:
+                piece = unit[start:last][:rows]
                 piece = copied(piece, entries, unit.dtype).view(-1, width) if order > 1 else piece
             return piece, piece @ unit.T
 
         for start in starts:
             turned, kappa = compare(start)
             _normalise[(len(turned) // order,)](kappa, norm, measured, count, start, *how)
+        if processes > 1:
+            seen[:, :first], seen[:, last:] = 0, 0
+            distributed.all_reduce(seen)
         if not wanted:
             mean = measured.mean(dim=1)
         else:
@@ -88,7 +96,7 @@ class FusedInfoNCE(torch.autograd.Function):
                 total = share
                 del turned, kappa  # before the next piece
             ctx.save_for_backward(z1, z2, inverse, total)
-            ctx.slope = 1 / (count * t)
+            ctx.slope = processes / (count * t)
         loss, accuracy = mean.unbind()
         ctx.mark_non_differentiable(accuracy)
         ctx.set_materialize_grads(False)  # zeros for the accuracy would be a kernel more
@@ -101,14 +109,14 @@ class FusedInfoNCE(torch.autograd.Function):
         out, width = z1.new_empty((2, *z1.shape)), z1[0].numel()
         sizes = len(z1), width, triton.next_power_of_2(width)
         _scale_backward[(len(total),)](z1, z2, inverse, total, grad_loss, out, ctx.slope, *sizes)
-        return *out.unbind(), None, None, None, None
+        return *out.unbind(), *[None] * 5
 
 
 def try_on(device: torch.device) -> None:
     """Make every kernel on this device; raises what Triton raises if it cannot."""
     z = torch.ones(2, 1, 2, device=device, requires_grad=True)
     with torch.enable_grad():
-        loss, _ = fused_contrast(z, z, cyclic(2), "soft", 1.0, None)
+        loss, _ = fused_contrast(z, z, cyclic(2), "soft", 1.0, None, together=False)
         torch.autograd.grad(loss, z)
 
 
