@@ -64,7 +64,7 @@ class Section(NamedTuple):
 
 def page(folder: Path) -> str:
     """The whole page, from the folders of the tiers."""
-    PAGES.filters["accuracy"] = accuracy
+    PAGES.filters |= {"accuracy": accuracy, "chance": lambda p: f"{p:.3f}" if p >= 0.0005 else "< 0.001"}
     return PAGES.get_template("benchmark/benchmark.md.jinja").render(
         sections=sections(folder),
         columns=COLUMNS,

@@ -1,17 +1,20 @@
 """The campaign's page: from raw runs alone, whatever was cut off; Holm's correction; tables that are withheld."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from scipy import stats
 
+from experiments import jigsaw_actions, rotation_heads
 from experiments.benchmark.command import page
 from experiments.benchmark.page import COLUMNS, JUDGES, PUBLISHED, figures, predicted_pairs
 from experiments.benchmark.plan import CONTROL, PREDICTED, PREDICTION, TIERS, ordered
 from experiments.benchmark.records import Records, holm
 from experiments.figures import write_figure
+from experiments.runs import Cell
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
@@ -144,3 +147,10 @@ def test_the_published_page_is_what_its_raw_runs_say():
     if (RESULTS / "raw" / "benchmark").exists():
         assert (RESULTS / "benchmark.md").read_text(encoding="utf-8") == page(RESULTS / "raw" / "benchmark")
         assert all((RESULTS / name).exists() for name, _ in figures(RESULTS / "raw" / "benchmark"))
+
+
+def test_a_task_that_fails_is_not_empty():
+    """As the page says: the left action leaves log 6 of log 24 nats to be learned, rotation nothing of log 4."""
+    left, rotation = Cell("upright", "left"), Cell("upright", "equivariant head")
+    assert jigsaw_actions.floor(left, oriented=False)[0] == pytest.approx(math.log(24) - math.log(6))
+    assert rotation_heads.limits(rotation, oriented=False)[0] == pytest.approx(math.log(4))
