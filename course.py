@@ -88,8 +88,8 @@ def call(command: list) -> int:
 
 # The extras of pyproject.toml behind each set; it holds those before it. Of those in the second list only the package
 # itself is installed: what it asks for cannot be had everywhere and is never used.
-EXTRAS = {"lab": (["lab"], ["escnn"]), "site": (["lab", "site"], ["escnn"])}
-EXTRAS["test"] = (["lab", "site", "data", "command", "onnx", "gpu", "test"], ["escnn", "lightly"])
+EXTRAS = {"lab": (["lab", "command"], ["escnn"]), "site": (["lab", "command", "site"], ["escnn"])}
+EXTRAS["test"] = (["lab", "command", "site", "data", "onnx", "gpu", "test"], ["escnn", "lightly"])
 
 
 def requirements(wanted: str) -> tuple:

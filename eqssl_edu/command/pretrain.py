@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 import yaml
 from jaxtyping import UInt8
+from lightning_fabric.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
 from eqssl_edu.command.networks import model_of
@@ -16,7 +17,7 @@ from eqssl_edu.command.pictures import training_images
 from eqssl_edu.command.processes import join_norms, processes_of
 from eqssl_edu.command.runs import write_config
 from eqssl_edu.shapes import Images
-from eqssl_edu.training import Pretrainer
+from eqssl_edu.training import Pretrainer, cosine_with_warmup
 
 __all__ = ["pretrain"]
 
@@ -24,6 +25,8 @@ Task = Literal[
     "rotation", "location", "jigsaw", "angle", "infonce", "moco", "vicreg", "barlow_twins", "simsiam", "byol"
 ]
 Similarity = Literal["plain", "mean", "max", "soft", "power2", "power3", "canonical", "maxpool"]
+SCHEDULES = {"cosine": cosine_with_warmup, "constant": lambda step, total_steps: 1.0}
+LOGGERS = {"csv": CSVLogger, "tensorboard": TensorBoardLogger}
 
 
 def pretrain(
@@ -46,6 +49,8 @@ def pretrain(
     epochs: int = 20,
     batch_size: int = 64,
     seed: int = 0,
+    schedule: Literal["cosine", "constant"] = "cosine",
+    logger: Literal["csv", "tensorboard"] | None = None,
     resume: bool = False,
     devices: int | None = None,
     nodes: int | None = None,
@@ -76,6 +81,8 @@ def pretrain(
         epochs: how often each image is seen.
         batch_size: images in a step, over all processes together.
         seed: of the weights, of the order of the images and of what is drawn.
+        schedule: of the learning rate: half a cosine after a short rise, or always --lr.
+        logger: writes every reading into the folder, for a spreadsheet or for TensorBoard.
         resume: go on with the run in the folder, if there is one.
         devices: processes on each machine; as many as torchrun or SLURM have started, else 1.
         nodes: machines; as many as torchrun or SLURM have started, else 1.
@@ -104,6 +111,8 @@ def pretrain(
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
+        schedule=SCHEDULES[schedule],
+        loggers=[LOGGERS[logger](folder, name=logger)] if logger else [],
         devices=processes[0],
         num_nodes=processes[1],
         strategy="auto" if processes == (1, 1) else "ddp",

@@ -98,7 +98,7 @@ def _parsers() -> tuple[Any, dict[str, Any]]:
         command.add_argument("--config", action="config", help="a YAML file with any of these options")
         training = function is pretrain
         flags = _flags(pretrain, Pretrainer.__init__) if training else {}
-        skip = {*flags, "views", "schedule", "loggers"} if training else set()
+        skip = {*flags, "views"} if training else set()
         command.add_function_arguments(function, as_positional=not training, skip=skip)
         for flag, (default, words) in flags.items():
             command.add_argument(f"--{flag}", action=ActionYesNo, default=default, help=words)

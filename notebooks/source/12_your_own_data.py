@@ -288,7 +288,7 @@ LiveTraining({"read again": folder})
 later.model.evaluate(worlds["storms"]["test"].images)
 
 # %% [markdown]
-# **The same from the shell**, on your machine or on a cluster (`docs/command.md`; it needs `pip install 'eqssl-edu[command]'`):
+# **The same from the shell**, on your machine or a cluster (`docs/command.md`; outside this lab `pip install 'eqssl-edu[command]'`):
 #
 # ```bash
 # python -m eqssl_edu pretrain --data photos --size 24 --task jigsaw --group C4 --folder runs/mine --resume

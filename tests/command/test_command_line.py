@@ -1,5 +1,6 @@
 """The command line: what is said wrongly ends in one sentence, a YAML file says the same, a run can be stopped."""
 
+import csv
 import json
 import signal
 
@@ -42,6 +43,11 @@ WRONG = [
     (["pretrain", *TINY, "--lr", "-1"], "--lr must be above 0"),
     (["pretrain", *TINY, "--data", "no/such/folder"], "--data"),
     (["pretrain", *TINY, "--size", "4"], "--size"),
+    (
+        ["pretrain", *TINY, "--schedule", "linear"],
+        "--schedule must be one of 'cosine', 'constant', got 'linear'",
+    ),
+    (["pretrain", *TINY, "--logger", "paper"], "--logger must be one of 'csv', 'tensorboard', got 'paper'"),
     (["pretrain", *TINY, "--image", "[1,8,8]"], "--image must be the shape of the images"),
     (["pretrain", *TINY, "--accelerator", "abacus"], "--accelerator"),
     (["pretrain", *TINY, "--config", "no.yaml"], "--config: File does not exist"),
@@ -78,6 +84,12 @@ def test_help_ends_with_examples_that_parse(command, capsys, tmp_path, monkeypat
         assert parser.parse_args(words[3:]).command == command
 
 
+def logged(folder, version):
+    """The readings that a run has written for a spreadsheet."""
+    with open(folder / f"csv/version_{version}/metrics.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
 def test_a_stopped_run_says_how_it_goes_on_and_does(capsys, tmp_path, monkeypatch):
     """Stopped after step 3 and resumed, it ends as one that was not, bit for bit."""
     step, calls = PretextModel.training_step, []
@@ -88,7 +100,7 @@ def test_a_stopped_run_says_how_it_goes_on_and_does(capsys, tmp_path, monkeypatc
             signal.raise_signal(signal.SIGTERM)
         return step(model, *arguments)
 
-    words = ["pretrain", *TINY, "--batch_size", "8", "--folder"]
+    words = ["pretrain", *TINY, "--batch_size", "8", "--logger", "csv", "--folder"]
     assert ended([*words, tmp_path / "whole"], capsys)[0] == 0
     monkeypatch.setattr(PretextModel, "training_step", training_step)
     before = signal.getsignal(signal.SIGTERM)
@@ -105,6 +117,7 @@ def test_a_stopped_run_says_how_it_goes_on_and_does(capsys, tmp_path, monkeypatc
     whole, cut = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("whole", "cut"))
     assert [r["loss"] for r in whole["history"]] == [r["loss"] for r in cut["history"]]
     assert whole["tensors"]["checksum"] == cut["tensors"]["checksum"]
+    assert logged(tmp_path / "cut", 0) + logged(tmp_path / "cut", 1) == cut["history"]
 
 
 def test_a_yaml_file_holds_the_same(capsys, tmp_path):
@@ -120,6 +133,30 @@ def test_a_yaml_file_holds_the_same(capsys, tmp_path):
     }
     run = open_run(tmp_path / "run")
     assert run.image == (1, 16, 16) and run.step == 2 and run.encoder.group.name == "D4"
+
+
+def test_schedule_and_logger_reach_the_run(capsys, tmp_path):
+    words = ["pretrain", *TINY, "--folder"]
+    assert ended([*words, tmp_path / "cosine", "--logger", "tensorboard"], capsys)[0] == 0
+    options = ["--schedule", "constant", "--logger", "csv"]
+    assert ended([*words, tmp_path / "constant", *options], capsys)[0] == 0
+    cosine, constant = (
+        json.loads((tmp_path / name / "run.json").read_text()) for name in ("cosine", "constant")
+    )
+    assert (
+        set(constant["settings"]["schedule"].split()) == {"1"} != set(cosine["settings"]["schedule"].split())
+    )
+    assert logged(tmp_path / "constant", 0) == constant["history"] and len(constant["history"]) == 2
+    assert len(list((tmp_path / "cosine").glob("tensorboard/version_0/events*"))) == 1
+
+
+def test_a_logger_that_is_not_installed_is_told_in_a_sentence(capsys, tmp_path, monkeypatch):
+    for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
+        monkeypatch.setattr(f"lightning_fabric.loggers.tensorboard.{name}", False)
+    words = ["pretrain", *TINY, "--logger", "tensorboard", "--folder", tmp_path / "run"]
+    code, _, err = ended(words, capsys)
+    assert code == 2 and err.count("\n") == 1 and "tensorboardX" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_numbers_that_become_infinite_end_the_run_in_a_sentence(capsys, tmp_path):

@@ -24,7 +24,7 @@ def words_of(line):
 
 
 def test_the_page_has_commands():
-    assert len(COMMANDS) == 16 and {words_of(line)[0] for line in COMMANDS} == {
+    assert len(COMMANDS) == 17 and {words_of(line)[0] for line in COMMANDS} == {
         "pretrain",
         "evaluate",
         "export",

@@ -101,7 +101,7 @@ def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys)
     project = tomllib.loads((course.ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     course.prepare("lab")
-    students = [*project["dependencies"], *extras["lab"]]
+    students = [*project["dependencies"], *extras["lab"], *extras["command"]]
     assert pip == ["venv", students, ["--no-deps", *extras["escnn"]]]
     assert course.read_state() == installed("lab")
     del pip[:]
@@ -112,7 +112,7 @@ def test_the_lab_installs_the_students_set_and_the_tests_add_theirs(pip, capsys)
     assert pip == [  # no new environment
         [
             *students,
-            *(text for name in ("site", "data", "command", "onnx", "gpu", "test") for text in extras[name]),
+            *(text for name in ("site", "data", "onnx", "gpu", "test") for text in extras[name]),
         ],
         ["--no-deps", *extras["escnn"], *extras["lightly"]],
     ]

@@ -25,7 +25,7 @@ REQUIREMENTS = [
 ]
 PINS = re.findall(r"^(.+)==(.+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
 PINNED = {canonicalize_name(name): Version(version) for name, version in PINS}
-STUDENTS = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["lab"]]]
+STUDENTS = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["lab"], *EXTRAS["command"]]]
 # Where conda-forge's name is not the one of PyPI.
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 # A widget cannot be without them, so they come with anywidget; their versions are the host's own.
@@ -81,6 +81,11 @@ def test_the_site_needs_no_browser_and_no_gpu():
     names = {canonicalize_name(Requirement(text).name) for text in [*whole, *alone]}
     assert {"sphinx", "torch", "escnn"} <= names
     assert not names & {"playwright", "triton", "datasets", "pytest"}
+
+
+def test_a_students_lab_has_the_command_line():
+    """Notebook 12 trains from the shell."""
+    assert set(EXTRAS["command"]) <= set(course.requirements("lab")[0])
 
 
 def test_the_core_lists_nothing_that_the_library_does_not_import():
