@@ -215,7 +215,7 @@ assert abs(lesson.library_information(counts) - math.log(2)) < 1e-12 and abs(lef
 # **To think about.** A network has been trained with each image turned at random, and its classifier is right for every turn. Is it
 # equivariant? What would you measure first?
 #
-# Next: **12 · Your own data**, or your own network, with `learned_action`.
+# Next: **11 · What was learned**, or your own network, with `learned_action`.
 
 # %% [markdown] tags=["solution-only"]
 # First the share that does not move. A classifier is right for every turn if the features do not move at all: invariant, and equivariant

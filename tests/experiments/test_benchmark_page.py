@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from scipy import stats
 
 from experiments import jigsaw_actions, rotation_heads
+from experiments.benchmark.claims import finished
 from experiments.benchmark.command import page
 from experiments.benchmark.page import COLUMNS, JUDGES, PUBLISHED, figures, predicted_pairs
 from experiments.benchmark.plan import CONTROL, PREDICTED, PREDICTION, TIERS, ordered
@@ -154,3 +156,23 @@ def test_a_task_that_fails_is_not_empty():
     left, rotation = Cell("upright", "left"), Cell("upright", "equivariant head")
     assert jigsaw_actions.floor(left, oriented=False)[0] == pytest.approx(math.log(24) - math.log(6))
     assert rotation_heads.limits(rotation, oriented=False)[0] == pytest.approx(math.log(4))
+
+
+def test_what_the_readme_says_of_real_size_follows_from_the_runs():
+    text = " ".join((RESULTS.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    text = text[text.index("**At real size") : text.index("## The paper")]
+    records = Records(finished(RESULTS / "raw" / "benchmark" / "cpu"))
+
+    def mean(method, key="linear_100_upright"):
+        return records.mean((*PREDICTION, method), key)
+
+    for method in ("rotation", "jigsaw, left"):
+        assert mean(method, "pretext_accuracy").mean < 0.25
+    told = [mean("jigsaw, conjugation", "pretext_accuracy")]
+    told += map(mean, ("InfoNCE max", "jigsaw, conjugation", "rotation", "no training", "jigsaw, left"))
+    assert re.findall(r"\d+\.\d", text) == [f"{100 * value.mean:.1f}" for value in told]
+    asked = [("jigsaw, conjugation", "jigsaw, left")]
+    asked += [("InfoNCE max", f"InfoNCE plain, views {turned}") for turned in ("turned", "not turned")]
+    pairs = [((*PREDICTION, one), (*PREDICTION, other)) for one, other in asked]
+    rows = records.differences(pairs, "linear_100_upright")
+    assert [(row.verdict, row.seeds) for row in rows] == 3 * [("does not separate", 5)]

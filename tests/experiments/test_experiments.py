@@ -508,6 +508,6 @@ def test_what_the_readme_says_of_the_random_encoder_follows_from_the_runs():
         results.difference(cell, contrastive.UNTRAINED, "orbit_knn")
         for cell in (contrastive.PLAIN_TURNED, Cell(contrastive.EITHER, "max"))
     ]
-    text = readme("**A random encoder", "## The paper")
+    text = readme("**A random encoder", "**At real size")
     assert re.findall(r"\d+\.\d", text) == [f"{100 * gain.mean:.1f}" for gain in gains]
     assert all(gain.low > 0 for gain in gains)
