@@ -173,14 +173,14 @@ def maps(live: LiveTraining, seed: int) -> ByHand:
         (here, own, score), (there, truth, other) = of.drawn(labels, pictures)
         middle = (here.amax(dim=0) + here.amin(dim=0)) / 2
         scale = float((here - middle).abs().max())
-        words = (f"the {pictures} pictures that made it", score), (f"{len(there)} others", other)
+        words = (f"{pictures} that made the map", score), (f"{len(there)} others", other)
         panels = [
-            _panel((places - middle) / scale, kinds, f"{said}: {share:.0%} lie nearest to their own label")
+            _panel((places - middle) / scale, kinds, f"{said}: {share:.0%} lie by their own label")
             for (places, kinds), (said, share) in zip(((here, own), (there, truth)), words, strict=True)
         ]
         names = SHOWN if labels == "true" else ("a 1", "a 2", "a 3")
         marks = ", ".join(f"{mark} {name}" for mark, name in zip("●■▲", names, strict=True))
-        return card(f'<div style="display:flex;gap:16px">{"".join(panels)}</div>{marks}')
+        return card(f'{marks}<div style="display:flex;gap:16px">{"".join(panels)}</div>')
 
     return ByHand(draw, labels=["dice", "true"], pictures=COUNTS, start={"pictures": 80})
 
@@ -199,11 +199,11 @@ def _panel(places: Float[Tensor, "count 2"], kinds: Labels, caption: str) -> str
     )  # fmt: skip
     marks = []
     for (u, v), kind in zip(places.clamp(-1.05, 1.05).tolist(), kinds.tolist(), strict=True):
-        x, y = 165 + 150 * u, 165 - 150 * v
+        x, y = 150 + 135 * u, 150 - 135 * v
         mark = shapes[kind].format(x=x, y=y, a=x - 4, b=y - 4)
         marks.append(f'{mark} fill="{COLOURS[kind]}" fill-opacity="0.7"/>')
-    drawn = f'<svg aria-hidden="true" width="330" height="330" viewBox="0 0 330 330">{"".join(marks)}</svg>'
+    drawn = f'<svg aria-hidden="true" width="300" height="300" viewBox="0 0 300 300">{"".join(marks)}</svg>'
     return (
-        '<figure style="margin:0;width:330px"><div style="border:1px solid #bbbbbb">'
+        '<figure style="margin:0;width:302px"><div style="border:1px solid #bbbbbb">'
         f'{drawn}</div><figcaption style="font-size:13px">{caption}</figcaption></figure>'
     )
