@@ -24,6 +24,7 @@ bytes: outputs and versions are not stored, and the identifier of a cell is made
 """
 
 import argparse
+import functools
 import hashlib
 import re
 import sys
@@ -120,6 +121,7 @@ def build(text: str, solutions: bool, stem: str = "", url: str = "") -> str:
     return nbformat.writes(notebook) + "\n"
 
 
+@functools.cache
 def page(text: str) -> list[nbformat.NotebookNode]:
     """The cells of the student's notebook, for whoever measures them."""
     return nbformat.reads(build(text.replace(MINUTES, "0"), solutions=False), as_version=4).cells

@@ -26,6 +26,7 @@ __all__ = [
     "WAYS",
     "by_hand",
     "card",
+    "corrected",
     "dice_tables",
     "found",
     "headlines",
@@ -107,7 +108,7 @@ def by_hand() -> ByHand:
         low, high = min(map(min, every.values())), max(map(max, every.values()))
         rows = [_dots(name, values, low, high) for name, values in every.items()]
         seeds = len(every["no training"])
-        words = f"From {low:.1%} at the left to {high:.1%} at the right; {seeds} seeds each."
+        words = f"From {low:.1%} at the left to {high:.1%} at the right; {seeds} seeds each, bars are 95 % intervals."
         return card("".join(rows) + f'<div style="margin-top:6px">{words}</div>')
 
     more = {"data": list(runs())} if len(runs()) > 1 else {}
@@ -156,25 +157,33 @@ def separate(holm: Correction, data: str = "rotated-mnist") -> Table:
         holm: yours; as long as the check does not accept it, the library's.
         data: on which images.
     """
-    correct, rows = (holm if check("11.holm", holm) else library_holm), {}
+    rows = {}
     for way, said in WAYS.items():
-        every = [found(name, f"{way}_upright", data) for name in methods(data)]
-        p = [float(stats.ttest_rel(a, b).pvalue) for a, b in combinations(every, 2)]
-        rows[said] = _counts(p, correct)
+        below = {
+            "p below 5 %": list,
+            "corrected p below 5 %": holm if check("11.holm", holm) else library_holm,
+        }
+        p = {name: corrected(correct, way, data).values() for name, correct in below.items()}
+        rows[said] = {"pairs": len(p["p below 5 %"])} | {
+            name: sum(v < 0.05 for v in of) for name, of in p.items()
+        }
     return Table(
         rows, "Pairs of methods, seed by seed", dict.fromkeys(next(iter(rows.values())), "{:.0f}".format)
     )
 
 
-def _counts(p: list[float], correct: Correction) -> dict[str, float]:
-    corrected = [float(each) for each in correct(list(p))]
-    below = {"p below 5 %": p, "corrected p below 5 %": corrected}
-    return {"pairs": len(p)} | {name: sum(each < 0.05 for each in of) for name, of in below.items()}
+@typed
+def corrected(holm: Correction, way: str, data: str = "rotated-mnist") -> dict[tuple[str, str], float]:
+    """The corrected p of each pair of methods, asked in one of ``WAYS``."""
+    pairs = list(combinations(methods(data), 2))
+    values = [[found(name, f"{way}_upright", data) for name in pair] for pair in pairs]
+    p = [float(stats.ttest_rel(*pair).pvalue) for pair in values]
+    return dict(zip(pairs, map(float, holm(p)), strict=True))
 
 
 @typed
 def dice_tables(holm: Correction, seed: int, count: int = 400) -> Table:
-    """Tables that dice have filled, nine methods with five seeds: in how many of them something has p below 5 %.
+    """Tables that dice have filled, ten methods with five seeds: in how many of them something has p below 5 %.
 
     Arguments:
         holm: yours; as long as the check does not accept it, the library's.
@@ -182,13 +191,11 @@ def dice_tables(holm: Correction, seed: int, count: int = 400) -> Table:
         count: of the tables.
     """
     correct = holm if check("11.holm", holm) else library_holm
-    draws = torch.randn(count, 9, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    pairs = list(combinations(range(9), 2))
-    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
-    p = stats.ttest_rel(draws[:, first], draws[:, second], axis=2).pvalue
-    found_in = [_counts(each, correct) for each in p.tolist()]
-    names = list(found_in[0])[1:]
-    row = {name: fmean(each[name] > 0 for each in found_in) for name in names}
+    draws = torch.randn(count, 10, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    first, second = zip(*combinations(range(10), 2), strict=True)
+    p = stats.ttest_rel(draws[:, list(first)], draws[:, list(second)], axis=2).pvalue.tolist()
+    below = {"p below 5 %": p, "corrected p below 5 %": [correct(list(each)) for each in p]}
+    row = {name: fmean(float(min(each)) < 0.05 for each in of) for name, of in below.items()}
     return Table({"something separates": row}, f"In {count} tables in which nothing is true")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import permutations as all_orders
 
 import plotly.graph_objects as go
@@ -22,6 +23,7 @@ __all__ = ["by_mean_distance", "closed", "compare", "four_lines", "inside", "sho
 Orders = Int64[Tensor, "count tiles"]
 
 
+@cache
 @table
 def _everything() -> UInt8[Tensor, "9 362880"]:
     """All permutations of nine tiles in the order of a dictionary, one in a column."""

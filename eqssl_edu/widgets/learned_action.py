@@ -157,6 +157,10 @@ class LearnedActionExplorer(Explorer):
     """
 
     _esm, _css = front_end("learned_action")
+    _computed: tuple[dict[str, Any], dict[str, Any]] = (
+        {},
+        {},
+    )  # the last state, for no times, and what it showed
 
     @typed
     def __init__(
@@ -238,7 +242,10 @@ class LearnedActionExplorer(Explorer):
     def show(self, state: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """What the state looks like, and the sentence that says it."""
         fit = self.fits[state["network"], state["untrained"], state["source"]]
-        values = compute(fit, self.images[state["source"]], state)
+        asked = {**state, "times": 0}
+        if self._computed[0] != asked:  # the same for all times
+            self._computed = asked, compute(fit, self.images[state["source"]], asked)
+        values = {**self._computed[1], "state": dict(state)}
         values |= {"numbers": len(fit.numbers), "dimension": fit.action.dimension, "share": fit.share}
         which = f"{state['network']}{', untrained' * state['untrained']}"
         place = f"{which}, image {state['image'] + 1} of {state['source']}"

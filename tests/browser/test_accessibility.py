@@ -1,7 +1,11 @@
-"""Names, roles and contrast of every explorer in JupyterLab, in both themes, at 800 and at 1600 px."""
+"""Names, roles and contrast of every explorer in JupyterLab: in the dark at 800 px, in the light at 1600 px.
+
+`long`: in both themes at both widths.
+"""
 
 import itertools
 
+import pytest
 from accessibility import assert_accessible
 from explorers import EXPLORERS, SETUP
 
@@ -42,11 +46,16 @@ SETTLED = """async (root) => { // colours glide
 }"""
 
 
-def test_explorers(open_notebook, tmp_path):
+LOOKS = {*itertools.product((True, False), (800, 1600))}
+FEW = {(True, 800), (False, 1600)}
+
+
+@pytest.mark.parametrize("looks", [FEW, pytest.param(LOOKS - FEW, marks=pytest.mark.long)])
+def test_explorers(looks, open_notebook, tmp_path):
     notebook = open_notebook(CELLS, height=1200)
     notebook.run_all()
     page = notebook.page
-    for dark, width in itertools.product((False, True), (800, 1600)):
+    for dark, width in sorted(looks):
         notebook.look(width, 1200, dark)
         for cell, name in enumerate([*EXPLORERS, "LiveTraining"], start=1):
             root = notebook.output(cell).locator(".eqssl")

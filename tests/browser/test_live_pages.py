@@ -160,7 +160,7 @@ def bytes_of(picture):
 def test_the_whole_of_it_by_hand(show, tmp_path):
     """A photo under D4 beside a plain CNN: every button, a file, a drawn digit, the errors at twenty angles."""
     torch.manual_seed(0)
-    network = trained(GroupCNN(dihedral(4), 3), PHOTO)
+    network = trained(GroupCNN(dihedral(4), 3, channels=(4, 8)), PHOTO)
     cnn = trained(matched_cnn(network), PHOTO)
     explorer = FieldExplorer(network, PHOTO, compare=cnn)
     page = show(explorer)

@@ -7,7 +7,7 @@ import lab as environment
 import pytest
 from explorers import SETUP
 
-SCREENS = [(1366, 768, True), (1366, 768, False), (1440, 900, False), (1920, 1080, False)]
+SCREENS = [(1366, 768, True), (1440, 900, False), (1920, 1080, False)]
 HIGHEST = 600  # pixels
 
 LEARNER = """

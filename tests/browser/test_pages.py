@@ -186,7 +186,7 @@ def test_a_flood_of_moves_on_a_page_ends_at_the_last_one(field_page, open_page):
 
 def test_a_photo_page_keeps_to_the_limit(show, monkeypatch):
     monkeypatch.setattr("eqssl_edu.widgets.field.page.MANY", 3)  # layers
-    photo = torch.rand(3, 128, 128, generator=torch.Generator().manual_seed(0))  # noise: nothing packs worse
+    photo = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))  # noise: nothing packs worse
     network = GroupCNN(dihedral(4), 3, channels=(2, 3))
     page = show(FieldExplorer(network, photo, compare=matched_cnn(network)))
     page.press("mirror, then turn by 90 degrees")

