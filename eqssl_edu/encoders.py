@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from eqssl_edu.errors import need_choice, need_exact, need_positive, need_shape, need_widths, typed
 from eqssl_edu.groups import FiniteGroup, cyclic
@@ -224,6 +223,8 @@ def count_parameters(module: nn.Module) -> int:
 @typed
 def count_multiplications(module: nn.Module, images: Images) -> int:
     """Multiply-adds of one forward pass in eval mode over these images (convolutions, matrix products)."""
+    from torch.utils.flop_counter import FlopCounterMode  # it brings Triton, which takes a second to import
+
     twin = Twin(module).settle()
     if twin.module is not None:  # the counter's hooks stumble over weights with gradients in escnn's layers
         twin.module.requires_grad_(False)
