@@ -61,7 +61,7 @@ FieldExplorer(network, digits(32).test.images[4], compare=matched_cnn(network))
 # - [The course](notebooks/index.md): every notebook, run, and beside each the page with its gaps open.
 # - [The library](reference/index.md): what each function takes and gives.
 # - [Theory and words](docs/index.md): statements with their tests, a glossary, the works that are cited.
-# - [Results](docs/results/README.md): what the experiments found, with ten seeds each, and what they did not find.
+# - [Results](docs/results/README.md): what the experiments found, with five or ten seeds each, and what they did not.
 #
 # ```{toctree}
 # :hidden:

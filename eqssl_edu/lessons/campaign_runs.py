@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from statistics import fmean
 
@@ -54,14 +54,14 @@ WAYS = {
 def make_runs(folder: Path) -> None:
     """Write ``campaign_runs.json`` from the raw runs in a folder; of a data set only methods with all seeds."""
     kept: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for path in sorted(folder.glob("*.json")):
-        run = json.loads(path.read_text(encoding="utf-8"))
+    every = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    [seeds] = {run["settings"]["seeds"] for run in every}
+    for run in every:
         if run["network"] == "C4":
             measures = kept.setdefault(run["data"], {}).setdefault(run["method"], {})
             for key, value in run.items():
                 if key.rpartition("_")[0] in WAYS or key == "pretext_accuracy":
                     measures.setdefault(key, []).append(value)
-    seeds = run["settings"]["seeds"]
     for data, each in kept.items():
         kept[data] = {name: of for name, of in each.items() if len(of["nearest_upright"]) == seeds}
     lines = [
@@ -141,7 +141,11 @@ def card(inner: str) -> str:
 
 @typed
 def library_holm(p: Sequence[float]) -> list[float]:
-    """The same as ``holm``."""
+    """The same as ``holm``: the chance of any false "separates" among all of these is at most the level.
+
+    References:
+        Holm, A simple sequentially rejective multiple test procedure (1979).
+    """
     corrected, largest = [0.0] * len(p), 0.0
     for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
         largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
@@ -157,12 +161,9 @@ def separate(holm: Correction, data: str = "rotated-mnist") -> Table:
         holm: yours; as long as the check does not accept it, the library's.
         data: on which images.
     """
+    below = {"p below 5 %": list, "corrected p below 5 %": holm if check("11.holm", holm) else library_holm}
     rows = {}
     for way, said in WAYS.items():
-        below = {
-            "p below 5 %": list,
-            "corrected p below 5 %": holm if check("11.holm", holm) else library_holm,
-        }
         p = {name: corrected(correct, way, data).values() for name, correct in below.items()}
         rows[said] = {"pairs": len(p["p below 5 %"])} | {
             name: sum(v < 0.05 for v in of) for name, of in p.items()
@@ -205,20 +206,12 @@ def dice_tables(holm: Correction, seed: int, count: int = 400) -> Table:
 @typed
 def sides(data: str = "rotated-mnist") -> dict[tuple[str, str], list[tuple[float, str, int]]]:
     """For each ordered pair of methods without labels: (points ahead, way to ask, seed) wherever the first is ahead."""
-    known, ahead = [name for name in methods(data) if name != "supervised"], {}
-    for a in known:
-        for b in known:
-            ahead[a, b] = sorted(
-                (
-                    (100 * (x - y), WAYS[way], seed)
-                    for way in WAYS
-                    for seed, (x, y) in enumerate(
-                        zip(*(found(name, f"{way}_upright", data) for name in (a, b)), strict=True)
-                    )
-                    if x > y
-                ),
-                reverse=True,
-            )
+    ahead: dict[tuple[str, str], list[tuple[float, str, int]]] = {}
+    for pair in permutations((name for name in methods(data) if name != "supervised"), 2):
+        for way, said in WAYS.items():
+            values = zip(*(found(name, f"{way}_upright", data) for name in pair), strict=True)
+            won = [(100 * (x - y), said, seed) for seed, (x, y) in enumerate(values) if x > y]
+            ahead[pair] = sorted(ahead.get(pair, []) + won, reverse=True)
     return ahead
 
 

@@ -92,9 +92,7 @@ def ask_in_every_way(live: LiveTraining, neighbours: Vote, seed: int) -> Table:
     for name, encoder in _encoders(live, seed).items():
         for way, shares in _asked(encoder, vote, seed):
             rows[WAYS[way]] |= {f"{name}, upright": shares[0], f"{name}, worst turn": min(shares)}
-    return Table(
-        rows, "Test digits that are read, of 300; one training", dict.fromkeys(rows, "{:.0%}".format)
-    )
+    return Table(rows, "Test digits that are read, of 300; one training")
 
 
 def _asked(encoder: nn.Module, vote: Vote, seed: int) -> Iterator[tuple[str, list[float]]]:
@@ -109,8 +107,7 @@ def _asked(encoder: nn.Module, vote: Vote, seed: int) -> Iterator[tuple[str, lis
     def read(part: Features, pooled: bool) -> Rows:
         return part.mean(dim=2) if pooled else part.flatten(1)
 
-    draws = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(z), generator=draws)
+    order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))
     for way, share, pooled in (("linear_1", 1, True), ("linear_10", 10, True), ("linear_100", 100, True),
                                ("all_features", 100, False)):  # fmt: skip
         each = len(z) if share == 100 else len(z) * share // 1000  # of each of the ten digits

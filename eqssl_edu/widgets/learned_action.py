@@ -157,10 +157,8 @@ class LearnedActionExplorer(Explorer):
     """
 
     _esm, _css = front_end("learned_action")
-    _computed: tuple[dict[str, Any], dict[str, Any]] = (
-        {},
-        {},
-    )  # the last state, for no times, and what it showed
+    # What was computed last, and for which state; the times of application are left to the front end.
+    _computed: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     @typed
     def __init__(

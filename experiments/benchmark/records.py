@@ -10,8 +10,9 @@ from typing import NamedTuple
 from scipy import stats
 
 from eqssl_edu.evaluation import Interval, interval, paired_interval
+from eqssl_edu.lessons.campaign_runs import library_holm as holm
 
-__all__ = ["Arm", "Difference", "Records", "holm"]
+__all__ = ["Arm", "Difference", "Records"]
 
 Arm = tuple[str, str, str]  # data, network, method
 
@@ -75,16 +76,3 @@ class Records:
                 rows.append(Difference(arm, reference, key, len(seeds), paired_interval(*values), p))
         corrected = holm([row.p for row in rows])
         return [row._replace(p=p) for row, p in zip(rows, corrected, strict=True)]
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the chance of any false "separates" among all of these is at most the level.
-
-    References:
-        Holm, A simple sequentially rejective multiple test procedure (1979).
-    """
-    corrected, largest = [0.0] * len(p), 0.0
-    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
-        corrected[place] = largest
-    return corrected
